@@ -1,0 +1,40 @@
+/**
+ * Checks that imports point only down the map of docs/architecture.md, that nothing is circular between parts, and that
+ * product code imports nothing from tests, benches or scripts. Exit code 1 with one line for each offence.
+ */
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+
+/** For each part, the parts it may import from. Order is the map's, from the top. */
+const below: Readonly<Record<string, readonly string[]>> = {
+  cli: ["server", "custody", "devices", "node", "volume", "client", "level", "crypto"],
+  server: ["custody", "devices", "client", "crypto"],
+  custody: ["devices", "crypto"],
+  devices: ["crypto"],
+  node: ["volume", "client", "level", "crypto"],
+  volume: ["client", "level", "crypto"],
+  client: ["crypto"],
+  level: ["crypto"],
+  crypto: [],
+};
+
+const offences: string[] = [];
+for (const file of globSync("src/**/*.ts", { cwd: root })) {
+  const part = file.split("/")[1] ?? "";
+  const allowed = below[part];
+  if (allowed === undefined) {
+    offences.push(`${file}: ${part} is not a part of the map`);
+    continue;
+  }
+  for (const match of readFileSync(join(root, file), "utf8").matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
+    const target = relative(root, join(root, dirname(file), match[1] ?? ""));
+    const [top, targetPart = ""] = target.split("/");
+    if (top !== "src") offences.push(`${file}: imports ${target}, which is outside src/`);
+    else if (targetPart !== part && !allowed.includes(targetPart))
+      offences.push(`${file}: ${part} may not import ${targetPart} (${target})`);
+  }
+}
+for (const offence of offences) console.log(offence);
+process.exitCode = offences.length > 0 ? 1 : 0;

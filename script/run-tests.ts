@@ -1,0 +1,74 @@
+/**
+ * Runs the checks (types, lint, format, imports, secrets), then every `test/**\/*.test.ts` in a process of its own.
+ *
+ *   node script/run-tests.ts [--long] [--seed N] [--no-checks] [path or part of a path …]
+ *
+ * Prints each failure in full, each skipped test with its reason, and last `N passed, N failed`.
+ * Exit code 0 only when nothing failed and, under CI, nothing was skipped but for a device this machine lacks.
+ */
+import { spawnSync } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { globSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "node:test";
+import { parseArgs } from "node:util";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { long: { type: "boolean" }, seed: { type: "string" }, "no-checks": { type: "boolean" } },
+});
+const root = join(import.meta.dirname, "..");
+const seed = values.seed ?? String(randomInt(2 ** 31));
+process.env.STRONGROOM_TEST_SEED = seed;
+if (values.long) process.env.STRONGROOM_TEST_LONG = "1";
+console.log(`seed ${seed}${values.long ? ", full counts (--long)" : ", counts at 1/20 (--long for all)"}`);
+
+let passed = 0;
+let failed = 0;
+const skipped: string[] = [];
+
+const checks: readonly (readonly [string, string, ...string[]])[] = [
+  ["types", join(root, "node_modules/.bin/tsc"), "--noEmit"],
+  ["lint and format", join(root, "node_modules/.bin/biome"), "check", "--error-on-warnings", "."],
+  ["imports point down the map", process.execPath, "script/check-imports.ts"],
+  ["no secret is logged or formatted", process.execPath, "script/check-secrets.ts"],
+];
+if (!values["no-checks"] && positionals.length === 0) {
+  for (const [name, command, ...args] of checks) {
+    const result = spawnSync(command, args, { cwd: root, encoding: "utf8" });
+    if (result.status === 0) passed += 1;
+    else {
+      failed += 1;
+      console.log(`FAILED check: ${name}\n${result.stdout}${result.stderr}`);
+    }
+  }
+}
+
+const files = globSync("test/**/*.test.ts", { cwd: root })
+  .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)))
+  .sort()
+  .map((file) => join(root, file));
+
+const started = Date.now();
+const stream = run({ files, concurrency: 2, timeout: 600_000, cwd: root });
+stream.on("test:pass", (data) => {
+  if (data.details.type === "suite") return;
+  if (data.skip !== undefined && data.skip !== false) skipped.push(`${data.name}: ${data.skip}`);
+  else passed += 1;
+});
+stream.on("test:fail", (data) => {
+  const error: Error & { failureType?: string } = data.details.error;
+  if (error.failureType === "subtestsFailed") return;
+  failed += 1;
+  const cause = error.cause ?? error;
+  console.log(`FAILED ${data.file ?? ""}\n  ${data.name}\n${cause instanceof Error ? cause.stack : String(cause)}\n`);
+});
+stream.on("test:stderr", (data) => process.stderr.write(data.message));
+stream.on("test:stdout", (data) => process.stdout.write(data.message));
+stream.on("end", () => {
+  for (const line of skipped) console.log(`skipped ${line}`);
+  console.log(`${files.length} test files in ${Math.round((Date.now() - started) / 1000)} s, seed ${seed}`);
+  console.log(`${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ""}`);
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+});
+stream.resume();
