@@ -1,0 +1,290 @@
+import type { Context } from "../crypto/context.ts";
+import type { SecretBuffer } from "../crypto/secret-buffer.ts";
+import type { SuiteName } from "../crypto/suite.ts";
+import type { Grant } from "./policy/grant.ts";
+
+/**
+ * What every door calls. A door authenticates and translates; all rules are here.
+ *
+ * Each call writes one audit record that is durable before the promise settles, and throws `CustodyError`
+ * (codes in ./errors.ts). Times are ISO 8601 in UTC.
+ */
+export interface CustodyService {
+  readonly identity: CustodyIdentity;
+  readonly keys: KeyOperations;
+  readonly data: DataOperations;
+  readonly aliases: AliasOperations;
+  readonly policies: PolicyOperations;
+  readonly grants: GrantOperations;
+  readonly principals: PrincipalOperations;
+  readonly nodes: NodeOperations;
+  readonly legacy: LegacyOperations;
+  readonly audit: AuditOperations;
+  readonly secrets: ServiceSecrets;
+  /** Authenticates a TLS peer: the enabled principal that owns this public key, or undefined. Reads committed state. */
+  principalOfPublicKey(spkiSha256: Buffer): Promise<PrincipalDescription | undefined>;
+  /** Counts a refusal of a caller nobody knows; a summary record is written at most once a minute. */
+  countRefusal(door: Door, peer: string, reason: string): void;
+  /** Ready to answer: the root is unlocked, the store's state authenticates and a record could be written lately. */
+  readiness(): { readonly ready: boolean; readonly reason?: string };
+  close(): Promise<void>;
+}
+
+export type Door = "native" | "fisco" | "aws" | "local";
+
+/** Who calls, and over what. */
+export interface Caller {
+  /** ARN of the principal. */
+  readonly principal: string;
+  readonly door: Door;
+  /** Address of the peer: an IP address, or `unix:uid=0`. */
+  readonly peer: string;
+  /** Unique per request; in the audit record and in the answer. */
+  readonly requestId: string;
+}
+
+/** Stable facts about this key manager. */
+export interface CustodyIdentity {
+  /** Twelve digits, drawn at init; part of every ARN. */
+  readonly account: string;
+  readonly region: string;
+  /** ARN of the administrator that the data folder's own socket and command line act as. */
+  readonly localAdministrator: string;
+}
+
+export type KeyUsage = "encrypt" | "sign" | "mac";
+export type KeySpec = "AES_256" | "SM4" | "ECC_SECG_P256K1" | "ECC_NIST_P256" | "SM2" | "HMAC_256" | "HMAC_SM3";
+export type KeyOrigin = "soft" | "sdf" | "pkcs11" | "aws-kms" | "external";
+export type KeyState = "enabled" | "disabled" | "pending-deletion" | "destroyed";
+
+export interface KeyVersionDescription {
+  readonly version: number;
+  readonly createdAt: string;
+}
+
+export interface KeyDescription {
+  readonly keyId: string;
+  readonly arn: string;
+  readonly aliases: readonly string[];
+  readonly description: string;
+  readonly suite: SuiteName;
+  readonly usage: KeyUsage;
+  readonly spec: KeySpec;
+  readonly origin: KeyOrigin;
+  readonly state: KeyState;
+  readonly currentVersion: number;
+  readonly versions: readonly KeyVersionDescription[];
+  readonly createdAt: string;
+  readonly deletionAt: string | null;
+}
+
+/** `key` is everywhere an id (UUID), an `alias/NAME`, a key ARN or an alias ARN. */
+export interface KeyOperations {
+  create(caller: Caller, input: CreateKeyInput): Promise<KeyDescription>;
+  describe(caller: Caller, key: string): Promise<KeyDescription>;
+  list(caller: Caller): Promise<readonly KeyDescription[]>;
+  enable(caller: Caller, key: string): Promise<KeyDescription>;
+  disable(caller: Caller, key: string): Promise<KeyDescription>;
+  /** Makes a new version; boxes of older versions still open. */
+  rotate(caller: Caller, key: string): Promise<KeyDescription>;
+  /** 7 to 30 days. The key stops working at once. */
+  scheduleDeletion(caller: Caller, key: string, pendingDays: number): Promise<KeyDescription>;
+  /** Back to `disabled`. */
+  cancelDeletion(caller: Caller, key: string): Promise<KeyDescription>;
+  /** Destroys the key material of a key whose waiting time has passed. */
+  destroy(caller: Caller, key: string): Promise<KeyDescription>;
+  updateDescription(caller: Caller, key: string, description: string): Promise<KeyDescription>;
+}
+
+export interface CreateKeyInput {
+  readonly suite?: SuiteName;
+  readonly usage?: KeyUsage;
+  readonly spec?: KeySpec;
+  readonly description?: string;
+  readonly alias?: string;
+  /** AWS key policy JSON; by default the account's identity policies decide. */
+  readonly policy?: string;
+}
+
+export interface WrappedKey {
+  readonly keyId: string;
+  readonly keyVersion: number;
+  /** A sealed box of type `dataKey`. */
+  readonly wrapped: Buffer;
+}
+
+export interface DataOperations {
+  /** `bytes`: 1 to 1024, by default 32. The caller of this method disposes of `plaintext`. */
+  generateDataKey(
+    caller: Caller,
+    input: { key: string; context: Context; bytes?: number },
+  ): Promise<WrappedKey & { readonly plaintext: SecretBuffer }>;
+  generateDataKeyWithoutPlaintext(
+    caller: Caller,
+    input: { key: string; context: Context; bytes?: number },
+  ): Promise<WrappedKey>;
+  /** `plaintext`: 1 to 4096 bytes; stays the caller's to dispose of. */
+  wrap(caller: Caller, input: { key: string; context: Context; plaintext: SecretBuffer }): Promise<WrappedKey>;
+  /** `key`, when given, must be the key that the box names. The caller of this method disposes of `plaintext`. */
+  unwrap(
+    caller: Caller,
+    input: { wrapped: Buffer; context: Context; key?: string },
+  ): Promise<{ readonly keyId: string; readonly keyVersion: number; readonly plaintext: SecretBuffer }>;
+  /** To another key, another context, or (neither given) to the newest version of its own key. */
+  rewrap(
+    caller: Caller,
+    input: { wrapped: Buffer; context: Context; toKey?: string; toContext?: Context },
+  ): Promise<WrappedKey>;
+}
+
+export interface AliasOperations {
+  create(caller: Caller, alias: string, key: string): Promise<void>;
+  update(caller: Caller, alias: string, key: string): Promise<void>;
+  delete(caller: Caller, alias: string): Promise<void>;
+  list(caller: Caller): Promise<readonly { readonly alias: string; readonly keyId: string }[]>;
+}
+
+export interface PolicyOperations {
+  get(caller: Caller, key: string): Promise<string>;
+  put(caller: Caller, key: string, policy: string, options?: { bypassLockoutCheck?: boolean }): Promise<void>;
+}
+
+export type CreateGrantInput = Pick<Grant, "grantee" | "operations"> &
+  Partial<Pick<Grant, "constraints" | "notAfter" | "name" | "retiring">>;
+
+export interface GrantOperations {
+  create(caller: Caller, key: string, input: CreateGrantInput): Promise<Grant>;
+  list(caller: Caller, key: string): Promise<readonly Grant[]>;
+  revoke(caller: Caller, key: string, grantId: string): Promise<void>;
+}
+
+export type PrincipalKind = "user" | "node" | "service";
+export type RoleName = "administrator" | "auditor" | "operator" | "key-user" | "node";
+
+export interface PrincipalDescription {
+  readonly name: string;
+  readonly arn: string;
+  readonly kind: PrincipalKind;
+  readonly role: RoleName;
+  readonly state: "enabled" | "revoked";
+  /** For nodes: how the identity is kept on the node's host. */
+  readonly identity: IdentityKind | null;
+  /** SHA-256 of the SubjectPublicKeyInfo, hex, of each certificate key in force. */
+  readonly publicKeys: readonly string[];
+  readonly createdAt: string;
+}
+
+export type IdentityKind = "file" | "tmpfs" | "tpm";
+
+export interface PrincipalOperations {
+  create(caller: Caller, input: { name: string; kind: PrincipalKind; role: RoleName }): Promise<PrincipalDescription>;
+  list(caller: Caller): Promise<readonly PrincipalDescription[]>;
+  /** Revokes: no request of this principal that starts after the promise settles succeeds. */
+  disable(caller: Caller, name: string): Promise<PrincipalDescription>;
+  enable(caller: Caller, name: string): Promise<PrincipalDescription>;
+}
+
+export interface NodeOperations {
+  /**
+   * Makes (or renews) a one-time token for a node's enrolment: 15 minutes, one use, stored hashed.
+   * Creates the node's principal when it is new, and a grant on `key` for contexts that hold `node: name`.
+   */
+  createToken(
+    caller: Caller,
+    input: { name: string; key?: string; identity: IdentityKind },
+  ): Promise<{ readonly token: SecretBuffer; readonly expiresAt: string }>;
+  /** Redeems a token: binds the public key to the node's principal. Called before a certificate is issued. */
+  redeemToken(
+    peer: { readonly door: Door; readonly peer: string; readonly requestId: string },
+    input: { name: string; token: SecretBuffer; spkiSha256: Buffer; notAfter: string },
+  ): Promise<PrincipalDescription>;
+  /** One command: principal revoked, its grants and tokens gone. */
+  revoke(caller: Caller, name: string): Promise<PrincipalDescription>;
+  list(caller: Caller): Promise<readonly PrincipalDescription[]>;
+}
+
+export type LegacyMode = "standard" | "sm";
+
+export interface LegacyEntry {
+  readonly cipherDataKey: string;
+  readonly mode: LegacyMode;
+  readonly node: string | null;
+  /** `made` by this key manager, or `registered` by an operator. */
+  readonly origin: "made" | "registered";
+  readonly createdAt: string;
+}
+
+/**
+ * FISCO's unauthenticated formats (facts: IV is the key's own prefix). `superKey` is lent for the call.
+ * `decrypt` and `encryptKeyFile` open only a cipherDataKey that is in the registry for this very superKey and mode:
+ * the check comes before any cipher runs.
+ */
+export interface LegacyOperations {
+  encryptDataKey(caller: Caller, input: LegacyInput & { dataKey: SecretBuffer; node?: string }): Promise<string>;
+  decryptDataKey(caller: Caller, input: LegacyInput & { cipherDataKey: string }): Promise<SecretBuffer>;
+  /** `file`: the bytes that the caller wants encrypted (the FISCO script sends them in base64). Returns hex text. */
+  encryptKeyFile(caller: Caller, input: LegacyInput & { cipherDataKey: string; text: SecretBuffer }): Promise<string>;
+  register(caller: Caller, input: LegacyInput & { cipherDataKey: string; node?: string }): Promise<LegacyEntry>;
+  list(caller: Caller): Promise<readonly LegacyEntry[]>;
+}
+
+export interface LegacyInput {
+  readonly mode: LegacyMode;
+  readonly superKey: SecretBuffer;
+}
+
+export interface AuditRecord {
+  readonly sequence: number;
+  readonly at: string;
+  readonly door: Door;
+  readonly principal: string;
+  readonly peer: string;
+  readonly action: string;
+  readonly key: string | null;
+  readonly context: Context | null;
+  readonly result: "done" | "refused" | "failed";
+  /** Code of the error, when not done. */
+  readonly error: string | null;
+  readonly requestId: string;
+  /** What else the reader needs: names, numbers, ids. Never a secret. */
+  readonly detail: Readonly<Record<string, string | number>>;
+}
+
+export interface Checkpoint {
+  readonly account: string;
+  readonly epoch: number;
+  readonly sequence: number;
+  /** Hash of the record at `sequence`, hex. */
+  readonly head: string;
+  readonly stateVersion: number;
+  readonly at: string;
+  /** Ed25519 over the other members, base64. */
+  readonly signature: string;
+  /** SubjectPublicKeyInfo of the signing key, base64. */
+  readonly publicKey: string;
+}
+
+export interface AuditVerdict {
+  readonly ok: boolean;
+  readonly records: number;
+  /** The first bad record and what is wrong with it, when not ok. */
+  readonly firstBad?: { readonly sequence: number; readonly reason: string };
+  readonly head: string;
+}
+
+export interface AuditOperations {
+  /** Records from `after` (exclusive) on, at most `limit` (1 to 10 000). */
+  read(caller: Caller, input: { after: number; limit: number }): Promise<readonly AuditRecord[]>;
+  checkpoint(caller: Caller): Promise<Checkpoint>;
+  verify(caller: Caller, checkpoint?: Checkpoint): Promise<AuditVerdict>;
+}
+
+/** Small secrets of the server itself (its CA's private key and the like), sealed in the store. */
+export interface ServiceSecrets {
+  read(name: string): Promise<SecretBuffer | undefined>;
+  /** Creates or replaces. `actor` is named in the audit record. */
+  write(caller: Caller, name: string, secret: SecretBuffer): Promise<void>;
+  /** Public companions (certificates), authenticated but not secret. */
+  readPublic(name: string): Promise<Buffer | undefined>;
+  writePublic(caller: Caller, name: string, value: Buffer): Promise<void>;
+}
