@@ -8,8 +8,12 @@ import { aeadOpen, aeadSeal, hkdf, nonceBytes, type Suite, suiteById, suiteHash,
 export const boxTypes = { dataKey: 1, file: 2, volume: 3, keySlot: 4, masterKey: 5, state: 6 } as const;
 export type BoxType = keyof typeof boxTypes;
 
-/** Who made the secret S of a box. `soft`: S is the master-key version itself and the device blob is empty. */
-export const deviceAlgorithms = { soft: 1 } as const;
+/**
+ * Where the secret S of a box comes from. `soft`: the master-key version itself; `dataKey`: a node's own data key (sealed
+ * files); `passphrase`, `keyFile`: what fills a key slot; `root`: a secret derived from the key manager's root key. In all
+ * of these the device blob is empty; devices that wrap S themselves get numbers of their own.
+ */
+export const deviceAlgorithms = { soft: 1, dataKey: 2, passphrase: 3, keyFile: 4, root: 5 } as const;
 
 /** The largest plaintext of a box: whole key files fit, bulk data belongs in a volume. */
 export const maxBoxPlaintextBytes = 1 << 20;

@@ -1,0 +1,63 @@
+import type { SecretBuffer } from "../crypto/secret-buffer.ts";
+import type { SuiteName } from "../crypto/suite.ts";
+
+/** A kind of place where master keys live and are used. */
+export type DeviceKind = "soft" | "sdf" | "pkcs11" | "aws-kms" | "tpm";
+
+/** What a device can do; groups of contract tests turn on and off by it. */
+export interface DeviceCapabilities {
+  readonly kind: DeviceKind;
+  readonly suites: readonly SuiteName[];
+  /** Algorithms of {@link CryptoDevice.signDigest}; empty when the device holds no signing keys. */
+  readonly signs: readonly string[];
+  /** Whether {@link CryptoDevice.boxSecretToOpen} proves by itself where a device blob came from. */
+  readonly authenticatesBlobs: boolean;
+}
+
+export interface DeviceHealth {
+  readonly state: "ready" | "degraded" | "locked" | "down";
+  readonly detail: string;
+}
+
+/** One version of a master key as its device knows it. */
+export interface DeviceKey {
+  /** UUID. */
+  readonly keyId: string;
+  /** From 1. */
+  readonly version: number;
+  readonly suite: SuiteName;
+  /** What the device needs to find or open the key: a sealed box (soft), an index, an ARN. Public to the store. */
+  readonly material: Buffer;
+}
+
+/** The secret S of a sealed box, and how the box names it. */
+export interface BoxSecret {
+  readonly secret: SecretBuffer;
+  /** The box header's device algorithm. */
+  readonly algorithm: number;
+  /** The box header's device blob. */
+  readonly blob: Buffer;
+}
+
+/**
+ * A device: master keys are made, used and destroyed in it, and never leave it (but for `soft`, whose "inside" is this
+ * process's memory).
+ *
+ * A wrap never hands the device the data: the device gives (or recovers) the box secret S, and the sealed box of
+ * src/crypto does the rest, so that every device's boxes have one format and one binding to their context.
+ * Calls may be concurrent. Errors are `DeviceError`.
+ */
+export interface CryptoDevice extends AsyncDisposable {
+  capabilities(): DeviceCapabilities;
+  health(): Promise<DeviceHealth>;
+  /** Makes the key material of one version. Nothing is kept until the caller has stored `material`. */
+  createKey(key: Omit<DeviceKey, "material">): Promise<Buffer>;
+  /** A box secret to seal under `key`. The caller disposes of `secret`. */
+  boxSecretToSeal(key: DeviceKey): Promise<BoxSecret>;
+  /** The box secret of a box that names `key`. The caller disposes of it. */
+  boxSecretToOpen(key: DeviceKey, algorithm: number, blob: Uint8Array): Promise<SecretBuffer>;
+  /** Drops what is cached of a key; for devices that hold material themselves, destroys it there. */
+  destroyKey(key: DeviceKey): Promise<void>;
+  /** Forgets everything; the device answers `DEVICE_LOCKED` from then on. */
+  lock(): Promise<void>;
+}
