@@ -1,0 +1,4 @@
+declare module "snappyjs" {
+  export function compress(uncompressed: Buffer): Buffer;
+  export function uncompress(compressed: Buffer, maxLength: number): Buffer;
+}
