@@ -31,6 +31,9 @@ export const curves: Readonly<Record<CurveName, Curve>> = {
   },
 };
 
+/** Content of the OBJECT IDENTIFIER id-ecPublicKey, 1.2.840.10045.2.1. */
+export const ecPublicKeyOid: Buffer = Buffer.from("2a8648ce3d0201", "hex");
+
 export const scalarBytes = 32;
 /** `04 ‖ X ‖ Y`. */
 export const publicKeyBytes = 65;

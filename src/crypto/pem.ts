@@ -1,5 +1,5 @@
 import { decodeBase64, encodeBase64 } from "./base64.ts";
-import { type CurveName, curves, publicKeyOf, scalarBytes } from "./curve.ts";
+import { type CurveName, curves, ecPublicKeyOid, publicKeyOf, scalarBytes } from "./curve.ts";
 import { DerReader, der, derTags } from "./der.ts";
 import { CryptoError } from "./errors.ts";
 import { SecretBuffer } from "./secret-buffer.ts";
@@ -19,7 +19,6 @@ export interface PrivateKeyFile {
 /** An EC key file is under 400 bytes; this leaves room for line ends and a parameters block. */
 export const maxKeyFileBytes = 4096;
 const maxLineBytes = 76;
-const ecPublicKeyOid = Buffer.from("2a8648ce3d0201", "hex"); // 1.2.840.10045.2.1
 const labels = { pkcs8: "PRIVATE KEY", sec1: "EC PRIVATE KEY" } as const;
 
 /**
@@ -64,20 +63,26 @@ export function readPrivateKey(bytes: Uint8Array): PrivateKeyFile {
  * @throws {CryptoError} `KEY_FORMAT_INVALID` for a scalar out of the curve's range.
  */
 export function writePrivateKey(curve: CurveName, scalar: SecretBuffer, encoding: KeyEncoding): SecretBuffer {
+  using content = writePrivateKeyDer(curve, scalar, encoding);
+  return content.expose((bytes) => armour(labels[encoding], bytes));
+}
+
+/** The DER inside {@link writePrivateKey}, which names its errors. */
+export function writePrivateKeyDer(curve: CurveName, scalar: SecretBuffer, encoding: KeyEncoding): SecretBuffer {
   const publicKey = publicKeyOf(curve, scalar);
   const point = der(derTags.explicit1, der(derTags.bitString, Buffer.of(0), publicKey));
   const curveOid = der(derTags.objectIdentifier, curves[curve].oid);
   const parameters = encoding === "sec1" ? der(derTags.explicit0, curveOid) : Buffer.of();
   const octets = scalar.expose((bytes) => der(derTags.octetString, bytes));
-  const ecKey = der(derTags.sequence, der(derTags.integer, Buffer.of(1)), octets, parameters, point);
+  const sec1 = der(derTags.sequence, der(derTags.integer, Buffer.of(1)), octets, parameters, point);
   octets.fill(0);
-  if (encoding === "sec1") return armour(labels.sec1, ecKey);
+  if (encoding === "sec1") return SecretBuffer.take(sec1);
   const algorithm = der(derTags.sequence, der(derTags.objectIdentifier, ecPublicKeyOid), curveOid);
-  const inner = der(derTags.octetString, ecKey);
-  ecKey.fill(0);
+  const inner = der(derTags.octetString, sec1);
+  sec1.fill(0);
   const pkcs8 = der(derTags.sequence, der(derTags.integer, Buffer.of(0)), algorithm, inner);
   inner.fill(0);
-  return armour(labels.pkcs8, pkcs8);
+  return SecretBuffer.take(pkcs8);
 }
 
 type ReadKey = Omit<PrivateKeyFile, "encoding">;
@@ -200,10 +205,9 @@ function* lines(file: Buffer): Generator<Buffer> {
   }
 }
 
-/** PEM text of DER bytes, which are wiped. */
+/** PEM text of DER bytes. */
 function armour(label: string, content: Buffer): SecretBuffer {
   const base64 = encodeBase64(content);
-  content.fill(0);
   const parts: Buffer[] = [Buffer.from(`-----BEGIN ${label}-----\n`)];
   for (let at = 0; at < base64.length; at += 64) parts.push(base64.subarray(at, at + 64), Buffer.from("\n"));
   parts.push(Buffer.from(`-----END ${label}-----\n`));

@@ -34,6 +34,7 @@ const magic = Buffer.from("SRBX");
 const format = 1;
 const saltBytes = 32;
 const commitmentBytes = 32;
+const minSecretBytes = 16;
 const fixedBytes = 4 + 1 + 1 + 1 + 16 + 4 + 1 + 2;
 const label = Buffer.from("strongroom/box/v1");
 const typeNames = new Map<number, BoxType>(Object.entries(boxTypes).map(([name, id]) => [id, name as BoxType]));
@@ -50,16 +51,42 @@ const typeNames = new Map<number, BoxType>(Object.entries(boxTypes).map(([name, 
  *
  * H is SHA-256 (suite intl) or SM3 (suite sm); numbers are big-endian; docs/formats.md has worked examples.
  *
- * @throws {RangeError} For a plaintext over 1 MiB or a device blob over 65 535 bytes.
+ * @throws {RangeError} For a plaintext over 1 MiB, a device blob over 65 535 bytes, a key version that is not 1 to 2^32 - 1,
+ *   or a secret under 16 bytes.
  * @throws {CryptoError} `CONTEXT_INVALID`.
  */
 export function sealBox(header: BoxHeader, secret: SecretBuffer, context: Context, plaintext: Uint8Array): Buffer {
+  return sealBoxWithGivenRandomness(
+    header,
+    secret,
+    context,
+    plaintext,
+    randomBytes(saltBytes),
+    randomBytes(nonceBytes),
+  );
+}
+
+/**
+ * {@link sealBox} with the salt (32 bytes) and nonce (12) given: only for test vectors. A salt and nonce used twice under one
+ * secret give away the key stream.
+ */
+export function sealBoxWithGivenRandomness(
+  header: BoxHeader,
+  secret: SecretBuffer,
+  context: Context,
+  plaintext: Uint8Array,
+  salt: Uint8Array,
+  nonce: Uint8Array,
+): Buffer {
+  if (salt.length !== saltBytes || nonce.length !== nonceBytes)
+    throw new RangeError(`a sealed box takes a salt of ${saltBytes} bytes and a nonce of ${nonceBytes}`);
+  if (secret.byteLength < minSecretBytes)
+    throw new RangeError(`the secret of a sealed box has at least ${minSecretBytes} bytes, got ${secret.byteLength}`);
   if (plaintext.length > maxBoxPlaintextBytes)
     throw new RangeError(`a sealed box holds at most ${maxBoxPlaintextBytes} bytes, got ${plaintext.length}`);
-  const encodedHeader = encodeHeader(header, randomBytes(saltBytes));
+  const encodedHeader = encodeHeader(header, salt);
   const encodedContext = encodeContext(context);
   using keys = boxKeys(header.suite, secret, encodedHeader, encodedContext);
-  const nonce = randomBytes(nonceBytes);
   return keys.expose((bytes) => {
     const commitment = Buffer.from(bytes.subarray(header.suite.keyBytes));
     const aad = Buffer.concat([encodedHeader, commitment, encodedContext]);
@@ -105,6 +132,8 @@ function boxKeys(suite: Suite, secret: SecretBuffer, encodedHeader: Buffer, enco
 function encodeHeader(header: BoxHeader, salt: Uint8Array): Buffer {
   if (header.deviceBlob.length > 0xffff)
     throw new RangeError(`a device blob has at most 65535 bytes, got ${header.deviceBlob.length}`);
+  if (!Number.isInteger(header.keyVersion) || header.keyVersion < 1)
+    throw new RangeError(`a key version is a whole number from 1, got ${header.keyVersion}`);
   const fixed = Buffer.alloc(fixedBytes);
   magic.copy(fixed, 0);
   fixed.writeUInt8(format, 4);
