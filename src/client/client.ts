@@ -1,0 +1,229 @@
+import type { Context } from "../crypto/context.ts";
+import { SecretBuffer } from "../crypto/secret-buffer.ts";
+import { ClientError } from "./errors.ts";
+import { Exchange, type ExchangeOptions, parseJson } from "./exchange.ts";
+import { headers, memberHeader, type OperationName } from "./operations.ts";
+import type {
+  Answer,
+  AuditRecord,
+  AuditVerdict,
+  Checkpoint,
+  Grant,
+  Input,
+  IssuedCertificates,
+  KeyDescription,
+  LegacyEntry,
+  PrincipalDescription,
+  protocol,
+} from "./protocol.ts";
+import { type ClientIdentity, type Endpoint, type RawAnswer, socketEndpoint, tlsEndpoints } from "./transport.ts";
+
+export interface WrappedKey {
+  readonly keyId: string;
+  readonly keyVersion: number;
+  readonly wrapped: Buffer;
+}
+
+export interface ServerList {
+  /** `https://HOST:PORT`, in order of preference. */
+  readonly servers: readonly string[];
+  /** PEM of the certificate that the servers chain to. */
+  readonly caPem: string;
+  readonly identity: ClientIdentity;
+}
+
+type Operation = keyof typeof protocol;
+
+/**
+ * The native door's client: one method for each operation of the key manager, under the same names.
+ *
+ * Every method throws `ClientError` (codes in ./errors.ts). Reads and unwrap go on to the next server when one does
+ * not answer; nothing that changes state is sent twice. Connections are kept; `close` ends them.
+ */
+export class KeyManagerClient implements Disposable {
+  readonly #exchange: Exchange;
+
+  private constructor(endpoints: readonly Endpoint[], options: ExchangeOptions) {
+    this.#exchange = new Exchange(endpoints, options);
+  }
+
+  /** Over HTTPS with a client certificate; the private key is lent for this call. */
+  static overTls({ servers, caPem, identity, ...options }: ServerList & ExchangeOptions): KeyManagerClient {
+    return new KeyManagerClient(tlsEndpoints(servers, caPem, identity), options);
+  }
+
+  /** Over the administration socket in a key manager's data folder. */
+  static overSocket(socketPath: string, options: ExchangeOptions = {}): KeyManagerClient {
+    return new KeyManagerClient([socketEndpoint(socketPath)], options);
+  }
+
+  close(): void {
+    this.#exchange.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  whoami(): Promise<Answer<"whoami">> {
+    return this.#ask("whoami");
+  }
+
+  /** A new certificate for the key of this connection's certificate. */
+  renew(): Promise<IssuedCertificates> {
+    return this.#ask("renew");
+  }
+
+  /** A fresh data key, wrapped; `unwrap` gives its plaintext. `bytes`: 1 to 1024, by default 32. */
+  async generateDataKey(input: { key: string; context: Context; bytes?: number }): Promise<WrappedKey> {
+    return wrappedKey(await this.#ask("generateDataKey", input));
+  }
+
+  /** `plaintext` is lent for the call. */
+  async wrap(input: { key: string; context: Context; plaintext: SecretBuffer }): Promise<WrappedKey> {
+    const { plaintext, ...rest } = input;
+    return wrappedKey(await this.#askWithSecret("wrap", rest, plaintext));
+  }
+
+  /** The caller disposes of `plaintext`. */
+  async unwrap(input: {
+    wrapped: Uint8Array;
+    context: Context;
+    key?: string;
+  }): Promise<{ readonly keyId: string; readonly keyVersion: number; readonly plaintext: SecretBuffer }> {
+    const { secret, answer } = await this.#askForSecret("unwrap", { ...input, wrapped: base64(input.wrapped) });
+    const keyId = member(answer, "keyId", secret);
+    const keyVersion = Number(member(answer, "keyVersion", secret));
+    return { keyId, keyVersion, plaintext: secret };
+  }
+
+  /** To another key, another context, or (neither given) to the newest version of its own key. */
+  async rewrap(input: {
+    wrapped: Uint8Array;
+    context: Context;
+    toKey?: string;
+    toContext?: Context;
+  }): Promise<WrappedKey> {
+    return wrappedKey(await this.#ask("rewrap", { ...input, wrapped: base64(input.wrapped) }));
+  }
+
+  readonly keys = {
+    create: (input: Input<"keys.create">): Promise<KeyDescription> => this.#ask("keys.create", input),
+    describe: (key: string): Promise<KeyDescription> => this.#ask("keys.describe", { key }),
+    list: async (): Promise<readonly KeyDescription[]> => list((await this.#ask("keys.list")).keys),
+    enable: (key: string): Promise<KeyDescription> => this.#ask("keys.enable", { key }),
+    disable: (key: string): Promise<KeyDescription> => this.#ask("keys.disable", { key }),
+    rotate: (key: string): Promise<KeyDescription> => this.#ask("keys.rotate", { key }),
+    /** 7 to 30 days. */
+    scheduleDeletion: (key: string, pendingDays: number): Promise<KeyDescription> =>
+      this.#ask("keys.scheduleDeletion", { key, pendingDays }),
+    cancelDeletion: (key: string): Promise<KeyDescription> => this.#ask("keys.cancelDeletion", { key }),
+    destroy: (key: string): Promise<KeyDescription> => this.#ask("keys.destroy", { key }),
+    updateDescription: (key: string, description: string): Promise<KeyDescription> =>
+      this.#ask("keys.updateDescription", { key, description }),
+  };
+
+  readonly aliases = {
+    create: (alias: string, key: string): Promise<void> => this.#order("aliases.create", { alias, key }),
+    update: (alias: string, key: string): Promise<void> => this.#order("aliases.update", { alias, key }),
+    delete: (alias: string): Promise<void> => this.#order("aliases.delete", { alias }),
+    list: async (): Promise<Answer<"aliases.list">["aliases"]> => list((await this.#ask("aliases.list")).aliases),
+  };
+
+  readonly policies = {
+    get: async (key: string): Promise<string> => (await this.#ask("policies.get", { key })).policy,
+    put: (key: string, policy: string, options: { bypassLockoutCheck?: boolean } = {}): Promise<void> =>
+      this.#order("policies.put", { key, policy, ...options }),
+  };
+
+  readonly grants = {
+    create: (key: string, input: Omit<Input<"grants.create">, "key">): Promise<Grant> =>
+      this.#ask("grants.create", { key, ...input }),
+    list: async (key: string): Promise<readonly Grant[]> => list((await this.#ask("grants.list", { key })).grants),
+    revoke: (key: string, grantId: string): Promise<void> => this.#order("grants.revoke", { key, grantId }),
+  };
+
+  readonly principals = {
+    create: (input: Input<"principals.create">): Promise<PrincipalDescription> => this.#ask("principals.create", input),
+    list: async (): Promise<readonly PrincipalDescription[]> => list((await this.#ask("principals.list")).principals),
+    disable: (name: string): Promise<PrincipalDescription> => this.#ask("principals.disable", { name }),
+    enable: (name: string): Promise<PrincipalDescription> => this.#ask("principals.enable", { name }),
+  };
+
+  readonly nodes = {
+    /** `token` is the text to give to the node's operator; the caller disposes of it. */
+    createToken: async (
+      input: Input<"nodes.createToken">,
+    ): Promise<{ readonly token: SecretBuffer; readonly expiresAt: string }> => {
+      const { secret, answer } = await this.#askForSecret("nodes.createToken", input);
+      return { token: secret, expiresAt: member(answer, "expiresAt", secret) };
+    },
+    revoke: (name: string): Promise<PrincipalDescription> => this.#ask("nodes.revoke", { name }),
+    list: async (): Promise<readonly PrincipalDescription[]> => list((await this.#ask("nodes.list")).nodes),
+  };
+
+  readonly legacy = {
+    /** `superKey` is lent for the call. */
+    register: ({ superKey, ...input }: Input<"legacy.register"> & { superKey: SecretBuffer }): Promise<LegacyEntry> =>
+      this.#askWithSecret("legacy.register", input, superKey),
+    list: async (): Promise<readonly LegacyEntry[]> => list((await this.#ask("legacy.list")).entries),
+  };
+
+  readonly audit = {
+    read: async (input: { after: number; limit: number }): Promise<readonly AuditRecord[]> =>
+      list((await this.#ask("audit.read", input)).records),
+    checkpoint: (): Promise<Checkpoint> => this.#ask("audit.checkpoint"),
+    verify: (checkpoint?: Checkpoint): Promise<AuditVerdict> =>
+      this.#ask("audit.verify", checkpoint === undefined ? {} : { checkpoint }),
+  };
+
+  /** The server validates its answers against the same contract; here only their outer shape is checked. */
+  async #ask<N extends Operation>(name: N, input?: Input<N>): Promise<Answer<N>> {
+    const body = input === undefined ? undefined : Buffer.from(JSON.stringify(input));
+    return parseJson(await this.#exchange.ask(name, body)) as Answer<N>;
+  }
+
+  async #order<N extends Operation>(name: N, input: Input<N>): Promise<void> {
+    await this.#exchange.ask(name, Buffer.from(JSON.stringify(input)));
+  }
+
+  async #askWithSecret<N extends Operation>(name: N, input: Input<N>, secret: SecretBuffer): Promise<Answer<N>> {
+    const header = { [headers.input]: base64(Buffer.from(JSON.stringify(input))) };
+    return parseJson(await secret.expose((bytes) => this.#exchange.ask(name, bytes, header))) as Answer<N>;
+  }
+
+  async #askForSecret<N extends Operation & OperationName>(
+    name: N,
+    input: Input<N>,
+  ): Promise<{ secret: SecretBuffer; answer: RawAnswer }> {
+    const answer = await this.#exchange.ask(name, Buffer.from(JSON.stringify(input)));
+    const secret = SecretBuffer.take(answer.body);
+    if (answer.headers["content-type"] === "application/octet-stream" && secret.byteLength > 0)
+      return { secret, answer };
+    secret[Symbol.dispose]();
+    throw new ClientError("BAD_ANSWER", "the answer is not raw bytes", { status: answer.status });
+  }
+}
+
+/** A member of a secret answer, from its header; the secret is wiped when it is missing. */
+function member(answer: RawAnswer, name: string, secret: SecretBuffer): string {
+  const value = answer.headers[memberHeader(name)];
+  if (typeof value === "string" && value !== "") return value;
+  secret[Symbol.dispose]();
+  throw new ClientError("BAD_ANSWER", `the answer has no ${memberHeader(name)} header`, { status: answer.status });
+}
+
+function wrappedKey(answer: Answer<"wrap">): WrappedKey {
+  if (typeof answer.wrapped !== "string" || typeof answer.keyId !== "string")
+    throw new ClientError("BAD_ANSWER", "the answer holds no wrapped key");
+  return { keyId: answer.keyId, keyVersion: answer.keyVersion, wrapped: Buffer.from(answer.wrapped, "base64") };
+}
+
+function list<T>(members: readonly T[]): readonly T[] {
+  if (!Array.isArray(members)) throw new ClientError("BAD_ANSWER", "the answer holds no list");
+  return members;
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+}

@@ -1,0 +1,84 @@
+/**
+ * The operations of the native door: HTTP method, path, and how they may be tried again.
+ *
+ * `safe`: asking twice does what asking once does (reads, unwrap), so the client may go on to the next server when one
+ * does not answer. `input`/`answer` `secret`: the body is raw bytes (`application/octet-stream`) that never become a
+ * JavaScript string; the other members travel in the `strongroom-input` header (base64 of JSON), and back in
+ * `strongroom-<member>` headers.
+ */
+export interface Operation {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly safe: boolean;
+  readonly input: "none" | "json" | "secret";
+  readonly answer: "none" | "json" | "secret";
+}
+
+const read = (path: string): Operation => ({ method: "GET", path, safe: true, input: "none", answer: "json" });
+const ask = (path: string): Operation => ({ method: "POST", path, safe: true, input: "json", answer: "json" });
+const change = (path: string): Operation => ({ method: "POST", path, safe: false, input: "json", answer: "json" });
+const order = (path: string): Operation => ({ method: "POST", path, safe: false, input: "json", answer: "none" });
+
+export const operations = {
+  whoami: read("/v1/whoami"),
+  openapi: read("/v1/openapi.json"),
+  enroll: change("/v1/enroll"),
+  renew: { ...change("/v1/renew"), input: "none" },
+
+  generateDataKey: change("/v1/generate-data-key"),
+  wrap: { ...change("/v1/wrap"), input: "secret" },
+  unwrap: { ...ask("/v1/unwrap"), answer: "secret" },
+  rewrap: ask("/v1/rewrap"),
+
+  "keys.create": change("/v1/keys/create"),
+  "keys.describe": ask("/v1/keys/describe"),
+  "keys.list": read("/v1/keys/list"),
+  "keys.enable": change("/v1/keys/enable"),
+  "keys.disable": change("/v1/keys/disable"),
+  "keys.rotate": change("/v1/keys/rotate"),
+  "keys.scheduleDeletion": change("/v1/keys/schedule-deletion"),
+  "keys.cancelDeletion": change("/v1/keys/cancel-deletion"),
+  "keys.destroy": change("/v1/keys/destroy"),
+  "keys.updateDescription": change("/v1/keys/update-description"),
+
+  "aliases.create": order("/v1/aliases/create"),
+  "aliases.update": order("/v1/aliases/update"),
+  "aliases.delete": order("/v1/aliases/delete"),
+  "aliases.list": read("/v1/aliases/list"),
+
+  "policies.get": ask("/v1/policies/get"),
+  "policies.put": order("/v1/policies/put"),
+
+  "grants.create": change("/v1/grants/create"),
+  "grants.list": ask("/v1/grants/list"),
+  "grants.revoke": order("/v1/grants/revoke"),
+
+  "principals.create": change("/v1/principals/create"),
+  "principals.list": read("/v1/principals/list"),
+  "principals.disable": change("/v1/principals/disable"),
+  "principals.enable": change("/v1/principals/enable"),
+
+  "nodes.createToken": { ...change("/v1/nodes/create-token"), answer: "secret" },
+  "nodes.revoke": change("/v1/nodes/revoke"),
+  "nodes.list": read("/v1/nodes/list"),
+
+  "legacy.register": { ...change("/v1/legacy/register"), input: "secret" },
+  "legacy.list": read("/v1/legacy/list"),
+
+  "audit.read": ask("/v1/audit/read"),
+  "audit.checkpoint": read("/v1/audit/checkpoint"),
+  "audit.verify": ask("/v1/audit/verify"),
+} as const satisfies Readonly<Record<string, Operation>>;
+
+export type OperationName = keyof typeof operations;
+
+/** The largest request body, in bytes. */
+export const maxRequestBytes = 64 * 1024;
+
+/** Headers of the native door. */
+export const headers = { input: "strongroom-input", requestId: "x-request-id" } as const;
+
+/** The header that carries a member of a secret answer: `keyId` is `strongroom-key-id`. */
+export function memberHeader(member: string): string {
+  return `strongroom-${member.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}

@@ -1,0 +1,279 @@
+import { z } from "zod";
+import type { OperationName } from "./operations.ts";
+
+/**
+ * The wire contract of the native door: for each operation, what is asked and what is answered. The server validates
+ * with these schemas and makes its OpenAPI document from them; the client imports the types only.
+ *
+ * Times are ISO 8601 in UTC; bytes are canonical base64. A request member that is not declared is refused, an answer
+ * member that is not declared is dropped.
+ */
+
+const text = (most: number) => z.string().min(1).max(most);
+/** A key id (UUID), `alias/NAME`, key ARN or alias ARN. */
+const key = text(512);
+const name = text(128);
+const time = z.string();
+const base64 = (mostBytes: number) => z.base64().max(Math.ceil(mostBytes / 3) * 4);
+const count = z.int().min(0);
+
+const context = z
+  .record(z.string().min(1).max(256), z.string().max(8192))
+  .meta({ description: "names and values that a wrap is bound to; at most 64" });
+const suite = z.enum(["intl", "sm"]);
+const usage = z.enum(["encrypt", "sign", "mac"]);
+const spec = z.enum(["AES_256", "SM4", "ECC_SECG_P256K1", "ECC_NIST_P256", "SM2", "HMAC_256", "HMAC_SM3"]);
+const identity = z.enum(["file", "tmpfs", "tpm"]);
+const principalKind = z.enum(["user", "node", "service"]);
+const role = z.enum(["administrator", "auditor", "operator", "key-user", "node"]);
+const door = z.enum(["native", "fisco", "aws", "local"]);
+const legacyMode = z.enum(["standard", "sm"]);
+
+const keyInput = z.strictObject({ key });
+const nameInput = z.strictObject({ name });
+
+const keyDescription = z.object({
+  keyId: z.string(),
+  arn: z.string(),
+  aliases: z.array(z.string()),
+  description: z.string(),
+  suite,
+  usage,
+  spec,
+  origin: z.enum(["soft", "sdf", "pkcs11", "aws-kms", "external"]),
+  state: z.enum(["enabled", "disabled", "pending-deletion", "destroyed"]),
+  currentVersion: count,
+  versions: z.array(z.object({ version: count, createdAt: time })),
+  createdAt: time,
+  deletionAt: time.nullable(),
+});
+
+const wrappedKey = z.object({ keyId: z.string(), keyVersion: count, wrapped: z.base64() });
+const unwrapped = z.object({ keyId: z.string(), keyVersion: count });
+
+const principal = z.object({
+  name: z.string(),
+  arn: z.string(),
+  kind: principalKind,
+  role,
+  state: z.enum(["enabled", "revoked"]),
+  identity: identity.nullable(),
+  publicKeys: z.array(z.string()),
+  createdAt: time,
+});
+
+const certificates = z.object({
+  certificate: z.string().meta({ description: "PEM, for TLS client authentication" }),
+  clientIssuer: z.string().meta({ description: "PEM of the certificate that issued it" }),
+  serverIssuer: z.string().meta({ description: "PEM of the certificate that the key manager's servers chain to" }),
+  notAfter: time,
+});
+
+const grantOperations = z.array(text(64)).min(1).max(16);
+const grantConstraints = z.strictObject({
+  contextEquals: context.exactOptional(),
+  contextSubset: context.exactOptional(),
+});
+const grant = z.object({
+  id: z.string(),
+  grantee: z.string(),
+  operations: z.array(z.string()),
+  constraints: grantConstraints,
+  notAfter: time.nullable(),
+  name: z.string().nullable(),
+  retiring: z.string().nullable(),
+  createdAt: time,
+});
+
+const legacyEntry = z.object({
+  cipherDataKey: z.string(),
+  mode: legacyMode,
+  node: z.string().nullable(),
+  origin: z.enum(["made", "registered"]),
+  createdAt: time,
+});
+
+const auditRecord = z.object({
+  sequence: count,
+  at: time,
+  door,
+  principal: z.string(),
+  peer: z.string(),
+  action: z.string(),
+  key: z.string().nullable(),
+  context: z.record(z.string(), z.string()).nullable(),
+  result: z.enum(["done", "refused", "failed"]),
+  error: z.string().nullable(),
+  requestId: z.string(),
+  detail: z.record(z.string(), z.union([z.string(), z.number()])),
+});
+
+const checkpointMembers = {
+  account: text(64),
+  epoch: count,
+  sequence: count,
+  head: text(128),
+  stateVersion: count,
+  at: text(64),
+  signature: text(256),
+  publicKey: text(256),
+};
+
+const nothing = z.undefined();
+
+export const protocol = {
+  whoami: {
+    input: nothing,
+    answer: z.object({
+      principal,
+      account: z.string(),
+      region: z.string(),
+      certificateNotAfter: time.nullable(),
+    }),
+  },
+  openapi: { input: nothing, answer: z.looseObject({ openapi: z.string() }) },
+  enroll: {
+    input: z.strictObject({ name, token: text(128), csr: base64(2048) }),
+    answer: z.object({ ...certificates.shape, principal: z.string() }),
+  },
+  renew: { input: nothing, answer: certificates },
+
+  generateDataKey: {
+    input: z.strictObject({ key, context, bytes: z.int().min(1).max(1024).exactOptional() }),
+    answer: wrappedKey,
+  },
+  wrap: { input: z.strictObject({ key, context }), answer: wrappedKey },
+  unwrap: {
+    input: z.strictObject({ wrapped: base64(16_384), context, key: key.exactOptional() }),
+    answer: unwrapped,
+  },
+  rewrap: {
+    input: z.strictObject({
+      wrapped: base64(16_384),
+      context,
+      toKey: key.exactOptional(),
+      toContext: context.exactOptional(),
+    }),
+    answer: wrappedKey,
+  },
+
+  "keys.create": {
+    input: z.strictObject({
+      suite: suite.exactOptional(),
+      usage: usage.exactOptional(),
+      spec: spec.exactOptional(),
+      description: z.string().max(8192).exactOptional(),
+      alias: text(256).exactOptional(),
+      policy: text(32_768).exactOptional(),
+    }),
+    answer: keyDescription,
+  },
+  "keys.describe": { input: keyInput, answer: keyDescription },
+  "keys.list": { input: nothing, answer: z.object({ keys: z.array(keyDescription) }) },
+  "keys.enable": { input: keyInput, answer: keyDescription },
+  "keys.disable": { input: keyInput, answer: keyDescription },
+  "keys.rotate": { input: keyInput, answer: keyDescription },
+  "keys.scheduleDeletion": {
+    input: z.strictObject({ key, pendingDays: z.int().min(7).max(30) }),
+    answer: keyDescription,
+  },
+  "keys.cancelDeletion": { input: keyInput, answer: keyDescription },
+  "keys.destroy": { input: keyInput, answer: keyDescription },
+  "keys.updateDescription": {
+    input: z.strictObject({ key, description: z.string().max(8192) }),
+    answer: keyDescription,
+  },
+
+  "aliases.create": { input: z.strictObject({ alias: text(256), key }), answer: nothing },
+  "aliases.update": { input: z.strictObject({ alias: text(256), key }), answer: nothing },
+  "aliases.delete": { input: z.strictObject({ alias: text(256) }), answer: nothing },
+  "aliases.list": {
+    input: nothing,
+    answer: z.object({ aliases: z.array(z.object({ alias: z.string(), keyId: z.string() })) }),
+  },
+
+  "policies.get": { input: keyInput, answer: z.object({ policy: z.string() }) },
+  "policies.put": {
+    input: z.strictObject({ key, policy: text(32_768), bypassLockoutCheck: z.boolean().exactOptional() }),
+    answer: nothing,
+  },
+
+  "grants.create": {
+    input: z.strictObject({
+      key,
+      grantee: text(512),
+      operations: grantOperations,
+      constraints: grantConstraints.exactOptional(),
+      notAfter: text(64).exactOptional(),
+      name: name.exactOptional(),
+      retiring: text(512).exactOptional(),
+    }),
+    answer: grant,
+  },
+  "grants.list": { input: keyInput, answer: z.object({ grants: z.array(grant) }) },
+  "grants.revoke": { input: z.strictObject({ key, grantId: text(128) }), answer: nothing },
+
+  "principals.create": { input: z.strictObject({ name, kind: principalKind, role }), answer: principal },
+  "principals.list": { input: nothing, answer: z.object({ principals: z.array(principal) }) },
+  "principals.disable": { input: nameInput, answer: principal },
+  "principals.enable": { input: nameInput, answer: principal },
+
+  "nodes.createToken": {
+    input: z.strictObject({ name, key: key.exactOptional(), identity }),
+    answer: z.object({ expiresAt: time }),
+  },
+  "nodes.revoke": { input: nameInput, answer: principal },
+  "nodes.list": { input: nothing, answer: z.object({ nodes: z.array(principal) }) },
+
+  "legacy.register": {
+    input: z.strictObject({ mode: legacyMode, cipherDataKey: text(4096), node: name.exactOptional() }),
+    answer: legacyEntry,
+  },
+  "legacy.list": { input: nothing, answer: z.object({ entries: z.array(legacyEntry) }) },
+
+  "audit.read": {
+    input: z.strictObject({ after: count, limit: z.int().min(1).max(10_000) }),
+    answer: z.object({ records: z.array(auditRecord) }),
+  },
+  "audit.checkpoint": { input: nothing, answer: z.object(checkpointMembers) },
+  "audit.verify": {
+    input: z.strictObject({ checkpoint: z.strictObject(checkpointMembers).exactOptional() }),
+    answer: z.object({
+      ok: z.boolean(),
+      records: count,
+      firstBad: z.object({ sequence: count, reason: z.string() }).exactOptional(),
+      head: z.string(),
+    }),
+  },
+} as const satisfies Readonly<Record<OperationName, { input: z.ZodType; answer: z.ZodType }>>;
+
+type DeepReadonly<T> = T extends string | number | boolean | null | undefined
+  ? T
+  : { readonly [K in keyof T]: DeepReadonly<T[K]> };
+
+/** What is asked of an operation. */
+export type Input<N extends keyof typeof protocol> = DeepReadonly<z.output<(typeof protocol)[N]["input"]>>;
+/** What it answers; raw bytes of a secret answer come beside it. */
+export type Answer<N extends keyof typeof protocol> = DeepReadonly<z.output<(typeof protocol)[N]["answer"]>>;
+
+export type KeyDescription = Answer<"keys.describe">;
+export type PrincipalDescription = Answer<"principals.create">;
+export type Grant = Answer<"grants.create">;
+export type LegacyEntry = Answer<"legacy.register">;
+export type AuditRecord = Answer<"audit.read">["records"][number];
+export type Checkpoint = Answer<"audit.checkpoint">;
+export type AuditVerdict = Answer<"audit.verify">;
+export type IssuedCertificates = Answer<"renew">;
+
+/** Every failure is answered as this. */
+export const failure = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    path: z
+      .string()
+      .exactOptional()
+      .meta({ description: "the member of the request that is wrong, such as context.node" }),
+  }),
+  requestId: z.string(),
+});
