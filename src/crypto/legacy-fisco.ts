@@ -83,7 +83,15 @@ export function legacyDecryptDataKey(mode: LegacyMode, superKey: SecretBuffer, c
 export function legacyEncryptKeyFile(mode: LegacyMode, dataKey: SecretBuffer, file: SecretBuffer): string {
   if (file.byteLength === 0) throw new RangeError("the key file to encrypt is empty");
   using base64 = file.expose((bytes) => SecretBuffer.take(encodeBase64(bytes)));
-  return base64.expose((text) => legacyEncrypt(mode, dataKey, text)).toString("hex");
+  return legacyEncryptText(mode, dataKey, base64);
+}
+
+/**
+ * What `encWithCipherKey` answers: lower-case hex of CBC over the text as it was sent. The text is meant to be base64 of a
+ * key file, but the original takes any.
+ */
+export function legacyEncryptText(mode: LegacyMode, dataKey: SecretBuffer, text: SecretBuffer): string {
+  return text.expose((bytes) => legacyEncrypt(mode, dataKey, bytes)).toString("hex");
 }
 
 /**
