@@ -1,0 +1,86 @@
+import type { AbstractSnapshot } from "abstract-level";
+import type { BaseLevel } from "./base-level.ts";
+import { baseSnapshot } from "./encrypted-snapshot.ts";
+import type { OpenStore } from "./open-store.ts";
+import { openValue } from "./sealed-value.ts";
+
+export interface ReadOptions {
+  readonly snapshot?: AbstractSnapshot | undefined;
+}
+
+/**
+ * Reads entries by name. While encrypted names are under rotation an entry lies under its new or its older stored name,
+ * and may move from the older to the new one between two reads, never back: so a miss in both is asked once more.
+ */
+export class EntryReader {
+  readonly #base: BaseLevel;
+  readonly #store: OpenStore;
+
+  constructor(base: BaseLevel, store: OpenStore) {
+    this.#base = base;
+    this.#store = store;
+  }
+
+  async get(name: Buffer, options: ReadOptions): Promise<Buffer | undefined> {
+    const { keyring, names } = this.#store;
+    const forward = readOptions(options);
+    const storedKey = names.store(name);
+    const sealed = await this.#base.get(storedKey, forward);
+    if (sealed !== undefined) return openValue(keyring, storedKey, sealed);
+    const older = names.storeUnderOlder(name);
+    if (older === undefined) return undefined;
+    const olderSealed = await this.#base.get(older, forward);
+    if (olderSealed !== undefined) return openValue(keyring, older, olderSealed);
+    const moved = await this.#base.get(storedKey, forward);
+    return moved === undefined ? undefined : openValue(keyring, storedKey, moved);
+  }
+
+  getSync(name: Buffer, options: ReadOptions): Buffer | undefined {
+    const { keyring, names } = this.#store;
+    const forward = readOptions(options);
+    const storedKey = names.store(name);
+    const sealed = this.#base.getSync(storedKey, forward);
+    if (sealed !== undefined) return openValue(keyring, storedKey, sealed);
+    const older = names.storeUnderOlder(name);
+    if (older === undefined) return undefined;
+    const olderSealed = this.#base.getSync(older, forward);
+    if (olderSealed !== undefined) return openValue(keyring, older, olderSealed);
+    const moved = this.#base.getSync(storedKey, forward);
+    return moved === undefined ? undefined : openValue(keyring, storedKey, moved);
+  }
+
+  async getMany(wanted: readonly Buffer[], options: ReadOptions): Promise<(Buffer | undefined)[]> {
+    const { keyring, names } = this.#store;
+    const storedKeys = wanted.map((name) => names.store(name));
+    const values = await this.#base.getMany(storedKeys, readOptions(options));
+    const mayHaveOlder = wanted[0] !== undefined && names.storeUnderOlder(wanted[0]) !== undefined;
+    for (const [index, storedKey] of storedKeys.entries()) {
+      const sealed = values[index];
+      if (sealed !== undefined) values[index] = openValue(keyring, storedKey, sealed);
+      else if (mayHaveOlder) values[index] = await this.get(wanted[index] as Buffer, options);
+    }
+    return values;
+  }
+
+  async has(name: Buffer, options: ReadOptions): Promise<boolean> {
+    const { names } = this.#store;
+    const forward = readOptions(options);
+    const storedKey = names.store(name);
+    if (await this.#base.has(storedKey, forward)) return true;
+    const older = names.storeUnderOlder(name);
+    return older !== undefined && ((await this.#base.has(older, forward)) || this.#base.has(storedKey, forward));
+  }
+
+  async hasMany(wanted: readonly Buffer[], options: ReadOptions): Promise<boolean[]> {
+    const { names } = this.#store;
+    const storedKeys = wanted.map((name) => names.store(name));
+    const found = await this.#base.hasMany(storedKeys, readOptions(options));
+    if (wanted[0] === undefined || names.storeUnderOlder(wanted[0]) === undefined) return found;
+    return Promise.all(found.map((hit, index) => hit || this.has(wanted[index] as Buffer, options)));
+  }
+}
+
+/** The caller's options with the base's snapshot in place of ours. */
+function readOptions(options: ReadOptions): object {
+  return options.snapshot == null ? options : { ...options, snapshot: baseSnapshot(options.snapshot) };
+}
