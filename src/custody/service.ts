@@ -188,6 +188,7 @@ export interface NodeOperations {
   /**
    * Makes (or renews) a one-time token for a node's enrolment: 15 minutes, one use, stored hashed.
    * Creates the node's principal when it is new, and a grant on `key` for contexts that hold `node: name`.
+   * For a user or service the principal must exist, and the caller must be allowed to make principals.
    */
   createToken(
     caller: Caller,
@@ -198,6 +199,8 @@ export interface NodeOperations {
     peer: { readonly door: Door; readonly peer: string; readonly requestId: string },
     input: { name: string; token: SecretBuffer; spkiSha256: Buffer; notAfter: string },
   ): Promise<PrincipalDescription>;
+  /** Binds a new certificate key to the principal that calls: a renewal over its present certificate. */
+  renew(caller: Caller, name: string, spkiSha256: Buffer, notAfter: string): Promise<PrincipalDescription>;
   /** One command: principal revoked, its grants and tokens gone. */
   revoke(caller: Caller, name: string): Promise<PrincipalDescription>;
   list(caller: Caller): Promise<readonly PrincipalDescription[]>;

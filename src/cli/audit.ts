@@ -1,0 +1,141 @@
+import { readFileSync } from "node:fs";
+import { Command, InvalidArgumentError, Option } from "commander";
+import type { KeyManagerClient } from "../client/client.ts";
+import type { AuditRecord } from "../client/protocol.ts";
+import { parseCheckpoint } from "../custody/audit/checkpoint.ts";
+import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
+import { CommandFailure, exitCodes } from "./failure.ts";
+import { type OutputOptions, printData, withJson } from "./output.ts";
+
+type Options = ConnectionOptions & OutputOptions;
+
+const pageSize = 1000;
+const followEveryMs = 1000;
+const csvColumns = [
+  "sequence",
+  "at",
+  "door",
+  "principal",
+  "peer",
+  "action",
+  "key",
+  "context",
+  "result",
+  "error",
+  "requestId",
+  "detail",
+] as const;
+
+export function command(): Command {
+  const audit = new Command("audit").description("The audit chain: every request on every door.");
+  audit.addHelpText(
+    "after",
+    `
+Example:
+  strongroom audit checkpoint --data ./km > checkpoint.json     # keep it on another machine
+  strongroom audit verify --data ./km --checkpoint checkpoint.json`,
+  );
+  audit.addCommand(
+    withJson(withConnection(new Command("tail").description("print the newest records")))
+      .option("-n, --lines <count>", "how many", count, 20)
+      .option("-f, --follow", "go on printing records as they come")
+      .action((options: Options & { lines: number; follow?: boolean }) =>
+        withClient(options, async (client) => {
+          const { sequence } = await client.audit.checkpoint();
+          let after = Math.max(0, sequence - options.lines);
+          for (;;) {
+            const records = await client.audit.read({ after, limit: pageSize });
+            for (const record of records)
+              process.stdout.write(options.json ? `${JSON.stringify(record)}\n` : `${line(record)}\n`);
+            after = records.at(-1)?.sequence ?? after;
+            if (!options.follow) return;
+            await new Promise((resolve) => setTimeout(resolve, followEveryMs));
+          }
+        }),
+      ),
+  );
+  audit.addCommand(
+    withConnection(new Command("export").description("print all records"))
+      .addOption(
+        new Option("--format <format>", "one JSON object a line, or CSV with a heading")
+          .choices(["jsonl", "csv"])
+          .default("jsonl"),
+      )
+      .option("--after <sequence>", "begin after this record", count, 0)
+      .action((options: Options & { format: "jsonl" | "csv"; after: number }) =>
+        withClient(options, async (client) => {
+          if (options.format === "csv") process.stdout.write(`${csvColumns.join(",")}\n`);
+          for await (const record of recordsAfter(client, options.after))
+            process.stdout.write(`${options.format === "csv" ? csvLine(record) : JSON.stringify(record)}\n`);
+        }),
+      ),
+  );
+  audit.addCommand(
+    withConnection(new Command("checkpoint").description("print the chain's head, signed, to keep elsewhere")).action(
+      (options: Options) =>
+        withClient(options, async (client) => printData({ json: true }, await client.audit.checkpoint(), String)),
+    ),
+  );
+  audit.addCommand(
+    withJson(withConnection(new Command("verify").description("recompute the chain; name the first bad record")))
+      .option("--checkpoint <file>", "a checkpoint kept elsewhere: catches records cut off and stores rolled back")
+      .action((options: Options & { checkpoint?: string }) =>
+        withClient(options, async (client) => {
+          const checkpoint = options.checkpoint === undefined ? undefined : readCheckpoint(options.checkpoint);
+          const verdict = await client.audit.verify(checkpoint);
+          printData(options, verdict, () =>
+            verdict.firstBad === undefined
+              ? `the audit chain verifies: ${verdict.records} records, head ${verdict.head}`
+              : `record ${verdict.firstBad.sequence} is bad: ${verdict.firstBad.reason}`,
+          );
+          if (!verdict.ok) throw new CommandFailure(exitCodes.integrity, "the audit chain does not verify");
+        }),
+      ),
+  );
+  return audit;
+}
+
+async function* recordsAfter(client: KeyManagerClient, after: number): AsyncGenerator<AuditRecord> {
+  const { sequence: last } = await client.audit.checkpoint();
+  for (let next = after; next < last; ) {
+    const records = await client.audit.read({ after: next, limit: pageSize });
+    if (records.length === 0) return;
+    for (const record of records) if (record.sequence <= last) yield record;
+    next = records.at(-1)?.sequence ?? last;
+  }
+}
+
+function line(record: AuditRecord): string {
+  const outcome = record.error === null ? record.result : `${record.result} (${record.error})`;
+  const context = record.context === null ? "" : ` context=${JSON.stringify(record.context)}`;
+  const key = record.key ? ` key=${record.key}` : "";
+  return `${record.sequence} ${record.at} ${record.door} ${record.principal} ${record.action}${key}${context} ${outcome}`;
+}
+
+/** RFC 4180; a cell that a spreadsheet would take for a formula gets an apostrophe in front. */
+function csvLine(record: AuditRecord): string {
+  return csvColumns
+    .map((column) => {
+      const value = record[column];
+      const text = value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+      const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+      return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    })
+    .join(",");
+}
+
+function readCheckpoint(file: string) {
+  try {
+    return parseCheckpoint(readFileSync(file, "utf8"));
+  } catch (cause) {
+    throw new CommandFailure(
+      exitCodes.usage,
+      `the checkpoint ${file} cannot be read: ${cause instanceof Error ? cause.message : ""}`,
+    );
+  }
+}
+
+function count(text: string): number {
+  if (!/^\d{1,12}$/.test(text)) throw new InvalidArgumentError("a whole number");
+  return Number(text);
+}

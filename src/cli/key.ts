@@ -1,0 +1,131 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import type { KeyDescription } from "../client/protocol.ts";
+import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
+import { slotCommand } from "./key-slot.ts";
+import { type OutputOptions, printData, table, withJson } from "./output.ts";
+
+type Options = ConnectionOptions & OutputOptions;
+
+export function command(): Command {
+  const key = new Command("key").description("Master keys: create, rotate, disable, delete; aliases; unlock slots.");
+  key.addHelpText(
+    "after",
+    `
+A KEY is a key id, alias/NAME, a key ARN or an alias ARN.
+
+Example:
+  strongroom key create --data ./km --alias alias/nodes --suite sm
+  strongroom key rotate alias/nodes --data ./km`,
+  );
+  key.addCommand(createCommand());
+  key.addCommand(listCommand());
+  const simple = (
+    name: "describe" | "enable" | "disable" | "rotate" | "cancelDeletion" | "destroy",
+    verb: string,
+    purpose: string,
+  ) =>
+    key.addCommand(
+      onKey(verb, purpose).action((reference: string, options: Options) =>
+        withClient(options, async (client) => show(options, await client.keys[name](reference))),
+      ),
+    );
+  simple("describe", "describe", "show one master key");
+  simple("rotate", "rotate", "make a new version; wraps under older versions still open");
+  simple("enable", "enable", "let a disabled key work again");
+  simple("disable", "disable", "refuse every use of the key from now on");
+  key.addCommand(
+    onKey("schedule-deletion", "disable for good after a waiting time of 7 to 30 days")
+      .addOption(new Option("--days <days>", "waiting time in days").argParser(days).default(30))
+      .action((reference: string, options: Options & { days: number }) =>
+        withClient(options, async (client) =>
+          show(options, await client.keys.scheduleDeletion(reference, options.days)),
+        ),
+      ),
+  );
+  simple("cancelDeletion", "cancel-deletion", "take a scheduled deletion back; the key is disabled then");
+  simple("destroy", "destroy", "destroy the material of a key whose waiting time has passed");
+  key.addCommand(aliasCommand());
+  key.addCommand(slotCommand());
+  return key;
+}
+
+function createCommand(): Command {
+  return withJson(withConnection(new Command("create").description("make a master key")))
+    .addOption(
+      new Option("--suite <suite>", "intl (AES-256-GCM) or sm (SM4-GCM)").choices(["intl", "sm"]).default("intl"),
+    )
+    .option("--alias <alias>", "alias/NAME to point at it")
+    .option("--description <text>", "for people", "")
+    .action((options: Options & { suite: "intl" | "sm"; alias?: string; description: string }) =>
+      withClient(options, async (client) => {
+        const { suite, description, alias } = options;
+        show(options, await client.keys.create({ suite, description, ...(alias === undefined ? {} : { alias }) }));
+      }),
+    );
+}
+
+function listCommand(): Command {
+  return withJson(withConnection(new Command("list").description("list the master keys"))).action((options: Options) =>
+    withClient(options, async (client) =>
+      printData(options, await client.keys.list(), (keys) =>
+        table(
+          ["KEY ID", "SUITE", "STATE", "VERSION", "ALIASES"],
+          keys.map((each) => [each.keyId, each.suite, each.state, String(each.currentVersion), each.aliases.join(" ")]),
+        ),
+      ),
+    ),
+  );
+}
+
+function aliasCommand(): Command {
+  const alias = new Command("alias").description("names that point at a key");
+  const pointing = (name: "create" | "update", purpose: string) =>
+    withConnection(
+      new Command(name).description(purpose).argument("<alias>", "alias/NAME").argument("<key>", "the key"),
+    ).action((aliasName: string, key: string, options: Options) =>
+      withClient(options, (client) => client.aliases[name](aliasName, key)),
+    );
+  alias.addCommand(pointing("create", "make an alias"));
+  alias.addCommand(pointing("update", "point an alias at another key"));
+  alias.addCommand(
+    withConnection(new Command("delete").description("remove an alias").argument("<alias>", "alias/NAME")).action(
+      (aliasName: string, options: Options) => withClient(options, (client) => client.aliases.delete(aliasName)),
+    ),
+  );
+  alias.addCommand(
+    withJson(withConnection(new Command("list").description("list the aliases"))).action((options: Options) =>
+      withClient(options, async (client) =>
+        printData(options, await client.aliases.list(), (aliases) =>
+          table(
+            ["ALIAS", "KEY ID"],
+            aliases.map((each) => [each.alias, each.keyId]),
+          ),
+        ),
+      ),
+    ),
+  );
+  return alias;
+}
+
+function onKey(name: string, purpose: string): Command {
+  return withJson(withConnection(new Command(name).description(purpose).argument("<key>", "id, alias or ARN")));
+}
+
+function show(options: OutputOptions, key: KeyDescription): void {
+  printData(options, key, () =>
+    [
+      `key id       ${key.keyId}`,
+      `arn          ${key.arn}`,
+      `suite        ${key.suite} (${key.spec}, ${key.usage}, ${key.origin})`,
+      `state        ${key.state}${key.deletionAt === null ? "" : `, destroyed from ${key.deletionAt} on`}`,
+      `version      ${key.currentVersion}`,
+      `aliases      ${key.aliases.join(" ") || "none"}`,
+      `description  ${key.description || "none"}`,
+    ].join("\n"),
+  );
+}
+
+function days(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("a whole number of days, 7 to 30");
+  return Number(text);
+}

@@ -1,0 +1,42 @@
+import { hash } from "node:crypto";
+import type { AuditRecord } from "../service.ts";
+
+/** The chain's first link: 32 zero bytes stand before the first record. */
+export const chainStart: Uint8Array = Buffer.alloc(32);
+
+/**
+ * The next link: H(previous link ‖ record body), H being the root's hash (SHA-256, or SM3). Anyone who has the records
+ * can recompute it; the seals and checkpoints say whose chain it is.
+ */
+export function nextLink(hashName: "sha256" | "sm3", previous: Uint8Array, body: string): Buffer {
+  return hash(hashName, Buffer.concat([previous, Buffer.from(body)]), "buffer");
+}
+
+/** The stored text of a record: JSON with the members in this order. */
+export function encodeRecord(record: AuditRecord, stateVersion: number): string {
+  return JSON.stringify({
+    sequence: record.sequence,
+    at: record.at,
+    door: record.door,
+    principal: record.principal,
+    peer: record.peer,
+    action: record.action,
+    key: record.key,
+    context: record.context,
+    result: record.result,
+    error: record.error,
+    requestId: record.requestId,
+    detail: record.detail,
+    state: stateVersion,
+  });
+}
+
+/** Reads a stored record; undefined when it is not one. */
+export function decodeRecord(body: string): AuditRecord | undefined {
+  try {
+    const { state, ...record } = JSON.parse(body) as AuditRecord & { state: number };
+    return Number.isSafeInteger(record.sequence) && Number.isSafeInteger(state) ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}

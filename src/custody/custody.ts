@@ -1,0 +1,175 @@
+import { randomInt } from "node:crypto";
+import type { CryptoDevice } from "../devices/device.ts";
+import type { RootKey } from "../devices/root-key.ts";
+import { principalArn } from "./arn.ts";
+import { CheckpointSigner } from "./audit/checkpoint.ts";
+import { Authorizer } from "./authorizer.ts";
+import type { Core } from "./core.ts";
+import { CustodyError } from "./errors.ts";
+import type { Journal } from "./journal.ts";
+import { KeyDirectory } from "./key-directory.ts";
+import { Aliases } from "./operations/aliases.ts";
+import { Audit } from "./operations/audit.ts";
+import { Data } from "./operations/data.ts";
+import { Grants } from "./operations/grants.ts";
+import { Keys } from "./operations/keys.ts";
+import { Legacy } from "./operations/legacy.ts";
+import { Nodes } from "./operations/nodes.ts";
+import { Policies } from "./operations/policies.ts";
+import { describePrincipal, Principals } from "./operations/principals.ts";
+import { Secrets } from "./operations/secrets.ts";
+import { Refusals } from "./refusals.ts";
+import type { CustodyIdentity, CustodyService, Door, PrincipalDescription } from "./service.ts";
+import type { Authenticator } from "./state/authenticator.ts";
+import { change, type PrincipalRecord } from "./state/records.ts";
+import type { Store } from "./store/store.ts";
+
+const identityName = "identity";
+const checkpointKeyName = "checkpoint-key";
+const localAdministratorName = "local-administrator";
+const probeEveryMs = 1000;
+
+/** Everything below the doors, put together over one store, one root key and one device. */
+export class Custody implements CustodyService {
+  readonly identity: CustodyIdentity;
+  readonly keys: Keys;
+  readonly data: Data;
+  readonly aliases: Aliases;
+  readonly policies: Policies;
+  readonly grants: Grants;
+  readonly principals: Principals;
+  readonly nodes: Nodes;
+  readonly legacy: Legacy;
+  readonly audit: Audit;
+  readonly secrets: Secrets;
+  readonly #core: Core;
+  readonly #store: Store;
+  readonly #refusals: Refusals;
+  readonly #principalsByPublicKey = new Map<string, string>();
+  readonly #release: () => void;
+  readonly #probe: NodeJS.Timeout;
+
+  private constructor(parts: CustodyParts, identity: CustodyIdentity, secrets: Secrets, signer: CheckpointSigner) {
+    const { journal, store, root, device, authenticator } = parts;
+    const { state } = journal;
+    this.identity = identity;
+    this.#core = {
+      identity,
+      journal,
+      state,
+      device,
+      directory: new KeyDirectory(state, identity),
+      authorizer: new Authorizer(state, identity),
+    };
+    this.#store = store;
+    this.#refusals = new Refusals(journal);
+    this.#release = parts.release;
+    this.secrets = secrets;
+    this.keys = new Keys(this.#core);
+    this.data = new Data(this.#core);
+    this.aliases = new Aliases(this.#core);
+    this.policies = new Policies(this.#core);
+    this.grants = new Grants(this.#core);
+    this.principals = new Principals(this.#core);
+    this.nodes = new Nodes(this.#core);
+    this.legacy = new Legacy(this.#core, root.derive("legacyTag"));
+    this.audit = new Audit(this.#core, store, authenticator, signer);
+    this.#indexPublicKeys();
+    this.#probe = setInterval(() => {
+      if (journal.trouble !== undefined) void journal.probe();
+    }, probeEveryMs).unref();
+  }
+
+  /** Puts custody together over a store that {@link initialise} has filled. */
+  static async assemble(parts: CustodyParts): Promise<Custody> {
+    const secrets = new Secrets({ journal: parts.journal, state: parts.journal.state }, parts.root);
+    const stored = await secrets.readPublic(identityName);
+    using signingKey = await secrets.read(checkpointKeyName);
+    if (stored === undefined || signingKey === undefined)
+      throw new CustodyError(
+        "STORE_UNUSABLE",
+        "the store was never initialised, or its initialisation was interrupted",
+      );
+    const identity = JSON.parse(stored.toString()) as CustodyIdentity;
+    return new Custody(parts, identity, secrets, new CheckpointSigner(signingKey));
+  }
+
+  async principalOfPublicKey(spkiSha256: Buffer): Promise<PrincipalDescription | undefined> {
+    const hex = spkiSha256.toString("hex");
+    const name = this.#principalsByPublicKey.get(hex);
+    const record = name === undefined ? undefined : this.#core.state.get("principal", name);
+    const key = record?.publicKeys.find((each) => each.spkiSha256 === hex);
+    if (record?.state !== "enabled" || key === undefined) return undefined;
+    if (this.#core.journal.nowMs() >= Date.parse(key.notAfter)) return undefined;
+    return describePrincipal(this.#core, record);
+  }
+
+  countRefusal(door: Door, peer: string, reason: string): void {
+    this.#refusals.count(door, peer, reason);
+  }
+
+  readiness(): { readonly ready: boolean; readonly reason?: string } {
+    const { trouble } = this.#core.journal;
+    return trouble === undefined ? { ready: true } : { ready: false, reason: trouble };
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#probe);
+    await this.#refusals.flush();
+    await this.#core.device.lock();
+    await this.#store.close();
+    this.#release();
+  }
+
+  #indexPublicKeys(): void {
+    const { state } = this.#core;
+    const index = (record: PrincipalRecord) => {
+      for (const { spkiSha256 } of record.publicKeys) this.#principalsByPublicKey.set(spkiSha256, record.name);
+    };
+    for (const [, record] of state.all("principal")) index(record);
+    state.onChange((each) => {
+      if (each.kind === "principal" && each.record !== null) index(each.record as PrincipalRecord);
+    });
+  }
+}
+
+/** What custody is put together from; it closes and releases them. */
+export interface CustodyParts {
+  readonly store: Store;
+  readonly journal: Journal;
+  readonly authenticator: Authenticator;
+  readonly root: RootKey;
+  readonly device: CryptoDevice;
+  /** Called last at close: drops the folder's lock and wipes the root key. */
+  readonly release: () => void;
+}
+
+/** Fills a new store: the account's number, the checkpoint key, the data folder's own administrator. */
+export async function initialise(parts: CustodyParts, region: string): Promise<CustodyIdentity> {
+  const account = String(randomInt(10 ** 11, 10 ** 12));
+  const identity: CustodyIdentity = {
+    account,
+    region,
+    localAdministrator: principalArn({ account }, "user", localAdministratorName),
+  };
+  const secrets = new Secrets({ journal: parts.journal, state: parts.journal.state }, parts.root);
+  using signingKey = CheckpointSigner.newPrivateKey();
+  const administrator: PrincipalRecord = {
+    name: localAdministratorName,
+    kind: "user",
+    role: "administrator",
+    state: "enabled",
+    identity: null,
+    publicKeys: [],
+    createdAt: new Date(parts.journal.nowMs()).toISOString(),
+  };
+  const changes = [
+    change("public", identityName, { value: Buffer.from(JSON.stringify(identity)).toString("base64") }),
+    secrets.sealed(checkpointKeyName, signingKey),
+    change("principal", localAdministratorName, administrator),
+  ];
+  const caller = { principal: identity.localAdministrator, door: "local", peer: "local", requestId: "init" } as const;
+  const subject = { action: "strongroom:Init", detail: { account, region, suite: parts.root.suiteName } };
+  await parts.journal.perform(caller, subject, () => ({ value: undefined, changes }));
+  return identity;
+}

@@ -1,0 +1,75 @@
+import { aliasArn, keyArn } from "./arn.ts";
+import { CustodyError } from "./errors.ts";
+import type { CustodyIdentity, KeyDescription } from "./service.ts";
+import type { KeyRecord } from "./state/records.ts";
+import type { State } from "./state/state.ts";
+
+/** Finds master keys by id, alias, key ARN or alias ARN, and describes them. */
+export class KeyDirectory {
+  readonly #state: State;
+  readonly #identity: CustodyIdentity;
+  readonly #aliases = new Map<string, Set<string>>();
+  readonly #aliasOwners = new Map<string, string>();
+
+  constructor(state: State, identity: CustodyIdentity) {
+    this.#state = state;
+    this.#identity = identity;
+    for (const [alias, { keyId }] of state.all("alias")) this.#point(alias, keyId);
+    state.onChange((change) => {
+      if (change.kind !== "alias") return;
+      this.#unpoint(change.id);
+      if (change.record !== null) this.#point(change.id, (change.record as { keyId: string }).keyId);
+    });
+  }
+
+  /** @throws {CustodyError} `KEY_NOT_FOUND`. */
+  find(reference: string): KeyRecord {
+    const prefix = aliasArn(this.#identity, "");
+    const local = reference.startsWith(prefix) ? reference.slice(prefix.length) : reference;
+    const id = local.startsWith("alias/")
+      ? this.#state.get("alias", local)?.keyId
+      : local.startsWith("key/")
+        ? local.slice("key/".length)
+        : local;
+    const key = id === undefined ? undefined : this.#state.get("key", id);
+    if (key === undefined)
+      throw new CustodyError("KEY_NOT_FOUND", `there is no master key ${JSON.stringify(reference.slice(0, 300))}`);
+    return key;
+  }
+
+  /** Aliases that point at a key, sorted. */
+  aliasesOf(keyId: string): readonly string[] {
+    return [...(this.#aliases.get(keyId) ?? [])].sort();
+  }
+
+  describe(key: KeyRecord): KeyDescription {
+    return {
+      keyId: key.id,
+      arn: keyArn(this.#identity, key.id),
+      aliases: this.aliasesOf(key.id),
+      description: key.description,
+      suite: key.suite,
+      usage: key.usage,
+      spec: key.spec,
+      origin: key.origin,
+      state: key.state,
+      currentVersion: key.versions.at(-1)?.version ?? 0,
+      versions: key.versions.map(({ version, createdAt }) => ({ version, createdAt })),
+      createdAt: key.createdAt,
+      deletionAt: key.deletionAt,
+    };
+  }
+
+  #point(alias: string, keyId: string): void {
+    const aliases = this.#aliases.get(keyId) ?? new Set<string>();
+    this.#aliases.set(keyId, aliases.add(alias));
+    this.#aliasOwners.set(alias, keyId);
+  }
+
+  #unpoint(alias: string): void {
+    const owner = this.#aliasOwners.get(alias);
+    if (owner === undefined) return;
+    this.#aliases.get(owner)?.delete(alias);
+    this.#aliasOwners.delete(alias);
+  }
+}

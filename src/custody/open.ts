@@ -1,0 +1,150 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { SecretBuffer } from "../crypto/secret-buffer.ts";
+import type { SuiteName } from "../crypto/suite.ts";
+import { KeySlots, type SlotKind } from "../devices/key-slots.ts";
+import type { RootKey } from "../devices/root-key.ts";
+import { SoftDevice } from "../devices/soft.ts";
+import { chainStart, nextLink } from "./audit/chain.ts";
+import { checkpointIsSigned } from "./audit/checkpoint.ts";
+import { Custody, type CustodyParts, initialise } from "./custody.ts";
+import { CustodyError } from "./errors.ts";
+import { FolderLock } from "./folder-lock.ts";
+import { Journal } from "./journal.ts";
+import type { Checkpoint, CustodyIdentity, CustodyService } from "./service.ts";
+import { Authenticator } from "./state/authenticator.ts";
+import { SqliteStore } from "./store/sqlite.ts";
+import type { Store } from "./store/store.ts";
+
+/** The files of a data folder. */
+export const dataFiles = { slots: "root.slots", store: "store.sqlite", lock: "lock", socket: "admin.sock" } as const;
+
+export interface InitOptions {
+  readonly dataDir: string;
+  /** Stays the caller's to dispose of. */
+  readonly unlock: SecretBuffer;
+  /** @defaultValue `"passphrase"` */
+  readonly slotKind?: SlotKind;
+  /** Suite of the root key: what seals and authenticates the key manager's own state. @defaultValue `"intl"` */
+  readonly suite?: SuiteName;
+  /** Region in ARNs. @defaultValue `"local"` */
+  readonly region?: string;
+}
+
+/**
+ * Makes a key manager in a folder that is new or empty; the folder becomes 0700.
+ *
+ * @throws {CustodyError} `STORE_UNUSABLE` when the folder holds anything, or cannot be written.
+ */
+export async function initCustody(options: InitOptions): Promise<CustodyIdentity> {
+  const { dataDir } = options;
+  makeFolder(dataDir);
+  using lock = new FolderLock(dataDir);
+  using root = await new KeySlots(join(dataDir, dataFiles.slots)).create(
+    options.suite ?? "intl",
+    options.slotKind ?? "passphrase",
+    options.unlock,
+    "first",
+  );
+  const store = new SqliteStore(join(dataDir, dataFiles.store));
+  chmodSync(join(dataDir, dataFiles.store), 0o600);
+  try {
+    const authenticator = new Authenticator(root);
+    const journal = await Journal.open(store, authenticator, { clock: Date.now, create: true });
+    await using device = new SoftDevice(root);
+    const release = () => lock[Symbol.dispose]();
+    return await initialise({ store, journal, authenticator, root, device, release }, options.region ?? "local");
+  } finally {
+    await store.close();
+  }
+}
+
+export interface OpenOptions {
+  readonly dataDir: string;
+  /** Stays the caller's to dispose of. */
+  readonly unlock: SecretBuffer;
+  /** A checkpoint kept elsewhere: a store that is older than it, or differs from it, is not opened. */
+  readonly checkpoint?: Checkpoint;
+  /** Unix milliseconds. @defaultValue `Date.now` */
+  readonly clock?: () => number;
+}
+
+/**
+ * Opens a data folder: takes its lock, opens the root key, loads and checks all state.
+ *
+ * @throws {CustodyError} `STORE_UNUSABLE`, `STORE_LOCKED`, `STATE_TAMPERED`, `STATE_ROLLED_BACK`.
+ * @throws {DeviceError} `UNLOCK_REFUSED`, `SLOTS_DAMAGED`.
+ */
+export async function openCustody(options: OpenOptions): Promise<CustodyService> {
+  const { dataDir } = options;
+  if (!existsSync(join(dataDir, dataFiles.slots)))
+    throw new CustodyError(
+      "STORE_UNUSABLE",
+      `${dataDir} is not a key manager's data folder: make one with strongroom init`,
+    );
+  const lock = new FolderLock(dataDir);
+  let root: RootKey | undefined;
+  let store: Store | undefined;
+  try {
+    root = await new KeySlots(join(dataDir, dataFiles.slots)).open(options.unlock);
+    store = new SqliteStore(join(dataDir, dataFiles.store));
+    const authenticator = new Authenticator(root);
+    const journal = await Journal.open(store, authenticator, { clock: options.clock ?? Date.now });
+    await checkLastRecord(store, journal);
+    if (options.checkpoint !== undefined) await checkAgainst(options.checkpoint, store, journal);
+    const heldRoot = root;
+    const release = () => {
+      heldRoot[Symbol.dispose]();
+      authenticator[Symbol.dispose]();
+      lock[Symbol.dispose]();
+    };
+    const parts: CustodyParts = { store, journal, authenticator, root, device: new SoftDevice(root), release };
+    return await Custody.assemble(parts);
+  } catch (error) {
+    await store?.close();
+    root?.[Symbol.dispose]();
+    lock[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** The last record must be the one that the authenticated head names. */
+async function checkLastRecord(store: Store, journal: Journal): Promise<void> {
+  const { sequence, auditHash } = journal.head;
+  const entries = await store.readAudit(Math.max(0, sequence - 2), 3);
+  const last = entries.find((entry) => entry.sequence === sequence);
+  const previous = entries.find((entry) => entry.sequence === sequence - 1)?.hash ?? chainStart;
+  const fits = last !== undefined && Buffer.compare(nextLink(journal.hashName, previous, last.body), auditHash) === 0;
+  if (sequence > 0 && (!fits || entries.some((entry) => entry.sequence > sequence)))
+    throw new CustodyError(
+      "STATE_TAMPERED",
+      `the audit chain does not end in record ${sequence}, which the store's head names`,
+    );
+}
+
+async function checkAgainst(checkpoint: Checkpoint, store: Store, journal: Journal): Promise<void> {
+  const { head } = journal;
+  const behind =
+    checkpoint.epoch > head.epoch || checkpoint.sequence > head.sequence || checkpoint.stateVersion > head.stateVersion;
+  const [entry] = await store.readAudit(checkpoint.sequence - 1, 1);
+  const differs = entry === undefined || Buffer.from(entry.hash).toString("hex") !== checkpoint.head;
+  if (behind || differs)
+    throw new CustodyError(
+      "STATE_ROLLED_BACK",
+      `the store (epoch ${head.epoch}, record ${head.sequence}) is older than, or differs from, the checkpoint (epoch ${checkpoint.epoch}, record ${checkpoint.sequence})`,
+    );
+  if (!checkpointIsSigned(checkpoint, checkpoint.publicKey))
+    throw new CustodyError("STATE_ROLLED_BACK", "the checkpoint's signature does not fit");
+}
+
+function makeFolder(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    if (!statSync(dataDir).isDirectory() || readdirSync(dataDir).length > 0)
+      throw new CustodyError("STORE_UNUSABLE", `${dataDir} is not empty: a key manager is made in a new folder`);
+    chmodSync(dataDir, 0o700);
+  } catch (cause) {
+    if (cause instanceof CustodyError) throw cause;
+    throw new CustodyError("STORE_UNUSABLE", `the folder ${dataDir} cannot be made or written`, cause);
+  }
+}

@@ -1,0 +1,187 @@
+import { type Context, contextEquals, serverContextPrefix } from "../../crypto/context.ts";
+import { CryptoError } from "../../crypto/errors.ts";
+import { type BoxHeader, openBox, readBoxHeader, sealBox } from "../../crypto/sealed-box.ts";
+import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { suites } from "../../crypto/suite.ts";
+import type { DeviceKey } from "../../devices/device.ts";
+import { type Core, performOnKey } from "../core.ts";
+import { CustodyError } from "../errors.ts";
+import { mustBeUsable, mustEncrypt } from "../key-states.ts";
+import type { Caller, DataOperations, WrappedKey } from "../service.ts";
+import type { KeyRecord } from "../state/records.ts";
+
+const maxDataKeyBytes = 1024;
+const maxWrapBytes = 4096;
+/** A wrapped key: at most `maxWrapBytes` and the box around it, with room for a device blob. */
+const maxWrappedBytes = 8192;
+
+interface Opened {
+  readonly keyId: string;
+  readonly keyVersion: number;
+  readonly plaintext: SecretBuffer;
+}
+
+/** Data keys: made, wrapped, unwrapped, rewrapped, each bound to a context. */
+export class Data implements DataOperations {
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  generateDataKey(
+    caller: Caller,
+    input: { key: string; context: Context; bytes?: number },
+  ): Promise<WrappedKey & { readonly plaintext: SecretBuffer }> {
+    const bytes = checkDataKeyBytes(input.bytes);
+    const subject = subjectOf("kms:GenerateDataKey", input, { bytes });
+    return performOnKey(
+      this.#core,
+      caller,
+      subject,
+      async (key) => {
+        const plaintext = SecretBuffer.random(bytes);
+        return { value: { ...(await this.#seal(key, input.context, plaintext)), plaintext } };
+      },
+      (value) => value.plaintext[Symbol.dispose](),
+    );
+  }
+
+  generateDataKeyWithoutPlaintext(
+    caller: Caller,
+    input: { key: string; context: Context; bytes?: number },
+  ): Promise<WrappedKey> {
+    const bytes = checkDataKeyBytes(input.bytes);
+    const subject = subjectOf("kms:GenerateDataKeyWithoutPlaintext", input, { bytes });
+    return performOnKey(this.#core, caller, subject, async (key) => {
+      using plaintext = SecretBuffer.random(bytes);
+      return { value: await this.#seal(key, input.context, plaintext) };
+    });
+  }
+
+  wrap(caller: Caller, input: { key: string; context: Context; plaintext: SecretBuffer }): Promise<WrappedKey> {
+    const { byteLength } = input.plaintext;
+    if (byteLength < 1 || byteLength > maxWrapBytes)
+      throw new CustodyError("INPUT_INVALID", `a wrap takes 1 to ${maxWrapBytes} bytes, got ${byteLength}`);
+    const subject = subjectOf("kms:Encrypt", input, { bytes: byteLength });
+    return performOnKey(this.#core, caller, subject, async (key) => ({
+      value: await this.#seal(key, input.context, input.plaintext),
+    }));
+  }
+
+  unwrap(caller: Caller, input: { wrapped: Buffer; context: Context; key?: string }): Promise<Opened> {
+    const header = headerOf(input.wrapped);
+    const subject = { ...subjectOf("kms:Decrypt", { key: header?.keyId ?? "", context: input.context }, {}) };
+    return performOnKey(
+      this.#core,
+      caller,
+      subject,
+      async (key) => {
+        if (input.key !== undefined && this.#core.directory.find(input.key).id !== key.id)
+          throw new CustodyError("WRAP_REFUSED");
+        return { value: await this.#open(key, header, input.wrapped, input.context) };
+      },
+      (value) => value.plaintext[Symbol.dispose](),
+    );
+  }
+
+  rewrap(
+    caller: Caller,
+    input: { wrapped: Buffer; context: Context; toKey?: string; toContext?: Context },
+  ): Promise<WrappedKey> {
+    const header = headerOf(input.wrapped);
+    const toContext = input.toContext ?? input.context;
+    const subject = subjectOf("kms:ReEncryptFrom", { key: header?.keyId ?? "", context: input.context }, {});
+    return performOnKey(this.#core, caller, subject, async (from, now) => {
+      const to = input.toKey === undefined ? from : this.#core.directory.find(input.toKey);
+      subject.detail = {
+        toKey: to.id,
+        ...(contextEquals(input.context, toContext) ? {} : { toContext: JSON.stringify(toContext) }),
+      };
+      checkContext(toContext);
+      this.#core.authorizer.check({ caller, action: "kms:ReEncryptTo", now, key: to, context: toContext });
+      if (to.suite !== from.suite)
+        throw new CustodyError("INPUT_INVALID", `a key of suite ${from.suite} is not rewrapped into suite ${to.suite}`);
+      const opened = await this.#open(from, header, input.wrapped, input.context);
+      using plaintext = opened.plaintext;
+      return { value: await this.#seal(to, toContext, plaintext) };
+    });
+  }
+
+  async #seal(key: KeyRecord, context: Context, plaintext: SecretBuffer): Promise<WrappedKey> {
+    mustEncrypt(key);
+    mustBeUsable(key);
+    const deviceKey = newestVersion(key);
+    const { secret, algorithm, blob } = await this.#core.device.boxSecretToSeal(deviceKey);
+    using boxSecret = secret;
+    const header: BoxHeader = {
+      suite: suites[key.suite],
+      type: "dataKey",
+      keyId: key.id,
+      keyVersion: deviceKey.version,
+      deviceAlgorithm: algorithm,
+      deviceBlob: blob,
+    };
+    const wrapped = plaintext.expose((bytes) => sealBox(header, boxSecret, context, bytes));
+    return { keyId: key.id, keyVersion: deviceKey.version, wrapped };
+  }
+
+  async #open(key: KeyRecord, header: BoxHeader | undefined, wrapped: Buffer, context: Context): Promise<Opened> {
+    mustEncrypt(key);
+    mustBeUsable(key);
+    const deviceKey = header === undefined ? undefined : versionOf(key, header.keyVersion);
+    if (header === undefined || deviceKey === undefined || header.suite.name !== key.suite)
+      throw new CustodyError("WRAP_REFUSED");
+    try {
+      using secret = await this.#core.device.boxSecretToOpen(deviceKey, header.deviceAlgorithm, header.deviceBlob);
+      return { keyId: key.id, keyVersion: deviceKey.version, plaintext: openBox(wrapped, "dataKey", secret, context) };
+    } catch (cause) {
+      if (cause instanceof CryptoError && cause.code === "BOX_REFUSED")
+        throw new CustodyError("WRAP_REFUSED", undefined, cause);
+      throw cause;
+    }
+  }
+}
+
+function subjectOf(action: string, input: { key: string; context: Context }, detail: Record<string, number | string>) {
+  checkContext(input.context);
+  return { action, reference: input.key, context: input.context, detail };
+}
+
+/** Names that begin `strongroom:` belong to the server; everything else about a context is checked where it is encoded. */
+function checkContext(context: Context): void {
+  const reserved = Object.keys(context).find((name) => name.startsWith(serverContextPrefix));
+  if (reserved !== undefined)
+    throw new CustodyError(
+      "INPUT_INVALID",
+      `context names that begin ${serverContextPrefix} are set by the key manager only`,
+    );
+}
+
+function headerOf(wrapped: Buffer): BoxHeader | undefined {
+  if (wrapped.length > maxWrappedBytes) return undefined;
+  try {
+    return readBoxHeader(wrapped);
+  } catch {
+    return undefined;
+  }
+}
+
+function checkDataKeyBytes(bytes = 32): number {
+  if (!Number.isInteger(bytes) || bytes < 1 || bytes > maxDataKeyBytes)
+    throw new CustodyError("INPUT_INVALID", `a data key has 1 to ${maxDataKeyBytes} bytes, got ${bytes}`);
+  return bytes;
+}
+
+function newestVersion(key: KeyRecord): DeviceKey {
+  const newest = key.versions.at(-1);
+  const deviceKey = newest === undefined ? undefined : versionOf(key, newest.version);
+  if (deviceKey === undefined) throw new CustodyError("KEY_STATE_INVALID", `master key ${key.id} has no material`);
+  return deviceKey;
+}
+
+function versionOf(key: KeyRecord, version: number): DeviceKey | undefined {
+  const record = key.versions.find((each) => each.version === version);
+  if (record?.material == null) return undefined;
+  return { keyId: key.id, version, suite: key.suite, material: Buffer.from(record.material, "base64") };
+}

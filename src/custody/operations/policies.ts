@@ -1,0 +1,34 @@
+import { type Core, performOnKey } from "../core.ts";
+import { mustBeAlive } from "../key-states.ts";
+import type { Caller, PolicyOperations } from "../service.ts";
+import { change } from "../state/records.ts";
+
+/** Key policies: AWS policy JSON, one document for each key. */
+export class Policies implements PolicyOperations {
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  get(caller: Caller, key: string): Promise<string> {
+    return performOnKey(this.#core, caller, { action: "kms:GetKeyPolicy", reference: key }, (record) => ({
+      value: record.policy,
+    }));
+  }
+
+  put(caller: Caller, key: string, policy: string, options: { bypassLockoutCheck?: boolean } = {}): Promise<void> {
+    const bypassLockoutCheck = options.bypassLockoutCheck ?? false;
+    const subject = {
+      action: "kms:PutKeyPolicy",
+      reference: key,
+      detail: { bytes: Buffer.byteLength(policy) },
+      facts: { bypassLockoutCheck },
+    };
+    return performOnKey(this.#core, caller, subject, (record, now) => {
+      mustBeAlive(record);
+      const checked = this.#core.authorizer.checkKeyPolicy(policy, record.id, caller, now, { bypassLockoutCheck });
+      return { value: undefined, changes: [change("key", record.id, { ...record, policy: checked })] };
+    });
+  }
+}

@@ -1,0 +1,93 @@
+import { principalArn } from "../arn.ts";
+import { type Core, performOnAccount } from "../core.ts";
+import { CustodyError } from "../errors.ts";
+import { checkPrincipalName } from "../names.ts";
+import type { Caller, PrincipalDescription, PrincipalKind, PrincipalOperations, RoleName } from "../service.ts";
+import { change, type PrincipalRecord } from "../state/records.ts";
+
+const rolesOf: Readonly<Record<PrincipalKind, readonly RoleName[]>> = {
+  user: ["administrator", "auditor", "operator", "key-user"],
+  service: ["key-user", "operator"],
+  node: ["node"],
+};
+
+/** Who may call: users, services and nodes, each with one role. */
+export class Principals implements PrincipalOperations {
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  create(caller: Caller, input: { name: string; kind: PrincipalKind; role: RoleName }): Promise<PrincipalDescription> {
+    const name = checkPrincipalName(input.name);
+    if (!rolesOf[input.kind].includes(input.role))
+      throw new CustodyError(
+        "INPUT_INVALID",
+        `a ${input.kind} has one of the roles ${rolesOf[input.kind].join(", ")}, not ${input.role}`,
+      );
+    const subject = { action: "strongroom:CreatePrincipal", detail: { name, kind: input.kind, role: input.role } };
+    return performOnAccount(this.#core, caller, subject, (now) => {
+      if (this.#core.state.get("principal", name) !== undefined)
+        throw new CustodyError("PRINCIPAL_EXISTS", `there is a principal ${name} already`);
+      const record: PrincipalRecord = {
+        name,
+        kind: input.kind,
+        role: input.role,
+        state: "enabled",
+        identity: null,
+        publicKeys: [],
+        createdAt: now.toISOString(),
+      };
+      return { value: describePrincipal(this.#core, record), changes: [change("principal", name, record)] };
+    });
+  }
+
+  list(caller: Caller): Promise<readonly PrincipalDescription[]> {
+    return performOnAccount(this.#core, caller, { action: "strongroom:ListPrincipals" }, () => ({
+      value: [...this.#core.state.all("principal")].map(([, record]) => describePrincipal(this.#core, record)),
+    }));
+  }
+
+  disable(caller: Caller, name: string): Promise<PrincipalDescription> {
+    return this.#set(caller, "strongroom:DisablePrincipal", name, "revoked");
+  }
+
+  enable(caller: Caller, name: string): Promise<PrincipalDescription> {
+    return this.#set(caller, "strongroom:EnablePrincipal", name, "enabled");
+  }
+
+  #set(caller: Caller, action: string, name: string, state: PrincipalRecord["state"]): Promise<PrincipalDescription> {
+    return performOnAccount(this.#core, caller, { action, detail: { name: name.slice(0, 64) } }, () => {
+      const record = findPrincipal(this.#core, name);
+      if (principalArn(this.#core.identity, record.kind, name) === this.#core.identity.localAdministrator)
+        throw new CustodyError(
+          "INPUT_INVALID",
+          "the data folder's own administrator is governed by the folder's permissions",
+        );
+      const changed = { ...record, state };
+      return { value: describePrincipal(this.#core, changed), changes: [change("principal", name, changed)] };
+    });
+  }
+}
+
+/** @throws {CustodyError} `PRINCIPAL_NOT_FOUND`. */
+export function findPrincipal(core: Core, name: string): PrincipalRecord {
+  const record = core.state.get("principal", name);
+  if (record === undefined)
+    throw new CustodyError("PRINCIPAL_NOT_FOUND", `there is no principal ${JSON.stringify(name.slice(0, 80))}`);
+  return record;
+}
+
+export function describePrincipal(core: Core, record: PrincipalRecord): PrincipalDescription {
+  return {
+    name: record.name,
+    arn: principalArn(core.identity, record.kind, record.name),
+    kind: record.kind,
+    role: record.role,
+    state: record.state,
+    identity: record.identity,
+    publicKeys: record.publicKeys.map((each) => each.spkiSha256),
+    createdAt: record.createdAt,
+  };
+}
