@@ -1,0 +1,74 @@
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Context } from "../crypto/context.ts";
+import type { SecretBuffer } from "../crypto/secret-buffer.ts";
+import { NodeError } from "./errors.ts";
+import { readSecretFile } from "./file-steps.ts";
+import type { LoadedManifest } from "./manifest-reader.ts";
+
+/** What a node asks of its key manager; `KeyManagerClient` offers it. */
+export interface KeyManager {
+  generateDataKey(input: {
+    key: string;
+    context: Context;
+    bytes?: number;
+  }): Promise<{ readonly keyId: string; readonly keyVersion: number; readonly wrapped: Buffer }>;
+  /** The caller disposes of `plaintext`. */
+  unwrap(input: {
+    wrapped: Uint8Array;
+    context: Context;
+    key?: string;
+  }): Promise<{ readonly keyId: string; readonly keyVersion: number; readonly plaintext: SecretBuffer }>;
+  close(): void;
+}
+
+/** Files of an identity folder. */
+export const identityFiles = { privateKey: "client.key", certificate: "client.crt" } as const;
+const maxPemBytes = 64 * 1024;
+
+/**
+ * A client with the node's own identity.
+ *
+ * @throws {NodeError} `IDENTITY_MISSING` when the node is not enrolled, or its tmpfs is gone.
+ */
+export async function connectKeyManager(loaded: LoadedManifest): Promise<KeyManager> {
+  const { keyManager, identity } = loaded.manifest;
+  const folder = loaded.at(identity.folder);
+  const keyFile = join(folder, identityFiles.privateKey);
+  if (statSync(keyFile, { throwIfNoEntry: false }) === undefined)
+    throw new NodeError("IDENTITY_MISSING", `there is no client key at ${keyFile}`, {
+      hint:
+        identity.kind === "tmpfs"
+          ? "this identity is kept in memory only: enroll the node again after each boot"
+          : "enroll the node first: strongroom node enroll",
+    });
+  const { KeyManagerClient } = await import("../client/client.ts");
+  using privateKeyPem = readSecretFile(keyFile, maxPemBytes).secret;
+  return KeyManagerClient.overTls({
+    servers: keyManager.servers,
+    caPem: readPem(loaded.at(keyManager.ca)),
+    identity: { certificatePem: readPem(join(folder, identityFiles.certificate)), privateKeyPem },
+  });
+}
+
+/** What an error of a key manager's client means for a node that wants its key. */
+export function verdictOf(error: unknown): "refused" | "unreachable" | "other" {
+  const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
+  // A key that is gone, scheduled for deletion or of another usage is a "no" as well: an answer, and not the key.
+  if (code === "REFUSED" || code === "CONFLICT" || code === "NOT_FOUND" || code === "REQUEST_INVALID") return "refused";
+  return code === "UNREACHABLE" ? "unreachable" : "other";
+}
+
+/** Gives every "no" of the key manager the one exit code for it; other errors pass as they are. */
+export function asRefusal(error: unknown): unknown {
+  if (verdictOf(error) !== "refused") return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new NodeError("REFUSED", `the key manager refused: ${reason}`, { cause: error });
+}
+
+function readPem(file: string): string {
+  const size = statSync(file, { throwIfNoEntry: false })?.size;
+  if (size === undefined) throw new NodeError("IDENTITY_MISSING", `${file} is missing; enroll the node again`);
+  if (size > maxPemBytes) throw new NodeError("FILE_UNUSABLE", `${file} has ${size} bytes, the most is ${maxPemBytes}`);
+  return readFileSync(file, "utf8");
+}

@@ -1,0 +1,228 @@
+import { closeSync, constants, openSync } from "node:fs";
+import { checkCoreDumps, temporaryFolderFor } from "../volume/launch-safety.ts";
+import { hardenThisProcess } from "../volume/process-hardening.ts";
+import { checkSwap } from "../volume/swap.ts";
+import { thisMachine } from "../volume/system-files.ts";
+import type { OpenVolume } from "../volume/volume.ts";
+import { releaseDataKey } from "./data-key.ts";
+import { NodeError } from "./errors.ts";
+import { Handover, type KeyToHandOver, sealedFileKey } from "./handover.ts";
+import { connectKeyManager, type KeyManager, verdictOf } from "./key-manager.ts";
+import { pauseUnlessStopped, watchLease } from "./lease.ts";
+import { isFisco, type Manifest } from "./manifest.ts";
+import type { LoadedManifest } from "./manifest-reader.ts";
+import { fillPlaceholders, volumeKeyNames } from "./placeholders.ts";
+import { checkProgram, Program, type ProgramEnd } from "./program.ts";
+import { openKeyFile } from "./sealed-key.ts";
+import { SignalRelay } from "./signal-relay.ts";
+
+export interface LaunchOptions {
+  /** @defaultValue A client with the node's own identity. */
+  readonly keyManager?: KeyManager;
+  /** Go on although swap is unencrypted or core dumps are possible; each is told. */
+  readonly allowUnsafe?: boolean;
+  /** Overrides the manifest's `lease.seconds`. */
+  readonly leaseSeconds?: number;
+  readonly tell: (message: string) => void;
+}
+
+type Command = NonNullable<Manifest["command"]>;
+
+/**
+ * Starts a node and stays with it: asks the key manager for the data key, checks it, opens and compares every sealed key,
+ * opens the volume, starts the program with its keys handed over, wipes them once read, passes signals on, and locks the
+ * volume at the end. After a crash it starts again as the manifest says, but only when the key manager agrees again.
+ *
+ * Refused, unreachable or wrong: every file is as it was and nothing was started.
+ *
+ * @returns The program's exit code; 128 and the signal's number when a signal ended it.
+ * @throws {NodeError} `REFUSED`, `LEASE_LOST`, `DATA_KEY_MISMATCH`, `IDENTITY_MISMATCH`, `SEALED_FILE_DAMAGED`,
+ *   `COMMAND_UNUSABLE` …; errors of the client and of the volume pass through.
+ */
+export async function launchNode(loaded: LoadedManifest, options: LaunchOptions): Promise<number> {
+  const { command, restart } = loaded.manifest;
+  if (command === undefined)
+    throw new NodeError("COMMAND_UNUSABLE", `${loaded.file} has no [command], so there is nothing to start`);
+  const folder = loaded.at(command.folder.includes("{") ? "." : command.folder);
+  if (!command.argv[0]?.includes("{")) checkProgram(command.argv[0] ?? "", folder);
+  await refuseUnsafeMachine(options);
+  const keyManager = options.keyManager ?? (await connectKeyManager(loaded));
+  using signals = new SignalRelay();
+  let backoffMs = restart.backoffSeconds * 1000;
+  let startedBefore = false;
+  try {
+    for (;;) {
+      const startedAtMs = Date.now();
+      let end: ProgramEnd;
+      try {
+        end = await runOnce(loaded, command, keyManager, signals, options);
+      } catch (error) {
+        // The first start tells its failure; a restart waits for a key manager that is only out of reach.
+        if (!startedBefore || verdictOf(error) !== "unreachable") throw error;
+        end = { exitCode: 4, description: `was not started: ${(error as Error).message}` };
+      }
+      startedBefore = true;
+      const again = restart.policy === "always" || (restart.policy === "on-failure" && end.exitCode !== 0);
+      if (!again || signals.stopping.aborted) return end.exitCode;
+      const maxMs = restart.maxBackoffSeconds * 1000;
+      if (Date.now() - startedAtMs > maxMs) backoffMs = restart.backoffSeconds * 1000;
+      options.tell(`the node ${end.description}; it is started again in ${backoffMs / 1000} s`);
+      await pauseUnlessStopped(backoffMs, signals.stopping);
+      if (signals.stopping.aborted) return end.exitCode;
+      backoffMs = Math.min(backoffMs * 2, maxMs);
+    }
+  } finally {
+    if (options.keyManager === undefined) keyManager.close();
+  }
+}
+
+async function refuseUnsafeMachine({ allowUnsafe = false, tell }: LaunchOptions): Promise<void> {
+  const hardening = await hardenThisProcess();
+  const findings = [...hardening, checkSwap(thisMachine), checkCoreDumps()].filter((finding) => !finding.ok);
+  for (const { check, detail, remedy } of findings) {
+    const message = `${check}: ${detail}`;
+    if (!allowUnsafe)
+      throw new NodeError("LAUNCH_UNSAFE", `keys would not be safe in memory on this machine: ${message}`, {
+        hint: `${remedy ?? "mend it"}, or start with --allow-unsafe`,
+      });
+    tell(`warning: ${message}`);
+  }
+}
+
+/** One start, from asking for the key to locking the volume. */
+async function runOnce(
+  loaded: LoadedManifest,
+  command: Command,
+  keyManager: KeyManager,
+  signals: SignalRelay,
+  options: LaunchOptions,
+): Promise<ProgramEnd> {
+  await using cleanup = new AsyncDisposableStack();
+  const opened = await openEverything(loaded, keyManager, cleanup);
+  const temporary = temporaryFolderFor(opened.volume ?? {});
+  cleanup.defer(() => temporary.remove());
+  const handover = await Handover.ready(opened.keys);
+  cleanup.defer(() => handover.wipe());
+  const fill = (text: string) =>
+    fillPlaceholders(text, {
+      key: (name) => handover.path(name),
+      fd: (name) => handover.fd(volumeKeyNames.includes(name) ? "volume" : name),
+      data: opened.volume?.dataPath,
+      logs: opened.volume?.logPath,
+      dir: loaded.folder,
+    });
+  const environment = nodeEnvironment(command, temporary.path, fill);
+  handover.addTo(environment);
+  for (const { key } of opened.keys) key.value[Symbol.dispose]();
+  const output = command.log === undefined ? "inherit" : openLog(loaded.at(fill(command.log)));
+  if (output !== "inherit") cleanup.defer(() => closeSync(output));
+  await startSidecar(loaded, keyManager, cleanup, options);
+
+  if (signals.stopping.aborted) return { exitCode: 143, description: "was stopped before it was started" };
+  const program = Program.start({
+    argv: command.argv.map(fill),
+    folder: loaded.at(fill(command.folder)),
+    environment,
+    output,
+    descriptors: handover.descriptors,
+  });
+  cleanup.defer(() => program.killAll());
+  signals.passTo(program);
+  return await superviseUntilEnd(loaded, command, keyManager, program, handover, opened.volume, options);
+}
+
+async function superviseUntilEnd(
+  loaded: LoadedManifest,
+  command: Command,
+  keyManager: KeyManager,
+  program: Program,
+  handover: Handover,
+  volume: OpenVolume | undefined,
+  { tell, leaseSeconds = loaded.manifest.lease.seconds }: LaunchOptions,
+): Promise<ProgramEnd> {
+  const over = new AbortController();
+  const watches: Promise<never>[] = [];
+  if (leaseSeconds > 0) {
+    const everyMs = leaseSeconds * 1000;
+    const graceMs = loaded.manifest.lease.graceSeconds * 1000;
+    const ask = () => releaseDataKey(loaded, keyManager);
+    watches.push(
+      watchLease({ everyMs, graceMs, ask, tell, stopped: over.signal }).then(() => new Promise<never>(() => {})),
+    );
+  }
+  if (volume !== undefined) watches.push(volume.lost.then((reason) => Promise.reject(reason)));
+  const wiped = handover.wipeOnceRead(command.wipeSettleSeconds * 1000, command.wipeAfterSeconds * 1000, over.signal);
+  try {
+    return await Promise.race([program.ended, ...watches]);
+  } catch (error) {
+    tell(`${(error as Error).message}; stopping the node`);
+    await program.stop(command.stopSeconds * 1000);
+    throw error;
+  } finally {
+    over.abort();
+    await wiped;
+  }
+}
+
+interface OpenedNode {
+  readonly volume?: OpenVolume;
+  readonly keys: readonly KeyToHandOver[];
+}
+
+/** Everything that must hold before a program is started; the data key is gone from memory on return. */
+async function openEverything(
+  loaded: LoadedManifest,
+  keyManager: KeyManager,
+  cleanup: AsyncDisposableStack,
+): Promise<OpenedNode> {
+  const { manifest } = loaded;
+  using dataKey = await releaseDataKey(loaded, keyManager);
+  const keys: KeyToHandOver[] = [];
+  for (const entry of manifest.sealedFiles) {
+    const { plaintext } = openKeyFile(loaded, entry, dataKey);
+    cleanup.use(plaintext);
+    if (entry.handover === "native") continue;
+    const link = entry.link && entry.handover !== "fd" ? { linkPath: loaded.at(entry.path) } : {};
+    keys.push({ name: entry.name, key: sealedFileKey(entry, plaintext), reads: entry.reads, ...link });
+  }
+  if (manifest.volume === undefined) return { keys };
+  const { volumeDriver } = await import("../volume/drivers.ts");
+  const place = { folder: loaded.at(manifest.volume.folder) };
+  const volume = await volumeDriver(manifest.volume.kind).open(place, dataKey);
+  cleanup.defer(() => volume.close({ whenBusy: "cutOff" }));
+  for (const key of volume.programKeys) keys.push({ name: "volume", key, reads: 1 });
+  return { volume, keys };
+}
+
+/** Our environment without what is ours, temporary files off the disk, and what the manifest adds. */
+function nodeEnvironment(
+  command: Command,
+  temporaryPath: string,
+  fill: (text: string) => string,
+): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env))
+    if (value !== undefined && !name.startsWith("STRONGROOM_") && name !== "NODE_COMPILE_CACHE")
+      environment[name] = value;
+  for (const name of ["TMPDIR", "TMP", "TEMP"]) environment[name] = temporaryPath;
+  for (const [name, value] of Object.entries(command.environment)) environment[name] = fill(value);
+  return environment;
+}
+
+function openLog(path: string): number {
+  return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600);
+}
+
+/** A FISCO node asks for its key itself: its sidecar answers while the node starts. */
+async function startSidecar(
+  loaded: LoadedManifest,
+  keyManager: KeyManager,
+  cleanup: AsyncDisposableStack,
+  { tell }: LaunchOptions,
+): Promise<void> {
+  const { node, sidecar } = loaded.manifest;
+  if (!isFisco(node.kind) || sidecar.port === 0) return;
+  const { Sidecar } = await import("./sidecar.ts");
+  const running = await Sidecar.start(loaded, keyManager, tell);
+  cleanup.defer(() => running.close());
+}

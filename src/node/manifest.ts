@@ -1,0 +1,105 @@
+/** What a node manifest (`node.toml`) says. Paths are as written there: relative ones start at the manifest's folder. */
+export interface Manifest {
+  readonly node: {
+    readonly name: string;
+    readonly kind: NodeKind;
+    readonly network: string;
+    /** `HOST:PORT` under which peers reach the node; part of its enode. */
+    readonly address?: string;
+  };
+  readonly keyManager: {
+    /** `https://HOST:PORT`, in order of preference. */
+    readonly servers: readonly string[];
+    /** PEM of the certificate that the servers chain to. */
+    readonly ca: string;
+    /** Id, `alias/NAME` or ARN of the master key. */
+    readonly masterKey: string;
+  };
+  readonly identity: {
+    readonly kind: IdentityKind;
+    /** Folder of `client.key` and `client.crt`. */
+    readonly folder: string;
+  };
+  readonly dataKey: {
+    readonly suite: "intl" | "sm";
+    /** The data key, wrapped by the key manager: a sealed box. */
+    readonly wrapped: string;
+    /** UUID; names the data key in sealed files. */
+    readonly id?: string;
+    /** From 1. */
+    readonly version?: number;
+    /** Key-check value, 32 hex characters. */
+    readonly check?: string;
+  };
+  readonly sealedFiles: readonly SealedFileEntry[];
+  readonly volume?: {
+    readonly kind: VolumeKind;
+    readonly folder: string;
+    readonly parameters: Readonly<Record<string, string>>;
+  };
+  readonly command?: {
+    readonly argv: readonly string[];
+    readonly folder: string;
+    readonly log?: string;
+    readonly wipeSettleSeconds: number;
+    readonly wipeAfterSeconds: number;
+    readonly stopSeconds: number;
+    readonly environment: Readonly<Record<string, string>>;
+  };
+  readonly restart: {
+    readonly policy: RestartPolicy;
+    readonly backoffSeconds: number;
+    readonly maxBackoffSeconds: number;
+  };
+  readonly lease: {
+    /** 0: no lease. */
+    readonly seconds: number;
+    readonly graceSeconds: number;
+  };
+  readonly sidecar: {
+    /** Loopback port; 0: no sidecar. */
+    readonly port: number;
+    readonly windowSeconds: number;
+    readonly answers: number;
+    /** User that the node runs as; by default the one who runs the sidecar. */
+    readonly uid?: number;
+  };
+}
+
+export interface SealedFileEntry {
+  readonly name: string;
+  /** Where the plain file was, and where `unseal --restore` puts it. */
+  readonly path: string;
+  readonly sealed: string;
+  readonly format: string;
+  readonly handover: Handover;
+  readonly publicIdentity: string;
+  /** How often the program reads a `fifo`. */
+  readonly reads: number;
+  /** Whether a symbolic link stands at `path` while the node runs (`fifo`, `tmpfs-file`). */
+  readonly link: boolean;
+}
+
+export const nodeKinds = ["fisco", "fisco-sm", "ethereumjs", "geth", "generic"] as const;
+export type NodeKind = (typeof nodeKinds)[number];
+
+export const identityKinds = ["file", "tmpfs"] as const;
+export type IdentityKind = (typeof identityKinds)[number];
+
+/** `native`: the file on disk is the program's own encrypted format, and the program opens it itself. */
+export const handovers = ["fd", "fifo", "tmpfs-file", "native"] as const;
+export type Handover = (typeof handovers)[number];
+
+export const manifestVolumeKinds = ["fscrypt", "gocryptfs", "level", "native"] as const;
+export type VolumeKind = (typeof manifestVolumeKinds)[number];
+
+export const restartPolicies = ["never", "on-failure", "always"] as const;
+export type RestartPolicy = (typeof restartPolicies)[number];
+
+/** The file's name in a node's folder. */
+export const manifestFileName = "node.toml";
+
+/** True for the kinds whose program opens its own files with a FISCO data key. */
+export function isFisco(kind: NodeKind): kind is "fisco" | "fisco-sm" {
+  return kind === "fisco" || kind === "fisco-sm";
+}

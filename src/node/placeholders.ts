@@ -1,0 +1,65 @@
+import { NodeError } from "./errors.ts";
+import type { Manifest } from "./manifest.ts";
+
+/** What stands for `{…}` in a command once everything is open. */
+export interface PlaceholderValues {
+  /** Path by which the program opens a sealed file: `/dev/fd/N`, or a path on a tmpfs. */
+  key(name: string): string | undefined;
+  /** Number of the inherited descriptor of a sealed file, or of the volume's own key (`volume`). */
+  fd(name: string): number | undefined;
+  /** The volume's data folder. */
+  readonly data?: string | undefined;
+  /** The volume's folder for logs, where the kind encrypts any file. */
+  readonly logs?: string | undefined;
+  /** The manifest's folder. */
+  readonly dir: string;
+}
+
+const pattern = /\{(key|fd):([A-Za-z0-9._-]{1,63})\}|\{(data|dir|logs)\}/g;
+
+/** `{fd:volume}` (or `{fd:level}`): the volume's own key for programs that encrypt by themselves. */
+export const volumeKeyNames: readonly string[] = ["volume", "level"];
+
+/** Fills in the placeholders of one argument; other braces stay as they are (JSON arguments have them). */
+export function fillPlaceholders(argument: string, values: PlaceholderValues): string {
+  return argument.replace(pattern, (whole, kind?: string, name?: string, folder?: string) => {
+    if (kind === "key") return values.key(name ?? "") ?? unknown(whole);
+    if (kind === "fd") return String(values.fd(name ?? "") ?? unknown(whole));
+    return values[folder as "data" | "dir" | "logs"] ?? unknown(whole);
+  });
+}
+
+/**
+ * Refuses placeholders that could never be filled, before any key is asked for.
+ *
+ * @throws {NodeError} `MANIFEST_INVALID`.
+ */
+export function checkPlaceholders(manifest: Manifest): void {
+  if (manifest.command === undefined) return;
+  const { argv, folder, log, environment } = manifest.command;
+  for (const text of [...argv, folder, log ?? "", ...Object.values(environment)])
+    for (const [whole, kind, name = "", named] of text.matchAll(pattern)) {
+      if (named !== undefined) {
+        if ((named === "data" || named === "logs") && manifest.volume === undefined)
+          throw invalid(`${whole} is used, but there is no [volume]`);
+        continue;
+      }
+      if (kind === "fd" && volumeKeyNames.includes(name)) {
+        if (manifest.volume === undefined) throw invalid(`${whole} is used, but there is no [volume]`);
+        continue;
+      }
+      const file = manifest.sealedFiles.find((entry) => entry.name === name);
+      if (file === undefined) throw invalid(`${whole}: there is no sealed file of that name`);
+      if (file.handover === "native") throw invalid(`${whole}: the program opens this file itself (handover native)`);
+      if (kind === "fd" && file.handover !== "fd")
+        throw invalid(`${whole}: the file is handed over as ${file.handover}`);
+    }
+}
+
+function unknown(whole: string): never {
+  throw new NodeError("COMMAND_UNUSABLE", `there is nothing for ${whole}`);
+}
+
+function invalid(message: string): NodeError {
+  return new NodeError("MANIFEST_INVALID", `command: ${message}`);
+}
