@@ -49,8 +49,8 @@ Example:
       .description("check a policy document without a key manager")
       .argument("<file>", "policy JSON")
       .action(async (file: string) => {
-        const { parseKeyPolicy } = await import("../custody/policy/policy-document.ts");
-        parseKeyPolicy(readPolicy(file));
+        const { parsePolicy } = await import("../custody/policy/policy-document.ts");
+        parsePolicy(readPolicy(file), "key");
         tell(`${file} is a key policy that Strongroom evaluates in full`);
       }),
   );

@@ -1,8 +1,9 @@
-import type { Context } from "../crypto/context.ts";
 import type { CryptoDevice } from "../devices/device.ts";
 import type { AuthorizationFacts, Authorizer } from "./authorizer.ts";
 import type { Decision, Journal, Subject } from "./journal.ts";
 import type { KeyDirectory } from "./key-directory.ts";
+import type { ActionName } from "./policy/actions.ts";
+import type { Decision as Authorization } from "./policy/evaluate.ts";
 import type { Caller, CustodyIdentity } from "./service.ts";
 import type { KeyRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
@@ -17,6 +18,17 @@ export interface Core {
   readonly device: CryptoDevice;
 }
 
+/** A subject whose action policies know. */
+export interface AccountSubject extends Subject {
+  readonly action: ActionName;
+}
+
+/** A subject that is about the key that `reference` names (id, alias, ARN). */
+export interface KeySubject extends AccountSubject {
+  readonly reference: string;
+  readonly facts?: AuthorizationFacts;
+}
+
 /**
  * One operation that is about no key: authorised, decided, recorded.
  *
@@ -25,14 +37,20 @@ export interface Core {
 export function performOnAccount<T>(
   core: Core,
   caller: Caller,
-  subject: Subject,
+  subject: AccountSubject,
   decide: (now: Date) => Decision<T> | Promise<Decision<T>>,
+  discard?: (value: T) => void,
 ): Promise<T> {
-  return core.journal.perform(caller, subject, () => {
-    const now = new Date(core.journal.nowMs());
-    core.authorizer.check({ caller, action: subject.action, now });
-    return decide(now);
-  });
+  return core.journal.perform(
+    caller,
+    subject,
+    () => {
+      const now = new Date(core.journal.nowMs());
+      core.authorizer.check({ caller, action: subject.action, now });
+      return decide(now);
+    },
+    discard,
+  );
 }
 
 /**
@@ -43,8 +61,8 @@ export function performOnAccount<T>(
 export function performOnKey<T>(
   core: Core,
   caller: Caller,
-  subject: Subject & { readonly reference: string; readonly facts?: AuthorizationFacts; readonly context?: Context },
-  decide: (key: KeyRecord, now: Date) => Decision<T> | Promise<Decision<T>>,
+  subject: KeySubject,
+  decide: (key: KeyRecord, now: Date, authorization: Authorization) => Decision<T> | Promise<Decision<T>>,
   discard?: (value: T) => void,
 ): Promise<T> {
   return core.journal.perform(
@@ -54,7 +72,7 @@ export function performOnKey<T>(
       const now = new Date(core.journal.nowMs());
       const key = core.directory.find(subject.reference);
       subject.key = key.id;
-      core.authorizer.check({
+      const authorization = core.authorizer.check({
         caller,
         action: subject.action,
         now,
@@ -63,7 +81,7 @@ export function performOnKey<T>(
         ...(subject.reference.includes("alias/") ? { requestAlias: subject.reference } : {}),
         ...(subject.facts === undefined ? {} : { facts: subject.facts }),
       });
-      return decide(key, now);
+      return decide(key, now, authorization);
     },
     discard,
   );

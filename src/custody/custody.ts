@@ -27,6 +27,7 @@ import type { Store } from "./store/store.ts";
 const identityName = "identity";
 const checkpointKeyName = "checkpoint-key";
 const localAdministratorName = "local-administrator";
+const fiscoDoorName = "fisco-door";
 const probeEveryMs = 1000;
 
 /** Everything below the doors, put together over one store, one root key and one device. */
@@ -53,14 +54,9 @@ export class Custody implements CustodyService {
     const { journal, store, root, device, authenticator } = parts;
     const { state } = journal;
     this.identity = identity;
-    this.#core = {
-      identity,
-      journal,
-      state,
-      device,
-      directory: new KeyDirectory(state, identity),
-      authorizer: new Authorizer(state, identity),
-    };
+    const directory = new KeyDirectory(state, identity);
+    const authorizer = new Authorizer(state, identity, (keyId) => directory.aliasesOf(keyId));
+    this.#core = { identity, journal, state, device, directory, authorizer };
     this.#store = store;
     this.#refusals = new Refusals(journal);
     this.#release = parts.release;
@@ -144,7 +140,7 @@ export interface CustodyParts {
   readonly release: () => void;
 }
 
-/** Fills a new store: the account's number, the checkpoint key, the data folder's own administrator. */
+/** Fills a new store: the account's number, the checkpoint key, the data folder's own administrator, the FISCO door's service. */
 export async function initialise(parts: CustodyParts, region: string): Promise<CustodyIdentity> {
   const account = String(randomInt(10 ** 11, 10 ** 12));
   const identity: CustodyIdentity = {
@@ -154,19 +150,16 @@ export async function initialise(parts: CustodyParts, region: string): Promise<C
   };
   const secrets = new Secrets({ journal: parts.journal, state: parts.journal.state }, parts.root);
   using signingKey = CheckpointSigner.newPrivateKey();
-  const administrator: PrincipalRecord = {
-    name: localAdministratorName,
-    kind: "user",
-    role: "administrator",
-    state: "enabled",
-    identity: null,
-    publicKeys: [],
-    createdAt: new Date(parts.journal.nowMs()).toISOString(),
-  };
+  const createdAt = new Date(parts.journal.nowMs()).toISOString();
+  const standing = { state: "enabled", identity: null, publicKeys: [], createdAt } as const;
+  const principals: readonly PrincipalRecord[] = [
+    { name: localAdministratorName, kind: "user", role: "administrator", ...standing },
+    { name: fiscoDoorName, kind: "service", role: "fisco-door", ...standing },
+  ];
   const changes = [
     change("public", identityName, { value: Buffer.from(JSON.stringify(identity)).toString("base64") }),
     secrets.sealed(checkpointKeyName, signingKey),
-    change("principal", localAdministratorName, administrator),
+    ...principals.map((each) => change("principal", each.name, each)),
   ];
   const caller = { principal: identity.localAdministrator, door: "local", peer: "local", requestId: "init" } as const;
   const subject = { action: "strongroom:Init", detail: { account, region, suite: parts.root.suiteName } };

@@ -159,7 +159,7 @@ export interface GrantOperations {
 }
 
 export type PrincipalKind = "user" | "node" | "service";
-export type RoleName = "administrator" | "auditor" | "operator" | "key-user" | "node";
+export type RoleName = "administrator" | "auditor" | "operator" | "key-user" | "node" | "fisco-door";
 
 export interface PrincipalDescription {
   readonly name: string;

@@ -45,7 +45,7 @@ export class Aliases implements AliasOperations {
 
   delete(caller: Caller, alias: string): Promise<void> {
     checkAlias(alias);
-    const subject = { action: "kms:DeleteAlias", detail: { alias }, key: "" };
+    const subject = { action: "kms:DeleteAlias" as const, detail: { alias }, key: "" };
     return this.#core.journal.perform(caller, subject, () => {
       const target = this.#core.state.get("alias", alias);
       if (target === undefined) throw new CustodyError("ALIAS_NOT_FOUND", `there is no ${alias}`);

@@ -1,7 +1,7 @@
 import { decodeRecord } from "../audit/chain.ts";
 import type { CheckpointSigner } from "../audit/checkpoint.ts";
 import { verifyChain } from "../audit/verify.ts";
-import { type Core, performOnAccount } from "../core.ts";
+import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import type { AuditOperations, AuditRecord, AuditVerdict, Caller, Checkpoint } from "../service.ts";
 import type { Authenticator } from "../state/authenticator.ts";
@@ -28,7 +28,10 @@ export class Audit implements AuditOperations {
       throw new CustodyError("INPUT_INVALID", `after is a sequence number from 0, got ${input.after}`);
     if (!Number.isInteger(input.limit) || input.limit < 1 || input.limit > maxRead)
       throw new CustodyError("INPUT_INVALID", `limit is 1 to ${maxRead}, got ${input.limit}`);
-    const subject = { action: "strongroom:ReadAudit", detail: { after: input.after, limit: input.limit } };
+    const subject: AccountSubject = {
+      action: "strongroom:ReadAudit",
+      detail: { after: input.after, limit: input.limit },
+    };
     return performOnAccount(this.#core, caller, subject, async () => {
       const entries = await this.#store.readAudit(input.after, input.limit);
       const value = entries.map((entry) => {

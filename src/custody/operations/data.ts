@@ -4,9 +4,10 @@ import { type BoxHeader, openBox, readBoxHeader, sealBox } from "../../crypto/se
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { suites } from "../../crypto/suite.ts";
 import type { DeviceKey } from "../../devices/device.ts";
-import { type Core, performOnKey } from "../core.ts";
+import { type Core, type KeySubject, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { mustBeUsable, mustEncrypt } from "../key-states.ts";
+import type { ActionName } from "../policy/actions.ts";
 import type { Caller, DataOperations, WrappedKey } from "../service.ts";
 import type { KeyRecord } from "../state/records.ts";
 
@@ -71,7 +72,7 @@ export class Data implements DataOperations {
 
   unwrap(caller: Caller, input: { wrapped: Buffer; context: Context; key?: string }): Promise<Opened> {
     const header = headerOf(input.wrapped);
-    const subject = { ...subjectOf("kms:Decrypt", { key: header?.keyId ?? "", context: input.context }, {}) };
+    const subject = subjectOf("kms:Decrypt", { key: header?.keyId ?? "", context: input.context }, {});
     return performOnKey(
       this.#core,
       caller,
@@ -143,7 +144,11 @@ export class Data implements DataOperations {
   }
 }
 
-function subjectOf(action: string, input: { key: string; context: Context }, detail: Record<string, number | string>) {
+function subjectOf(
+  action: ActionName,
+  input: { key: string; context: Context },
+  detail: Record<string, number | string>,
+): KeySubject {
   checkContext(input.context);
   return { action, reference: input.key, context: input.context, detail };
 }

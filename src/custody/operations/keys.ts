@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { SuiteName } from "../../crypto/suite.ts";
-import { type Core, performOnAccount, performOnKey } from "../core.ts";
+import { type AccountSubject, type Core, type KeySubject, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { type KeyTransition, mustBeAlive, stateAfter } from "../key-states.ts";
 import { checkAlias, checkDescription } from "../names.ts";
+import type { ActionName } from "../policy/actions.ts";
 import type { Caller, CreateKeyInput, KeyDescription, KeyOperations, KeySpec } from "../service.ts";
 import { change, type KeyRecord, type KeyVersionRecord } from "../state/records.ts";
 
@@ -29,18 +30,16 @@ export class Keys implements KeyOperations {
       );
     const description = checkDescription(input.description ?? "");
     const alias = input.alias === undefined ? undefined : checkAlias(input.alias);
-    const subject = { action: "kms:CreateKey", detail: { suite, ...(alias === undefined ? {} : { alias }) }, key: "" };
+    const subject: AccountSubject = {
+      action: "kms:CreateKey",
+      detail: { suite, ...(alias === undefined ? {} : { alias }) },
+      key: "",
+    };
     return performOnAccount(this.#core, caller, subject, async (now) => {
       if (alias !== undefined && this.#core.state.get("alias", alias) !== undefined)
         throw new CustodyError("ALIAS_EXISTS", `${alias} points at a key already`);
       const id = randomUUID();
       subject.key = id;
-      const policy = this.#core.authorizer.checkKeyPolicy(
-        input.policy ?? this.#core.authorizer.defaultKeyPolicy,
-        id,
-        caller,
-        now,
-      );
       const key: KeyRecord = {
         id,
         description,
@@ -50,10 +49,11 @@ export class Keys implements KeyOperations {
         origin: "soft",
         state: "enabled",
         versions: [await this.#newVersion(id, suite, 1, now)],
-        policy,
+        policy: input.policy ?? this.#core.authorizer.defaultKeyPolicy,
         createdAt: now.toISOString(),
         deletionAt: null,
       };
+      this.#core.authorizer.checkKeyPolicy(key.policy, key, caller, now);
       return {
         value: { ...this.#core.directory.describe(key), aliases: alias === undefined ? [] : [alias] },
         changes: [change("key", id, key), ...(alias === undefined ? [] : [change("alias", alias, { keyId: id })])],
@@ -82,7 +82,7 @@ export class Keys implements KeyOperations {
   }
 
   rotate(caller: Caller, key: string): Promise<KeyDescription> {
-    const subject = { action: "kms:RotateKeyOnDemand", reference: key, detail: {} };
+    const subject: KeySubject = { action: "kms:RotateKeyOnDemand", reference: key, detail: {} };
     return performOnKey(this.#core, caller, subject, async (record, now) => {
       mustBeAlive(record);
       const version = (record.versions.at(-1)?.version ?? 0) + 1;
@@ -140,7 +140,7 @@ export class Keys implements KeyOperations {
 
   #move(
     caller: Caller,
-    action: string,
+    action: ActionName,
     key: string,
     transition: KeyTransition,
     pendingDays?: number,

@@ -2,7 +2,7 @@ import { createHmac } from "node:crypto";
 import { CryptoError } from "../../crypto/errors.ts";
 import { legacyDecryptDataKey, legacyEncrypt, legacyEncryptDataKey } from "../../crypto/legacy-fisco.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
-import { type Core, performOnAccount } from "../core.ts";
+import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import type { Caller, LegacyEntry, LegacyInput, LegacyOperations } from "../service.ts";
 import { change, type LegacyRecord } from "../state/records.ts";
@@ -32,7 +32,10 @@ export class Legacy implements LegacyOperations {
         "INPUT_INVALID",
         `a dataKey has at most ${maxDataKeyBytes} bytes, got ${input.dataKey.byteLength}`,
       );
-    const subject = { action: "strongroom:LegacyEncrypt", detail: { format: "fisco", mode: input.mode } };
+    const subject: AccountSubject = {
+      action: "strongroom:LegacyEncrypt",
+      detail: { format: "fisco", mode: input.mode },
+    };
     return performOnAccount(this.#core, caller, subject, (now) => {
       const cipherDataKey = legacyEncryptDataKey(input.mode, input.superKey, input.dataKey);
       return { value: cipherDataKey, changes: this.#enter(input, cipherDataKey, input.node, "made", now) };
@@ -40,9 +43,9 @@ export class Legacy implements LegacyOperations {
   }
 
   decryptDataKey(caller: Caller, input: LegacyInput & { cipherDataKey: string }): Promise<SecretBuffer> {
-    const subject = {
+    const subject: AccountSubject = {
       action: "strongroom:LegacyDecrypt",
-      detail: { format: "fisco", mode: input.mode } as Record<string, string>,
+      detail: { format: "fisco", mode: input.mode },
     };
     return performOnAccount(
       this.#core,
@@ -67,7 +70,7 @@ export class Legacy implements LegacyOperations {
         "INPUT_INVALID",
         `a key file's text has at most ${maxFileTextBytes} bytes, got ${input.text.byteLength}`,
       );
-    const subject = {
+    const subject: AccountSubject = {
       action: "strongroom:LegacyEncrypt",
       detail: { format: "fisco", mode: input.mode, what: "key file" },
     };
@@ -81,7 +84,7 @@ export class Legacy implements LegacyOperations {
     const cipherDataKey = normalised(input.cipherDataKey);
     if (cipherDataKey === undefined)
       throw new CustodyError("INPUT_INVALID", "a cipherDataKey is hex of whole 16-byte blocks, at most 80 of them");
-    const subject = {
+    const subject: AccountSubject = {
       action: "strongroom:LegacyRegister",
       detail: { format: "fisco", mode: input.mode, cipherDataKey },
     };

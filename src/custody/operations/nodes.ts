@@ -1,7 +1,7 @@
 import { hash, randomUUID } from "node:crypto";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { principalArn } from "../arn.ts";
-import { type Core, performOnAccount } from "../core.ts";
+import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { checkPrincipalName } from "../names.ts";
 import type { Caller, Door, IdentityKind, NodeOperations, PrincipalDescription } from "../service.ts";
@@ -36,7 +36,11 @@ export class Nodes implements NodeOperations {
     input: { name: string; key?: string; identity: IdentityKind },
   ): Promise<{ readonly token: SecretBuffer; readonly expiresAt: string }> {
     const name = checkPrincipalName(input.name);
-    const subject = { action: "strongroom:EnrollNode", detail: { name, identity: input.identity }, key: "" };
+    const subject: AccountSubject = {
+      action: "strongroom:EnrollNode",
+      detail: { name, identity: input.identity },
+      key: "",
+    };
     return performOnAccount(
       this.#core,
       caller,
@@ -50,7 +54,20 @@ export class Nodes implements NodeOperations {
         const key = input.key === undefined ? undefined : this.#core.directory.find(input.key);
         if (key !== undefined) {
           subject.key = key.id;
-          this.#core.authorizer.check({ caller, action: "kms:CreateGrant", now, key });
+          this.#core.authorizer.check({
+            caller,
+            action: "kms:CreateGrant",
+            now,
+            key,
+            context: { node: name },
+            facts: {
+              grant: {
+                operations: nodeOperations,
+                grantee: principalArn(this.#core.identity, known?.kind ?? "node", name),
+                constraintType: "EncryptionContextSubset",
+              },
+            },
+          });
         }
         const record: PrincipalRecord = {
           ...(known ?? {
@@ -165,11 +182,11 @@ export class Nodes implements NodeOperations {
         id,
         keyId,
         grantee,
-        operations: [...nodeOperations],
+        operations: nodeOperations,
         constraints: { encryptionContextSubset: { node: name } },
         name: "enrolment",
         createdAt: now.toISOString(),
-      } as never),
+      }),
     ];
   }
 }

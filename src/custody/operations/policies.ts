@@ -1,4 +1,4 @@
-import { type Core, performOnKey } from "../core.ts";
+import { type Core, type KeySubject, performOnKey } from "../core.ts";
 import { mustBeAlive } from "../key-states.ts";
 import type { Caller, PolicyOperations } from "../service.ts";
 import { change } from "../state/records.ts";
@@ -19,7 +19,7 @@ export class Policies implements PolicyOperations {
 
   put(caller: Caller, key: string, policy: string, options: { bypassLockoutCheck?: boolean } = {}): Promise<void> {
     const bypassLockoutCheck = options.bypassLockoutCheck ?? false;
-    const subject = {
+    const subject: KeySubject = {
       action: "kms:PutKeyPolicy",
       reference: key,
       detail: { bytes: Buffer.byteLength(policy) },
@@ -27,7 +27,7 @@ export class Policies implements PolicyOperations {
     };
     return performOnKey(this.#core, caller, subject, (record, now) => {
       mustBeAlive(record);
-      const checked = this.#core.authorizer.checkKeyPolicy(policy, record.id, caller, now, { bypassLockoutCheck });
+      const checked = this.#core.authorizer.checkKeyPolicy(policy, record, caller, now, { bypassLockoutCheck });
       return { value: undefined, changes: [change("key", record.id, { ...record, policy: checked })] };
     });
   }

@@ -1,13 +1,14 @@
 import { principalArn } from "../arn.ts";
-import { type Core, performOnAccount } from "../core.ts";
+import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { checkPrincipalName } from "../names.ts";
+import type { ActionName } from "../policy/actions.ts";
 import type { Caller, PrincipalDescription, PrincipalKind, PrincipalOperations, RoleName } from "../service.ts";
 import { change, type PrincipalRecord } from "../state/records.ts";
 
 const rolesOf: Readonly<Record<PrincipalKind, readonly RoleName[]>> = {
   user: ["administrator", "auditor", "operator", "key-user"],
-  service: ["key-user", "operator"],
+  service: ["key-user", "operator", "fisco-door"],
   node: ["node"],
 };
 
@@ -26,7 +27,10 @@ export class Principals implements PrincipalOperations {
         "INPUT_INVALID",
         `a ${input.kind} has one of the roles ${rolesOf[input.kind].join(", ")}, not ${input.role}`,
       );
-    const subject = { action: "strongroom:CreatePrincipal", detail: { name, kind: input.kind, role: input.role } };
+    const subject: AccountSubject = {
+      action: "strongroom:CreatePrincipal",
+      detail: { name, kind: input.kind, role: input.role },
+    };
     return performOnAccount(this.#core, caller, subject, (now) => {
       if (this.#core.state.get("principal", name) !== undefined)
         throw new CustodyError("PRINCIPAL_EXISTS", `there is a principal ${name} already`);
@@ -57,7 +61,12 @@ export class Principals implements PrincipalOperations {
     return this.#set(caller, "strongroom:EnablePrincipal", name, "enabled");
   }
 
-  #set(caller: Caller, action: string, name: string, state: PrincipalRecord["state"]): Promise<PrincipalDescription> {
+  #set(
+    caller: Caller,
+    action: ActionName,
+    name: string,
+    state: PrincipalRecord["state"],
+  ): Promise<PrincipalDescription> {
     return performOnAccount(this.#core, caller, { action, detail: { name: name.slice(0, 64) } }, () => {
       const record = findPrincipal(this.#core, name);
       if (principalArn(this.#core.identity, record.kind, name) === this.#core.identity.localAdministrator)

@@ -64,6 +64,7 @@ const kmsActions = [
 const strongroomActions = [
   "Checkpoint",
   "CreatePrincipal",
+  "DestroyKey",
   "DisablePrincipal",
   "EnablePrincipal",
   "EnrollNode",
@@ -77,6 +78,7 @@ const strongroomActions = [
   "ReadAudit",
   "ReadState",
   "RevokeNode",
+  "VerifyAudit",
 ] as const;
 
 /** The listing actions that AWS's own KMS policies name beside `kms:*`. */

@@ -22,7 +22,6 @@ const keyUse = [
   "kms:Verify",
   "kms:VerifyMac",
   "strongroom:LegacyDecrypt",
-  "strongroom:LegacyEncrypt",
 ] as const;
 
 const reading = [
@@ -38,6 +37,7 @@ const reading = [
   "strongroom:ListPrincipals",
   "strongroom:ReadAudit",
   "strongroom:ReadState",
+  "strongroom:VerifyAudit",
   "iam:List*",
 ] as const;
 
@@ -100,6 +100,11 @@ const keyUser: readonly Statement[] = [
   },
 ];
 
+/** What the FISCO door does for nodes that cannot say who they are. Custody opens registered cipherDataKeys only. */
+const fiscoDoor: readonly Statement[] = [
+  { Sid: "OpenRegisteredDataKeys", Effect: "Allow", Action: ["strongroom:LegacyDecrypt"], Resource: "*" },
+];
+
 function documentOf(statements: readonly Statement[]): string {
   return JSON.stringify({ Version: "2012-10-17", Statement: statements }, null, 2);
 }
@@ -110,6 +115,7 @@ export const rolePolicies: Readonly<Record<RoleName, readonly string[]>> = {
   auditor: [documentOf(auditor)],
   operator: [documentOf(operator)],
   "key-user": [documentOf(keyUser)],
+  "fisco-door": [documentOf(fiscoDoor)],
   node: [],
 };
 

@@ -1,0 +1,186 @@
+import type { Context } from "../crypto/context.ts";
+import { keyArn, principalArn } from "./arn.ts";
+import { CustodyError } from "./errors.ts";
+import type { ActionName } from "./policy/actions.ts";
+import { PolicyError } from "./policy/errors.ts";
+import { type Decision, decide } from "./policy/evaluate.ts";
+import { type Grant, GrantIndex } from "./policy/grant.ts";
+import { keyFacts } from "./policy/key-facts.ts";
+import { checkKeepsAccess, defaultKeyPolicy } from "./policy/lockout.ts";
+import { type CompiledPolicy, parsePolicy } from "./policy/policy-document.ts";
+import type { AuthorizationRequest, KeyResource, RequestedGrant } from "./policy/request.ts";
+import { policiesOfRole } from "./policy/roles.ts";
+import type { Caller, CustodyIdentity, PrincipalKind } from "./service.ts";
+import type { KeyRecord, PrincipalRecord } from "./state/records.ts";
+import type { State } from "./state/state.ts";
+
+/** Facts of a request that conditions may ask about. */
+export interface AuthorizationFacts {
+  readonly pendingDays?: number;
+  readonly bypassLockoutCheck?: boolean;
+  readonly grant?: RequestedGrant;
+  readonly reEncryptOnSameKey?: boolean;
+}
+
+export interface Question {
+  readonly caller: Caller;
+  readonly action: ActionName;
+  readonly now: Date;
+  readonly key?: KeyRecord;
+  readonly context?: Context;
+  /** The alias by which the request named the key. */
+  readonly requestAlias?: string;
+  readonly facts?: AuthorizationFacts;
+}
+
+const typeNames: Readonly<Record<PrincipalKind, string>> = { user: "User", node: "Node", service: "Service" };
+
+/**
+ * Puts requests to the policy engine with the state's own policies, grants and principals. Default deny: a caller that is
+ * no enabled principal is refused whatever a policy says.
+ */
+export class Authorizer {
+  readonly #identity: CustodyIdentity;
+  readonly #aliasesOf: (keyId: string) => readonly string[];
+  readonly #grants = new GrantIndex();
+  readonly #principals = new Map<string, PrincipalRecord>();
+  readonly #keyPolicies = new WeakMap<KeyRecord, CompiledPolicy>();
+
+  constructor(state: State, identity: CustodyIdentity, aliasesOf: (keyId: string) => readonly string[]) {
+    this.#identity = identity;
+    this.#aliasesOf = aliasesOf;
+    for (const [, grant] of state.all("grant")) this.#grants.add(grant);
+    for (const [, principal] of state.all("principal")) this.#index(principal);
+    state.onChange((change) => {
+      if (change.kind === "grant") {
+        if (change.record === null) this.#grants.remove(change.id);
+        else this.#grants.add(change.record as Grant);
+      }
+      if (change.kind === "principal" && change.record !== null) this.#index(change.record as PrincipalRecord);
+    });
+  }
+
+  /** The policy of a key that is created without one. */
+  get defaultKeyPolicy(): string {
+    return defaultKeyPolicy(this.#identity.account);
+  }
+
+  /** @throws {CustodyError} `ACCESS_DENIED`: one answer, whatever denied it. */
+  check(question: Question): Decision {
+    const principal = this.#principals.get(question.caller.principal);
+    if (principal?.state !== "enabled") throw denied(question);
+    const { key } = question;
+    const decision = decide(this.#request(question, principal), {
+      keyPolicy: key === undefined ? undefined : this.#policyOf(key),
+      identityPolicies: policiesOfRole(principal.role),
+      grants: key === undefined ? [] : this.#grants.of(key.id, question.caller.principal),
+    });
+    if (decision.effect === "deny") throw denied(question);
+    return decision;
+  }
+
+  /**
+   * Checks a key policy that is about to be stored: its grammar, that its principals exist here, and (unless bypassed) that
+   * its author can change it again. Returns the document as it is to be stored.
+   *
+   * @throws {CustodyError} `INPUT_INVALID`.
+   */
+  checkKeyPolicy(
+    document: string,
+    key: KeyRecord,
+    caller: Caller,
+    now: Date,
+    options: { readonly bypassLockoutCheck?: boolean } = {},
+  ): string {
+    return asInput(() => {
+      const policy = parsePolicy(document, "key");
+      const unknown = policy.principalArns.find((arn) => this.#isLocal(arn) && !this.#principals.has(arn));
+      if (unknown !== undefined)
+        throw new CustodyError("INPUT_INVALID", `the policy names ${unknown}, which is no principal here`);
+      const principal = this.#principals.get(caller.principal);
+      if (principal === undefined) throw denied({ caller, action: "kms:PutKeyPolicy", key });
+      if (!options.bypassLockoutCheck)
+        checkKeepsAccess(
+          policy,
+          this.#request({ caller, action: "kms:PutKeyPolicy", now, key }, principal),
+          policiesOfRole(principal.role),
+        );
+      return document;
+    });
+  }
+
+  /** Grants on a key that the caller holds. */
+  grantsOf(keyId: string, principal: string): readonly Grant[] {
+    return this.#grants.of(keyId, principal);
+  }
+
+  /** Ids of the grants that were made by right of this one. */
+  descendantsOf(grantId: string): readonly string[] {
+    return this.#grants.descendants(grantId);
+  }
+
+  #request(
+    { caller, action, now, key, context, requestAlias, facts }: Question,
+    principal: PrincipalRecord,
+  ): AuthorizationRequest {
+    return {
+      principal: { arn: caller.principal, account: this.#identity.account, type: typeNames[principal.kind] },
+      action,
+      resource: key === undefined ? undefined : this.#resourceOf(key),
+      context,
+      sourceIp: caller.peer.startsWith("unix:") || caller.peer === "local" ? undefined : caller.peer,
+      secureTransport: caller.door === "native" || caller.door === "local",
+      now,
+      requestAlias,
+      grant: facts?.grant,
+      reEncryptOnSameKey: facts?.reEncryptOnSameKey,
+      pendingWindowDays: facts?.pendingDays,
+      bypassLockoutCheck: facts?.bypassLockoutCheck,
+    };
+  }
+
+  #resourceOf(key: KeyRecord): KeyResource {
+    return {
+      kind: "key",
+      keyId: key.id,
+      arn: keyArn(this.#identity, key.id),
+      account: this.#identity.account,
+      aliases: this.#aliasesOf(key.id),
+      ...keyFacts(key),
+    };
+  }
+
+  /** Key records are never changed in place, so a record's compiled policy stays true. */
+  #policyOf(key: KeyRecord): CompiledPolicy {
+    const known = this.#keyPolicies.get(key);
+    if (known !== undefined) return known;
+    const policy = parsePolicy(key.policy, "key");
+    this.#keyPolicies.set(key, policy);
+    return policy;
+  }
+
+  #index(principal: PrincipalRecord): void {
+    this.#principals.set(principalArn(this.#identity, principal.kind, principal.name), principal);
+  }
+
+  #isLocal(arn: string): boolean {
+    return arn.startsWith(`arn:aws:iam::${this.#identity.account}:`) && !arn.endsWith(":root");
+  }
+}
+
+/** Turns the policy engine's complaint about a document or grant into custody's. */
+export function asInput<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (error instanceof PolicyError) throw new CustodyError("INPUT_INVALID", error.message, error);
+    throw error;
+  }
+}
+
+function denied({ caller, action, key }: Omit<Question, "now">): CustodyError {
+  return new CustodyError(
+    "ACCESS_DENIED",
+    `${caller.principal} may not ${action}${key === undefined ? "" : ` with key ${key.id}`}`,
+  );
+}

@@ -1,0 +1,98 @@
+import { randomUUID } from "node:crypto";
+import { asInput } from "../authorizer.ts";
+import { type Core, performOnKey } from "../core.ts";
+import { CustodyError } from "../errors.ts";
+import { mustBeUsable } from "../key-states.ts";
+import { type Grant, grantInForce } from "../policy/grant.ts";
+import { checkNewGrant, checkRegrant } from "../policy/grant-rules.ts";
+import { keyFacts } from "../policy/key-facts.ts";
+import type { Caller, CreateGrantInput, GrantOperations } from "../service.ts";
+import { change, type KeyRecord } from "../state/records.ts";
+
+const maxGrantsPerKey = 50_000;
+
+/** Grants: allow-only permissions on one key, for one principal, perhaps under a context, perhaps until a time. */
+export class Grants implements GrantOperations {
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  create(caller: Caller, key: string, input: CreateGrantInput): Promise<Grant> {
+    const subject = {
+      action: "kms:CreateGrant",
+      reference: key,
+      detail: { grantee: input.grantee, operations: input.operations.join(",") } as Record<string, string>,
+      facts: { grant: requestedGrant(input) },
+    } as const;
+    return performOnKey(this.#core, caller, subject, (record, now, decision) => {
+      mustBeUsable(record);
+      asInput(() => checkNewGrant(input, { usage: keyFacts(record).usage, symmetric: true }, now));
+      const same = this.#sameGrant(record, input);
+      if (same !== undefined) return { value: same };
+      if (this.#grantsOn(record).length >= maxGrantsPerKey)
+        throw new CustodyError("INPUT_INVALID", `the key has ${maxGrantsPerKey} grants, which is the limit`);
+      const parent = decision.by === "grant" ? this.#parentOf(input, record, caller, now) : undefined;
+      const id = randomUUID();
+      const grant = {
+        id,
+        keyId: record.id,
+        grantee: input.grantee,
+        operations: input.operations,
+        ...(input.retiring === undefined ? {} : { retiring: input.retiring }),
+        ...(input.constraints === undefined ? {} : { constraints: input.constraints }),
+        ...(input.notAfter === undefined ? {} : { notAfter: input.notAfter }),
+        ...(input.name === undefined ? {} : { name: input.name }),
+        ...(parent === undefined ? {} : { parent: parent.id }),
+        createdAt: now.toISOString(),
+      };
+      return { value: grant, changes: [change("grant", id, grant)] };
+    });
+  }
+
+  list(caller: Caller, key: string): Promise<readonly Grant[]> {
+    return performOnKey(this.#core, caller, { action: "kms:ListGrants", reference: key }, (record) => ({
+      value: this.#grantsOn(record),
+    }));
+  }
+
+  /** Grants that were made by right of this one end with it. */
+  revoke(caller: Caller, key: string, grantId: string): Promise<void> {
+    const subject = { action: "kms:RevokeGrant", reference: key, detail: { grant: grantId.slice(0, 64) } } as const;
+    return performOnKey(this.#core, caller, subject, (record) => {
+      if (this.#core.state.get("grant", grantId)?.keyId !== record.id)
+        throw new CustodyError("GRANT_NOT_FOUND", `key ${record.id} has no such grant`);
+      const ids = [grantId, ...this.#core.authorizer.descendantsOf(grantId)];
+      return { value: undefined, changes: ids.map((id) => change("grant", id, null)) };
+    });
+  }
+
+  #grantsOn(key: KeyRecord): Grant[] {
+    return [...this.#core.state.all("grant")].map(([, grant]) => grant).filter((grant) => grant.keyId === key.id);
+  }
+
+  /** As with AWS KMS: the same name with the same content is the same grant, so that a retry makes no second one. */
+  #sameGrant(key: KeyRecord, input: CreateGrantInput): Grant | undefined {
+    if (input.name === undefined) return undefined;
+    const content = ({ grantee, operations, retiring, constraints, notAfter }: CreateGrantInput) =>
+      JSON.stringify([grantee, [...operations].sort(), retiring, constraints, notAfter]);
+    return this.#grantsOn(key).find((grant) => grant.name === input.name && content(grant) === content(input));
+  }
+
+  #parentOf(input: CreateGrantInput, key: KeyRecord, caller: Caller, now: Date): Grant {
+    const held = this.#core.authorizer.grantsOf(key.id, caller.principal).filter((grant) => grantInForce(grant, now));
+    return asInput(() => checkRegrant(input, held));
+  }
+}
+
+function requestedGrant(input: CreateGrantInput) {
+  const { encryptionContextEquals, encryptionContextSubset } = input.constraints ?? {};
+  const constraintType =
+    encryptionContextEquals !== undefined
+      ? ("EncryptionContextEquals" as const)
+      : encryptionContextSubset !== undefined
+        ? ("EncryptionContextSubset" as const)
+        : undefined;
+  return { operations: input.operations, grantee: input.grantee, retiring: input.retiring, constraintType };
+}
