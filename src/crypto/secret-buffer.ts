@@ -79,10 +79,10 @@ export class SecretBuffer implements Disposable {
   }
 
   toJSON(): string {
-    return this.toString();
+    return this.toString(); // exposes-secret: it is the length that toString shows
   }
 
   [inspect.custom](): string {
-    return this.toString();
+    return this.toString(); // exposes-secret: it is the length that toString shows
   }
 }
