@@ -69,9 +69,9 @@ export class KeyManagerClient implements Disposable {
     return this.#ask("whoami");
   }
 
-  /** A new certificate for the key of this connection's certificate. */
-  renew(): Promise<IssuedCertificates> {
-    return this.#ask("renew");
+  /** A new certificate for the principal of this connection's. `csr`: PKCS#10 in DER (see ./certificate-request.ts). */
+  renew(input: { csr: Uint8Array }): Promise<IssuedCertificates> {
+    return this.#ask("renew", { csr: base64(input.csr) });
   }
 
   /** A fresh data key, wrapped; `unwrap` gives its plaintext. `bytes`: 1 to 1024, by default 32. */

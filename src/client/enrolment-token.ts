@@ -15,8 +15,8 @@ const prefix = Buffer.from("sr1.");
 const dot = 0x2e;
 const fingerprintBytes = 32;
 const maxTextBytes = 256;
-/** Names that fit a certificate's common name (RFC 5280: 64 characters). */
-export const enrolmentNamePattern = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/;
+/** The names of principals; all fit a certificate's common name (RFC 5280: 64 characters). */
+export const enrolmentNamePattern = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 
 /**
  * The text of a token, as bytes: `sr1.<name>.<fingerprint>.<secret>`, the last two in base64url without padding
@@ -26,7 +26,7 @@ export const enrolmentNamePattern = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0
  */
 export function encodeEnrolmentToken({ name, caFingerprint, secret }: EnrolmentToken): SecretBuffer {
   if (!enrolmentNamePattern.test(name))
-    throw invalid(`a name of 1 to 64 letters, digits, ".", "_" and "-" can be enrolled, got ${JSON.stringify(name)}`);
+    throw invalid(`a name of 1 to 64 letters, digits or ._@- can be enrolled, got ${JSON.stringify(name)}`);
   if (caFingerprint.length !== fingerprintBytes) throw invalid("the fingerprint is not 32 bytes");
   if (secret.byteLength < 16 || secret.byteLength > 64) throw invalid("the token's secret is not 16 to 64 bytes");
   const digits = secret.expose(encodeBase64Url);

@@ -23,7 +23,7 @@ export const operations = {
   whoami: read("/v1/whoami"),
   openapi: read("/v1/openapi.json"),
   enroll: change("/v1/enroll"),
-  renew: { ...change("/v1/renew"), input: "none" },
+  renew: change("/v1/renew"),
 
   generateDataKey: change("/v1/generate-data-key"),
   wrap: { ...change("/v1/wrap"), input: "secret" },

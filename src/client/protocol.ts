@@ -25,7 +25,7 @@ const usage = z.enum(["encrypt", "sign", "mac"]);
 const spec = z.enum(["AES_256", "SM4", "ECC_SECG_P256K1", "ECC_NIST_P256", "SM2", "HMAC_256", "HMAC_SM3"]);
 const identity = z.enum(["file", "tmpfs", "tpm"]);
 const principalKind = z.enum(["user", "node", "service"]);
-const role = z.enum(["administrator", "auditor", "operator", "key-user", "node"]);
+const role = z.enum(["administrator", "auditor", "operator", "key-user", "node", "fisco-door"]);
 const door = z.enum(["native", "fisco", "aws", "local"]);
 const legacyMode = z.enum(["standard", "sm"]);
 
@@ -69,19 +69,40 @@ const certificates = z.object({
   notAfter: time,
 });
 
-const grantOperations = z.array(text(64)).min(1).max(16);
+/** What a grant can hold (AWS KMS, CreateGrant). */
+const grantOperation = z.enum([
+  "CreateGrant",
+  "Decrypt",
+  "DeriveSharedSecret",
+  "DescribeKey",
+  "Encrypt",
+  "GenerateDataKey",
+  "GenerateDataKeyPair",
+  "GenerateDataKeyPairWithoutPlaintext",
+  "GenerateDataKeyWithoutPlaintext",
+  "GenerateMac",
+  "GetPublicKey",
+  "ReEncryptFrom",
+  "ReEncryptTo",
+  "RetireGrant",
+  "Sign",
+  "Verify",
+  "VerifyMac",
+]);
 const grantConstraints = z.strictObject({
-  contextEquals: context.exactOptional(),
-  contextSubset: context.exactOptional(),
+  encryptionContextEquals: context.exactOptional(),
+  encryptionContextSubset: context.exactOptional(),
 });
 const grant = z.object({
   id: z.string(),
+  keyId: z.string(),
   grantee: z.string(),
-  operations: z.array(z.string()),
-  constraints: grantConstraints,
-  notAfter: time.nullable(),
-  name: z.string().nullable(),
-  retiring: z.string().nullable(),
+  retiring: z.string().exactOptional(),
+  operations: z.array(grantOperation),
+  constraints: grantConstraints.exactOptional(),
+  notAfter: time.exactOptional(),
+  name: z.string().exactOptional(),
+  parent: z.string().exactOptional(),
   createdAt: time,
 });
 
@@ -119,13 +140,16 @@ const checkpointMembers = {
   publicKey: text(256),
 };
 
+/** A signed head of the audit chain, as `audit checkpoint` prints it; also read from files. */
+export const checkpointSchema = z.strictObject(checkpointMembers);
+
 const nothing = z.undefined();
 
 export const protocol = {
   whoami: {
     input: nothing,
     answer: z.object({
-      principal,
+      principal: z.string().meta({ description: "ARN" }),
       account: z.string(),
       region: z.string(),
       certificateNotAfter: time.nullable(),
@@ -136,7 +160,7 @@ export const protocol = {
     input: z.strictObject({ name, token: text(128), csr: base64(2048) }),
     answer: z.object({ ...certificates.shape, principal: z.string() }),
   },
-  renew: { input: nothing, answer: certificates },
+  renew: { input: z.strictObject({ csr: base64(2048) }), answer: certificates },
 
   generateDataKey: {
     input: z.strictObject({ key, context, bytes: z.int().min(1).max(1024).exactOptional() }),
@@ -184,9 +208,9 @@ export const protocol = {
     answer: keyDescription,
   },
 
-  "aliases.create": { input: z.strictObject({ alias: text(256), key }), answer: nothing },
-  "aliases.update": { input: z.strictObject({ alias: text(256), key }), answer: nothing },
-  "aliases.delete": { input: z.strictObject({ alias: text(256) }), answer: nothing },
+  "aliases.create": { input: z.strictObject({ alias: text(256), key }), answer: z.void() },
+  "aliases.update": { input: z.strictObject({ alias: text(256), key }), answer: z.void() },
+  "aliases.delete": { input: z.strictObject({ alias: text(256) }), answer: z.void() },
   "aliases.list": {
     input: nothing,
     answer: z.object({ aliases: z.array(z.object({ alias: z.string(), keyId: z.string() })) }),
@@ -195,14 +219,14 @@ export const protocol = {
   "policies.get": { input: keyInput, answer: z.object({ policy: z.string() }) },
   "policies.put": {
     input: z.strictObject({ key, policy: text(32_768), bypassLockoutCheck: z.boolean().exactOptional() }),
-    answer: nothing,
+    answer: z.void(),
   },
 
   "grants.create": {
     input: z.strictObject({
       key,
       grantee: text(512),
-      operations: grantOperations,
+      operations: z.array(grantOperation).min(1).max(32),
       constraints: grantConstraints.exactOptional(),
       notAfter: text(64).exactOptional(),
       name: name.exactOptional(),
@@ -211,7 +235,7 @@ export const protocol = {
     answer: grant,
   },
   "grants.list": { input: keyInput, answer: z.object({ grants: z.array(grant) }) },
-  "grants.revoke": { input: z.strictObject({ key, grantId: text(128) }), answer: nothing },
+  "grants.revoke": { input: z.strictObject({ key, grantId: text(128) }), answer: z.void() },
 
   "principals.create": { input: z.strictObject({ name, kind: principalKind, role }), answer: principal },
   "principals.list": { input: nothing, answer: z.object({ principals: z.array(principal) }) },
@@ -237,7 +261,7 @@ export const protocol = {
   },
   "audit.checkpoint": { input: nothing, answer: z.object(checkpointMembers) },
   "audit.verify": {
-    input: z.strictObject({ checkpoint: z.strictObject(checkpointMembers).exactOptional() }),
+    input: z.strictObject({ checkpoint: checkpointSchema.exactOptional() }),
     answer: z.object({
       ok: z.boolean(),
       records: count,
@@ -247,9 +271,11 @@ export const protocol = {
   },
 } as const satisfies Readonly<Record<OperationName, { input: z.ZodType; answer: z.ZodType }>>;
 
-type DeepReadonly<T> = T extends string | number | boolean | null | undefined
+type DeepReadonly<T> = unknown extends T
   ? T
-  : { readonly [K in keyof T]: DeepReadonly<T[K]> };
+  : T extends string | number | boolean | null | undefined
+    ? T
+    : { readonly [K in keyof T]: DeepReadonly<T[K]> };
 
 /** What is asked of an operation. */
 export type Input<N extends keyof typeof protocol> = DeepReadonly<z.output<(typeof protocol)[N]["input"]>>;

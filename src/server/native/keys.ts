@@ -1,0 +1,24 @@
+import { type Endpoint, endpoint } from "./endpoint.ts";
+
+/** Master keys and their aliases. */
+export const keyEndpoints: readonly Endpoint[] = [
+  endpoint("keys.create", ({ custody, caller }, input) => custody.keys.create(caller, input)),
+  endpoint("keys.describe", ({ custody, caller }, { key }) => custody.keys.describe(caller, key)),
+  endpoint("keys.list", async ({ custody, caller }) => ({ keys: await custody.keys.list(caller) })),
+  endpoint("keys.enable", ({ custody, caller }, { key }) => custody.keys.enable(caller, key)),
+  endpoint("keys.disable", ({ custody, caller }, { key }) => custody.keys.disable(caller, key)),
+  endpoint("keys.rotate", ({ custody, caller }, { key }) => custody.keys.rotate(caller, key)),
+  endpoint("keys.scheduleDeletion", ({ custody, caller }, { key, pendingDays }) =>
+    custody.keys.scheduleDeletion(caller, key, pendingDays),
+  ),
+  endpoint("keys.cancelDeletion", ({ custody, caller }, { key }) => custody.keys.cancelDeletion(caller, key)),
+  endpoint("keys.destroy", ({ custody, caller }, { key }) => custody.keys.destroy(caller, key)),
+  endpoint("keys.updateDescription", ({ custody, caller }, { key, description }) =>
+    custody.keys.updateDescription(caller, key, description),
+  ),
+
+  endpoint("aliases.create", ({ custody, caller }, { alias, key }) => custody.aliases.create(caller, alias, key)),
+  endpoint("aliases.update", ({ custody, caller }, { alias, key }) => custody.aliases.update(caller, alias, key)),
+  endpoint("aliases.delete", ({ custody, caller }, { alias }) => custody.aliases.delete(caller, alias)),
+  endpoint("aliases.list", async ({ custody, caller }) => ({ aliases: await custody.aliases.list(caller) })),
+];
