@@ -75,7 +75,7 @@ function changing(name: string, purpose: string): Command {
 async function slotsOf(options: Options): Promise<KeySlots> {
   const [{ KeySlots }, { dataFiles }] = await Promise.all([
     import("../devices/key-slots.ts"),
-    import("../custody/open.ts"),
+    import("../custody/data-files.ts"),
   ]);
   return new KeySlots(join(options.data, dataFiles.slots));
 }

@@ -31,7 +31,7 @@ export function withUnlock(command: Command): Command {
 export async function readUnlockSecret(options: UnlockOptions): Promise<SecretBuffer> {
   if (options.unlockFd !== undefined) return readDescriptor(options.unlockFd);
   if (options.unlockFile !== undefined) return readSecretFile(options.unlockFile);
-  const folder = process.env["CREDENTIALS_DIRECTORY"];
+  const folder = process.env.CREDENTIALS_DIRECTORY;
   if (folder !== undefined) return readSecretFile(join(folder, credentialName));
   if (process.stdin.isTTY) return promptSecret("Unlock secret: ");
   throw new CommandFailure(

@@ -8,6 +8,7 @@ import { SoftDevice } from "../devices/soft.ts";
 import { chainStart, nextLink } from "./audit/chain.ts";
 import { checkpointIsSigned } from "./audit/checkpoint.ts";
 import { Custody, type CustodyParts, initialise } from "./custody.ts";
+import { dataFiles } from "./data-files.ts";
 import { CustodyError } from "./errors.ts";
 import { FolderLock } from "./folder-lock.ts";
 import { Journal } from "./journal.ts";
@@ -15,9 +16,6 @@ import type { Checkpoint, CustodyIdentity, CustodyService } from "./service.ts";
 import { Authenticator } from "./state/authenticator.ts";
 import { SqliteStore } from "./store/sqlite.ts";
 import type { Store } from "./store/store.ts";
-
-/** The files of a data folder. */
-export const dataFiles = { slots: "root.slots", store: "store.sqlite", lock: "lock", socket: "admin.sock" } as const;
 
 export interface InitOptions {
   readonly dataDir: string;
