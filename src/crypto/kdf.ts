@@ -10,10 +10,10 @@ export interface ScryptParameters {
 }
 
 /** 128 MiB and about half a second on a server core. */
-export const scryptDefaults: ScryptParameters = { cost: 2 ** 17, blockSize: 8, parallelization: 1 };
+export const scryptDefaults: ScryptParameters = { cost: 131_072, blockSize: 8, parallelization: 1 };
 
 /** Parameters come from files that others may have changed: too small gives the passphrase away, too large stops us. */
-export const scryptBounds = { minCost: 2 ** 14, maxCost: 2 ** 17, blockSize: 8, maxParallelization: 4 } as const;
+export const scryptBounds = { minCost: 16_384, maxCost: 131_072, blockSize: 8, maxParallelization: 4 } as const;
 const scryptMaxMemoryBytes = 160 * 1024 * 1024;
 
 /**

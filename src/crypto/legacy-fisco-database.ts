@@ -13,7 +13,7 @@ import { cbcEncryptUnauthenticated } from "./unauthenticated-cipher.ts";
 export type LegacyDatabaseFormat = "v2-raw" | "v2-snappy" | "v3" | "v3.3";
 
 /** The largest value after decompression: 64 MiB. */
-export const maxLegacyValueBytes = 1 << 26;
+export const maxLegacyValueBytes: number = 1 << 26;
 
 /**
  * The plaintext of a stored database value. An empty value is stored as such by v3; in v2 it is refused.

@@ -16,7 +16,7 @@ export type BoxType = keyof typeof boxTypes;
 export const deviceAlgorithms = { soft: 1, dataKey: 2, passphrase: 3, keyFile: 4, root: 5 } as const;
 
 /** The largest plaintext of a box: whole key files fit, bulk data belongs in a volume. */
-export const maxBoxPlaintextBytes = 1 << 20;
+export const maxBoxPlaintextBytes: number = 1 << 20;
 
 export interface BoxHeader {
   readonly suite: Suite;

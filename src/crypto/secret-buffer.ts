@@ -82,7 +82,7 @@ export class SecretBuffer implements Disposable {
     return this.toString(); // exposes-secret: it is the length that toString shows
   }
 
-  [inspect.custom](): string {
-    return this.toString(); // exposes-secret: it is the length that toString shows
+  static {
+    Object.defineProperty(SecretBuffer.prototype, inspect.custom, { value: SecretBuffer.prototype.toString });
   }
 }

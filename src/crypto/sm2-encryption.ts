@@ -12,7 +12,7 @@ import { bytesOf, numberOf, Sm2Point } from "./sm2-curve.ts";
 export type Sm2CiphertextForm = "raw" | "asn1";
 
 /** SM2 encrypts keys, not data. */
-export const maxSm2PlaintextBytes = 1 << 16;
+export const maxSm2PlaintextBytes: number = 1 << 16;
 const c3Bytes = 32;
 
 /**
