@@ -19,6 +19,7 @@ import { checkHeaderCopy, writeHeaderCopy } from "./header-copy.ts";
 import { dataKeyBytes } from "./keyring.ts";
 import { manifestOver } from "./manifest.ts";
 import { type OpenStore, openStore, sealHeader } from "./open-store.ts";
+import { fastestCipherProvider } from "./openssl-cipher.ts";
 import { allEntries, type NameRange, notOrdered, orderedRange, unorderedScope } from "./ranges.ts";
 import { nodeCipherProvider } from "./value-cipher.ts";
 import { WriteGate } from "./write-gate.ts";
@@ -32,6 +33,8 @@ export interface EncryptedLevelOptions<K = string, V = string> extends AbstractD
   readonly suite?: SuiteName;
   /** @defaultValue As the store's header records; `false` for a new store */
   readonly encryptKeyNames?: boolean;
+  /** `false`: all ciphers through node:crypto, no calls into OpenSSL by koffi. Slower, same bytes. @defaultValue `true` */
+  readonly directOpenssl?: boolean;
   /** Pace of a rotation that an opening finds unfinished; `false` leaves it where it is. @defaultValue `{}` */
   readonly resumeRotation?: RotationOptions | false;
 }
@@ -69,6 +72,7 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
   readonly #settings: {
     readonly suite: SuiteName | undefined;
     readonly encryptKeyNames: boolean | undefined;
+    readonly directOpenssl: boolean;
     readonly resumeRotation: RotationOptions | false | undefined;
   };
   readonly #dataKeys: SecretBuffer[];
@@ -85,11 +89,11 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
    * @throws {RangeError} For a data key that is not 32 bytes.
    */
   constructor(base: string | BaseLevel, options: EncryptedLevelOptions<K, V>) {
-    const { dataKey, previousDataKey, suite, encryptKeyNames, resumeRotation, ...forward } = options;
+    const { dataKey, previousDataKey, suite, encryptKeyNames, directOpenssl, resumeRotation, ...forward } = options;
     super(manifestOver(typeof base === "string" ? undefined : base, encryptKeyNames === true), forward);
     this.#dataKeys = [dataKey, previousDataKey].filter((key) => key !== undefined);
     for (const key of this.#dataKeys) requireDataKey(key);
-    this.#settings = { suite, encryptKeyNames, resumeRotation };
+    this.#settings = { suite, encryptKeyNames, directOpenssl: directOpenssl !== false, resumeRotation };
     if (base === "") throw new TypeError("the location of an encrypted level is a non-empty string");
     if (typeof base === "string") this.#location = base;
     else this.#base = base;
@@ -163,9 +167,10 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
       throw error instanceof Error && error.cause !== undefined ? error.cause : error;
     }
     try {
-      const { suite, encryptKeyNames } = this.#settings;
+      const { suite, encryptKeyNames, directOpenssl } = this.#settings;
+      const provider = directOpenssl ? await fastestCipherProvider() : nodeCipherProvider;
       const createIfMissing = options.createIfMissing !== false;
-      const settings = { suite, encryptKeyNames, createIfMissing, provider: nodeCipherProvider };
+      const settings = { suite, encryptKeyNames, createIfMissing, provider, firstDataKey: this.#dataKeys[0] };
       const store = await openStore(base, settings, dataKeys);
       // The manifest of a store that was opened without saying how it was created.
       if (!store.names.ordered) this.supports.seek = false;

@@ -8,6 +8,8 @@ export interface ReadOptions {
   readonly snapshot?: AbstractSnapshot | undefined;
 }
 
+const partNames = 32;
+
 /**
  * Reads entries by name. While encrypted names are under rotation an entry lies under its new or its older stored name,
  * and may move from the older to the new one between two reads, never back: so a miss in both is asked once more.
@@ -27,12 +29,7 @@ export class EntryReader {
     const storedKey = names.store(name);
     const sealed = await this.#base.get(storedKey, forward);
     if (sealed !== undefined) return openValue(keyring, storedKey, sealed);
-    const older = names.storeUnderOlder(name);
-    if (older === undefined) return undefined;
-    const olderSealed = await this.#base.get(older, forward);
-    if (olderSealed !== undefined) return openValue(keyring, older, olderSealed);
-    const moved = await this.#base.get(storedKey, forward);
-    return moved === undefined ? undefined : openValue(keyring, storedKey, moved);
+    return this.#getMissed(name, forward);
   }
 
   getSync(name: Buffer, options: ReadOptions): Buffer | undefined {
@@ -49,17 +46,47 @@ export class EntryReader {
     return moved === undefined ? undefined : openValue(keyring, storedKey, moved);
   }
 
+  /**
+   * Many names are read in parts, all from one snapshot, so that the base reads on its own threads while values that
+   * have come are opened on this one.
+   */
   async getMany(wanted: readonly Buffer[], options: ReadOptions): Promise<(Buffer | undefined)[]> {
+    const forward = readOptions(options);
+    if (wanted.length <= partNames || !this.#base.supports.explicitSnapshots) return this.#getPart(wanted, forward);
+    const own = forward.snapshot === undefined ? this.#base.snapshot() : undefined;
+    try {
+      const fromOne = own === undefined ? forward : { ...forward, snapshot: own };
+      const parts: Promise<(Buffer | undefined)[]>[] = [];
+      for (let first = 0; first < wanted.length; first += partNames)
+        parts.push(this.#getPart(wanted.slice(first, first + partNames), fromOne));
+      return (await Promise.all(parts)).flat();
+    } finally {
+      await own?.close();
+    }
+  }
+
+  async #getPart(wanted: readonly Buffer[], forward: ReadOptions): Promise<(Buffer | undefined)[]> {
     const { keyring, names } = this.#store;
     const storedKeys = wanted.map((name) => names.store(name));
-    const values = await this.#base.getMany(storedKeys, readOptions(options));
-    const mayHaveOlder = wanted[0] !== undefined && names.storeUnderOlder(wanted[0]) !== undefined;
-    for (const [index, storedKey] of storedKeys.entries()) {
+    const values = await this.#base.getMany(storedKeys, forward);
+    for (let index = 0; index < values.length; index++) {
       const sealed = values[index];
-      if (sealed !== undefined) values[index] = openValue(keyring, storedKey, sealed);
-      else if (mayHaveOlder) values[index] = await this.get(wanted[index] as Buffer, options);
+      if (sealed !== undefined) values[index] = openValue(keyring, storedKeys[index] as Buffer, sealed);
+      else values[index] = await this.#getMissed(wanted[index] as Buffer, forward);
     }
     return values;
+  }
+
+  /** An entry that was not under its current stored name. */
+  async #getMissed(name: Buffer, forward: ReadOptions): Promise<Buffer | undefined> {
+    const { keyring, names } = this.#store;
+    const older = names.storeUnderOlder(name);
+    if (older === undefined) return undefined;
+    const sealed = await this.#base.get(older, forward);
+    if (sealed !== undefined) return openValue(keyring, older, sealed);
+    const storedKey = names.store(name);
+    const moved = await this.#base.get(storedKey, forward);
+    return moved === undefined ? undefined : openValue(keyring, storedKey, moved);
   }
 
   async has(name: Buffer, options: ReadOptions): Promise<boolean> {
@@ -81,6 +108,6 @@ export class EntryReader {
 }
 
 /** The caller's options with the base's snapshot in place of ours. */
-function readOptions(options: ReadOptions): object {
+function readOptions(options: ReadOptions): ReadOptions {
   return options.snapshot == null ? options : { ...options, snapshot: baseSnapshot(options.snapshot) };
 }

@@ -14,6 +14,8 @@ export interface StoreSettings {
   /** Undefined: as the header records, false for a new store. */
   readonly encryptKeyNames: boolean | undefined;
   readonly createIfMissing: boolean;
+  /** What a new store is sealed under. */
+  readonly firstDataKey: SecretBuffer | undefined;
   readonly provider: ValueCipherProvider;
 }
 
@@ -36,7 +38,7 @@ export async function openStore(
   dataKeys: readonly SecretBuffer[],
 ): Promise<OpenStore> {
   const record = await base.get(headerKey, asBytes);
-  if (record === undefined) return createStore(base, settings, dataKeys);
+  if (record === undefined) return createStore(base, settings);
   const parsed = parseHeader(record);
   const { header } = parsed;
   requireSame("suite", settings.suite, header.suite.name);
@@ -104,11 +106,7 @@ export function headerOperation(header: Header, keyring: Keyring): BaseOperation
   return { type: "put", key: headerKey, value: sealHeader(header, keyring) };
 }
 
-async function createStore(
-  base: BaseLevel,
-  settings: StoreSettings,
-  [dataKey]: readonly SecretBuffer[],
-): Promise<OpenStore> {
+async function createStore(base: BaseLevel, settings: StoreSettings): Promise<OpenStore> {
   const iterator = base.iterator({ ...asBytes, values: false, limit: 1 });
   const found = await iterator.nextv(1);
   await iterator.close();
@@ -119,7 +117,9 @@ async function createStore(
     );
   if (!settings.createIfMissing)
     throw new LevelError("LEVEL_PLAIN_DATABASE", "the encrypted level does not exist (createIfMissing is false)");
-  if (dataKey === undefined) throw new LevelError("LEVEL_KEY_MISSING");
+  const dataKey = settings.firstDataKey;
+  if (dataKey === undefined || dataKey.disposed)
+    throw new LevelError("LEVEL_KEY_MISSING", "the data key was wiped before the store was created");
   const suite = suites[settings.suite ?? "intl"];
   const storeId = kernelRandomBytes(storeIdBytes);
   const header: Header = {
