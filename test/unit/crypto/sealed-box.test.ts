@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { type CipherGCMTypes, createCipheriv, hash, hkdfSync } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { encodeContext } from "../../../src/crypto/context.ts";
 import {
@@ -82,6 +84,21 @@ describe("sealed box vectors", () => {
       assert.equal(vector.header + vector.commitment + vector.nonce + body.toString("hex"), vector.box);
     });
   }
+});
+
+describe("docs/formats.md", () => {
+  it("shows the first two vectors, step by step", () => {
+    const page = readFileSync(join(import.meta.dirname, "../../../docs/formats.md"), "utf8").replaceAll(/\s+/g, "");
+    for (const vector of loadVectors<{ readonly cases: readonly BoxVector[] }>("sealed-box.json").cases.slice(0, 2))
+      for (const [step, value] of [
+        ["header", vector.header],
+        ["info", vector.info],
+        ["key", vector.key],
+        ["commitment", vector.commitment],
+        ["box", vector.box],
+      ] as const)
+        assert.ok(page.includes(`${step}${value}`), `${vector.id}: ${step}`);
+  });
 });
 
 for (const suite of ["intl", "sm"] as const)
