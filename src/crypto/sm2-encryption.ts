@@ -28,8 +28,9 @@ export function sm2Encrypt(publicKey: Uint8Array, plaintext: Uint8Array, form: S
   if (plaintext.length === 0 || plaintext.length > maxSm2PlaintextBytes)
     throw new RangeError(`SM2 encrypts 1 to ${maxSm2PlaintextBytes} bytes, got ${plaintext.length}`);
   for (;;) {
-    using k = generateKeyPair("sm2").scalar;
-    const parts = encryptWithEphemeralKey(publicKey, k, plaintext);
+    const ephemeral = generateKeyPair("sm2");
+    using k = ephemeral.scalar;
+    const parts = encryptWithEphemeralKey(publicKey, { scalar: k, publicKey: ephemeral.publicKey }, plaintext);
     if (parts !== undefined) return form === "raw" ? Buffer.concat([parts.c1, parts.c3, parts.c2]) : toAsn1(parts);
   }
 }
@@ -74,20 +75,22 @@ export interface Sm2CiphertextParts {
 }
 
 /**
- * The three parts under a given ephemeral scalar, for known-answer tests. Undefined when the key stream is all zero, and
- * another k is needed (GM/T 0003.4 section 6.1, A5).
+ * The three parts under a given ephemeral key pair, for known-answer tests. Undefined when the key stream is all zero, and
+ * another pair is needed (GM/T 0003.4 section 6.1, A5).
  */
 export function encryptWithEphemeralKey(
   publicKey: Uint8Array,
-  k: SecretBuffer,
+  ephemeral: { readonly scalar: SecretBuffer; readonly publicKey: Buffer },
   plaintext: Uint8Array,
 ): Sm2CiphertextParts | undefined {
-  using shared = SecretBuffer.take(multiplyBlinded(k, publicKey));
+  // Used once, so that timing has nothing to average over: no blinding.
+  const { x, y } = Sm2Point.fromBytes(publicKey).multiply(ephemeral.scalar.expose(numberOf)).toAffine();
+  using shared = SecretBuffer.take(Buffer.concat([bytesOf(x), bytesOf(y)]));
   return shared.expose((point) => {
     const c2 = keyStream(point, plaintext.length);
     if (c2.every((byte) => byte === 0)) return undefined;
     for (let i = 0; i < c2.length; i++) c2[i] = (c2[i] ?? 0) ^ (plaintext[i] ?? 0);
-    return { c1: publicKeyOf("sm2", k), c2, c3: integrityHash(point, plaintext) };
+    return { c1: ephemeral.publicKey, c2, c3: integrityHash(point, plaintext) };
   });
 }
 

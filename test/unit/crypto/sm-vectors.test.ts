@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type CipherCCMTypes, createCipheriv, createDecipheriv, createHmac, hash } from "node:crypto";
 import { describe, it } from "node:test";
+import { publicKeyOf } from "../../../src/crypto/curve.ts";
 import { pbkdf2Key } from "../../../src/crypto/kdf.ts";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
 import { sm2Digest, sm2Sign, sm2SignatureToDer, sm2SigningKey, sm2Verify, sm2Za } from "../../../src/crypto/sm2.ts";
@@ -94,7 +95,11 @@ describe("SM2 encryption vectors", () => {
     const [vector] = cases("sm2_encrypt");
     assert.ok(vector);
     using k = SecretBuffer.take(vector.hex("k"));
-    const parts = encryptWithEphemeralKey(publicKeyIn(vector), k, vector.hex("msg"));
+    const parts = encryptWithEphemeralKey(
+      publicKeyIn(vector),
+      { scalar: k, publicKey: publicKeyOf("sm2", k) },
+      vector.hex("msg"),
+    );
     assert.deepEqual(parts && Buffer.concat([parts.c1, parts.c3, parts.c2]), vector.hex("c1c3c2"));
   });
 });

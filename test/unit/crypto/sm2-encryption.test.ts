@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { describe, it } from "node:test";
-import { generateKeyPair } from "../../../src/crypto/curve.ts";
+import { generateKeyPair, publicKeyOf } from "../../../src/crypto/curve.ts";
 import type { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
 import { bytesOf, numberOf, Sm2Point } from "../../../src/crypto/sm2-curve.ts";
 import {
@@ -105,7 +105,8 @@ describe("SM2 encryption", () => {
       using k = generateKeyPair("sm2").scalar;
       const { stream, x, y } = obviousStream(k.expose(numberOf), publicKey, 1);
       if (stream[0] !== 0) continue;
-      assert.equal(encryptWithEphemeralKey(publicKey, k, Buffer.of(9)), undefined);
+      const pair = { scalar: k, publicKey: publicKeyOf("sm2", k) };
+      assert.equal(encryptWithEphemeralKey(publicKey, pair, Buffer.of(9)), undefined);
       const c1 = Sm2Point.BASE.multiply(k.expose(numberOf)).toBytes(false);
       const c3 = hash("sm3", Buffer.concat([x, Buffer.of(9), y]), "buffer");
       assert.throws(() => sm2Decrypt(scalar, Buffer.concat([c1, c3, Buffer.of(9)])), refused);
