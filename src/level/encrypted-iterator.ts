@@ -2,7 +2,7 @@ import { AbstractIterator, type AbstractIteratorOptions, type AbstractLevel } fr
 import type { BaseIterator } from "./base-level.ts";
 import type { KeyNames } from "./key-names.ts";
 import type { Keyring } from "./keyring.ts";
-import { inScope, notOrdered } from "./ranges.ts";
+import { inScope, notOrdered, type SublevelScope } from "./ranges.ts";
 import { openValue } from "./sealed-value.ts";
 
 type StoredEntry = [Buffer, Buffer];
@@ -12,8 +12,8 @@ export interface EncryptedIteratorParts {
   readonly keyring: Keyring;
   readonly names: KeyNames;
   readonly base: BaseIterator;
-  /** With encrypted names: the prefix of the sublevel asked for. */
-  readonly scope: Buffer | undefined;
+  /** With encrypted names: the sublevel asked for. */
+  readonly scope: SublevelScope | undefined;
 }
 
 const readAhead = 1000;

@@ -2,7 +2,7 @@ import { asBytes, type BaseLevel, type BaseOperation } from "./base-level.ts";
 import { baseSnapshot } from "./encrypted-snapshot.ts";
 import type { ReadOptions } from "./entry-reader.ts";
 import type { OpenStore } from "./open-store.ts";
-import { allEntries, inScope, type NameRange, orderedRange, unorderedScope } from "./ranges.ts";
+import { allEntries, inScope, type NameRange, orderedRange, type SublevelScope, unorderedScope } from "./ranges.ts";
 import { BatchSealer } from "./sealed-value.ts";
 import type { WriteGate } from "./write-gate.ts";
 
@@ -86,7 +86,7 @@ export class EntryWriter {
     }
   }
 
-  async #clearScope(scope: Buffer, limit: number, forward: object): Promise<void> {
+  async #clearScope(scope: SublevelScope, limit: number, forward: object): Promise<void> {
     const { names } = this.#store;
     const iterator = this.#base.iterator({ ...forward, ...allEntries(names), limit: -1, values: false });
     try {

@@ -35,34 +35,43 @@ export function orderedRange(names: KeyNames, range: NameRange): StoredRange {
   return stored;
 }
 
+/** The entries of one sublevel: names from its prefix to the same with the last byte one higher, both inclusive. */
+export interface SublevelScope {
+  readonly prefix: Buffer;
+  readonly upper: Buffer;
+}
+
 /**
- * What a range over encrypted names asks for: undefined for every entry, or the prefix of the sublevel whose entries are
- * wanted. A sublevel asks for `gte` its prefix and `lte` the same with its last byte one higher.
+ * What a range over encrypted names asks for: undefined for every entry, or the sublevel whose entries are wanted.
  *
  * @throws {LevelError} `LEVEL_NOT_SUPPORTED` for any other range and for `reverse`: stored names have no useful order.
  */
-export function unorderedScope(range: NameRange): Buffer | undefined {
+export function unorderedScope(range: NameRange): SublevelScope | undefined {
   if (range.reverse === true) throw notOrdered("reverse order");
   if (range.gt !== undefined || range.lt !== undefined) throw notOrdered("a range");
   if (range.gte === undefined && range.lte === undefined) return undefined;
-  if (range.gte === undefined || range.lte === undefined || !isSublevelScope(range.gte, range.lte))
+  if (range.gte === undefined || range.lte === undefined || !isSublevelPrefix(range.gte, range.lte))
     throw notOrdered("a range");
-  return range.gte;
+  return { prefix: range.gte, upper: range.lte };
 }
 
-function isSublevelScope(prefix: Buffer, upper: Buffer): boolean {
+/** True for `(separator name separator)+`, name bytes above the one after the separator, as abstract-level builds it. */
+function isSublevelPrefix(prefix: Buffer, upper: Buffer): boolean {
+  const separator = prefix[0] ?? 0;
   const last = prefix.length - 1;
-  return (
-    last >= 2 &&
-    upper.length === prefix.length &&
-    upper[last] === (prefix[last] ?? 0) + 1 &&
-    upper.subarray(0, last).equals(prefix.subarray(0, last))
-  );
+  if (last < 1 || upper.length !== prefix.length || upper[last] !== separator + 1) return false;
+  if (!upper.subarray(0, last).equals(prefix.subarray(0, last))) return false;
+  let within = false;
+  for (const byte of prefix) {
+    if (byte === separator) within = !within;
+    else if (!within || byte <= separator + 1) return false;
+  }
+  return !within;
 }
 
-/** True when `name` begins with `scope`. */
-export function inScope(name: Buffer, scope: Buffer | undefined): boolean {
-  return scope === undefined || (name.length >= scope.length && name.subarray(0, scope.length).equals(scope));
+/** True when `name` is one that the scope's bounds hold between them. */
+export function inScope(name: Buffer, { prefix, upper }: SublevelScope): boolean {
+  return (name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix)) || name.equals(upper);
 }
 
 export function notOrdered(what: string): LevelError {
