@@ -157,15 +157,17 @@ function checkIssued(answer: Answer<"enroll">, name: string, spki: Buffer, finge
       certificate.verify(issuer.publicKey) &&
       issuer.ca &&
       certificate.keyUsage?.includes(clientAuth) === true &&
-      certificate.validFromDate.getTime() <= nowMs + clockSkewMs &&
-      certificate.validToDate.getTime() > nowMs &&
       spkiFingerprint(servers).equals(fingerprint)
-    )
-      return;
+    ) {
+      if (certificate.validFromDate.getTime() <= nowMs && nowMs < certificate.validToDate.getTime()) return;
+      throw new ClientError(
+        "INTEGRITY",
+        "by this machine's clock the new certificate is not in force: check both clocks",
+      );
+    }
   } catch (cause) {
+    if (cause instanceof ClientError) throw cause;
     throw new ClientError("BAD_ANSWER", "the certificate in the answer can't be read", {}, cause);
   }
   throw new ClientError("INTEGRITY", "the certificate in the answer is not one for this key and name");
 }
-
-const clockSkewMs = 5 * 60 * 1000;
