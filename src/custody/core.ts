@@ -18,15 +18,15 @@ export interface Core {
   readonly device: CryptoDevice;
 }
 
-/** A subject whose action policies know. */
-export interface AccountSubject extends Subject {
-  readonly action: ActionName;
-}
+/** A subject whose action policies know, or that is recorded under a name of its own and asks for another permission. */
+export type AccountSubject = Subject &
+  ({ readonly action: ActionName; readonly permission?: undefined } | { readonly permission: ActionName });
 
 /** A subject that is about the key that `reference` names (id, alias, ARN). */
-export interface KeySubject extends AccountSubject {
-  readonly reference: string;
-  readonly facts?: AuthorizationFacts;
+export type KeySubject = AccountSubject & { readonly reference: string; readonly facts?: AuthorizationFacts };
+
+function permissionOf(subject: AccountSubject): ActionName {
+  return subject.permission === undefined ? subject.action : subject.permission;
 }
 
 /**
@@ -46,7 +46,7 @@ export function performOnAccount<T>(
     subject,
     () => {
       const now = new Date(core.journal.nowMs());
-      core.authorizer.check({ caller, action: subject.action, now });
+      core.authorizer.check({ caller, action: permissionOf(subject), now });
       return decide(now);
     },
     discard,
@@ -74,7 +74,7 @@ export function performOnKey<T>(
       subject.key = key.id;
       const authorization = core.authorizer.check({
         caller,
-        action: subject.action,
+        action: permissionOf(subject),
         now,
         key,
         ...(subject.context === undefined ? {} : { context: subject.context }),

@@ -109,7 +109,7 @@ export class Keys implements KeyOperations {
     return performOnKey(
       this.#core,
       caller,
-      { action: "strongroom:DestroyKey", reference: key },
+      { action: "strongroom:DestroyKey", permission: "kms:ScheduleKeyDeletion", reference: key },
       async (record, now) => {
         const state = stateAfter(record, "destroy");
         if (record.deletionAt === null || now.getTime() < Date.parse(record.deletionAt))

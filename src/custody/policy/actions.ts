@@ -64,7 +64,6 @@ const kmsActions = [
 const strongroomActions = [
   "Checkpoint",
   "CreatePrincipal",
-  "DestroyKey",
   "DisablePrincipal",
   "EnablePrincipal",
   "EnrollNode",

@@ -31,7 +31,10 @@ export function unsupported(path: string, what: string): PolicyError {
   return new PolicyError("POLICY_UNSUPPORTED", what, path);
 }
 
-/** A name from a document as it may stand in a message: quoted, escaped, cut at 64 characters. */
+/** A name from a document as it may stand in a message: quoted, cut at 64 characters, nothing invisible left as it is. */
 export function quoted(name: string): string {
-  return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name);
+  return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name).replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
 }

@@ -70,6 +70,16 @@ export function parsePolicy(text: string, kind: PolicyKind): CompiledPolicy {
   };
 }
 
+/** `parsePolicy` for the policy of a key. */
+export function parseKeyPolicy(text: string): CompiledPolicy {
+  return parsePolicy(text, "key");
+}
+
+/** `parsePolicy` for a policy that is attached to principals. */
+export function parseIdentityPolicy(text: string): CompiledPolicy {
+  return parsePolicy(text, "identity");
+}
+
 /** Without a Version the language is that of 2008, as in AWS. */
 function parseVersion(members: ReadonlyMap<string, unknown>): PolicyVersion {
   const version = members.has("Version") ? members.get("Version") : "2008-10-17";
