@@ -34,8 +34,7 @@ const byDefault: Decision = { effect: "deny", by: "default" };
  * 4. A grant that fits allows.
  * 5. Nothing else does.
  *
- * Requests about no key are decided by identity policies alone; so are, where the key policy allows nothing, the actions
- * about a key that AWS does not have (`strongroom:DestroyKey`), which no key policy in AWS's words can speak of. A request about a key whose policy is not given is denied
+ * Requests about no key are decided by identity policies alone. A request about a key whose policy is not given is denied
  * by default, unless a grant fits. A principal of another account needs both the key policy and an identity policy, and is
  * let into AWS's cross-account operations only. Pure: the time is the request's.
  *
@@ -58,7 +57,6 @@ export function decide(request: AuthorizationRequest, rules: Rules): Decision {
     const decision = decideByPolicies(request, keyPolicy, identityPolicies, foreign);
     if (decision.effect === "allow") return decision;
   }
-  if (!request.action.startsWith("kms:")) return decideByIdentity(request, identityPolicies);
   const grant = grants.find((each) => grantAllows(each, request));
   return grant === undefined ? byDefault : { effect: "allow", by: "grant", grantId: grant.id };
 }

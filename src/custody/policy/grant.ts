@@ -137,10 +137,10 @@ export class GrantIndex {
 
   /** Ids of the grants that were made by right of this one, and by right of those. */
   descendants(grantId: string): readonly string[] {
+    const children = Map.groupBy(this.#byId.values(), (grant) => grant.parent);
     const found = new Set([grantId]);
     // A Set's iterator also visits what is added while it runs.
-    for (const parent of found)
-      for (const grant of this.#byId.values()) if (grant.parent === parent) found.add(grant.id);
+    for (const parent of found) for (const child of children.get(parent) ?? []) found.add(child.id);
     found.delete(grantId);
     return [...found];
   }
