@@ -1,0 +1,14 @@
+#!/bin/sh
+# FISCO BCOS's script: encrypt_node_key.sh IP PORT FILE CIPHERDATAKEY. Runs under the pinned Node 26, as strongroom does.
+set -eu
+self=$(readlink -f -- "$0")
+root=$(dirname -- "$(dirname -- "$self")")
+node=${STRONGROOM_NODE:-$root/node_modules/.bin/node}
+if [ ! -x "$node" ]; then
+  echo "encrypt_node_key: error: no Node 26 at $node" >&2
+  echo "encrypt_node_key: hint: run $root/script/setup, or set STRONGROOM_NODE to a Node 26 binary" >&2
+  exit 1
+fi
+main=$root/src/cli/encrypt-node-key.ts
+[ -f "$root/dist/cli/encrypt-node-key.js" ] && [ ! -d "$root/.git" ] && main=$root/dist/cli/encrypt-node-key.js
+NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$root/node_modules/.cache/strongroom} exec "$node" "$main" "$@"
