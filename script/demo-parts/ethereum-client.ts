@@ -1,5 +1,6 @@
 /** EthereumJS as a library: a private Clique chain, stores and keys given by the caller, everything on loopback. */
 import { readFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
 import { CliqueConsensus, createBlockchain } from "@ethereumjs/blockchain";
 import { LevelDB } from "@ethereumjs/client/dist/esm/src/execution/level.js";
 import { Config, EthereumClient } from "@ethereumjs/client/dist/esm/src/index.js";
@@ -15,6 +16,7 @@ import {
 } from "@ethereumjs/common";
 import { createAddressFromPrivateKey } from "@ethereumjs/util";
 import type { AbstractLevel } from "abstract-level";
+import "./clique-block-builder.ts";
 import { loopback } from "./loopback.ts";
 import { PromptSynchronizer } from "./prompt-synchronizer.ts";
 
@@ -64,8 +66,38 @@ const reconnectMs = 1000;
  * The stores must be open; they are closed by {@link RunningClient.close}, and by this call when it throws.
  */
 export async function startClient(options: ClientOptions): Promise<RunningClient> {
-  const { stores, nodeKey, accountKey, mine, port, rpcPort, log } = options;
-  const logger = loggerTo(log);
+  // What is open, to be closed in the opposite order: by the caller later, or here when something fails half-way.
+  await using opened = new AsyncDisposableStack();
+  for (const store of Object.values(options.stores)) opened.defer(() => store.close());
+
+  const client = await createClient(options);
+  const { config } = client;
+  PromptSynchronizer.install(client);
+  // EthereumJS goes on without a network when its port is taken.
+  await close(await listen(createServer(), options.port));
+  opened.defer(async () => void (await client.stop()));
+  await client.open();
+  await client.start();
+  if (options.bootnode !== undefined) opened.defer(keepConnected(client, options.bootnode));
+
+  const { server } = createRPCServer(new RPCManager(client, config), {
+    methodConfig: MethodConfig.WithoutEngine,
+    rpcDebug: "",
+    rpcDebugVerbose: "",
+  });
+  const door = await listen(createRPCServerListener({ server }), options.rpcPort);
+  opened.defer(() => close(door));
+
+  const all = opened.move();
+  return {
+    enode: client.server()?.getRlpxInfo().enode ?? "",
+    height: Number(client.chain.blocks.height),
+    close: () => all.disposeAsync(),
+  };
+}
+
+async function createClient(options: ClientOptions): Promise<EthereumClient> {
+  const { stores, nodeKey, accountKey, mine, port, log } = options;
   const genesis = JSON.parse(readFileSync(options.genesisPath, "utf8")) as GethGenesis;
   const common = createCommonFromGethGenesis(genesis, { chain: "consortium", hardfork: Hardfork.London });
   const genesisState = parseGethGenesisState(genesis);
@@ -81,7 +113,7 @@ export async function startClient(options: ClientOptions): Promise<RunningClient
     extIP: loopback,
     port,
     bootnodes: [],
-    logger,
+    logger: loggerTo(log),
     saveReceipts: true,
     safeReorgDistance: 8,
   });
@@ -95,7 +127,7 @@ export async function startClient(options: ClientOptions): Promise<RunningClient
     genesisState,
   });
   config.chainCommon.setForkHashes(blockchain.genesisBlock.hash());
-  const client = await EthereumClient.create({
+  return await EthereumClient.create({
     config,
     blockchain,
     genesisState,
@@ -103,34 +135,21 @@ export async function startClient(options: ClientOptions): Promise<RunningClient
     stateDB: stores.state,
     metaDB: stores.meta,
   });
-  PromptSynchronizer.install(client);
-  await client.open();
-  await client.start();
-  const stopDialling = options.bootnode === undefined ? () => {} : keepConnected(client, options.bootnode);
+}
 
-  const { server } = createRPCServer(new RPCManager(client, config), {
-    methodConfig: MethodConfig.WithoutEngine,
-    rpcDebug: "",
-    rpcDebugVerbose: "",
-    logger,
-  });
-  const door = createRPCServerListener({ server });
+/** The server once it listens on 127.0.0.1. @throws {Error} `EADDRINUSE` when the port is taken. */
+async function listen<S extends Server>(server: S, port: number): Promise<S> {
   await new Promise<void>((resolve, reject) => {
-    door.once("error", reject);
-    door.listen(rpcPort, loopback, resolve);
+    server.once("error", reject);
+    server.listen(port, loopback, resolve);
   });
+  return server;
+}
 
-  return {
-    enode: client.server()?.getRlpxInfo().enode ?? "",
-    height: Number(client.chain.blocks.height),
-    close: async () => {
-      stopDialling();
-      door.closeAllConnections();
-      await new Promise((resolve) => door.close(resolve));
-      await client.stop();
-      for (const store of Object.values(stores)) await store.close();
-    },
-  };
+async function close(server: Server & { closeAllConnections?: () => void }): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections?.();
+  await closed;
 }
 
 /**

@@ -35,6 +35,7 @@ export class RpcRefusal extends Error {
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
 const callTimeoutMs = 10_000;
+const absent = /unknown block|greater than|not found in DB/i;
 
 /** JSON-RPC 2.0 over HTTP to `127.0.0.1:port`, one call a request. */
 export class EthereumRpc {
@@ -56,14 +57,7 @@ export class EthereumRpc {
 
   /** The block at `height`, or undefined while the node has none there. */
   async getBlock(height: number): Promise<Block | undefined> {
-    let block: Json;
-    try {
-      block = await this.call("eth_getBlockByNumber", `0x${height.toString(16)}`, false);
-    } catch (error) {
-      // EthereumJS answers "Unknown block" where geth answers null.
-      if (error instanceof RpcRefusal && /unknown block|greater than/i.test(error.message)) return undefined;
-      throw error;
-    }
+    const block = await this.#lookup("eth_getBlockByNumber", `0x${height.toString(16)}`, false);
     if (block === null) return undefined;
     const hashes = field(block, "transactions");
     if (!Array.isArray(hashes)) throw new TypeError("a block's transactions are not a list");
@@ -78,7 +72,7 @@ export class EthereumRpc {
 
   /** The transaction once it is in a block the node has executed, else undefined. */
   async getTransaction(hash: string): Promise<MinedTransaction | undefined> {
-    const found = await this.call("eth_getTransactionByHash", hash);
+    const found = await this.#lookup("eth_getTransactionByHash", hash);
     if (found === null) return undefined;
     return {
       hash: text(field(found, "hash")),
@@ -124,12 +118,7 @@ export class EthereumRpc {
 
   /** Waits until the node has executed the block that holds the transaction. @throws {Error} After `timeoutMs`. */
   async waitForTransaction(hash: string, timeoutMs: number): Promise<MinedTransaction> {
-    return await this.#until(timeoutMs, `transaction ${hash}`, async () => {
-      const found = await this.getTransaction(hash);
-      // A receipt exists only after execution; a follower stores a block before it executes it.
-      if (found === undefined || (await this.call("eth_getTransactionReceipt", hash)) === null) return undefined;
-      return found;
-    });
+    return await this.#until(timeoutMs, `transaction ${hash}`, () => this.getTransaction(hash));
   }
 
   /**
@@ -150,6 +139,17 @@ export class EthereumRpc {
       throw new RpcRefusal(method, typeof code === "number" ? code : 0, String(field(error, "message")));
     }
     return field(answer, "result");
+  }
+
+  /** A call whose answer is null for what is not there. */
+  async #lookup(method: string, ...params: readonly Json[]): Promise<Json> {
+    try {
+      return await this.call(method, ...params);
+    } catch (error) {
+      // EthereumJS refuses an unknown block, and a transaction whose receipt is written a moment before its block.
+      if (error instanceof RpcRefusal && absent.test(error.message)) return null;
+      throw error;
+    }
   }
 
   async #until<T>(timeoutMs: number, what: string, attempt: () => Promise<T | undefined>): Promise<T> {
