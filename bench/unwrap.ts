@@ -1,0 +1,153 @@
+/**
+ * Unwrap through the native door against a bare node:https server that does one AES-256-GCM open per request.
+ *
+ *   node bench/unwrap.ts [--rounds N] [--requests N] [--connections N] [--long]
+ *
+ * Rounds are interleaved; each figure is the median over the rounds. Ratios are of one run on one machine: the load
+ * generator and the servers share its cores, so the CPU time a request is the steadier figure. `--long` also sends 200,000 requests to
+ * one key manager and prints its memory on the way.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { createCipheriv, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { LoadOrder, LoadReport } from "./unwrap/load.ts";
+import type { Stats } from "./unwrap/stats.ts";
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    requests: { type: "string", default: "20000" },
+    connections: { type: "string", default: "32" },
+    long: { type: "boolean", default: false },
+  },
+});
+const rounds = Number(values.rounds);
+const requests = Number(values.requests);
+const connections = Number(values.connections);
+
+interface Subject {
+  readonly name: string;
+  readonly process: ChildProcess;
+  readonly order: Omit<LoadOrder, "requests" | "connections">;
+  readonly results: (LoadReport & { readonly cpuUsPerRequest: number })[];
+}
+
+const here = import.meta.dirname;
+const folder = mkdtempSync(join(tmpdir(), "strongroom-bench-"));
+const children: ChildProcess[] = [];
+const tls = { ca: join(folder, "ca.pem"), cert: join(folder, "client.pem"), key: join(folder, "client-key.pem") };
+
+try {
+  const load = start("load.ts", []);
+  const native = await nativeSubject();
+  const bareKey = randomBytes(32);
+  const bare = await bareSubject("bare", bareKey, []);
+  const bareSynced = await bareSubject("bare + group sync", bareKey, ["--log", join(folder, "bare.log")]);
+  const subjects = [native, bare, bareSynced];
+  for (let round = 0; round < rounds; round++) for (const subject of subjects) await measure(load, subject, requests);
+  print(subjects);
+  const share = median(native, "perSecond") / median(bare, "perSecond");
+  const cpuShare = median(bare, "cpuUsPerRequest") / median(native, "cpuUsPerRequest");
+  const tail = median(native, "p99Ms") / median(bareSynced, "p99Ms");
+  console.log(`\nnative / bare: ${percent(share)} of the requests per second (target: at least 40 %)`);
+  console.log(`bare / native: ${percent(cpuShare)} by CPU time a request`);
+  console.log(`native p99 / bare + group sync p99: ${tail.toFixed(2)} (target: at most 3)`);
+  if (values.long) await memoryOver(load, native, 200_000);
+} finally {
+  for (const child of children) child.kill();
+  await Promise.all(children.map((child) => (child.exitCode === null ? once(child, "exit") : undefined)));
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function start(script: string, args: readonly string[]): ChildProcess {
+  const child = fork(join(here, "unwrap", script), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  children.push(child);
+  return child;
+}
+
+async function nativeSubject(): Promise<Subject> {
+  const process = start("native-server.ts", ["--folder", folder]);
+  const { port, body } = await answerOf<{ port: number; body: string }>(process);
+  const requestBase64 = requestBytes("/v1/unwrap", "application/json", Buffer.from(body)).toString("base64");
+  return { name: "native", process, order: { port, tls, requestBase64 }, results: [] };
+}
+
+async function bareSubject(name: string, key: Buffer, args: readonly string[]): Promise<Subject> {
+  const process = start("bare-server.ts", ["--folder", folder, "--key", key.toString("hex"), ...args]);
+  const { port } = await answerOf<{ port: number }>(process);
+  const nonce = randomBytes(12);
+  const cipher = createCipheriv("aes-256-gcm", key, nonce);
+  const box = Buffer.concat([nonce, cipher.update(randomBytes(32)), cipher.final(), cipher.getAuthTag()]);
+  const requestBase64 = requestBytes("/", "application/octet-stream", box).toString("base64");
+  return { name, process, order: { port, tls, requestBase64 }, results: [] };
+}
+
+function requestBytes(path: string, type: string, body: Buffer): Buffer {
+  const head = `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), body]);
+}
+
+async function measure(load: ChildProcess, subject: Subject, count: number): Promise<void> {
+  const before = await statsOf(subject);
+  load.send({ ...subject.order, connections, requests: count } satisfies LoadOrder);
+  const report = await answerOf<LoadReport>(load);
+  const after = await statsOf(subject);
+  if (report.refused > 0) throw new Error(`${subject.name}: ${report.refused} requests were refused`);
+  subject.results.push({ ...report, cpuUsPerRequest: ((after.cpuMs - before.cpuMs) * 1000) / (count * 1.1) });
+}
+
+async function memoryOver(load: ChildProcess, subject: Subject, total: number): Promise<void> {
+  console.log(`\nmemory of the key manager over ${total} requests`);
+  const step = total / 10;
+  for (let done = 0; done <= total; done += step) {
+    const { rssMiB } = await statsOf(subject);
+    console.log(`${String(done).padStart(8)} requests  ${rssMiB.toFixed(1).padStart(7)} MiB`);
+    if (done < total) await measure(load, subject, step);
+  }
+}
+
+async function statsOf({ process }: Subject): Promise<Stats> {
+  process.send("stats");
+  return answerOf<Stats>(process);
+}
+
+async function answerOf<T>(child: ChildProcess): Promise<T> {
+  const ended = new AbortController();
+  const exit = once(child, "exit", { signal: ended.signal }).then(
+    () => {
+      throw new Error("a process of the bench ended early");
+    },
+    () => undefined,
+  );
+  const [answer] = (await Promise.race([once(child, "message"), exit])) as [T];
+  ended.abort();
+  return answer;
+}
+
+function median(subject: Subject, figure: "perSecond" | "p50Ms" | "p99Ms" | "cpuUsPerRequest"): number {
+  const sorted = subject.results.map((each) => each[figure]).sort((left, right) => left - right);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+function print(subjects: readonly Subject[]): void {
+  console.log(`${connections} connections, ${rounds} rounds of ${requests} requests, medians\n`);
+  console.log(
+    `${"".padEnd(20)}${"req/s".padStart(9)}${"p50 ms".padStart(9)}${"p99 ms".padStart(9)}${"CPU µs/req".padStart(12)}`,
+  );
+  for (const subject of subjects)
+    console.log(
+      subject.name.padEnd(20) +
+        median(subject, "perSecond").toFixed(0).padStart(9) +
+        median(subject, "p50Ms").toFixed(2).padStart(9) +
+        median(subject, "p99Ms").toFixed(2).padStart(9) +
+        median(subject, "cpuUsPerRequest").toFixed(0).padStart(12),
+    );
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(0)} %`;
+}
