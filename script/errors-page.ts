@@ -1,0 +1,50 @@
+/**
+ * Makes docs/errors.md from the error tables of every part: `node script/errors-page.ts > docs/errors.md`.
+ * A test keeps the page equal to the tables.
+ */
+import { clientErrors } from "../src/client/errors.ts";
+import { cryptoErrors } from "../src/crypto/errors.ts";
+import { custodyErrors } from "../src/custody/errors.ts";
+import { policyErrors } from "../src/custody/policy/errors.ts";
+import { deviceErrors } from "../src/devices/errors.ts";
+import { levelErrors } from "../src/level/errors.ts";
+import { nodeErrors } from "../src/node/errors.ts";
+import { serverErrors } from "../src/server/errors.ts";
+import { volumeErrors } from "../src/volume/errors.ts";
+
+type Entry = string | { readonly meaning: string; readonly exit?: number; readonly status?: number };
+
+const parts: readonly (readonly [string, string, Readonly<Record<string, Entry>>])[] = [
+  ["custody", "CustodyError", custodyErrors],
+  ["custody, policies and grants", "PolicyError", policyErrors],
+  ["devices", "DeviceError", deviceErrors],
+  ["server", "ServerError", serverErrors],
+  ["client", "ClientError", clientErrors],
+  ["node", "NodeError", nodeErrors],
+  ["volume", "VolumeError", volumeErrors],
+  ["level", "LevelError", levelErrors],
+  ["crypto", "CryptoError", cryptoErrors],
+];
+
+/** The page's text. */
+export function errorsPage(): string {
+  const sections = parts.map(([part, className, table]) => {
+    const rows = Object.entries(table).map(([code, entry]) => {
+      const { meaning, exit, status } = typeof entry === "string" ? { meaning: entry } : entry;
+      return `| \`${code}\` | ${exit ?? ""} | ${status ?? ""} | ${meaning} |`;
+    });
+    return [`## ${part} (\`${className}\`)`, "", "| code | exit | HTTP | meaning |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");
+  });
+  return [
+    "# Errors",
+    "",
+    "Each part has one class of errors with a closed set of codes. Codes are API and stay; messages are for people and may change.",
+    "`exit` is the exit code of the command line (1 where it is empty), `HTTP` the status on the native door.",
+    "",
+    "Exit codes: 0 done, 1 other failure, 2 usage, 3 refused, 4 key manager unreachable, 5 integrity failure.",
+    "",
+    ...sections,
+  ].join("\n");
+}
+
+if (import.meta.main) process.stdout.write(errorsPage());
