@@ -25,6 +25,7 @@ export class Grants implements GrantOperations {
       reference: key,
       detail: { grantee: input.grantee, operations: input.operations.join(",") } as Record<string, string>,
       facts: { grant: requestedGrant(input) },
+      context: input.constraints?.encryptionContextEquals ?? input.constraints?.encryptionContextSubset ?? {},
     } as const;
     return performOnKey(this.#core, caller, subject, (record, now, decision) => {
       mustBeUsable(record);
