@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { hardenThisProcess } from "../volume/process-hardening.ts";
 import { exitCodeOf, reportError } from "./failure.ts";
 
 /** Each command group: its one-line purpose, and the module that is loaded only when the group is asked for. */
@@ -26,10 +27,16 @@ async function main(args: readonly string[]): Promise<void> {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "strongroom: error:")) })
     .addHelpText("after", exitCodeHelp);
   for (const [name, group] of Object.entries(groups)) {
+    if (name === wanted && !asksForHelp(args)) await hardenThisProcess();
     if (name === wanted) program.addCommand(inherit((await group.load()).command(), program));
     else program.command(name).description(group.purpose);
   }
   await program.parseAsync(args, { from: "user" });
+}
+
+/** Help reads no secret, so it need not wait for the system calls. */
+function asksForHelp(args: readonly string[]): boolean {
+  return args.includes("--help") || args.includes("-h");
 }
 
 const exitCodeHelp = `
