@@ -78,7 +78,14 @@ export const maxRequestBytes = 64 * 1024;
 /** Headers of the native door. */
 export const headers = { input: "strongroom-input", requestId: "x-request-id" } as const;
 
+const memberHeaders = new Map<string, string>();
+
 /** The header that carries a member of a secret answer: `keyId` is `strongroom-key-id`. */
 export function memberHeader(member: string): string {
-  return `strongroom-${member.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  let header = memberHeaders.get(member);
+  if (header === undefined) {
+    header = `strongroom-${member.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    memberHeaders.set(member, header);
+  }
+  return header;
 }

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { headers, maxRequestBytes, type Operation } from "../../client/operations.ts";
 import { DoorError, InputError } from "./failures.ts";
@@ -8,7 +9,7 @@ export class CallerGone extends Error {
 }
 
 /**
- * The whole body, in memory of its own; empty without one. The chunks it came in are wiped: it may be a plaintext key.
+ * The whole body; empty without one. It may be a plaintext key: the caller wipes it then, and no other copy is left here.
  *
  * @throws {InputError} Over 64 KiB: as soon as that is known, without reading the rest.
  * @throws {CallerGone}
@@ -19,21 +20,30 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
+    let ended = false;
     request.on("data", (chunk: Buffer) => {
       chunks.push(chunk);
       length += chunk.length;
       if (length <= maxRequestBytes) return;
       request.pause();
-      gather(chunks, length).fill(0);
+      for (const each of chunks) each.fill(0);
       reject(tooLarge());
     });
-    request.on("end", () => resolve(gather(chunks, length)));
+    request.on("end", () => {
+      ended = true;
+      resolve(gather(chunks, length));
+    });
     request.on("error", () => reject(new CallerGone()));
-    request.on("close", () => reject(new CallerGone()));
+    request.on("close", () => {
+      if (!ended) reject(new CallerGone());
+    });
   });
 }
 
+/** Most requests come in one chunk; more are joined and wiped. */
 function gather(chunks: readonly Buffer[], length: number): Buffer {
+  const [only] = chunks;
+  if (only !== undefined && chunks.length === 1) return only;
   const body = Buffer.allocUnsafeSlow(length);
   let at = 0;
   for (const chunk of chunks) {
@@ -74,13 +84,11 @@ function inputHeader(request: IncomingMessage): Buffer {
   return json;
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
 function parseJson(bytes: Buffer): unknown {
-  let text: string;
+  const text = bytes.toString("utf8");
   let value: unknown;
   try {
-    text = utf8.decode(bytes);
+    if (!isUtf8(bytes)) throw new SyntaxError("not UTF-8");
     value = JSON.parse(text);
   } catch {
     // The parser's own message would quote the body.
