@@ -1,0 +1,59 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Enrolment } from "../client/enroll.ts";
+import { isInMemory, memoryFolderCandidates } from "../volume/memory-folder.ts";
+import { NodeError } from "./errors.ts";
+import { replaceFile } from "./file-steps.ts";
+import { identityFiles } from "./key-manager.ts";
+import type { IdentityKind } from "./manifest.ts";
+import type { LoadedManifest } from "./manifest-reader.ts";
+
+/** What an identity kind means when somebody has a copy of the node's disk. Shown by `node status` word for word. */
+export const identityMeanings: Readonly<Record<IdentityKind, string>> = {
+  file:
+    "the client key is on this disk: a stolen disk plus reach into the institution's network opens this node until it " +
+    "is revoked",
+  tmpfs:
+    "the client key is in memory only: a stolen disk does not open this node; after each boot the node must be enrolled " +
+    "again with a fresh token",
+};
+
+/** Where a new node's identity goes unless the operator says otherwise. @throws {NodeError} `TMPFS_MISSING`. */
+export function defaultIdentityFolder(kind: IdentityKind, name: string): string {
+  if (kind === "file") return "identity";
+  // /tmp is left out: what lies there may be cleaned away under a running node.
+  const memory = memoryFolderCandidates().find((folder) => folder !== "/tmp" && isInMemory(folder));
+  if (memory === undefined)
+    throw new NodeError("TMPFS_MISSING", "neither /run nor /dev/shm is a tmpfs, so no identity can be kept in memory", {
+      hint: "mount one, as root: mount -t tmpfs -o mode=1777 tmpfs /dev/shm",
+    });
+  return join(memory, `strongroom-identity-${name}`);
+}
+
+/**
+ * Writes what enrolment gave: client key and certificate (0600) into the identity folder, the key manager's certificate
+ * where the manifest says. A `tmpfs` identity is refused a place that is on a disk.
+ *
+ * @throws {NodeError} `TMPFS_MISSING`.
+ */
+export function writeIdentity(loaded: LoadedManifest, enrolment: Enrolment): void {
+  const { identity, keyManager } = loaded.manifest;
+  const folder = loaded.at(identity.folder);
+  refuseDisk(identity.kind, folder);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  refuseDisk(identity.kind, folder);
+  replaceFile(loaded.at(keyManager.ca), Buffer.from(enrolment.caPem), 0o644);
+  replaceFile(join(folder, identityFiles.certificate), Buffer.from(enrolment.certificatePem));
+  enrolment.privateKeyPem.expose((pem) => replaceFile(join(folder, identityFiles.privateKey), pem));
+}
+
+/** Before the token is used up: a folder that is missing is judged by the nearest one that is there. */
+export function refuseDisk(kind: IdentityKind, folder: string): void {
+  if (kind !== "tmpfs") return;
+  let existing = folder;
+  while (existing !== "/" && !existsSync(existing)) existing = join(existing, "..");
+  if (!isInMemory(existing))
+    throw new NodeError("TMPFS_MISSING", `${folder} is not on a tmpfs, but the manifest keeps the identity in memory`, {
+      hint: "set identity.folder to a folder under /run or /dev/shm where that is a tmpfs",
+    });
+}
