@@ -115,11 +115,15 @@ export function send(endpoint: Endpoint, message: Message, timeoutMs: number): P
       ...message.headers,
       ...(message.method === "POST" ? { "content-length": message.body?.byteLength ?? 0 } : {}),
     });
+    let maybeSeen = false;
+    onConnected(request, () => {
+      maybeSeen = true;
+    });
     const fail = (cause: Error) => {
       clearTimeout(timer);
       const code = codeOfCause(cause);
       const reason = `${endpoint.label}: ${cause.message === "" ? clientErrors[code].meaning : cause.message}`;
-      reject(new TransportFailure(code, reason, requestMaybeSeen(request), request.reusedSocket, cause));
+      reject(new TransportFailure(code, reason, maybeSeen, request.reusedSocket, cause));
       request.destroy();
     };
     const timer = setTimeout(() => fail(new Error(`no answer within ${Math.round(timeoutMs)} ms`)), timeoutMs);
@@ -156,11 +160,13 @@ function gather(chunks: readonly Buffer[], length: number): Buffer {
   return body;
 }
 
-function requestMaybeSeen(request: ClientRequest): boolean {
-  if (request.reusedSocket) return true;
-  const socket = request.socket;
-  if (socket === null || socket === undefined || socket.connecting) return false;
-  return !(socket instanceof TLSSocket) || socket.getProtocol() !== null;
+/** Calls back once the connection is up, so that the request may have left this host. */
+function onConnected(request: ClientRequest, connected: () => void): void {
+  request.once("socket", (socket) => {
+    const kept = !socket.connecting && (!(socket instanceof TLSSocket) || socket.getPeerFinished() !== undefined);
+    if (request.reusedSocket || kept) connected();
+    else socket.once(socket instanceof TLSSocket ? "secureConnect" : "connect", connected);
+  });
 }
 
 /** OpenSSL's verdicts about the server's certificate, as Node names them. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { connect as connectPlain } from "node:net";
+import { type AddressInfo, connect as connectPlain, createServer } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { connect } from "node:tls";
-import type { KeyManagerClient } from "../../../src/client/client.ts";
+import { KeyManagerClient } from "../../../src/client/client.ts";
 import type { Enrolment } from "../../../src/client/enroll.ts";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
 import { certificateOf, errorOf, type RunningKeyManager, rawRequest, startKeyManager } from "./running-key-manager.ts";
@@ -124,6 +124,32 @@ describe("operations of the native door", () => {
     assert.equal((await admin.legacy.list())[0]?.cipherDataKey, cipherDataKey);
     const checkpoint = await admin.audit.checkpoint();
     assert.equal((await admin.audit.verify(checkpoint)).ok, true);
+  });
+
+  it("goes on to the next server when one closes before the handshake ends, also with a change", async () => {
+    const closing = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => closing.listen({ host: "127.0.0.1", port: 0 }, resolve));
+    const first = `https://127.0.0.1:${(closing.address() as AddressInfo).port}`;
+    const { caPem } = node;
+    using both = KeyManagerClient.overTls({ servers: [first, manager.url], caPem, identity: node });
+    assert.equal((await both.generateDataKey({ key: keyId, context })).keyId, keyId);
+    closing.close();
+  });
+
+  it("says INTEGRITY of a server that does not chain to the pinned issuer", async () => {
+    await using other = await startKeyManager();
+    using lost = KeyManagerClient.overTls({ servers: [other.url], caPem: node.caPem, identity: node });
+    await assert.rejects(lost.whoami(), { code: "INTEGRITY", exitCode: 5 });
+    using found = KeyManagerClient.overTls({ servers: [other.url, manager.url], caPem: node.caPem, identity: node });
+    assert.equal((await found.whoami()).principal, node.principal);
+  });
+
+  it("says REFUSED of a certificate that the server does not know", async () => {
+    await using other = await startKeyManager();
+    const foreign = await other.enrolled("node-0");
+    const identity = { certificatePem: foreign.certificatePem, privateKeyPem: foreign.privateKeyPem };
+    using stranger = KeyManagerClient.overTls({ servers: [manager.url], caPem: node.caPem, identity });
+    await assert.rejects(stranger.whoami(), { code: "REFUSED", serverCode: "UNAUTHENTICATED", exitCode: 3 });
   });
 
   it("refuses a node what is the administrator's", async () => {
