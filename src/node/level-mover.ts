@@ -104,26 +104,26 @@ async function withBoth<T>(
 
 async function copyEntries(from: Database, to: Database): Promise<void> {
   let batch: { type: "put"; key: Buffer; value: Buffer }[] = [];
-  for await (const [key, value] of from.iterator(encodings)) {
+  for await (const [key, value] of from.iterator()) {
     batch.push({ type: "put", key, value });
     if (batch.length < entriesPerBatch) continue;
-    await to.batch(batch, encodings);
+    await to.batch(batch);
     batch = [];
   }
   // The last write is synced, and LevelDB's log is written in order: all before it is durable as well.
-  await to.batch(batch, { ...encodings, sync: true } as object);
+  await (to as ClassicLevel<Buffer, Buffer>).batch(batch, { sync: true });
 }
 
 /** Reads every entry of `from` in `to`; a digest over all of them when they are equal and there are no others. */
 async function compareEntries(from: Database, to: Database): Promise<string | undefined> {
   const hash = createHash("sha256");
   let count = 0;
-  for await (const [key, value] of from.iterator(encodings)) {
-    const there = await to.get(key, encodings);
+  for await (const [key, value] of from.iterator()) {
+    const there = await to.get(key);
     if (there === undefined || !value.equals(there)) return undefined;
     for (const part of [key, value]) hash.update(`${part.length}:`).update(part);
     count += 1;
   }
-  for await (const _key of to.keys(encodings)) count -= 1;
+  for await (const _key of to.keys()) count -= 1;
   return count === 0 ? hash.digest("hex") : undefined;
 }
