@@ -98,6 +98,8 @@ export interface RawRequest {
 export function rawRequest(url: string, caPem: string, raw: RawRequest): Promise<RawReply> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
+    const chunked = raw.headers?.["transfer-encoding"] !== undefined;
+    const length = raw.body === undefined || chunked ? {} : { "content-length": Buffer.byteLength(raw.body) };
     const sent = request({
       hostname,
       port,
@@ -105,7 +107,7 @@ export function rawRequest(url: string, caPem: string, raw: RawRequest): Promise
       agent: false,
       method: raw.method ?? "POST",
       path: raw.path,
-      headers: { "content-type": "application/json", ...raw.headers },
+      headers: { "content-type": "application/json", ...length, ...raw.headers },
       ...raw.certificate,
     });
     sent.on("error", reject);
