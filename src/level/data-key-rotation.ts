@@ -54,8 +54,9 @@ export class DataKeyRotation implements AsyncIterable<RotationProgress> {
   #ended = false;
 
   constructor(header: Header, parts: RotationParts, options: RotationOptions = {}) {
-    this.#batchEntries = positive("batchEntries", options.batchEntries ?? defaultBatchEntries);
-    this.#entriesPerSecond = positive("maxEntriesPerSecond", options.maxEntriesPerSecond ?? defaultEntriesPerSecond);
+    requireRotationOptions(options);
+    this.#batchEntries = options.batchEntries ?? defaultBatchEntries;
+    this.#entriesPerSecond = options.maxEntriesPerSecond ?? defaultEntriesPerSecond;
     this.#header = header;
     this.#parts = parts;
     const [from, to] = header.generations;
@@ -206,7 +207,10 @@ export class DataKeyRotation implements AsyncIterable<RotationProgress> {
   }
 }
 
-function positive(name: string, value: number): number {
-  if (!(Number.isFinite(value) && value >= 1)) throw new RangeError(`${name} must be at least 1, got ${value}`);
-  return value;
+/** @throws {RangeError} For a batch that is not a whole number from 1 to 10 000, or a pace under one entry a second. */
+export function requireRotationOptions({ batchEntries, maxEntriesPerSecond }: RotationOptions): void {
+  if (batchEntries !== undefined && !(Number.isInteger(batchEntries) && batchEntries >= 1 && batchEntries <= 10_000))
+    throw new RangeError(`batchEntries must be a whole number from 1 to 10000, got ${batchEntries}`);
+  if (maxEntriesPerSecond !== undefined && !(Number.isFinite(maxEntriesPerSecond) && maxEntriesPerSecond >= 1))
+    throw new RangeError(`maxEntriesPerSecond must be at least 1, got ${maxEntriesPerSecond}`);
 }

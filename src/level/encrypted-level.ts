@@ -8,7 +8,7 @@ import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
 import { asBytes, type BaseLevel } from "./base-level.ts";
 import { beginRotation } from "./begin-rotation.ts";
-import { DataKeyRotation, type RotationOptions } from "./data-key-rotation.ts";
+import { DataKeyRotation, type RotationOptions, requireRotationOptions } from "./data-key-rotation.ts";
 import { EncryptedIterator } from "./encrypted-iterator.ts";
 import { baseSnapshot, EncryptedSnapshot } from "./encrypted-snapshot.ts";
 import { EntryReader, type ReadOptions } from "./entry-reader.ts";
@@ -94,6 +94,7 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
     this.#dataKeys = [dataKey, previousDataKey].filter((key) => key !== undefined);
     for (const key of this.#dataKeys) requireDataKey(key);
     this.#settings = { suite, encryptKeyNames, directOpenssl: directOpenssl !== false, resumeRotation };
+    if (resumeRotation !== undefined && resumeRotation !== false) requireRotationOptions(resumeRotation);
     if (base === "") throw new TypeError("the location of an encrypted level is a non-empty string");
     if (typeof base === "string") this.#location = base;
     else this.#base = base;
@@ -124,6 +125,7 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
    */
   async rotateDataKey(newDataKey: SecretBuffer, options: RotationOptions = {}): Promise<DataKeyRotation> {
     requireDataKey(newDataKey);
+    requireRotationOptions(options);
     const open = this.#opened();
     await beginRotation(open, this.#gate, newDataKey, (header) => this.#copyHeader(open, header));
     this.#dataKeys.push(newDataKey);
@@ -133,6 +135,7 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
   /** Goes on with an unfinished rotation: one that `resumeRotation: false` left, or that met entries which don't open. */
   async resumeRotation(options: RotationOptions = {}): Promise<DataKeyRotation> {
     const open = this.#opened();
+    requireRotationOptions(options);
     await this.#rotation?.stop();
     if (open.header.generations.length < 2)
       throw new LevelError("LEVEL_NOT_SUPPORTED", "no data-key rotation is unfinished");

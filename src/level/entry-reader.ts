@@ -9,10 +9,12 @@ export interface ReadOptions {
 }
 
 const partNames = 32;
+const none: Buffer[] = [];
 
 /**
  * Reads entries by name. While encrypted names are under rotation an entry lies under its new or its older stored name,
- * and may move from the older to the new one between two reads, never back: so a miss in both is asked once more.
+ * and may move from the older to the new one between two reads, never back: so a miss in both is asked once more. A
+ * snapshot stands still, but may be older than rotations that have finished.
  */
 export class EntryReader {
   readonly #base: BaseLevel;
@@ -38,12 +40,11 @@ export class EntryReader {
     const storedKey = names.store(name);
     const sealed = this.#base.getSync(storedKey, forward);
     if (sealed !== undefined) return openValue(keyring, storedKey, sealed);
-    const older = names.storeUnderOlder(name);
-    if (older === undefined) return undefined;
-    const olderSealed = this.#base.getSync(older, forward);
-    if (olderSealed !== undefined) return openValue(keyring, older, olderSealed);
-    const moved = this.#base.getSync(storedKey, forward);
-    return moved === undefined ? undefined : openValue(keyring, storedKey, moved);
+    for (const other of this.#otherPlaces(name, forward)) {
+      const found = this.#base.getSync(other, forward);
+      if (found !== undefined) return openValue(keyring, other, found);
+    }
+    return undefined;
   }
 
   /**
@@ -72,38 +73,46 @@ export class EntryReader {
     for (let index = 0; index < values.length; index++) {
       const sealed = values[index];
       if (sealed !== undefined) values[index] = openValue(keyring, storedKeys[index] as Buffer, sealed);
-      else values[index] = await this.#getMissed(wanted[index] as Buffer, forward);
+      else if (!names.ordered) values[index] = await this.#getMissed(wanted[index] as Buffer, forward);
     }
     return values;
   }
 
   /** An entry that was not under its current stored name. */
   async #getMissed(name: Buffer, forward: ReadOptions): Promise<Buffer | undefined> {
-    const { keyring, names } = this.#store;
+    for (const other of this.#otherPlaces(name, forward)) {
+      const sealed = await this.#base.get(other, forward);
+      if (sealed !== undefined) return openValue(this.#store.keyring, other, sealed);
+    }
+    return undefined;
+  }
+
+  async #hasMissed(name: Buffer, forward: ReadOptions): Promise<boolean> {
+    for (const other of this.#otherPlaces(name, forward)) if (await this.#base.has(other, forward)) return true;
+    return false;
+  }
+
+  /** Where to look, in this order, for an entry that was not under its current stored name. */
+  #otherPlaces(name: Buffer, forward: ReadOptions): Buffer[] {
+    const { names } = this.#store;
+    if (names.ordered) return none;
+    if (forward.snapshot !== undefined) return names.storeInSnapshot(name);
     const older = names.storeUnderOlder(name);
-    if (older === undefined) return undefined;
-    const sealed = await this.#base.get(older, forward);
-    if (sealed !== undefined) return openValue(keyring, older, sealed);
-    const storedKey = names.store(name);
-    const moved = await this.#base.get(storedKey, forward);
-    return moved === undefined ? undefined : openValue(keyring, storedKey, moved);
+    return older === undefined ? none : [older, names.store(name)];
   }
 
   async has(name: Buffer, options: ReadOptions): Promise<boolean> {
-    const { names } = this.#store;
     const forward = readOptions(options);
-    const storedKey = names.store(name);
-    if (await this.#base.has(storedKey, forward)) return true;
-    const older = names.storeUnderOlder(name);
-    return older !== undefined && ((await this.#base.has(older, forward)) || this.#base.has(storedKey, forward));
+    return (await this.#base.has(this.#store.names.store(name), forward)) || this.#hasMissed(name, forward);
   }
 
   async hasMany(wanted: readonly Buffer[], options: ReadOptions): Promise<boolean[]> {
     const { names } = this.#store;
+    const forward = readOptions(options);
     const storedKeys = wanted.map((name) => names.store(name));
-    const found = await this.#base.hasMany(storedKeys, readOptions(options));
-    if (wanted[0] === undefined || names.storeUnderOlder(wanted[0]) === undefined) return found;
-    return Promise.all(found.map((hit, index) => hit || this.has(wanted[index] as Buffer, options)));
+    const found = await this.#base.hasMany(storedKeys, forward);
+    if (names.ordered) return found;
+    return Promise.all(found.map((hit, index) => hit || this.#hasMissed(wanted[index] as Buffer, forward)));
   }
 }
 

@@ -20,8 +20,10 @@ export interface KeyNames {
   readonly bounds: { readonly from: Buffer; readonly to: Buffer };
   /** The stored key that a write goes to. */
   store(name: Uint8Array): Buffer;
-  /** Where an entry may still lie from before a rotation; undefined when there is none. */
+  /** Where an entry may still lie from before the rotation under way; undefined when there is none. */
   storeUnderOlder(name: Uint8Array): Buffer | undefined;
+  /** Where an entry may lie in a snapshot, taken before rotations that have finished since: newest first. */
+  storeInSnapshot(name: Uint8Array): Buffer[];
   /** @throws {LevelError} `LEVEL_CORRUPTION` when the stored key is not a name that this store wrote. */
   name(storedKey: Buffer): Buffer;
 }
@@ -37,6 +39,7 @@ export const plainKeyNames: KeyNames = {
     return stored;
   },
   storeUnderOlder: () => undefined,
+  storeInSnapshot: () => [],
   name: (storedKey) => storedKey.subarray(1),
 };
 
@@ -85,6 +88,10 @@ export class EncryptedKeyNames implements KeyNames {
 
   storeUnderOlder(name: Uint8Array): Buffer | undefined {
     return this.#older === undefined ? undefined : this.#storeUnder(this.#older, name);
+  }
+
+  storeInSnapshot(name: Uint8Array): Buffer[] {
+    return this.#keyring.older.map((generation) => this.#storeUnder(generation, name));
   }
 
   name(storedKey: Buffer): Buffer {

@@ -60,6 +60,11 @@ export class Keyring implements Disposable {
     return this.#current;
   }
 
+  /** The generations held before the current one, newest first. */
+  get older(): number[] {
+    return [...this.#generations.keys()].filter((number) => number < this.#current).sort((left, right) => right - left);
+  }
+
   /** Copies a data key in, for opening what is sealed under it. */
   hold(generation: number, dataKey: SecretBuffer): void {
     this.#generations.get(generation)?.dataKey[Symbol.dispose]();
