@@ -11,7 +11,7 @@ import { connectKeyManager, type KeyManager, verdictOf } from "./key-manager.ts"
 import { pauseUnlessStopped, watchLease } from "./lease.ts";
 import { isFisco, type Manifest } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
-import { fillPlaceholders, volumeKeyNames } from "./placeholders.ts";
+import { checkKeysAreSealed, fillPlaceholders, volumeKeyNames } from "./placeholders.ts";
 import { checkProgram, Program, type ProgramEnd } from "./program.ts";
 import { openKeyFile } from "./sealed-key.ts";
 import { SignalRelay } from "./signal-relay.ts";
@@ -43,6 +43,7 @@ export async function launchNode(loaded: LoadedManifest, options: LaunchOptions)
   const { command, restart } = loaded.manifest;
   if (command === undefined)
     throw new NodeError("COMMAND_UNUSABLE", `${loaded.file} has no [command], so there is nothing to start`);
+  checkKeysAreSealed(loaded.manifest);
   const folder = loaded.at(command.folder.includes("{") ? "." : command.folder);
   if (!command.argv[0]?.includes("{")) checkProgram(command.argv[0] ?? "", folder);
   await refuseUnsafeMachine(options);

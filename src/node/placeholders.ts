@@ -49,10 +49,28 @@ export function checkPlaceholders(manifest: Manifest): void {
         continue;
       }
       const file = manifest.sealedFiles.find((entry) => entry.name === name);
-      if (file === undefined) throw invalid(`${whole}: there is no sealed file of that name`);
+      // A new manifest names its keys before they are sealed; a launch looks again.
+      if (file === undefined) continue;
       if (file.handover === "native") throw invalid(`${whole}: the program opens this file itself (handover native)`);
       if (kind === "fd" && file.handover !== "fd")
         throw invalid(`${whole}: the file is handed over as ${file.handover}`);
+    }
+}
+
+/**
+ * Refuses a command whose keys are not all sealed yet.
+ *
+ * @throws {NodeError} `COMMAND_UNUSABLE`.
+ */
+export function checkKeysAreSealed(manifest: Manifest): void {
+  const { argv = [], environment = {} } = manifest.command ?? {};
+  for (const text of [...argv, ...Object.values(environment)])
+    for (const [whole, kind, name = ""] of text.matchAll(pattern)) {
+      const known = manifest.sealedFiles.some((entry) => entry.name === name);
+      if (kind === undefined || known || (kind === "fd" && volumeKeyNames.includes(name))) continue;
+      throw new NodeError("COMMAND_UNUSABLE", `${whole}: there is no sealed file of that name`, {
+        hint: `seal it: strongroom node seal … --name ${name}`,
+      });
     }
 }
 

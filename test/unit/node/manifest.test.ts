@@ -10,6 +10,7 @@ import {
   withSealedFile,
   withTableFields,
 } from "../../../src/node/manifest-writer.ts";
+import { checkKeysAreSealed } from "../../../src/node/placeholders.ts";
 import { NodeFolder } from "./fake-key-manager.ts";
 
 const given = {
@@ -124,7 +125,9 @@ describe("the manifest reader", () => {
 
   it("refuses placeholders that nothing could fill", () => {
     const argv = (line: string) => text.replace(/^argv = .*$/m, `argv = ${line}`);
-    refused(argv('["geth", "{key:nodekey}"]'), /there is no sealed file of that name/);
+    const unsealed = parseManifest(argv('["geth", "{key:nodekey}"]'));
+    assert.throws(() => checkKeysAreSealed(unsealed), { code: "COMMAND_UNUSABLE", hint: /node seal/ });
+    checkKeysAreSealed(parseManifest(withSealedFile(argv('["geth", "{key:nodekey}", "{fd:level}"]'), entry)));
     refused(withSealedFile(argv('["x", "{fd:nodekey}"]'), { ...entry, handover: "fifo" }), /handed over as fifo/);
     refused(withSealedFile(argv('["x", "{key:nodekey}"]'), { ...entry, handover: "native" }), /opens this file itself/);
     refused(newManifestText({ ...given, volumeKind: "level" }).replace(/^\[volume\][^[]*/m, ""), /no \[volume\]/);
