@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { encodeHexBytes } from "../client/fisco-json-rpc.ts";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { initCustody, openCustody } from "../custody/open.ts";
 import type { Caller, CustodyService } from "../custody/service.ts";
@@ -36,7 +37,7 @@ export async function openKeyManagerData(folder: string): Promise<CustodyService
       if (existsSync(dataDir))
         throw new CommandFailure(exitCodes.other, `${unlockFile} is missing: without it ${dataDir} can't be opened`);
       using key = SecretBuffer.random(32);
-      const text = key.expose((bytes) => Buffer.from(`${bytes.toString("hex")}\n`));
+      const text = key.expose(encodeHexBytes);
       replaceFileDurably(unlockFile, text, 0o600);
       text.fill(0);
     }

@@ -74,15 +74,27 @@ function whyNotPlain(content: Buffer): readonly [string, string?] | undefined {
     ];
   if (has("ENCRYPTED PRIVATE KEY"))
     return ["is protected by a passphrase (BEGIN ENCRYPTED PRIVATE KEY), which nodes do not read"];
-  const digits = content.toString("latin1").trim();
-  if (!/^[0-9a-fA-F]+$/.test(digits) || digits.length % 32 !== 0)
+  const digits = hexDigits(content);
+  if (digits === undefined || digits % 32 !== 0)
     return ["is neither a PKCS#8 key (BEGIN PRIVATE KEY) nor an encrypted one"];
-  if (digits.length < leastEncryptedDigits)
+  if (digits < leastEncryptedDigits)
     return [
-      `holds ${digits.length} hex digits, too few for a key: an older script has encrypted nothing in its place`,
+      `holds ${digits} hex digits, too few for a key: an older script has encrypted nothing in its place`,
       "restore the key from its backup (FILE.bak.…)",
     ];
   return ["is encrypted already; it was not changed"];
+}
+
+/** How many hex digits the file is made of, white space at its end aside; undefined when it holds anything else. */
+function hexDigits(content: Buffer): number | undefined {
+  let end = content.length;
+  while (end > 0 && (content[end - 1] ?? 0) <= 0x20) end -= 1;
+  for (let at = 0; at < end; at++) {
+    const byte = content[at] ?? 0;
+    const letter = byte | 0x20;
+    if (!((byte >= 0x30 && byte <= 0x39) || (letter >= 0x61 && letter <= 0x66))) return undefined;
+  }
+  return end;
 }
 
 function refused(path: string, message: string, hint?: string): CommandFailure {

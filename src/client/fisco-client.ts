@@ -84,12 +84,13 @@ function quoteBytes(text: Uint8Array): Buffer {
 function exchange({ host, port, timeoutMs = 30_000 }: FiscoServer, body: Buffer): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const fail = (cause: unknown) => {
+      if (cause instanceof FiscoClientError) return reject(cause);
       const why = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
       reject(new FiscoClientError("UNREACHABLE", `no key manager answers at ${host}:${port}${why}`, cause));
     };
     const headers = { "Content-Type": "application/json", "Content-Length": body.length };
     const sent = request({ host, port, method: "POST", path: "/", headers, agent: false }, (answer) => {
-      readAnswer(answer).then(resolve, reject);
+      readAnswer(answer).then(resolve, fail);
     });
     const timer = setTimeout(() => sent.destroy(new Error("no answer in time")), timeoutMs);
     sent.on("close", () => clearTimeout(timer));

@@ -133,6 +133,7 @@ function readParameters(method: FiscoMethod, params: JsonNode | undefined): Buff
 function idText(node: JsonNode): JsonText | undefined {
   if (node.kind === "string") return quoteJson(node.bytes.toString("utf8"));
   if (node.kind === "number") {
+    if (/^(?:0|[1-9][0-9]{0,14})$/.test(node.text)) return node.text;
     if (!/^-?[0-9]{1,20}$/.test(node.text)) return undefined;
     const value = BigInt(node.text);
     return value >= -(2n ** 63n) && value < 2n ** 64n ? value.toString() : undefined;

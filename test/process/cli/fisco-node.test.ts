@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import {
@@ -128,6 +129,22 @@ describe("strongroom legacy read-db", () => {
           );
         }
       }
+  });
+
+  const ldb = spawnSync("ldb", ["--version"]);
+  const noLdb = ldb.error !== undefined && "RocksDB's ldb (Debian: rocksdb-tools) is not installed";
+  it("reads a RocksDB database through RocksDB's own ldb", { skip: noLdb }, async () => {
+    const database = join(folder, "ldb-database");
+    const [value] = recorded.databaseValues.filter((one) => one.format === "v3" && one.mode === "standard");
+    assert.ok(value !== undefined);
+    const put = ["--create_if_missing", "--hex", "put", "0x743A6B", `0x${value.storedHex}`];
+    assert.equal(spawnSync("ldb", [`--db=${database}`, ...put]).status, 0);
+    const refused = await read("v3", "standard", database);
+    assert.match(refused.stderr, /RocksDB database/);
+    const { stdout } = spawnSync("ldb", [`--db=${database}`, "scan", "--hex"], { encoding: "utf8" });
+    rmSync(database, { recursive: true });
+    const outcome = await read("v3", "standard", "-", stdout, "--json");
+    assert.deepEqual(JSON.parse(outcome.stdout)[0].valueHex, value.valueHex);
   });
 
   it("refuses a RocksDB folder with the way to read it, and what is no database", async () => {

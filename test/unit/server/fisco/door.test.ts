@@ -199,6 +199,33 @@ describe("the FISCO door under bad input", () => {
     assert.equal((await fiscoCall(port, "encDataKey", "123456")).dataKey, golden);
   });
 
+  it("lets one peer hold 256 connections and no more, and still answers others", async () => {
+    const { port, custody } = await start();
+    const held = await Promise.all(
+      Array.from({ length: 256 }, () => {
+        const socket = connect({ host: "127.0.0.1", port });
+        socket.on("error", () => {});
+        return new Promise<typeof socket>((resolve) =>
+          socket.write("POST / HTTP/1.1\r\nContent-", () => resolve(socket)),
+        );
+      }),
+    );
+    assert.equal(await rawExchange(port, nodeRequest(port, "decDataKey", [golden])), "");
+    assert.equal(custody.counts.refusals.get("too many connections"), 1);
+    const neighbour = connect({ host: "127.0.0.1", port, localAddress: "127.0.0.2" });
+    const answer = await new Promise<string>((resolve) => {
+      neighbour.on("data", (piece: Buffer) => resolve(piece.toString("latin1")));
+      neighbour.on("close", () => resolve("closed"));
+      neighbour.write(nodeRequest(port, "decDataKey", [golden]));
+    });
+    assert.match(answer, /^HTTP\/1\.1 200 OK/);
+    neighbour.destroy();
+    await Promise.all(held.map((socket) => new Promise((resolve) => socket.destroy().on("close", resolve))));
+    for (let attempt = 0; attempt < 100; attempt++)
+      if ((await rawExchange(port, nodeRequest(port, "decDataKey", [golden]))) !== "") return;
+    assert.fail("the connections that were closed still count");
+  });
+
   it("lets a refusing peer's failures run out without silencing a node on the same host", async () => {
     const { port, custody } = await start({ failureLimit: { burst: 5, perSecond: 0 } });
     await fiscoCall(port, "encDataKey", "123456");
