@@ -1,3 +1,4 @@
+import { hardenThisProcess } from "../volume/process-hardening.ts";
 import { exitCodeOf } from "./failure.ts";
 
 /** Prints a line for the person on standard error. */
@@ -5,7 +6,8 @@ export type Tell = (message: string) => void;
 
 /**
  * Runs one of the programs that are named as another product's documents name them. A failure is one line
- * `name: error: …` on standard error (and `name: hint: …`), and the exit codes of docs/operations.md.
+ * `name: error: …` on standard error (and `name: hint: …`), and the exit codes of docs/operations.md. The process's memory is
+ * closed to other processes of its user, and to core dumps, before an argument is looked at.
  */
 export async function runDropIn(
   name: string,
@@ -13,7 +15,9 @@ export async function runDropIn(
 ): Promise<void> {
   const tell: Tell = (message) => process.stderr.write(`${name}: ${message}\n`);
   const args = process.argv.slice(2);
+  hideArguments(name);
   try {
+    await hardenThisProcess();
     await main(args, tell);
   } catch (error) {
     tell(`error: ${error instanceof Error ? error.message : String(error)}`);
@@ -27,7 +31,7 @@ export async function runDropIn(
  * Overwrites this process's command line, which every user of the machine can read: `ps` shows `title` from now on.
  * What the shell has written down, and whoever looked before, is out of reach.
  */
-export function hideArguments(title: string): void {
+function hideArguments(title: string): void {
   process.title = title;
   process.argv.length = 2;
 }

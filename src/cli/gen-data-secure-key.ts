@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { callFisco } from "../client/fisco-client.ts";
-import { hideArguments, runDropIn } from "./drop-in.ts";
+import { runDropIn } from "./drop-in.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 import { isLoopback, passphraseArgument, serverArgument } from "./fisco-arguments.ts";
 
@@ -29,7 +29,6 @@ await runDropIn("gen_data_secure_key", async (args, tell) => {
     },
   });
   if (values.help) return void process.stdout.write(`${usage}\n`);
-  hideArguments("gen_data_secure_key");
   const [host, port, text, ...rest] = positionals;
   if (rest.length > 0 || port === undefined)
     throw new CommandFailure(exitCodes.usage, "takes IP, PORT and DATAKEY", "--help shows every option");

@@ -4,7 +4,7 @@ import { principalArn } from "../custody/arn.ts";
 import type { CustodyService, LegacyMode } from "../custody/service.ts";
 import { startFiscoDoor } from "../server/fisco/door.ts";
 import { loopbackOnly } from "../server/fisco/peers.ts";
-import { hideArguments, runDropIn, type Tell } from "./drop-in.ts";
+import { runDropIn, type Tell } from "./drop-in.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 import { cipherDataKeyArgument, isLoopback, passphraseArgument, portArgument } from "./fisco-arguments.ts";
 import { fiscoOperatorPrincipal, localCaller, openKeyManagerData, stateFolder } from "./key-manager-data.ts";
@@ -44,10 +44,10 @@ await runDropIn("key-manager", async (args, tell) => {
   });
   if (values.help) return void process.stdout.write(`${usage}\n`);
   const mode: LegacyMode = values.g ? "sm" : "standard";
-  hideArguments(`key-manager${values.g ? " -g" : ""} ${positionals[0] ?? ""}`);
   if (positionals.length < 1 || positionals.length > 2)
     throw new CommandFailure(exitCodes.usage, "takes PORT and SUPERKEY", "key-manager --help shows every option");
   const port = portArgument(positionals[0]);
+  process.title = `key-manager${values.g ? " -g" : ""} ${port}`;
   const registered = values.register.map(cipherDataKeyArgument);
   using superKey = passphraseArgument("super key", positionals[1], values["super-key-file"]);
   if (superKey.byteLength === 0) throw new CommandFailure(exitCodes.usage, "an empty super key is refused");
