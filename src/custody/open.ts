@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
@@ -9,6 +9,7 @@ import { chainStart, nextLink } from "./audit/chain.ts";
 import { checkpointIsSigned } from "./audit/checkpoint.ts";
 import { Custody, type CustodyParts, initialise } from "./custody.ts";
 import { dataFiles } from "./data-files.ts";
+import { mustBeDataFolder, NewDataFolder } from "./data-folder.ts";
 import { CustodyError } from "./errors.ts";
 import { FolderLock } from "./folder-lock.ts";
 import { Journal } from "./journal.ts";
@@ -30,28 +31,38 @@ export interface InitOptions {
 }
 
 /**
- * Makes a key manager in a folder that is new or empty; the folder becomes 0700.
+ * Makes a key manager in a folder that is new or empty; the folder becomes 0700. When it fails, nothing is left behind.
  *
  * @throws {CustodyError} `STORE_UNUSABLE` when the folder holds anything, or cannot be written.
+ * @throws {DeviceError} `UNLOCK_SECRET_UNSAFE`.
  */
 export async function initCustody(options: InitOptions): Promise<CustodyIdentity> {
   const { dataDir } = options;
-  makeFolder(dataDir);
-  using lock = new FolderLock(dataDir);
-  using root = await new KeySlots(join(dataDir, dataFiles.slots)).create(
-    options.suite ?? "intl",
-    options.slotKind ?? "passphrase",
-    options.unlock,
-    "first",
-  );
-  const store = new SqliteStore(join(dataDir, dataFiles.store));
-  chmodSync(join(dataDir, dataFiles.store), 0o600);
+  using folder = new NewDataFolder(dataDir);
   try {
+    using root = await new KeySlots(join(dataDir, dataFiles.slots)).create(
+      options.suite ?? "intl",
+      options.slotKind ?? "passphrase",
+      options.unlock,
+      "first",
+    );
+    const identity = await fillStore(join(dataDir, dataFiles.store), root, options.region ?? "local");
+    folder.keep();
+    return identity;
+  } catch (cause) {
+    if (!(cause instanceof Error) || !("errno" in cause || "errcode" in cause)) throw cause;
+    throw new CustodyError("STORE_UNUSABLE", `the folder ${dataDir} cannot be written: ${cause.message}`, cause);
+  }
+}
+
+async function fillStore(path: string, root: RootKey, region: string): Promise<CustodyIdentity> {
+  const store = new SqliteStore(path);
+  try {
+    chmodSync(path, 0o600);
     const authenticator = new Authenticator(root);
     const journal = await Journal.open(store, authenticator, { clock: Date.now, create: true });
     await using device = new SoftDevice(root);
-    const release = () => lock[Symbol.dispose]();
-    return await initialise({ store, journal, authenticator, root, device, release }, options.region ?? "local");
+    return await initialise({ store, journal, authenticator, root, device, release: () => {} }, region);
   } finally {
     await store.close();
   }
@@ -75,11 +86,7 @@ export interface OpenOptions {
  */
 export async function openCustody(options: OpenOptions): Promise<CustodyService> {
   const { dataDir } = options;
-  if (!existsSync(join(dataDir, dataFiles.slots)))
-    throw new CustodyError(
-      "STORE_UNUSABLE",
-      `${dataDir} is not a key manager's data folder: make one with strongroom init`,
-    );
+  mustBeDataFolder(dataDir);
   const lock = new FolderLock(dataDir);
   let root: RootKey | undefined;
   let store: Store | undefined;
@@ -133,16 +140,4 @@ async function checkAgainst(checkpoint: Checkpoint, store: Store, journal: Journ
     );
   if (!checkpointIsSigned(checkpoint, checkpoint.publicKey))
     throw new CustodyError("STATE_ROLLED_BACK", "the checkpoint's signature does not fit");
-}
-
-function makeFolder(dataDir: string): void {
-  try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    if (!statSync(dataDir).isDirectory() || readdirSync(dataDir).length > 0)
-      throw new CustodyError("STORE_UNUSABLE", `${dataDir} is not empty: a key manager is made in a new folder`);
-    chmodSync(dataDir, 0o700);
-  } catch (cause) {
-    if (cause instanceof CustodyError) throw cause;
-    throw new CustodyError("STORE_UNUSABLE", `the folder ${dataDir} cannot be made or written`, cause);
-  }
 }
