@@ -177,6 +177,8 @@ async function openEverything(
   cleanup: AsyncDisposableStack,
 ): Promise<OpenedNode> {
   const { manifest } = loaded;
+  // Loaded while the key manager's answer is on its way.
+  const drivers = manifest.volume === undefined ? undefined : import("../volume/drivers.ts");
   using dataKey = await releaseDataKey(loaded, keyManager);
   const keys: KeyToHandOver[] = [];
   for (const entry of manifest.sealedFiles) {
@@ -186,8 +188,8 @@ async function openEverything(
     const link = entry.link && entry.handover !== "fd" ? { linkPath: loaded.at(entry.path) } : {};
     keys.push({ name: entry.name, key: sealedFileKey(entry, plaintext), reads: entry.reads, ...link });
   }
-  if (manifest.volume === undefined) return { keys };
-  const { volumeDriver } = await import("../volume/drivers.ts");
+  if (manifest.volume === undefined || drivers === undefined) return { keys };
+  const { volumeDriver } = await drivers;
   const place = { folder: loaded.at(manifest.volume.folder) };
   const volume = await volumeDriver(manifest.volume.kind).open(place, dataKey);
   cleanup.defer(() => volume.close({ whenBusy: "cutOff" }));

@@ -1,0 +1,97 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { NodeFolder } from "../../unit/node/fake-key-manager.ts";
+
+const strongroom = join(import.meta.dirname, "../../../bin/strongroom");
+const patienceMs = 60_000;
+
+export interface CommandOutcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the real command line. */
+export function command(...args: readonly string[]): Promise<CommandOutcome> {
+  return new Promise((resolve) =>
+    execFile(strongroom, args, { encoding: "utf8", timeout: patienceMs }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code ?? 255), stdout, stderr }),
+    ),
+  );
+}
+
+/** As {@link command}, and fails unless it ends with 0. */
+export async function succeed(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await command(...args);
+  if (code !== 0) throw new Error(`strongroom ${args.join(" ")} ended with ${code}: ${stderr}`);
+  return stdout;
+}
+
+/** A real key manager in a process of its own, with one master key `alias/nodes`. */
+export class KeyManagerProcess implements AsyncDisposable {
+  readonly folder = new NodeFolder();
+  readonly data: string = this.folder.at("km");
+  readonly #unlock: string;
+  #port = 0;
+  #process: ChildProcess | undefined;
+
+  private constructor() {
+    this.#unlock = this.folder.write("unlock", randomBytes(32).toString("hex"));
+  }
+
+  static async started(): Promise<KeyManagerProcess> {
+    const keyManager = new KeyManagerProcess();
+    await succeed("init", "--data", keyManager.data, "--unlock-file", keyManager.#unlock);
+    keyManager.#port = await freePort();
+    await keyManager.start();
+    await succeed("key", "create", "--data", keyManager.data, "--alias", "alias/nodes");
+    return keyManager;
+  }
+
+  get url(): string {
+    return `https://127.0.0.1:${this.#port}`;
+  }
+
+  async start(): Promise<void> {
+    const args = ["--data", this.data, "--unlock-file", this.#unlock, "--native", `127.0.0.1:${this.#port}`];
+    const child = spawn(strongroom, ["serve", ...args], { stdio: ["ignore", "ignore", "pipe"] });
+    this.#process = child;
+    let told = "";
+    child.stderr.on("data", (chunk) => (told += String(chunk)));
+    for (const until = Date.now() + patienceMs; !told.includes("native:"); ) {
+      if (Date.now() > until || child.exitCode !== null) throw new Error(`the key manager did not start: ${told}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null) return;
+    const closed = new Promise((resolve) => child.once("close", resolve));
+    child.kill("SIGTERM");
+    await closed;
+  }
+
+  /** Makes a token in a file of its own. */
+  async token(name: string, ...more: readonly string[]): Promise<string> {
+    const out = this.folder.at(`token-${randomBytes(4).toString("hex")}`);
+    await succeed("node", "token", name, "--key", "alias/nodes", "--data", this.data, "--out", out, ...more);
+    return out;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    this.folder[Symbol.dispose]();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
