@@ -49,3 +49,25 @@ export interface BaseLevel {
   approximateSize?(start: Buffer, end: Buffer, options: object): Promise<number>;
   compactRange?(start: Buffer, end: Buffer, options: object): Promise<void>;
 }
+
+/** Any abstract-level v3 database, of whatever key and value types. */
+export interface GivenLevel {
+  readonly status: string;
+  readonly supports: BaseSupports;
+  keyEncoding(encoding: "buffer"): unknown;
+  prefixKey: unknown;
+  attachResource: unknown;
+}
+
+/**
+ * A given database as the base of an encrypted level.
+ *
+ * @throws {TypeError} When it is no abstract-level database.
+ * @throws {Error} `LEVEL_ENCODING_NOT_SUPPORTED`, abstract-level's own, when it keeps text only.
+ */
+export function baseOf(given: GivenLevel): BaseLevel {
+  if (typeof given?.keyEncoding !== "function" || typeof given.prefixKey !== "function")
+    throw new TypeError("the base of an encrypted level is a location or an abstract-level database");
+  given.keyEncoding("buffer");
+  return given as unknown as BaseLevel;
+}

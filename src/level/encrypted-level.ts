@@ -6,7 +6,7 @@ import {
 } from "abstract-level";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
-import { asBytes, type BaseLevel } from "./base-level.ts";
+import { asBytes, type BaseLevel, baseOf, type GivenLevel } from "./base-level.ts";
 import { beginRotation } from "./begin-rotation.ts";
 import { DataKeyRotation, type RotationOptions, requireRotationOptions } from "./data-key-rotation.ts";
 import { EncryptedIterator } from "./encrypted-iterator.ts";
@@ -87,17 +87,19 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
    * @param base - A folder for classic-level, or an abstract-level v3 database that supports the `buffer` encoding.
    * @param options - Those of the base may be among them; they reach its `open()`.
    * @throws {RangeError} For a data key that is not 32 bytes.
+   * @throws {TypeError} For an empty location, or a base that is no such database.
    */
-  constructor(base: string | BaseLevel, options: EncryptedLevelOptions<K, V>) {
+  constructor(base: string | GivenLevel, options: EncryptedLevelOptions<K, V>) {
     const { dataKey, previousDataKey, suite, encryptKeyNames, directOpenssl, resumeRotation, ...forward } = options;
-    super(manifestOver(typeof base === "string" ? undefined : base, encryptKeyNames === true), forward);
+    const given = typeof base === "string" ? undefined : baseOf(base);
+    super(manifestOver(given, encryptKeyNames === true), forward);
     this.#dataKeys = [dataKey, previousDataKey].filter((key) => key !== undefined);
     for (const key of this.#dataKeys) requireDataKey(key);
     this.#settings = { suite, encryptKeyNames, directOpenssl: directOpenssl !== false, resumeRotation };
     if (resumeRotation !== undefined && resumeRotation !== false) requireRotationOptions(resumeRotation);
     if (base === "") throw new TypeError("the location of an encrypted level is a non-empty string");
-    if (typeof base === "string") this.#location = base;
-    else this.#base = base;
+    this.#location = typeof base === "string" ? base : undefined;
+    this.#base = given;
   }
 
   /** The rotation under way, or the last one of this opening. */
@@ -293,7 +295,7 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
 
 async function classicLevelAt(location: string): Promise<BaseLevel> {
   const { ClassicLevel } = await import("classic-level");
-  return new ClassicLevel(location) as unknown as BaseLevel;
+  return baseOf(new ClassicLevel(location));
 }
 
 function requireDataKey(key: SecretBuffer): void {

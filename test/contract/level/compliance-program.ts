@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EncryptedLevel } from "../../../src/level/encrypted-level.ts";
-import { type BaseLevel, SecretBuffer, type SuiteName } from "../../../src/level/index.ts";
+import { type GivenLevel, SecretBuffer, type SuiteName } from "../../../src/level/index.ts";
 
 const require = createRequire(import.meta.url);
 const test: unknown = require("tape");
@@ -21,7 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), "level-compliance-"));
 const dataKey = SecretBuffer.random(32);
 let count = 0;
 
-const bases: Record<string, () => string | BaseLevel> = {
+const bases: Record<string, () => string | GivenLevel> = {
   classic: () => join(folder, String(count++)),
   "given-classic": () => new ClassicLevel(join(folder, String(count++))),
   memory: () => new MemoryLevel(),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type BaseLevel, EncryptedLevel } from "../../../src/level/index.ts";
+import { EncryptedLevel } from "../../../src/level/index.ts";
 import { dataKeyOf, memoryBase, openOver, storedEntries } from "./sealed-level.ts";
 
 const corruption = { code: "LEVEL_CORRUPTION" };
@@ -232,7 +232,7 @@ describe("an encrypted level by node:crypto alone", () => {
       [false, "b"],
       [true, "c"],
     ] as const) {
-      const level = new EncryptedLevel(base as unknown as BaseLevel, { dataKey: dataKeyOf(1), directOpenssl });
+      const level = new EncryptedLevel(base, { dataKey: dataKeyOf(1), directOpenssl });
       await level.put(key, key);
       for (const [name, value] of await level.iterator().all()) assert.equal(name, value);
       await level.close();

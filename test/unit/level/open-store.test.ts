@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { ClassicLevel } from "classic-level";
+import { MemoryLevel } from "memory-level";
 import { headerKey } from "../../../src/level/header.ts";
-import { type BaseLevel, EncryptedLevel, type levelErrors } from "../../../src/level/index.ts";
+import { EncryptedLevel, type GivenLevel, type levelErrors } from "../../../src/level/index.ts";
 import { classicSupports } from "../../../src/level/manifest.ts";
 import { dataKeyOf, memoryBase, openOver, storedEntries } from "./sealed-level.ts";
 
@@ -125,6 +126,14 @@ describe("opening an encrypted level", () => {
     }
   });
 
+  it("refuses a base that is no database, or keeps text only", () => {
+    for (const base of ["", {}, undefined])
+      assert.throws(() => new EncryptedLevel(base as GivenLevel, { dataKey: dataKeyOf(1) }), TypeError);
+    const textOnly = new MemoryLevel({ storeEncoding: "utf8" });
+    const notSupported = { code: "LEVEL_ENCODING_NOT_SUPPORTED" };
+    assert.throws(() => new EncryptedLevel(textOnly, { dataKey: dataKeyOf(1) }), notSupported);
+  });
+
   it("refuses a data key that was wiped, for a new store and for an old one", async () => {
     const base = memoryBase();
     const dataKey = dataKeyOf(1);
@@ -215,7 +224,7 @@ describe("an encrypted level over classic-level", () => {
     const { encodings: _encodings, ...declared } = plain.supports;
     for (const [ability, value] of Object.entries(classicSupports))
       assert.deepEqual(declared[ability as keyof typeof declared], value, ability);
-    const ours = new EncryptedLevel(plain as unknown as BaseLevel, { dataKey: dataKeyOf(1), createIfMissing: false });
+    const ours = new EncryptedLevel(plain, { dataKey: dataKeyOf(1), createIfMissing: false });
     const fromFolder = new EncryptedLevel(newLocation(), { dataKey: dataKeyOf(1), createIfMissing: false });
     assert.deepEqual(ours.supports, fromFolder.supports);
   });

@@ -1,6 +1,6 @@
 /** A store in memory whose stored bytes a test can read and change behind the level's back. */
 import { MemoryLevel } from "memory-level";
-import { type BaseLevel, EncryptedLevel, type EncryptedLevelOptions, SecretBuffer } from "../../../src/level/index.ts";
+import { EncryptedLevel, type EncryptedLevelOptions, SecretBuffer } from "../../../src/level/index.ts";
 
 export const bytes = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
 
@@ -16,7 +16,7 @@ export function dataKeyOf(fill: number): SecretBuffer {
 }
 
 export async function openOver(base: Base, options: Partial<EncryptedLevelOptions> = {}): Promise<EncryptedLevel> {
-  const level = new EncryptedLevel(base as unknown as BaseLevel, { dataKey: dataKeyOf(1), ...options });
+  const level = new EncryptedLevel(base, { dataKey: dataKeyOf(1), ...options });
   await level.open();
   return level;
 }
