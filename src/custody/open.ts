@@ -17,6 +17,7 @@ import type { Checkpoint, CustodyIdentity, CustodyService } from "./service.ts";
 import { Authenticator } from "./state/authenticator.ts";
 import { SqliteStore } from "./store/sqlite.ts";
 import type { Store } from "./store/store.ts";
+import { ThreadedStore } from "./store/threaded-store.ts";
 
 export interface InitOptions {
   readonly dataDir: string;
@@ -76,6 +77,8 @@ export interface OpenOptions {
   readonly checkpoint?: Checkpoint;
   /** Unix milliseconds. @defaultValue `Date.now` */
   readonly clock?: () => number;
+  /** Keep the store in a thread of its own: for a server, so that a commit does not hold up the next requests. */
+  readonly threadedStore?: boolean;
 }
 
 /**
@@ -92,7 +95,8 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
   let store: Store | undefined;
   try {
     root = await new KeySlots(join(dataDir, dataFiles.slots)).open(options.unlock);
-    store = new SqliteStore(join(dataDir, dataFiles.store));
+    const path = join(dataDir, dataFiles.store);
+    store = options.threadedStore ? await ThreadedStore.open(path) : new SqliteStore(path);
     const authenticator = new Authenticator(root);
     const journal = await Journal.open(store, authenticator, { clock: options.clock ?? Date.now });
     await checkLastRecord(store, journal);

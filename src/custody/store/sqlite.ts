@@ -48,31 +48,29 @@ export class SqliteStore implements Store {
     }
   }
 
-  readHead(): Promise<StoredHead | undefined> {
-    return Promise.resolve(this.#head());
+  async readHead(): Promise<StoredHead | undefined> {
+    return this.#head();
   }
 
-  readRowsAfter(version: number): Promise<readonly StoredRow[]> {
+  async readRowsAfter(version: number): Promise<readonly StoredRow[]> {
     const rows = this.#database.prepare("SELECT * FROM state WHERE version > ? ORDER BY version").all(version);
-    return Promise.resolve(
-      rows.map((row) => ({
-        kind: row.kind as string,
-        id: row.id as string,
-        version: row.version as number,
-        epoch: row.epoch as number,
-        deleted: row.deleted !== 0,
-        body: row.body as string,
-        mac: row.mac as Uint8Array,
-      })),
-    );
+    return rows.map((row) => ({
+      kind: row.kind as string,
+      id: row.id as string,
+      version: row.version as number,
+      epoch: row.epoch as number,
+      deleted: row.deleted !== 0,
+      body: row.body as string,
+      mac: row.mac as Uint8Array,
+    }));
   }
 
-  commit(expected: StoredHead | undefined, change: StoreChange): Promise<boolean> {
+  async commit(expected: StoredHead | undefined, change: StoreChange): Promise<boolean> {
     this.#database.exec("BEGIN IMMEDIATE");
     try {
       if (!sameHead(expected, this.#head())) {
         this.#database.exec("ROLLBACK");
-        return Promise.resolve(false);
+        return false;
       }
       for (const row of change.rows)
         this.#writeRow.run(row.kind, row.id, row.version, row.epoch, row.deleted ? 1 : 0, row.body, row.mac);
@@ -80,30 +78,27 @@ export class SqliteStore implements Store {
       const { epoch, stateVersion, stateTag, sequence, auditHash, latestMs, mac } = change.head;
       this.#writeHead.run(epoch, stateVersion, stateTag, sequence, auditHash, latestMs, mac);
       this.#database.exec("COMMIT");
-      return Promise.resolve(true);
+      return true;
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw error;
     }
   }
 
-  readAudit(after: number, limit: number): Promise<readonly StoredAuditEntry[]> {
+  async readAudit(after: number, limit: number): Promise<readonly StoredAuditEntry[]> {
     const rows = this.#database
       .prepare("SELECT * FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?")
       .all(after, limit);
-    return Promise.resolve(
-      rows.map((row) => ({
-        sequence: row.sequence as number,
-        body: row.body as string,
-        hash: row.hash as Uint8Array,
-        seal: row.seal as Uint8Array | null,
-      })),
-    );
+    return rows.map((row) => ({
+      sequence: row.sequence as number,
+      body: row.body as string,
+      hash: row.hash as Uint8Array,
+      seal: row.seal as Uint8Array | null,
+    }));
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#database.close();
-    return Promise.resolve();
   }
 
   #head(): StoredHead | undefined {

@@ -1,0 +1,87 @@
+import { Worker } from "node:worker_threads";
+import { CustodyError, type CustodyErrorCode, custodyErrors } from "../errors.ts";
+import type { StoreAnswer, StoreCall } from "./sqlite-worker.ts";
+import type { Store, StoreChange, StoredAuditEntry, StoredHead, StoredRow } from "./store.ts";
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/**
+ * The embedded store in a thread of its own: a commit waits for the disk there, while this thread goes on with the next
+ * requests. For servers; a command that runs once is quicker with `SqliteStore` itself.
+ */
+export class ThreadedStore implements Store {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 1;
+  #ended: Error | undefined;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.on("message", (answer: StoreAnswer) => this.#settle(answer));
+    worker.on("error", (error: unknown) => this.#end(error instanceof Error ? error : new Error(String(error))));
+    worker.on("exit", () => this.#end(new Error("the store's thread has ended")));
+  }
+
+  /** @throws {CustodyError} `STORE_UNUSABLE`. */
+  static async open(path: string): Promise<ThreadedStore> {
+    const module = new URL(
+      import.meta.url.endsWith(".ts") ? "./sqlite-worker.ts" : "./sqlite-worker.js",
+      import.meta.url,
+    );
+    const store = new ThreadedStore(new Worker(module, { workerData: { path } }));
+    await new Promise((resolve, reject) => store.#waiting.set(0, { resolve, reject }));
+    return store;
+  }
+
+  readHead(): Promise<StoredHead | undefined> {
+    return this.#call("readHead") as Promise<StoredHead | undefined>;
+  }
+
+  readRowsAfter(version: number): Promise<readonly StoredRow[]> {
+    return this.#call("readRowsAfter", version) as Promise<readonly StoredRow[]>;
+  }
+
+  commit(expected: StoredHead | undefined, change: StoreChange): Promise<boolean> {
+    return this.#call("commit", expected, change) as Promise<boolean>;
+  }
+
+  readAudit(after: number, limit: number): Promise<readonly StoredAuditEntry[]> {
+    return this.#call("readAudit", after, limit) as Promise<readonly StoredAuditEntry[]>;
+  }
+
+  async close(): Promise<void> {
+    if (this.#ended === undefined) await this.#call("close");
+    await this.#worker.terminate();
+  }
+
+  #call(method: keyof Store, ...args: readonly unknown[]): Promise<unknown> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, method, args } satisfies StoreCall);
+    });
+  }
+
+  #settle({ id, value, error }: StoreAnswer): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error === undefined) waiting?.resolve(value);
+    else waiting?.reject(errorOf(error));
+  }
+
+  #end(error: Error): void {
+    this.#ended ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#ended);
+    this.#waiting.clear();
+  }
+}
+
+function errorOf({ message, code }: NonNullable<StoreAnswer["error"]>): Error {
+  return code !== undefined && Object.hasOwn(custodyErrors, code)
+    ? new CustodyError(code as CustodyErrorCode, message)
+    : new Error(message);
+}
