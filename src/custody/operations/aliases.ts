@@ -13,7 +13,7 @@ export class Aliases implements AliasOperations {
     this.#core = core;
   }
 
-  create(caller: Caller, alias: string, key: string): Promise<void> {
+  async create(caller: Caller, alias: string, key: string): Promise<void> {
     checkAlias(alias);
     return performOnKey(
       this.#core,
@@ -28,7 +28,7 @@ export class Aliases implements AliasOperations {
     );
   }
 
-  update(caller: Caller, alias: string, key: string): Promise<void> {
+  async update(caller: Caller, alias: string, key: string): Promise<void> {
     checkAlias(alias);
     return performOnKey(
       this.#core,
@@ -43,7 +43,7 @@ export class Aliases implements AliasOperations {
     );
   }
 
-  delete(caller: Caller, alias: string): Promise<void> {
+  async delete(caller: Caller, alias: string): Promise<void> {
     checkAlias(alias);
     const subject = { action: "kms:DeleteAlias" as const, detail: { alias }, key: "" };
     return this.#core.journal.perform(caller, subject, () => {
@@ -56,7 +56,7 @@ export class Aliases implements AliasOperations {
     });
   }
 
-  list(caller: Caller): Promise<readonly { readonly alias: string; readonly keyId: string }[]> {
+  async list(caller: Caller): Promise<readonly { readonly alias: string; readonly keyId: string }[]> {
     return performOnAccount(this.#core, caller, { action: "kms:ListAliases" }, () => ({
       value: [...this.#core.state.all("alias")].map(([alias, { keyId }]) => ({ alias, keyId })),
     }));

@@ -23,7 +23,7 @@ export class Audit implements AuditOperations {
     this.#signer = signer;
   }
 
-  read(caller: Caller, input: { after: number; limit: number }): Promise<readonly AuditRecord[]> {
+  async read(caller: Caller, input: { after: number; limit: number }): Promise<readonly AuditRecord[]> {
     if (!Number.isSafeInteger(input.after) || input.after < 0)
       throw new CustodyError("INPUT_INVALID", `after is a sequence number from 0, got ${input.after}`);
     if (!Number.isInteger(input.limit) || input.limit < 1 || input.limit > maxRead)
@@ -57,7 +57,7 @@ export class Audit implements AuditOperations {
     });
   }
 
-  verify(caller: Caller, checkpoint?: Checkpoint): Promise<AuditVerdict> {
+  async verify(caller: Caller, checkpoint?: Checkpoint): Promise<AuditVerdict> {
     return performOnAccount(this.#core, caller, { action: "strongroom:VerifyAudit" }, async () => ({
       value: await verifyChain(this.#store, this.#core.journal.head, this.#authenticator, {
         ...(checkpoint === undefined ? {} : { checkpoint, publicKey: this.#signer.publicKey }),

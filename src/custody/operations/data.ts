@@ -30,7 +30,7 @@ export class Data implements DataOperations {
     this.#core = core;
   }
 
-  generateDataKey(
+  async generateDataKey(
     caller: Caller,
     input: { key: string; context: Context; bytes?: number },
   ): Promise<WrappedKey & { readonly plaintext: SecretBuffer }> {
@@ -48,7 +48,7 @@ export class Data implements DataOperations {
     );
   }
 
-  generateDataKeyWithoutPlaintext(
+  async generateDataKeyWithoutPlaintext(
     caller: Caller,
     input: { key: string; context: Context; bytes?: number },
   ): Promise<WrappedKey> {
@@ -60,7 +60,7 @@ export class Data implements DataOperations {
     });
   }
 
-  wrap(caller: Caller, input: { key: string; context: Context; plaintext: SecretBuffer }): Promise<WrappedKey> {
+  async wrap(caller: Caller, input: { key: string; context: Context; plaintext: SecretBuffer }): Promise<WrappedKey> {
     const { byteLength } = input.plaintext;
     if (byteLength < 1 || byteLength > maxWrapBytes)
       throw new CustodyError("INPUT_INVALID", `a wrap takes 1 to ${maxWrapBytes} bytes, got ${byteLength}`);
@@ -70,7 +70,7 @@ export class Data implements DataOperations {
     }));
   }
 
-  unwrap(caller: Caller, input: { wrapped: Buffer; context: Context; key?: string }): Promise<Opened> {
+  async unwrap(caller: Caller, input: { wrapped: Buffer; context: Context; key?: string }): Promise<Opened> {
     const header = headerOf(input.wrapped);
     const subject = subjectOf("kms:Decrypt", { key: header?.keyId ?? "", context: input.context }, {});
     return performOnKey(
@@ -86,7 +86,7 @@ export class Data implements DataOperations {
     );
   }
 
-  rewrap(
+  async rewrap(
     caller: Caller,
     input: { wrapped: Buffer; context: Context; toKey?: string; toContext?: Context },
   ): Promise<WrappedKey> {

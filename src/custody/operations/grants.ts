@@ -19,7 +19,7 @@ export class Grants implements GrantOperations {
     this.#core = core;
   }
 
-  create(caller: Caller, key: string, input: CreateGrantInput): Promise<Grant> {
+  async create(caller: Caller, key: string, input: CreateGrantInput): Promise<Grant> {
     const subject = {
       action: "kms:CreateGrant",
       reference: key,
@@ -52,14 +52,14 @@ export class Grants implements GrantOperations {
     });
   }
 
-  list(caller: Caller, key: string): Promise<readonly Grant[]> {
+  async list(caller: Caller, key: string): Promise<readonly Grant[]> {
     return performOnKey(this.#core, caller, { action: "kms:ListGrants", reference: key }, (record) => ({
       value: this.#grantsOn(record),
     }));
   }
 
   /** Grants that were made by right of this one end with it. */
-  revoke(caller: Caller, key: string, grantId: string): Promise<void> {
+  async revoke(caller: Caller, key: string, grantId: string): Promise<void> {
     const subject = { action: "kms:RevokeGrant", reference: key, detail: { grant: grantId.slice(0, 64) } } as const;
     return performOnKey(this.#core, caller, subject, (record) => {
       if (this.#core.state.get("grant", grantId)?.keyId !== record.id)

@@ -19,7 +19,7 @@ export class Keys implements KeyOperations {
     this.#core = core;
   }
 
-  create(caller: Caller, input: CreateKeyInput): Promise<KeyDescription> {
+  async create(caller: Caller, input: CreateKeyInput): Promise<KeyDescription> {
     const suite = input.suite ?? "intl";
     const usage = input.usage ?? "encrypt";
     const spec = input.spec ?? specOfSuite[suite];
@@ -61,27 +61,27 @@ export class Keys implements KeyOperations {
     });
   }
 
-  describe(caller: Caller, key: string): Promise<KeyDescription> {
+  async describe(caller: Caller, key: string): Promise<KeyDescription> {
     return performOnKey(this.#core, caller, { action: "kms:DescribeKey", reference: key }, (record) => ({
       value: this.#core.directory.describe(record),
     }));
   }
 
-  list(caller: Caller): Promise<readonly KeyDescription[]> {
+  async list(caller: Caller): Promise<readonly KeyDescription[]> {
     return performOnAccount(this.#core, caller, { action: "kms:ListKeys" }, () => ({
       value: [...this.#core.state.all("key")].map(([, key]) => this.#core.directory.describe(key)),
     }));
   }
 
-  enable(caller: Caller, key: string): Promise<KeyDescription> {
+  async enable(caller: Caller, key: string): Promise<KeyDescription> {
     return this.#move(caller, "kms:EnableKey", key, "enable");
   }
 
-  disable(caller: Caller, key: string): Promise<KeyDescription> {
+  async disable(caller: Caller, key: string): Promise<KeyDescription> {
     return this.#move(caller, "kms:DisableKey", key, "disable");
   }
 
-  rotate(caller: Caller, key: string): Promise<KeyDescription> {
+  async rotate(caller: Caller, key: string): Promise<KeyDescription> {
     const subject: KeySubject = { action: "kms:RotateKeyOnDemand", reference: key, detail: {} };
     return performOnKey(this.#core, caller, subject, async (record, now) => {
       mustBeAlive(record);
@@ -95,17 +95,17 @@ export class Keys implements KeyOperations {
     });
   }
 
-  scheduleDeletion(caller: Caller, key: string, pendingDays: number): Promise<KeyDescription> {
+  async scheduleDeletion(caller: Caller, key: string, pendingDays: number): Promise<KeyDescription> {
     if (!Number.isInteger(pendingDays) || pendingDays < 7 || pendingDays > 30)
       throw new CustodyError("INPUT_INVALID", `the waiting time is 7 to 30 days, got ${pendingDays}`);
     return this.#move(caller, "kms:ScheduleKeyDeletion", key, "scheduleDeletion", pendingDays);
   }
 
-  cancelDeletion(caller: Caller, key: string): Promise<KeyDescription> {
+  async cancelDeletion(caller: Caller, key: string): Promise<KeyDescription> {
     return this.#move(caller, "kms:CancelKeyDeletion", key, "cancelDeletion");
   }
 
-  destroy(caller: Caller, key: string): Promise<KeyDescription> {
+  async destroy(caller: Caller, key: string): Promise<KeyDescription> {
     return performOnKey(
       this.#core,
       caller,
@@ -129,7 +129,7 @@ export class Keys implements KeyOperations {
     );
   }
 
-  updateDescription(caller: Caller, key: string, description: string): Promise<KeyDescription> {
+  async updateDescription(caller: Caller, key: string, description: string): Promise<KeyDescription> {
     checkDescription(description);
     return performOnKey(this.#core, caller, { action: "kms:UpdateKeyDescription", reference: key }, (record) => {
       mustBeAlive(record);

@@ -26,7 +26,7 @@ export class Legacy implements LegacyOperations {
     this.#tagKey = tagKey;
   }
 
-  encryptDataKey(caller: Caller, input: LegacyInput & { dataKey: SecretBuffer; node?: string }): Promise<string> {
+  async encryptDataKey(caller: Caller, input: LegacyInput & { dataKey: SecretBuffer; node?: string }): Promise<string> {
     if (input.dataKey.byteLength > maxDataKeyBytes)
       throw new CustodyError(
         "INPUT_INVALID",
@@ -42,7 +42,7 @@ export class Legacy implements LegacyOperations {
     });
   }
 
-  decryptDataKey(caller: Caller, input: LegacyInput & { cipherDataKey: string }): Promise<SecretBuffer> {
+  async decryptDataKey(caller: Caller, input: LegacyInput & { cipherDataKey: string }): Promise<SecretBuffer> {
     const subject: AccountSubject = {
       action: "strongroom:LegacyDecrypt",
       detail: { format: "fisco", mode: input.mode },
@@ -64,7 +64,10 @@ export class Legacy implements LegacyOperations {
     );
   }
 
-  encryptKeyFile(caller: Caller, input: LegacyInput & { cipherDataKey: string; text: SecretBuffer }): Promise<string> {
+  async encryptKeyFile(
+    caller: Caller,
+    input: LegacyInput & { cipherDataKey: string; text: SecretBuffer },
+  ): Promise<string> {
     if (input.text.byteLength > maxFileTextBytes)
       throw new CustodyError(
         "INPUT_INVALID",
@@ -80,7 +83,7 @@ export class Legacy implements LegacyOperations {
     });
   }
 
-  register(caller: Caller, input: LegacyInput & { cipherDataKey: string; node?: string }): Promise<LegacyEntry> {
+  async register(caller: Caller, input: LegacyInput & { cipherDataKey: string; node?: string }): Promise<LegacyEntry> {
     const cipherDataKey = normalised(input.cipherDataKey);
     if (cipherDataKey === undefined)
       throw new CustodyError("INPUT_INVALID", "a cipherDataKey is hex of whole 16-byte blocks, at most 80 of them");
@@ -101,7 +104,7 @@ export class Legacy implements LegacyOperations {
     });
   }
 
-  list(caller: Caller): Promise<readonly LegacyEntry[]> {
+  async list(caller: Caller): Promise<readonly LegacyEntry[]> {
     return performOnAccount(this.#core, caller, { action: "strongroom:LegacyList" }, () => ({
       value: [...this.#core.state.all("legacy")].map(([, entry]) => entry),
     }));

@@ -31,7 +31,7 @@ export class Nodes implements NodeOperations {
     this.#core = core;
   }
 
-  createToken(
+  async createToken(
     caller: Caller,
     input: { name: string; key?: string; identity: IdentityKind },
   ): Promise<{ readonly token: SecretBuffer; readonly expiresAt: string }> {
@@ -96,7 +96,7 @@ export class Nodes implements NodeOperations {
     );
   }
 
-  redeemToken(
+  async redeemToken(
     peer: { readonly door: Door; readonly peer: string; readonly requestId: string },
     input: { name: string; token: SecretBuffer; spkiSha256: Buffer; notAfter: string },
   ): Promise<PrincipalDescription> {
@@ -120,7 +120,7 @@ export class Nodes implements NodeOperations {
   }
 
   /** Replaces the certificate key of the node that calls (a renewal over its present certificate). */
-  renew(caller: Caller, name: string, spkiSha256: Buffer, notAfter: string): Promise<PrincipalDescription> {
+  async renew(caller: Caller, name: string, spkiSha256: Buffer, notAfter: string): Promise<PrincipalDescription> {
     const detail = { name, spkiSha256: spkiSha256.toString("hex") };
     return this.#core.journal.perform(caller, { action: "strongroom:RenewCertificate", detail }, () => {
       const record = findPrincipal(this.#core, name);
@@ -131,7 +131,7 @@ export class Nodes implements NodeOperations {
     });
   }
 
-  revoke(caller: Caller, name: string): Promise<PrincipalDescription> {
+  async revoke(caller: Caller, name: string): Promise<PrincipalDescription> {
     return performOnAccount(
       this.#core,
       caller,
@@ -155,7 +155,7 @@ export class Nodes implements NodeOperations {
     );
   }
 
-  list(caller: Caller): Promise<readonly PrincipalDescription[]> {
+  async list(caller: Caller): Promise<readonly PrincipalDescription[]> {
     return performOnAccount(this.#core, caller, { action: "strongroom:ListNodes" }, () => ({
       value: [...this.#core.state.all("principal")]
         .filter(([, record]) => record.kind === "node")

@@ -11,13 +11,18 @@ export class Policies implements PolicyOperations {
     this.#core = core;
   }
 
-  get(caller: Caller, key: string): Promise<string> {
+  async get(caller: Caller, key: string): Promise<string> {
     return performOnKey(this.#core, caller, { action: "kms:GetKeyPolicy", reference: key }, (record) => ({
       value: record.policy,
     }));
   }
 
-  put(caller: Caller, key: string, policy: string, options: { bypassLockoutCheck?: boolean } = {}): Promise<void> {
+  async put(
+    caller: Caller,
+    key: string,
+    policy: string,
+    options: { bypassLockoutCheck?: boolean } = {},
+  ): Promise<void> {
     const bypassLockoutCheck = options.bypassLockoutCheck ?? false;
     const subject: KeySubject = {
       action: "kms:PutKeyPolicy",

@@ -20,7 +20,10 @@ export class Principals implements PrincipalOperations {
     this.#core = core;
   }
 
-  create(caller: Caller, input: { name: string; kind: PrincipalKind; role: RoleName }): Promise<PrincipalDescription> {
+  async create(
+    caller: Caller,
+    input: { name: string; kind: PrincipalKind; role: RoleName },
+  ): Promise<PrincipalDescription> {
     const name = checkPrincipalName(input.name);
     if (!rolesOf[input.kind].includes(input.role))
       throw new CustodyError(
@@ -47,17 +50,17 @@ export class Principals implements PrincipalOperations {
     });
   }
 
-  list(caller: Caller): Promise<readonly PrincipalDescription[]> {
+  async list(caller: Caller): Promise<readonly PrincipalDescription[]> {
     return performOnAccount(this.#core, caller, { action: "strongroom:ListPrincipals" }, () => ({
       value: [...this.#core.state.all("principal")].map(([, record]) => describePrincipal(this.#core, record)),
     }));
   }
 
-  disable(caller: Caller, name: string): Promise<PrincipalDescription> {
+  async disable(caller: Caller, name: string): Promise<PrincipalDescription> {
     return this.#set(caller, "strongroom:DisablePrincipal", name, "revoked");
   }
 
-  enable(caller: Caller, name: string): Promise<PrincipalDescription> {
+  async enable(caller: Caller, name: string): Promise<PrincipalDescription> {
     return this.#set(caller, "strongroom:EnablePrincipal", name, "enabled");
   }
 

@@ -29,7 +29,7 @@ export class Secrets implements ServiceSecrets {
     }
   }
 
-  write(caller: Caller, name: string, secret: SecretBuffer): Promise<void> {
+  async write(caller: Caller, name: string, secret: SecretBuffer): Promise<void> {
     const changes = [this.sealed(name, secret)];
     const subject = { action: "strongroom:WriteServiceSecret", detail: { name } };
     return this.#core.journal.perform(caller, subject, () => ({ value: undefined, changes }));
@@ -40,7 +40,7 @@ export class Secrets implements ServiceSecrets {
     return record === undefined ? undefined : Buffer.from(record.value, "base64");
   }
 
-  writePublic(caller: Caller, name: string, value: Buffer): Promise<void> {
+  async writePublic(caller: Caller, name: string, value: Buffer): Promise<void> {
     const changes = [change("public", name, { value: value.toString("base64") })];
     const subject = { action: "strongroom:WriteServicePublic", detail: { name } };
     return this.#core.journal.perform(caller, subject, () => ({ value: undefined, changes }));

@@ -154,15 +154,15 @@ describe("data keys", () => {
   it("refuse sizes out of range and context names of the server's own", async () => {
     const { data } = km.custody;
     for (const bytes of [0, 1025, 1.5, -1])
-      assert.throws(() => data.generateDataKeyWithoutPlaintext(node, { key: "alias/nodes", context, bytes }), {
+      await assert.rejects(data.generateDataKeyWithoutPlaintext(node, { key: "alias/nodes", context, bytes }), {
         code: "INPUT_INVALID",
       });
     for (const length of [0, 4097]) {
       using plaintext = SecretBuffer.copyOf(Buffer.alloc(length));
-      assert.throws(() => data.wrap(node, { key: "alias/nodes", context, plaintext }), { code: "INPUT_INVALID" });
+      await assert.rejects(data.wrap(node, { key: "alias/nodes", context, plaintext }), { code: "INPUT_INVALID" });
     }
     const reserved = { ...context, "strongroom:door": "x" };
-    assert.throws(() => data.generateDataKeyWithoutPlaintext(node, { key: "alias/nodes", context: reserved }), {
+    await assert.rejects(data.generateDataKeyWithoutPlaintext(node, { key: "alias/nodes", context: reserved }), {
       code: "INPUT_INVALID",
     });
   });

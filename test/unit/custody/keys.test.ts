@@ -73,7 +73,7 @@ describe("master keys", () => {
     const context = { node: "deleted" };
     const { wrapped } = await custody.data.generateDataKeyWithoutPlaintext(node, { key: keyId, context });
     for (const days of [6, 31, 7.5, Number.NaN])
-      assert.throws(() => custody.keys.scheduleDeletion(admin, keyId, days), { code: "INPUT_INVALID" });
+      await assert.rejects(custody.keys.scheduleDeletion(admin, keyId, days), { code: "INPUT_INVALID" });
     await custody.keys.scheduleDeletion(admin, keyId, 7);
     await assert.rejects(custody.data.unwrap(node, { wrapped, context }), { code: "KEY_STATE_INVALID" });
     await assert.rejects(custody.keys.enable(admin, keyId), { code: "KEY_STATE_INVALID" });
@@ -101,7 +101,7 @@ describe("master keys", () => {
       { alias: "alias/a b" },
       { description: "x".repeat(8193) },
     ];
-    for (const input of wrong) assert.throws(() => custody.keys.create(admin, input), { code: "INPUT_INVALID" });
+    for (const input of wrong) await assert.rejects(custody.keys.create(admin, input), { code: "INPUT_INVALID" });
     const before = (await custody.keys.list(admin)).length;
     await assert.rejects(custody.keys.create(admin, { alias: "alias/found" }), { code: "ALIAS_EXISTS" });
     await assert.rejects(custody.keys.create(admin, { policy: "{" }), { code: "INPUT_INVALID" });

@@ -115,10 +115,10 @@ describe("principals and nodes", () => {
   it("refuse names, roles and second makings that do not fit", async () => {
     const { principals } = km.custody;
     for (const name of ["", "-x", "a b", "a/b", "x".repeat(65), "ü"])
-      assert.throws(() => principals.create(km.admin, { name, kind: "user", role: "auditor" }), {
+      await assert.rejects(principals.create(km.admin, { name, kind: "user", role: "auditor" }), {
         code: "INPUT_INVALID",
       });
-    assert.throws(() => principals.create(km.admin, { name: "x", kind: "node", role: "administrator" }), {
+    await assert.rejects(principals.create(km.admin, { name: "x", kind: "node", role: "administrator" }), {
       code: "INPUT_INVALID",
     });
     await principals.create(km.admin, { name: "once", kind: "service", role: "key-user" });
