@@ -1,6 +1,6 @@
 /**
  * Every way an encrypted level can fail beyond what abstract-level itself reports. Codes are API; messages are for people
- * and never carry a key, a plaintext value or a plaintext key name.
+ * and never carry a key, a value, or a key name that is stored encrypted. docs/formats-level.md lists them.
  */
 export const levelErrors = {
   LEVEL_CORRUPTION: "a stored value, key name or header is altered, cut, moved, or from another store",
