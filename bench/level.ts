@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import type { AbstractLevel } from "abstract-level";
 import { ClassicLevel } from "classic-level";
 import { EncryptedLevel, SecretBuffer } from "../src/level/index.ts";
+import { fastestCipherProvider } from "../src/level/openssl-cipher.ts";
 
 const { values: flags } = parseArgs({
   options: { rows: { type: "string", default: "50000" }, rounds: { type: "string", default: "5" } },
@@ -167,10 +168,11 @@ function medianOf(contender: Contender, measure: Measure): number {
   return sorted[sorted.length >> 1] ?? 0;
 }
 
-function report(): boolean {
+async function report(): Promise<boolean> {
   const row = (cells: readonly string[]) =>
     console.log(cells.map((cell, at) => (at === 0 ? cell.padEnd(26) : cell.padStart(12))).join(""));
-  console.log(`${rows} rows of ${valueBytes} bytes, median of ${rounds} rounds, rows a second`);
+  const { name } = await fastestCipherProvider();
+  console.log(`${rows} rows of ${valueBytes} bytes, median of ${rounds} rounds, rows a second, ciphers by ${name}`);
   row(["", "plain", "intl", "of plain", "target", "", "sm", "of plain"]);
   let passed = true;
   for (const [measure, target] of Object.entries(measures) as [Measure, number | undefined][]) {
@@ -207,7 +209,7 @@ function shuffled(count: number): number[] {
 
 try {
   await run();
-  process.exitCode = report() ? 0 : 1;
+  process.exitCode = (await report()) ? 0 : 1;
 } finally {
   dataKey[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { LevelError } from "./errors.ts";
@@ -33,7 +33,7 @@ export function writeHeaderCopy(location: string, record: Buffer): void {
   if (exists(path) && statSync(path).size === record.length && readFileSync(path).equals(record)) return;
   const file = openSync(`${path}.new`, "w", 0o600);
   try {
-    writeSync(file, record);
+    writeFileSync(file, record);
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { ClassicLevel } from "classic-level";
 import { MemoryLevel } from "memory-level";
 import { headerKey } from "../../../src/level/header.ts";
-import { EncryptedLevel, type GivenLevel, type levelErrors } from "../../../src/level/index.ts";
+import {
+  EncryptedLevel,
+  type EncryptedLevelOptions,
+  type GivenLevel,
+  type levelErrors,
+} from "../../../src/level/index.ts";
 import { classicSupports } from "../../../src/level/manifest.ts";
 import { dataKeyOf, memoryBase, openOver, storedEntries } from "./sealed-level.ts";
 
@@ -93,6 +98,45 @@ describe("opening an encrypted level", () => {
     const fresh = new EncryptedLevel(location, { dataKey: dataKeyOf(2) });
     await fresh.open();
     await fresh.close();
+  });
+
+  it("opens wherever a crash left the header's copy behind or ahead of the header, and refuses the keys it should", async () => {
+    const location = newLocation();
+    const copyOf = (place: string) => join(place, "strongroom-level-header");
+    const open = async (place: string, options: Omit<EncryptedLevelOptions, "dataKey">, fill: number) => {
+      const level = new EncryptedLevel(place, { dataKey: dataKeyOf(fill), ...options });
+      await level.open();
+      return level;
+    };
+    const level = await open(location, {}, 1);
+    await level.put("a", "1");
+    await level.close();
+    const before = newLocation();
+    cpSync(location, before, { recursive: true });
+
+    const rotating = await open(location, {}, 1);
+    await rotating.rotateDataKey(dataKeyOf(2), { maxEntriesPerSecond: 1 });
+    await rotating.close();
+    const announced = readFileSync(copyOf(location));
+    const ended = await open(location, { previousDataKey: dataKeyOf(1) }, 2);
+    await ended.rotation?.finished;
+    await ended.close();
+    const files = filesOf(location);
+    await assert.rejects(open(location, {}, 1), notOpen("LEVEL_WRONG_KEY"));
+    assert.deepEqual(filesOf(location), files);
+
+    // The copy was announced, the header not yet written.
+    writeFileSync(copyOf(before), announced);
+    await assert.rejects(open(before, {}, 2), notOpen("LEVEL_WRONG_KEY"));
+    const old = await open(before, {}, 1);
+    assert.equal(await old.get("a"), "1");
+    await old.close();
+    // The header was settled, the copy not yet.
+    writeFileSync(copyOf(location), announced);
+    await assert.rejects(open(location, {}, 1), notOpen("LEVEL_WRONG_KEY"));
+    const renewed = await open(location, {}, 2);
+    assert.equal(await renewed.get("a"), "1");
+    await renewed.close();
   });
 
   it("refuses a database with plain entries", async () => {
