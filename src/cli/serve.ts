@@ -80,8 +80,9 @@ async function run(options: ServeOptions): Promise<void> {
     using unlock = await readUnlockSecret(options);
     custody = await openCustody({ dataDir: options.data, unlock, ...(checkpoint === undefined ? {} : { checkpoint }) });
   }
+  let server: RunningServer | undefined;
   try {
-    const server = await startServer(custody, {
+    server = await startServer(custody, {
       dataDir: options.data,
       native,
       observer,
@@ -91,11 +92,10 @@ async function run(options: ServeOptions): Promise<void> {
     });
     announce(options, server);
     await notifyServiceManager(`READY=1\nSTATUS=listening on ${server.addresses.native ?? server.addresses.socket}`);
-    const signal = await stop;
-    tell(`${signal}: closing`);
+    tell(`${await stop}: closing`);
     await notifyServiceManager("STOPPING=1");
-    await server.close();
   } finally {
+    await server?.close();
     await custody.close();
   }
 }

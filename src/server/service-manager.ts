@@ -9,12 +9,20 @@ const closeOnExec = 0o2000000;
 export async function notifyServiceManager(state: string): Promise<boolean> {
   const path = process.env.NOTIFY_SOCKET;
   if (path === undefined || !/^[/@]/.test(path) || Buffer.byteLength(path) > 107) return false;
-  // Node opens no Unix datagram socket, hence these three calls of the C library.
+  try {
+    return await send(path, state);
+  } catch {
+    return false;
+  }
+}
+
+/** Node opens no Unix datagram socket, hence these three calls of the C library. */
+async function send(path: string, state: string): Promise<boolean> {
   const { default: koffi } = await import("koffi");
   const libc = koffi.load("libc.so.6");
   const socket = libc.func("int socket(int domain, int type, int protocol)");
   const sendto = libc.func(
-    "ssize_t sendto(int socket, const uint8_t *message, size_t length, int flags, const uint8_t *address, uint32_t addressLength)",
+    "long sendto(int socket, const uint8_t *message, size_t length, int flags, const uint8_t *address, uint32_t addressLength)",
   );
   const close = libc.func("int close(int file)");
   const file: number = socket(unixFamily, datagram | closeOnExec, 0);
