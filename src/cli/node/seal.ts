@@ -1,9 +1,10 @@
 import { resolve } from "node:path";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
-import { makeDataKey, releaseDataKey } from "../../node/data-key.ts";
+import { releaseDataKey } from "../../node/data-key.ts";
 import { NodeError } from "../../node/errors.ts";
 import { enodeUrl } from "../../node/key-formats/ec-identity.ts";
 import { connectKeyManager } from "../../node/key-manager.ts";
+import { makeDataKey } from "../../node/make-data-key.ts";
 import { type LoadedManifest, loadManifest } from "../../node/manifest-reader.ts";
 import { type SealOptions, sealFile } from "../../node/seal.ts";
 import { storageSecurityBlock } from "../../node/storage-security.ts";

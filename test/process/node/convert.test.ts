@@ -16,7 +16,7 @@ import { describe, it } from "node:test";
 import { ClassicLevel } from "classic-level";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
 import { convertSteps, convertToPlain, convertToVolume } from "../../../src/node/convert.ts";
-import { makeDataKey } from "../../../src/node/data-key.ts";
+import { makeDataKey } from "../../../src/node/make-data-key.ts";
 import { type LoadedManifest, loadManifest } from "../../../src/node/manifest-reader.ts";
 import { treeDigest } from "../../../src/node/tree.ts";
 import { volumeDriver } from "../../../src/volume/drivers.ts";

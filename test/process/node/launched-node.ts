@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
-import { makeDataKey } from "../../../src/node/data-key.ts";
+import { makeDataKey } from "../../../src/node/make-data-key.ts";
 import type { NodeKind } from "../../../src/node/manifest.ts";
 import { type SealOptions, sealFile } from "../../../src/node/seal.ts";
 import { FakeKeyManager, NodeFolder } from "../../unit/node/fake-key-manager.ts";

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
-import { makeDataKey } from "../../../src/node/data-key.ts";
+import { makeDataKey } from "../../../src/node/make-data-key.ts";
 import { loadManifest } from "../../../src/node/manifest-reader.ts";
 import { sealFile, sealSteps } from "../../../src/node/seal.ts";
 import { openKeyFile } from "../../../src/node/sealed-key.ts";

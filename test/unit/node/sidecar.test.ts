@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { legacyDecryptKeyFile } from "../../../src/crypto/legacy-fisco.ts";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
-import { makeDataKey } from "../../../src/node/data-key.ts";
+import { makeDataKey } from "../../../src/node/make-data-key.ts";
 import { updateManifest, withTableFields } from "../../../src/node/manifest-writer.ts";
 import { peerUid } from "../../../src/node/peer-uid.ts";
 import { sealFile } from "../../../src/node/seal.ts";
