@@ -1,4 +1,14 @@
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { join } from "node:path";
 import { dataFiles } from "./data-files.ts";
 import { CustodyError } from "./errors.ts";
@@ -22,7 +32,12 @@ export class NewDataFolder implements Disposable {
   constructor(path: string) {
     this.#path = path;
     this.#made = makeFolder(path);
-    this.#lock = new FolderLock(path);
+    try {
+      this.#lock = new FolderLock(path);
+    } catch (error) {
+      if (this.#made) this.#leave();
+      throw error;
+    }
     try {
       // Another init may have come and gone before the lock was ours.
       mustBeEmpty(path);
@@ -49,6 +64,13 @@ export class NewDataFolder implements Disposable {
       if (Object.values(dataFiles).some((file) => name.startsWith(file)))
         rmSync(join(this.#path, name), { force: true });
     if (this.#made && readdirSync(this.#path).length === 0) rmdirSync(this.#path);
+  }
+
+  /** The lock could not be taken: a lock file without a byte in it was never anyone's. */
+  #leave(): void {
+    const lock = join(this.#path, dataFiles.lock);
+    if (existsSync(lock) && statSync(lock).size === 0) rmSync(lock);
+    if (readdirSync(this.#path).length === 0) rmdirSync(this.#path);
   }
 }
 

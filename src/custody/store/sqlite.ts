@@ -1,3 +1,5 @@
+import { statfsSync } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CustodyError } from "../errors.ts";
 import type { Store, StoreChange, StoredAuditEntry, StoredHead, StoredRow } from "./store.ts";
@@ -44,7 +46,8 @@ export class SqliteStore implements Store {
       this.#writeAudit = this.#database.prepare("INSERT INTO audit VALUES (?, ?, ?, ?)");
     } catch (cause) {
       if (cause instanceof CustodyError) throw cause;
-      throw new CustodyError("STORE_UNUSABLE", `the store ${path} cannot be opened: ${messageOf(cause)}`, cause);
+      const reason = diskIsFull(path) ? "its disk is full" : messageOf(cause);
+      throw new CustodyError("STORE_UNUSABLE", `the store ${path} cannot be opened: ${reason}`, cause);
     }
   }
 
@@ -131,6 +134,15 @@ export class SqliteStore implements Store {
 function sameHead(left: StoredHead | undefined, right: StoredHead | undefined): boolean {
   if (left === undefined || right === undefined) return left === right;
   return Buffer.compare(left.mac, right.mac) === 0;
+}
+
+/** SQLite says "disk I/O error" when the files beside the store find no room. */
+function diskIsFull(path: string): boolean {
+  try {
+    return statfsSync(dirname(path)).bavail === 0;
+  } catch {
+    return false;
+  }
 }
 
 function messageOf(cause: unknown): string {
