@@ -9,7 +9,7 @@ export const nodeErrors = {
   FILE_UNSAFE: { exit: 1, meaning: "the file is a link, not a regular file, or readable by others" },
   FILE_UNUSABLE: { exit: 1, meaning: "the file cannot be read or written" },
   IDENTITY_MISMATCH: { exit: 5, meaning: "a sealed key is not the one that the manifest names" },
-  IDENTITY_MISSING: { exit: 1, meaning: "the node is not enrolled, or its identity was on a tmpfs that is gone" },
+  IDENTITY_MISSING: { exit: 3, meaning: "the node is not enrolled, or its identity was on a tmpfs that is gone" },
   INPUT_INVALID: { exit: 2, meaning: "an argument is missing, malformed or out of range" },
   KEY_FILE_INVALID: { exit: 2, meaning: "the key file is not in a format that is read here" },
   LAUNCH_UNSAFE: { exit: 1, meaning: "keys in memory could reach a disk on this machine" },
