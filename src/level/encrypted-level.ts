@@ -91,13 +91,14 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
    */
   constructor(base: string | GivenLevel, options: EncryptedLevelOptions<K, V>) {
     const { dataKey, previousDataKey, suite, encryptKeyNames, directOpenssl, resumeRotation, ...forward } = options;
-    const given = typeof base === "string" ? undefined : baseOf(base);
-    super(manifestOver(given, encryptKeyNames === true), forward);
-    this.#dataKeys = [dataKey, previousDataKey].filter((key) => key !== undefined);
-    for (const key of this.#dataKeys) requireDataKey(key);
-    this.#settings = { suite, encryptKeyNames, directOpenssl: directOpenssl !== false, resumeRotation };
-    if (resumeRotation !== undefined && resumeRotation !== false) requireRotationOptions(resumeRotation);
     if (base === "") throw new TypeError("the location of an encrypted level is a non-empty string");
+    const given = typeof base === "string" ? undefined : baseOf(base);
+    const dataKeys = [dataKey, previousDataKey].filter((key) => key !== undefined);
+    for (const key of dataKeys) requireDataKey(key);
+    if (resumeRotation !== undefined && resumeRotation !== false) requireRotationOptions(resumeRotation);
+    super(manifestOver(given, encryptKeyNames === true), forward);
+    this.#dataKeys = dataKeys;
+    this.#settings = { suite, encryptKeyNames, directOpenssl: directOpenssl !== false, resumeRotation };
     this.#location = typeof base === "string" ? base : undefined;
     this.#base = given;
   }
@@ -122,7 +123,8 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
    * Old ciphertext leaves LevelDB's files as it compacts them; `compactRange()` forces it.
    *
    * @param newDataKey - 32 bytes; the caller's to dispose of, copied here.
-   * @throws {LevelError} `LEVEL_ROTATION_ACTIVE` while one is unfinished.
+   * @throws {LevelError} `LEVEL_ROTATION_ACTIVE` while one is unfinished; `LEVEL_ROTATION_STOPPED` when the database
+   *   closed meanwhile.
    * @throws {RangeError} For a key that is not 32 bytes, or is the current one.
    */
   async rotateDataKey(newDataKey: SecretBuffer, options: RotationOptions = {}): Promise<DataKeyRotation> {
@@ -131,6 +133,7 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
     const open = this.#opened();
     await beginRotation(open, this.#gate, newDataKey, (header) => this.#copyHeader(open, header));
     this.#dataKeys.push(newDataKey);
+    if (this.#open !== open) throw new LevelError("LEVEL_ROTATION_STOPPED");
     return this.#rotate(open, options);
   }
 
@@ -171,12 +174,13 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
       // Ours is wrapped by abstract-level in the same way: hand on the reason, not a second wrapping.
       throw error instanceof Error && error.cause !== undefined ? error.cause : error;
     }
+    let store: OpenStore | undefined;
     try {
       const { suite, encryptKeyNames, directOpenssl } = this.#settings;
       const provider = directOpenssl ? await fastestCipherProvider() : nodeCipherProvider;
       const createIfMissing = options.createIfMissing !== false;
       const settings = { suite, encryptKeyNames, createIfMissing, provider, firstDataKey: this.#dataKeys[0] };
-      const store = await openStore(base, settings, dataKeys);
+      store = await openStore(base, settings, dataKeys);
       // The manifest of a store that was opened without saying how it was created.
       if (!store.names.ordered) this.supports.seek = false;
       const open: OpenLevel = {
@@ -190,6 +194,8 @@ export class EncryptedLevel<K = string, V = string> extends AbstractLevel<Buffer
       const { resumeRotation = {} } = this.#settings;
       if (store.header.generations.length > 1 && resumeRotation !== false) this.#rotate(open, resumeRotation);
     } catch (error) {
+      this.#open = undefined;
+      store?.keyring[Symbol.dispose]();
       await base.close();
       throw error;
     }

@@ -67,6 +67,7 @@ export class Keyring implements Disposable {
 
   /** Copies a data key in, for opening what is sealed under it. */
   hold(generation: number, dataKey: SecretBuffer): void {
+    if (this.#disposed) throw new LevelError("LEVEL_KEY_MISSING", "the store's keys are wiped: it was closed");
     this.#generations.get(generation)?.dataKey[Symbol.dispose]();
     this.#generations.set(generation, { number: generation, dataKey: dataKey.clone() });
   }

@@ -236,6 +236,18 @@ for (const encryptKeyNames of [false, true])
       await assert.rejects(level.rotateDataKey(dataKeyOf(3)), { code: "LEVEL_DATABASE_NOT_OPEN" });
     });
 
+    it("survives a close in the middle of its beginning", async () => {
+      const { base, level } = await open(5);
+      const begun = level.rotateDataKey(dataKeyOf(2), slow).then(
+        (rotation) => rotation.finished,
+        (error: unknown) => Promise.reject(error),
+      );
+      await Promise.all([assert.rejects(begun), level.close()]);
+      const again = await openOver(base, { dataKey: dataKeyOf(2), previousDataKey: dataKeyOf(1) });
+      await assertFilled(again, 5);
+      await again.close();
+    });
+
     it("begins nothing when the header can't be written", async () => {
       const { base, level } = await open(5);
       const batch = base.batch.bind(base);
