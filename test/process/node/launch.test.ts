@@ -10,7 +10,7 @@ async function witnessed(tables = "", kind: "geth" | "fisco" = "geth") {
   const file = node.folder.at("node.toml");
   writeFileSync(
     file,
-    `${readFileSync(file, "utf8").replace("\n[command]\n", `\n[command]\n${shell('echo started >"$1"', node.outside("witness"))}\n`)}`,
+    `${readFileSync(file, "utf8").replace("\n[command]\n", () => `\n[command]\n${shell('echo started >"$1"', node.outside("witness"))}\n`)}`,
   );
   return node;
 }
@@ -89,7 +89,7 @@ describe("launching a node", () => {
     const script = 'trap "echo usr1 >>$1" USR1; trap "echo hup >>$1" HUP; echo up >>"$1"; while :; do sleep 0.05; done';
     writeFileSync(
       file,
-      readFileSync(file, "utf8").replace("\n[command]\n", `\n[command]\n${shell(script, node.outside("log"))}\n`),
+      readFileSync(file, "utf8").replace("\n[command]\n", () => `\n[command]\n${shell(script, node.outside("log"))}\n`),
     );
     const { child, ended } = node.start();
     await node.appears("log");
@@ -107,10 +107,11 @@ describe("launching a node", () => {
     const script = 'echo $$ >"$1"; while :; do sleep 0.05; done';
     writeFileSync(
       file,
-      readFileSync(file, "utf8").replace("\n[command]\n", `\n[command]\n${shell(script, node.outside("pid"))}\n`),
+      readFileSync(file, "utf8").replace("\n[command]\n", () => `\n[command]\n${shell(script, node.outside("pid"))}\n`),
     );
     const { child, ended } = node.start();
     const pid = Number(await node.appears("pid"));
+    assert.equal(processLives(pid), true);
     child.kill("SIGKILL");
     await ended;
     for (const until = Date.now() + 10_000; Date.now() < until && processLives(pid); )
@@ -196,7 +197,7 @@ describe("restarts and leases", () => {
       file,
       readFileSync(file, "utf8")
         .replace(/\[restart\][^[]*/, "")
-        .replace("\n[command]\n", `\n[command]\n${shell(script, node.outside("runs"))}\n`),
+        .replace("\n[command]\n", () => `\n[command]\n${shell(script, node.outside("runs"))}\n`),
     );
     const { code, stderr } = await node.run();
     assert.equal(code, 0, stderr);
@@ -212,7 +213,7 @@ describe("restarts and leases", () => {
       file,
       readFileSync(file, "utf8")
         .replace(/\[restart\][^[]*/, "")
-        .replace("\n[command]\n", `\n[command]\n${shell(script, ...args)}\n`),
+        .replace("\n[command]\n", () => `\n[command]\n${shell(script, ...args)}\n`),
     );
     assert.equal((await node.run()).code, 3);
     assert.equal(readFileSync(node.outside("runs"), "utf8"), "run\n");
@@ -230,7 +231,7 @@ describe("restarts and leases", () => {
         file,
         readFileSync(file, "utf8")
           .replace("\n[lease]\n", `\n[lease]\nseconds = 1\ngrace_seconds = ${grace}\n`)
-          .replace("\n[command]\n", `\n[command]\n${shell(script, node.outside("up"))}\n`),
+          .replace("\n[command]\n", () => `\n[command]\n${shell(script, node.outside("up"))}\n`),
       );
       const { ended } = node.start();
       await node.appears("up");
