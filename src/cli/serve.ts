@@ -78,7 +78,12 @@ async function run(options: ServeOptions): Promise<void> {
   let custody: Awaited<ReturnType<typeof openCustody>>;
   {
     using unlock = await readUnlockSecret(options);
-    custody = await openCustody({ dataDir: options.data, unlock, ...(checkpoint === undefined ? {} : { checkpoint }) });
+    custody = await openCustody({
+      dataDir: options.data,
+      unlock,
+      threadedStore: true,
+      ...(checkpoint === undefined ? {} : { checkpoint }),
+    });
   }
   let server: RunningServer | undefined;
   try {
