@@ -3,6 +3,7 @@ import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { handOverKey, type KeyHandover } from "../volume/key-handover.ts";
 import type { VolumeKey } from "../volume/volume.ts";
 import { NodeError } from "./errors.ts";
+import { handOverByFifo } from "./fifo.ts";
 import { pauseUnlessStopped } from "./lease.ts";
 import type { SealedFileEntry } from "./manifest.ts";
 
@@ -20,6 +21,8 @@ interface GivenKey {
   readonly handover: KeyHandover;
   /** Its number in the program. */
   readonly fd?: number;
+  /** Access time before the program was started; undefined when reads are told in another way. */
+  readonly unreadMs: number | undefined;
 }
 
 /** The first descriptor after standard input, output and error. */
@@ -47,8 +50,14 @@ export class Handover {
     let nextFd = firstFd;
     try {
       for (const { name, key, reads, linkPath } of keys) {
-        const handover = await handOverKey(key, { fifoReads: reads });
-        given.push({ name, handover, ...(handover.fd === undefined ? {} : { fd: nextFd++ }) });
+        const handover =
+          key.channel === "fifo" ? await handOverByFifo(key.value, reads, key.variable) : await handOverKey(key);
+        given.push({
+          name,
+          handover,
+          unreadMs: accessTimeMs(handover),
+          ...(handover.fd === undefined ? {} : { fd: nextFd++ }),
+        });
         if (linkPath === undefined || handover.path === undefined) continue;
         placeLink(linkPath, handover.path);
         links.push(linkPath);
@@ -87,11 +96,14 @@ export class Handover {
   async wipeOnceRead(settleMs: number, latestMs: number, stopped: AbortSignal): Promise<void> {
     const latest = Date.now() + latestMs;
     await Promise.all(
-      this.#given.map(async ({ handover }) => {
-        const begunMs = accessTimeMs(handover);
-        if (begunMs === undefined) await Promise.race([handover.read, pauseUnlessStopped(latestMs, stopped)]);
-        else {
-          while (!stopped.aborted && Date.now() < latest && accessTimeMs(handover) === begunMs)
+      this.#given.map(async ({ handover, unreadMs }) => {
+        if (unreadMs === undefined) {
+          const read = new AbortController();
+          const done = () => read.abort();
+          handover.read.then(done, done);
+          await pauseUnlessStopped(latestMs, AbortSignal.any([stopped, read.signal]));
+        } else {
+          while (!stopped.aborted && Date.now() < latest && accessTimeMs(handover) === unreadMs)
             await pauseUnlessStopped(pollMs, stopped);
           await pauseUnlessStopped(Math.min(settleMs, Math.max(0, latest - Date.now())), stopped);
         }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Enrolment } from "../client/enroll.ts";
 import { isInMemory, memoryFolderCandidates } from "../volume/memory-folder.ts";
@@ -42,9 +42,20 @@ export function writeIdentity(loaded: LoadedManifest, enrolment: Enrolment): voi
   refuseDisk(identity.kind, folder);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   refuseDisk(identity.kind, folder);
+  refuseStrangersFolder(folder);
   replaceFile(loaded.at(keyManager.ca), Buffer.from(enrolment.caPem), 0o644);
   replaceFile(join(folder, identityFiles.certificate), Buffer.from(enrolment.certificatePem));
   enrolment.privateKeyPem.expose((pem) => replaceFile(join(folder, identityFiles.privateKey), pem));
+}
+
+/** On a tmpfs that everybody may write to, somebody else may have made the folder before us. */
+export function refuseStrangersFolder(folder: string): void {
+  const found = lstatSync(folder, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o077) !== 0)
+    throw new NodeError("FILE_UNSAFE", `${folder} is not a folder that only you can enter`, {
+      hint: `remove it, or: chmod 700 ${folder}`,
+    });
 }
 
 /** Before the token is used up: a folder that is missing is judged by the nearest one that is there. */

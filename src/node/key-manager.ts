@@ -43,7 +43,12 @@ export async function connectKeyManager(loaded: LoadedManifest): Promise<KeyMana
           : "enroll the node first: strongroom node enroll",
     });
   const { KeyManagerClient } = await import("../client/client.ts");
-  using privateKeyPem = readSecretFile(keyFile, maxPemBytes).secret;
+  const { secret, stats } = readSecretFile(keyFile, maxPemBytes);
+  using privateKeyPem = secret;
+  if ((stats.mode & 0o077) !== 0)
+    throw new NodeError("FILE_UNSAFE", `others may read the client key ${keyFile}`, {
+      hint: "revoke the node and enroll it again: the key may be known",
+    });
   return KeyManagerClient.overTls({
     servers: keyManager.servers,
     caPem: readPem(loaded.at(keyManager.ca)),

@@ -1,4 +1,4 @@
-import { linkSync, lstatSync, mkdirSync, renameSync, unlinkSync } from "node:fs";
+import { linkSync, lstatSync, mkdirSync, readFileSync, renameSync, unlinkSync } from "node:fs";
 import { basename, dirname, isAbsolute, relative, resolve } from "node:path";
 import { maxBoxPlaintextBytes } from "../crypto/sealed-box.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
@@ -8,7 +8,7 @@ import { overwriteAndRemove, readSecretFile, removeDeadTemporaries, replaceFile,
 import type { PublicIdentity } from "./key-formats/format.ts";
 import { detectKeyFormat, identityLine, keyFormatByName } from "./key-formats/table.ts";
 import { type Handover, isFisco, type SealedFileEntry } from "./manifest.ts";
-import type { LoadedManifest } from "./manifest-reader.ts";
+import { type LoadedManifest, parseManifest } from "./manifest-reader.ts";
 import { updateManifest, withSealedFile } from "./manifest-writer.ts";
 import { encodeKeyFile, isPlainAgain, openKeyFile, opensNatively } from "./sealed-key.ts";
 
@@ -182,10 +182,10 @@ function newEntry(
   const sealed = handover === "native" ? written : `sealed/${name}.sealed`;
   const { reads = 1, link = false } = options;
   const publicIdentity = identityLine(identity);
-  return {
-    entry: { name, path: written, sealed, format: format.name, handover, publicIdentity, reads, link },
-    identity,
-  };
+  const entry = { name, path: written, sealed, format: format.name, handover, publicIdentity, reads, link };
+  // What the manifest could not take later must be refused before anything is written.
+  parseManifest(withSealedFile(readFileSync(loaded.file, "utf8"), entry));
+  return { entry, identity };
 }
 
 /** Reads the sealed copy back from disk, opens it and compares in constant time. */

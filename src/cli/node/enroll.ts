@@ -1,6 +1,12 @@
 import { enroll } from "../../client/enroll.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
-import { defaultIdentityFolder, identityMeanings, refuseDisk, writeIdentity } from "../../node/identity.ts";
+import {
+  defaultIdentityFolder,
+  identityMeanings,
+  refuseDisk,
+  refuseStrangersFolder,
+  writeIdentity,
+} from "../../node/identity.ts";
 import type { IdentityKind } from "../../node/manifest.ts";
 import { type LoadedManifest, loadManifest } from "../../node/manifest-reader.ts";
 import { updateManifest, withTableFields } from "../../node/manifest-writer.ts";
@@ -16,7 +22,9 @@ interface EnrollOptions extends OutputOptions {
 export async function runEnroll(node: string, options: EnrollOptions): Promise<void> {
   const loaded = withIdentityKind(loadManifest(node), options.identity);
   const { manifest } = loaded;
-  refuseDisk(manifest.identity.kind, loaded.at(manifest.identity.folder));
+  const folder = loaded.at(manifest.identity.folder);
+  refuseDisk(manifest.identity.kind, folder);
+  refuseStrangersFolder(folder);
   using token = await readToken(options);
   const enrolment = await enroll({ servers: manifest.keyManager.servers, token, name: manifest.node.name });
   using _key = enrolment.privateKeyPem;

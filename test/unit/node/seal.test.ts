@@ -110,10 +110,10 @@ describe("sealing a key file", () => {
       assert.throws(() => sealFile(loaded, dataKey, folder.at(name)), { code }, name);
     assert.throws(() => sealFile(loaded, dataKey, file, { handover: "native" }), { code: "INPUT_INVALID" });
     assert.throws(() => sealFile(loaded, dataKey, file, { format: "pem" }), { code: "KEY_FILE_INVALID" });
-    assert.throws(() => sealFile(loaded, dataKey, file, { name: "a/b" }), { code: /MANIFEST_INVALID|INPUT_INVALID/ });
+    assert.throws(() => sealFile(loaded, dataKey, file, { name: "../b" }), { code: "MANIFEST_INVALID" });
     assert.equal(existsSync(file), true);
     assert.equal(readFileSync(file, "utf8"), nodekey);
-    assert.notEqual(before, "");
+    assert.equal(snapshot(folder.path), before);
   });
 
   it("keeps the original when a sealed file of that name holds another key", async () => {
@@ -123,7 +123,7 @@ describe("sealing a key file", () => {
     // The manifest of before the first seal: it does not know the sealed file.
     const other = `${"0".repeat(62)}2b\n`;
     const file = folder.write("nodekey", other);
-    assert.throws(() => sealFile(loaded, dataKey, file), { code: /IDENTITY_MISMATCH|TARGET_EXISTS/ });
+    assert.throws(() => sealFile(loaded, dataKey, file), { code: /MANIFEST_INVALID|IDENTITY_MISMATCH|TARGET_EXISTS/ });
     assert.equal(readFileSync(file, "utf8"), other);
   });
 
