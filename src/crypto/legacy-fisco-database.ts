@@ -1,6 +1,6 @@
-import { randomBytes } from "node:crypto";
 import snappy from "snappyjs";
 import { CryptoError } from "./errors.ts";
+import { kernelRandomBytes } from "./kernel-random.ts";
 import { type LegacyMode, legacyDecrypt, legacyEncrypt, legacyIvBytes, legacyKey } from "./legacy-fisco.ts";
 import type { SecretBuffer } from "./secret-buffer.ts";
 import { cbcEncryptUnauthenticated } from "./unauthenticated-cipher.ts";
@@ -47,7 +47,7 @@ export function legacyEncryptDatabaseValue(
   if (value.length === 0 && (format === "v3" || format === "v3.3")) return Buffer.alloc(0);
   if (format === "v2-snappy") return legacyEncrypt(mode, dataKey, snappy.compress(Buffer.from(value)));
   if (format !== "v3.3") return legacyEncrypt(mode, dataKey, value);
-  const iv = randomBytes(legacyIvBytes);
+  const iv = kernelRandomBytes(legacyIvBytes);
   using key = legacyKey(mode, dataKey);
   const cipher = mode === "standard" ? "aes-256-cbc" : "sm4-cbc";
   return Buffer.concat([cbcEncryptUnauthenticated(cipher, key, iv, value), iv]);

@@ -1,6 +1,7 @@
-import { randomBytes, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { type Context, encodeContext } from "./context.ts";
 import { CryptoError } from "./errors.ts";
+import { kernelRandomBytes } from "./kernel-random.ts";
 import type { SecretBuffer } from "./secret-buffer.ts";
 import { aeadOpen, aeadSeal, hkdf, nonceBytes, type Suite, suiteById, suiteHash, tagBytes } from "./suite.ts";
 
@@ -61,8 +62,8 @@ export function sealBox(header: BoxHeader, secret: SecretBuffer, context: Contex
     secret,
     context,
     plaintext,
-    randomBytes(saltBytes),
-    randomBytes(nonceBytes),
+    kernelRandomBytes(saltBytes),
+    kernelRandomBytes(nonceBytes),
   );
 }
 

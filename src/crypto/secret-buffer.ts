@@ -1,5 +1,6 @@
-import { randomFillSync, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { inspect } from "node:util";
+import { fillFromKernel } from "./kernel-random.ts";
 
 /**
  * Owned secret bytes: wiped on dispose, never printed.
@@ -29,10 +30,10 @@ export class SecretBuffer implements Disposable {
     return new SecretBuffer(bytes);
   }
 
-  /** Fresh random bytes, written straight into the secret's own memory. */
+  /** Fresh random bytes from the kernel, written straight into the secret's own memory. */
   static random(byteLength: number): SecretBuffer {
     const bytes = Buffer.allocUnsafeSlow(byteLength);
-    randomFillSync(bytes);
+    fillFromKernel(bytes);
     return new SecretBuffer(bytes);
   }
 

@@ -2,8 +2,9 @@
  * SM2 over a digest that someone else has made (e = SM3(ZA ‖ message)), as GM/T 0018 devices sign. Node gives OpenSSL no
  * way to do that, so the modular arithmetic is here; with a message at hand, `sm2Sign` does all of it inside OpenSSL.
  */
-import { randomBytes } from "node:crypto";
+
 import { checkPublicKey, generateKeyPair, publicKeyOf } from "./curve.ts";
+import { kernelRandomBytes } from "./kernel-random.ts";
 import type { SecretBuffer } from "./secret-buffer.ts";
 import { bytesOf, numberOf, Sm2Point } from "./sm2-curve.ts";
 
@@ -67,7 +68,7 @@ function checkedDigest(digest: Uint8Array): Buffer {
 /** Uniform enough for a blind: 384 random bits mod n, never 0. */
 function randomNonZero(): bigint {
   for (;;) {
-    const value = Sm2Point.Fn.create(numberOf(randomBytes(48)));
+    const value = Sm2Point.Fn.create(numberOf(kernelRandomBytes(48)));
     if (value !== 0n) return value;
   }
 }

@@ -1,7 +1,8 @@
-import { hash, randomBytes, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import { checkPublicKey, generateKeyPair, publicKeyBytes, publicKeyOf } from "./curve.ts";
 import { DerReader, der, derTags, derUnsigned } from "./der.ts";
 import { CryptoError } from "./errors.ts";
+import { kernelRandomBytes } from "./kernel-random.ts";
 import { SecretBuffer } from "./secret-buffer.ts";
 import { bytesOf, numberOf, Sm2Point } from "./sm2-curve.ts";
 
@@ -99,7 +100,7 @@ function multiplyBlinded(scalar: SecretBuffer, point: Uint8Array): Buffer {
   const { Fn: field } = Sm2Point;
   const base = Sm2Point.fromBytes(point);
   for (;;) {
-    const blind = field.create(numberOf(randomBytes(48)));
+    const blind = field.create(numberOf(kernelRandomBytes(48)));
     const rest = scalar.expose((bytes) => field.sub(numberOf(bytes), blind));
     if (blind === 0n || rest === 0n) continue;
     const { x, y } = base.multiply(rest).add(base.multiply(blind)).toAffine();

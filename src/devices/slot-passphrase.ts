@@ -1,4 +1,5 @@
-import { randomBytes, scrypt } from "node:crypto";
+import { scrypt } from "node:crypto";
+import { kernelRandomBytes } from "../crypto/kernel-random.ts";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
 
 /** scrypt (RFC 7914) parameters of a passphrase slot. `salt` is hex, 32 bytes. */
@@ -13,7 +14,7 @@ export interface ScryptParameters {
 const maxMemoryBytes = 160 * 1024 * 1024;
 
 export function newScryptParameters(): ScryptParameters {
-  return { N: 2 ** 17, r: 8, p: 1, salt: randomBytes(32).toString("hex") };
+  return { N: 2 ** 17, r: 8, p: 1, salt: kernelRandomBytes(32).toString("hex") };
 }
 
 /**

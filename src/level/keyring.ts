@@ -1,8 +1,8 @@
 import { timingSafeEqual } from "node:crypto";
+import { kernelRandomBytes } from "../crypto/kernel-random.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { hkdf, type Suite } from "../crypto/suite.ts";
 import { LevelError } from "./errors.ts";
-import { kernelRandomBytes } from "./kernel-random.ts";
 import type { ValueCipher, ValueCipherProvider } from "./value-cipher.ts";
 
 export const dataKeyBytes = 32;

@@ -1,9 +1,9 @@
+import { kernelRandomBytes } from "../crypto/kernel-random.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { type SuiteName, suites } from "../crypto/suite.ts";
 import { asBytes, type BaseLevel, type BaseOperation } from "./base-level.ts";
 import { LevelError } from "./errors.ts";
 import { checkHeaderTag, encodeHeader, type Header, headerKey, type ParsedHeader, parseHeader } from "./header.ts";
-import { kernelRandomBytes } from "./kernel-random.ts";
 import { EncryptedKeyNames, type KeyNames, plainKeyNames } from "./key-names.ts";
 import { checkValue, Keyring, keyOfCheckValue, storeIdBytes } from "./keyring.ts";
 import type { ValueCipherProvider } from "./value-cipher.ts";

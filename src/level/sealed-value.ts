@@ -1,6 +1,6 @@
+import { kernelRandomBytes } from "../crypto/kernel-random.ts";
 import { nonceBytes, tagBytes } from "../crypto/suite.ts";
 import { LevelError } from "./errors.ts";
-import { kernelRandomBytes } from "./kernel-random.ts";
 import { type Epoch, epochBytes, type Keyring } from "./keyring.ts";
 
 const format = 1;

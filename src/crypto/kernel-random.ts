@@ -12,13 +12,19 @@ let device: number | undefined;
  * @throws {Error} When the device can't be opened or read.
  */
 export function kernelRandomBytes(byteLength: number): Buffer {
-  device ??= openSync("/dev/urandom", "r");
   const bytes = Buffer.allocUnsafeSlow(byteLength);
+  fillFromKernel(bytes);
+  return bytes;
+}
+
+/** Overwrites `bytes` with fresh random bytes from the kernel. @throws {Error} When the device can't be opened or read. */
+export function fillFromKernel(bytes: Uint8Array): void {
+  device ??= openSync("/dev/urandom", "r");
+  const { byteLength } = bytes;
   let filled = 0;
   while (filled < byteLength) {
     const count = readSync(device, bytes, filled, byteLength - filled, null);
     if (count === 0) throw new Error("/dev/urandom gave no bytes");
     filled += count;
   }
-  return bytes;
 }
