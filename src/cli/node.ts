@@ -69,6 +69,8 @@ function enrollCommand(): Command {
     .addOption(
       new Option("--identity <kind>", "where the client key is kept; changes the manifest").choices(identityKinds),
     )
+    .option("--into <dir>", "without a manifest: identity folder of an administrator, auditor or service")
+    .option("--server <url...>", "with --into: the key manager's servers")
     .addHelpText(
       "after",
       "\nWithout --token-file and --token-fd the token is asked for on the terminal.\n\nExample:\n  strongroom node enroll ./node-1 --token-file token",

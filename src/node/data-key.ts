@@ -22,7 +22,7 @@ export function dataKeyContext(manifest: Manifest): Context {
  */
 export function keyCheckValue(suite: Suite, dataKey: SecretBuffer): string {
   using check = hkdf(suite, dataKey, noSalt, Buffer.from("strongroom/node/check/v1"), 16);
-  return check.expose((bytes) => bytes.toString("hex"));
+  return check.expose((bytes) => bytes.toString("hex")); // exposes-secret: a key-check value is public
 }
 
 /**

@@ -6,7 +6,6 @@ import { NodeError } from "./errors.ts";
 import { replaceFile } from "./file-steps.ts";
 import { identityFiles } from "./key-manager.ts";
 import type { IdentityKind } from "./manifest.ts";
-import type { LoadedManifest } from "./manifest-reader.ts";
 
 /** What an identity kind means when somebody has a copy of the node's disk. Shown by `node status` word for word. */
 export const identityMeanings: Readonly<Record<IdentityKind, string>> = {
@@ -31,19 +30,17 @@ export function defaultIdentityFolder(kind: IdentityKind, name: string): string 
 }
 
 /**
- * Writes what enrolment gave: client key and certificate (0600) into the identity folder, the key manager's certificate
- * where the manifest says. A `tmpfs` identity is refused a place that is on a disk.
+ * Writes what enrolment gave into an identity folder (0700): client key and certificate (0600), the key manager's
+ * certificate. A `tmpfs` identity is refused a place that is on a disk.
  *
- * @throws {NodeError} `TMPFS_MISSING`.
+ * @throws {NodeError} `TMPFS_MISSING`, `FILE_UNSAFE`.
  */
-export function writeIdentity(loaded: LoadedManifest, enrolment: Enrolment): void {
-  const { identity, keyManager } = loaded.manifest;
-  const folder = loaded.at(identity.folder);
-  refuseDisk(identity.kind, folder);
+export function writeIdentity(kind: IdentityKind, folder: string, enrolment: Enrolment): void {
+  refuseDisk(kind, folder);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  refuseDisk(identity.kind, folder);
+  refuseDisk(kind, folder);
   refuseStrangersFolder(folder);
-  replaceFile(loaded.at(keyManager.ca), Buffer.from(enrolment.caPem), 0o644);
+  replaceFile(join(folder, identityFiles.ca), Buffer.from(enrolment.caPem));
   replaceFile(join(folder, identityFiles.certificate), Buffer.from(enrolment.certificatePem));
   enrolment.privateKeyPem.expose((pem) => replaceFile(join(folder, identityFiles.privateKey), pem));
 }

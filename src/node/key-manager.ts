@@ -23,7 +23,7 @@ export interface KeyManager {
 }
 
 /** Files of an identity folder. */
-export const identityFiles = { privateKey: "client.key", certificate: "client.crt" } as const;
+export const identityFiles = { privateKey: "key.pem", certificate: "certificate.pem", ca: "ca.pem" } as const;
 const maxPemBytes = 64 * 1024;
 
 /**
@@ -51,7 +51,7 @@ export async function connectKeyManager(loaded: LoadedManifest): Promise<KeyMana
     });
   return KeyManagerClient.overTls({
     servers: keyManager.servers,
-    caPem: readPem(loaded.at(keyManager.ca)),
+    caPem: readPem(keyManager.ca === undefined ? join(folder, identityFiles.ca) : loaded.at(keyManager.ca)),
     identity: { certificatePem: readPem(join(folder, identityFiles.certificate)), privateKeyPem },
   });
 }

@@ -62,7 +62,10 @@ export const manifestFields = {
       meaning: "the key manager's servers, in order of preference",
       required: true,
     },
-    ca: { rule: path, meaning: "file with the certificate that the servers chain to", default: "key-manager-ca.crt" },
+    ca: {
+      rule: path,
+      meaning: "file with the certificate that the servers chain to; by default ca.pem in the identity folder",
+    },
     master_key: {
       rule: { type: "text", pattern: /^[A-Za-z0-9/_:.-]{1,512}$/, says: "an id, alias/NAME or ARN" },
       meaning: "id, alias/NAME or ARN of the master key over this node's data key",
@@ -75,7 +78,11 @@ export const manifestFields = {
       meaning: "file: the client key is on this disk; tmpfs: in memory only, enrolled again at each boot",
       required: true,
     },
-    folder: { rule: path, meaning: "folder of client.key and client.crt; for tmpfs it must be on one", required: true },
+    folder: {
+      rule: path,
+      meaning: "folder of key.pem, certificate.pem and ca.pem; for tmpfs it must be on one",
+      required: true,
+    },
   },
   data_key: {
     suite: { rule: { type: "choice", of: ["intl", "sm"] }, meaning: "ciphers of the sealed files", default: "intl" },

@@ -84,7 +84,7 @@ export function parseManifest(text: string): Manifest {
     },
     keyManager: {
       servers: keyManager.texts("servers"),
-      ca: keyManager.text("ca"),
+      ...keyManager.maybe("ca", "ca"),
       masterKey: keyManager.text("master_key"),
     },
     identity: { kind: identity.text("kind") as IdentityKind, folder: identity.text("folder") },

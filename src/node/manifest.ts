@@ -10,14 +10,14 @@ export interface Manifest {
   readonly keyManager: {
     /** `https://HOST:PORT`, in order of preference. */
     readonly servers: readonly string[];
-    /** PEM of the certificate that the servers chain to. */
-    readonly ca: string;
+    /** PEM of the certificate that the servers chain to; by default the identity folder's `ca.pem`. */
+    readonly ca?: string;
     /** Id, `alias/NAME` or ARN of the master key. */
     readonly masterKey: string;
   };
   readonly identity: {
     readonly kind: IdentityKind;
-    /** Folder of `client.key` and `client.crt`. */
+    /** Folder of `key.pem`, `certificate.pem` and `ca.pem`. */
     readonly folder: string;
   };
   readonly dataKey: {

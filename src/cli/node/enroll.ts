@@ -1,5 +1,7 @@
+import { resolve } from "node:path";
 import { enroll } from "../../client/enroll.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { NodeError } from "../../node/errors.ts";
 import {
   defaultIdentityFolder,
   identityMeanings,
@@ -17,23 +19,42 @@ interface EnrollOptions extends OutputOptions {
   readonly tokenFile?: string;
   readonly tokenFd?: number;
   readonly identity?: IdentityKind;
+  readonly into?: string;
+  readonly server?: readonly string[];
 }
 
+/** Enrols the node of a manifest, or with `--into` any principal: an administrator, an auditor, a service. */
 export async function runEnroll(node: string, options: EnrollOptions): Promise<void> {
-  const loaded = withIdentityKind(loadManifest(node), options.identity);
-  const { manifest } = loaded;
-  const folder = loaded.at(manifest.identity.folder);
-  refuseDisk(manifest.identity.kind, folder);
+  const { kind, folder, servers, name } = options.into === undefined ? ofManifest(node, options) : apart(options);
+  refuseDisk(kind, folder);
   refuseStrangersFolder(folder);
   using token = await readToken(options);
-  const enrolment = await enroll({ servers: manifest.keyManager.servers, token, name: manifest.node.name });
+  const enrolment = await enroll({ servers, token, ...(name === undefined ? {} : { name }) });
   using _key = enrolment.privateKeyPem;
-  writeIdentity(loaded, enrolment);
-  const { name, principal, notAfter } = enrolment;
-  tell(identityMeanings[manifest.identity.kind]);
-  printData(options, { name, principal, notAfter, identity: manifest.identity.kind }, () =>
-    [`${name} is enrolled as ${principal}`, `certificate valid until ${notAfter}`].join("\n"),
+  writeIdentity(kind, folder, enrolment);
+  tell(`${folder}: ${identityMeanings[kind]}`);
+  const { principal, notAfter } = enrolment;
+  printData(options, { name: enrolment.name, principal, notAfter, identity: kind, folder }, () =>
+    [`${enrolment.name} is enrolled as ${principal}`, `certificate valid until ${notAfter}`].join("\n"),
   );
+}
+
+interface Enrolling {
+  readonly kind: IdentityKind;
+  readonly folder: string;
+  readonly servers: readonly string[];
+  readonly name?: string;
+}
+
+function ofManifest(node: string, options: EnrollOptions): Enrolling {
+  const loaded = withIdentityKind(loadManifest(node), options.identity);
+  const { identity, keyManager, node: named } = loaded.manifest;
+  return { kind: identity.kind, folder: loaded.at(identity.folder), servers: keyManager.servers, name: named.name };
+}
+
+function apart({ into = "", server, identity = "file" }: EnrollOptions): Enrolling {
+  if (server === undefined) throw new NodeError("INPUT_INVALID", "--into needs --server: there is no manifest to ask");
+  return { kind: identity, folder: resolve(into), servers: server };
 }
 
 function readToken(options: EnrollOptions): Promise<SecretBuffer> | SecretBuffer {

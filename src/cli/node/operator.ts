@@ -22,7 +22,8 @@ export async function runToken(name: string, options: TokenOptions): Promise<voi
     using secret = token;
     secret.expose((bytes) => {
       const line = Buffer.concat([bytes, Buffer.from("\n")]);
-      if (out === undefined) process.stdout.write(line, () => line.fill(0));
+      if (out === undefined)
+        process.stdout.write(line, () => line.fill(0)); // exposes-secret: the token is what was asked for
       else {
         writeNewFile(out, line);
         line.fill(0);

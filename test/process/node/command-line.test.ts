@@ -97,7 +97,7 @@ describe("the node commands against a real key manager", () => {
     using folder = new NodeFolder();
     await enrolled(folder, "node-7");
     assert.equal(statSync(folder.at("node/identity")).mode & 0o777, 0o700);
-    assert.equal(statSync(folder.at("node/identity/client.key")).mode & 0o777, 0o600);
+    assert.equal(statSync(folder.at("node/identity/key.pem")).mode & 0o777, 0o600);
     const status = JSON.parse(await succeed("node", "status", folder.at("node"), "--json", "--ask"));
     assert.equal(status.identity.enrolled, true);
     assert.match(status.identity.meaning, /stolen disk/);
@@ -116,13 +116,13 @@ describe("the node commands against a real key manager", () => {
       await succeed("node", "seal", folder.at("node"), folder.write("nodekey", nodekey));
       assert.equal(await succeed("node", "launch", folder.at("node")), nodekey);
       for (const file of readdirSync(folder.path, { recursive: true, encoding: "utf8" }))
-        assert.doesNotMatch(file, /client\.key/);
+        assert.doesNotMatch(file, /key\.pem/);
     } finally {
       rmSync(status.identity.folder, { recursive: true, force: true });
     }
     // What a thief has: the disk, without what was in memory.
     const stolen = await command("node", "launch", folder.at("node"));
-    assert.equal(stolen.code, 1);
+    assert.equal(stolen.code, 3);
     assert.match(stolen.stderr, /enroll the node again/);
   });
 
@@ -133,6 +133,17 @@ describe("the node commands against a real key manager", () => {
     const refused = await command("node", "enroll", folder.at("node"), "--token-file", token);
     const onDisk = statfsSync(folder.path).type !== 0x01021994;
     assert.equal(refused.code, onDisk ? 1 : 0, refused.stderr);
+  });
+
+  it("enrol an auditor into a folder that administrative commands take as --identity", async () => {
+    using folder = new NodeFolder();
+    await succeed("principal", "create", "alice", "--role", "auditor", "--data", keyManager.data);
+    const token = folder.at("token");
+    await succeed("node", "token", "alice", "--data", keyManager.data, "--out", token);
+    assert.equal((await command("node", "enroll", "--into", folder.at("id"), "--token-file", token)).code, 2);
+    const server = ["--server", keyManager.url];
+    await succeed("node", "enroll", "--into", folder.at("id"), "--token-file", token, ...server);
+    assert.match(await succeed("audit", "verify", "--identity", folder.at("id"), ...server), /\d/);
   });
 
   it("answer usage errors with 2 and name the mistake", async () => {
