@@ -1,7 +1,6 @@
-import { statfsSync } from "node:fs";
-import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CustodyError } from "../errors.ts";
+import { accessing, bytesOf, numberOf, openingFailure, textOf } from "./sqlite-damage.ts";
 import type { Store, StoreChange, StoredAuditEntry, StoredHead, StoredRow } from "./store.ts";
 
 /** Each migration is applied once, in order, in one transaction; `user_version` counts them. */
@@ -25,12 +24,15 @@ const migrations: readonly string[] = [
 export class SqliteStore implements Store {
   readonly #database: DatabaseSync;
   readonly #readHead: StatementSync;
+  readonly #readRows: StatementSync;
+  readonly #readAudit: StatementSync;
   readonly #writeHead: StatementSync;
   readonly #writeRow: StatementSync;
   readonly #writeAudit: StatementSync;
 
   /**
-   * @throws {CustodyError} `STORE_UNUSABLE` when the file cannot be opened, is not a database, or is of a newer version.
+   * @throws {CustodyError} `STORE_UNUSABLE` when the file cannot be opened or is of a newer version; `STATE_TAMPERED` when
+   *   it is not the database that was written.
    */
   constructor(path: string, options: { readonly readOnly?: boolean } = {}) {
     const readOnly = options.readOnly ?? false;
@@ -41,34 +43,38 @@ export class SqliteStore implements Store {
         this.#migrate();
       }
       this.#readHead = this.#database.prepare("SELECT * FROM head WHERE one = 1");
+      this.#readRows = this.#database.prepare("SELECT * FROM state WHERE version > ? ORDER BY version");
+      this.#readAudit = this.#database.prepare("SELECT * FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?");
       this.#writeHead = this.#database.prepare("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?, ?, ?, ?)");
       this.#writeRow = this.#database.prepare("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?, ?)");
       this.#writeAudit = this.#database.prepare("INSERT INTO audit VALUES (?, ?, ?, ?)");
     } catch (cause) {
-      if (cause instanceof CustodyError) throw cause;
-      const reason = diskIsFull(path) ? "its disk is full" : messageOf(cause);
-      throw new CustodyError("STORE_UNUSABLE", `the store ${path} cannot be opened: ${reason}`, cause);
+      throw openingFailure(path, cause);
     }
   }
 
   async readHead(): Promise<StoredHead | undefined> {
-    return this.#head();
+    return accessing(() => this.#head());
   }
 
   async readRowsAfter(version: number): Promise<readonly StoredRow[]> {
-    const rows = this.#database.prepare("SELECT * FROM state WHERE version > ? ORDER BY version").all(version);
+    const rows = accessing(() => this.#readRows.all(version));
     return rows.map((row) => ({
-      kind: row.kind as string,
-      id: row.id as string,
-      version: row.version as number,
-      epoch: row.epoch as number,
-      deleted: row.deleted !== 0,
-      body: row.body as string,
-      mac: row.mac as Uint8Array,
+      kind: textOf(row, "kind"),
+      id: textOf(row, "id"),
+      version: numberOf(row, "version"),
+      epoch: numberOf(row, "epoch"),
+      deleted: numberOf(row, "deleted") !== 0,
+      body: textOf(row, "body"),
+      mac: bytesOf(row, "mac"),
     }));
   }
 
   async commit(expected: StoredHead | undefined, change: StoreChange): Promise<boolean> {
+    return accessing(() => this.#commit(expected, change));
+  }
+
+  #commit(expected: StoredHead | undefined, change: StoreChange): boolean {
     this.#database.exec("BEGIN IMMEDIATE");
     try {
       if (!sameHead(expected, this.#head())) {
@@ -89,14 +95,12 @@ export class SqliteStore implements Store {
   }
 
   async readAudit(after: number, limit: number): Promise<readonly StoredAuditEntry[]> {
-    const rows = this.#database
-      .prepare("SELECT * FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?")
-      .all(after, limit);
+    const rows = accessing(() => this.#readAudit.all(after, limit));
     return rows.map((row) => ({
-      sequence: row.sequence as number,
-      body: row.body as string,
-      hash: row.hash as Uint8Array,
-      seal: row.seal as Uint8Array | null,
+      sequence: numberOf(row, "sequence"),
+      body: textOf(row, "body"),
+      hash: bytesOf(row, "hash"),
+      seal: row.seal === null ? null : bytesOf(row, "seal"),
     }));
   }
 
@@ -108,13 +112,13 @@ export class SqliteStore implements Store {
     const row = this.#readHead.get();
     if (row === undefined) return undefined;
     return {
-      epoch: row.epoch as number,
-      stateVersion: row.state_version as number,
-      stateTag: row.state_tag as Uint8Array,
-      sequence: row.sequence as number,
-      auditHash: row.audit_hash as Uint8Array,
-      latestMs: row.latest_ms as number,
-      mac: row.mac as Uint8Array,
+      epoch: numberOf(row, "epoch"),
+      stateVersion: numberOf(row, "state_version"),
+      stateTag: bytesOf(row, "state_tag"),
+      sequence: numberOf(row, "sequence"),
+      auditHash: bytesOf(row, "audit_hash"),
+      latestMs: numberOf(row, "latest_ms"),
+      mac: bytesOf(row, "mac"),
     };
   }
 
@@ -134,17 +138,4 @@ export class SqliteStore implements Store {
 function sameHead(left: StoredHead | undefined, right: StoredHead | undefined): boolean {
   if (left === undefined || right === undefined) return left === right;
   return Buffer.compare(left.mac, right.mac) === 0;
-}
-
-/** SQLite says "disk I/O error" when the files beside the store find no room. */
-function diskIsFull(path: string): boolean {
-  try {
-    return statfsSync(dirname(path)).bavail === 0;
-  } catch {
-    return false;
-  }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -117,7 +117,7 @@ for (const [name, open] of Object.entries(stores))
     it("refuses a file that is no database, and a store of a newer program", async () => {
       const path = newPath();
       writeFileSync(path, "this is not a database, and long enough to be seen as none".repeat(20));
-      await assert.rejects(open(path), { code: "STORE_UNUSABLE" });
+      await assert.rejects(open(path), { code: "STATE_TAMPERED" });
       const newer = newPath();
       const database = new DatabaseSync(newer);
       database.exec("PRAGMA user_version = 99");

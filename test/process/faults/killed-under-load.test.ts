@@ -18,21 +18,11 @@ import {
   useKeys,
 } from "./load.ts";
 import { assertNoStack } from "./one-clear-line.ts";
+import { seededRandom } from "./seeded-random.ts";
 
 /** Rounds on one folder: its chain is verified whole after each, so it must not grow without end. */
 const roundsPerFolder = 20;
 const longestMs = 250;
-
-/** Numbers from 0 to 1 that a seed repeats (mulberry32). */
-function seededRandom(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** One folder that is used, killed and opened again and again. */
 class KilledManager implements Disposable {
