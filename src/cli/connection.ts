@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { KeyManagerClient } from "../client/client.ts";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
+import { identityFiles } from "../node/key-manager.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 import { tell } from "./output.ts";
 import { readUnlockSecret, type UnlockOptions, withUnlock } from "./unlock-secret.ts";
@@ -14,18 +15,15 @@ export interface ConnectionOptions extends UnlockOptions {
   readonly data?: string;
   /** Another machine's key manager, over HTTPS. */
   readonly server?: readonly string[];
-  /** Folder with `certificate.pem`, `key.pem` and `ca.pem`, as enrolment makes it. */
+  /** Identity folder, as `node enroll --into` makes it. */
   readonly identity?: string;
 }
-
-/** The files of an identity folder. */
-export const identityFiles = { certificate: "certificate.pem", key: "key.pem", ca: "ca.pem" } as const;
 
 /** Adds the options that name the key manager. */
 export function withConnection(command: Command): Command {
   return withUnlock(command.option("--data <dir>", "data folder of a key manager on this machine"))
     .option("--server <url...>", "https://HOST:PORT of a key manager elsewhere (needs --identity)")
-    .option("--identity <dir>", "folder with certificate.pem, key.pem and ca.pem");
+    .option("--identity <dir>", "identity folder, as node enroll --into makes it");
 }
 
 /**
@@ -70,7 +68,7 @@ function overTls(servers: readonly string[], identity: string | undefined): KeyM
       );
     }
   };
-  using privateKeyPem = SecretBuffer.take(read(identityFiles.key));
+  using privateKeyPem = SecretBuffer.take(read(identityFiles.privateKey));
   return KeyManagerClient.overTls({
     servers,
     caPem: read(identityFiles.ca).toString(),

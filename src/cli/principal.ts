@@ -13,7 +13,7 @@ export function command(): Command {
     "after",
     `
 An administrator manages keys, policies and nodes but cannot use a key; an auditor reads every record and changes nothing.
-A principal gets its certificate as a node does: strongroom node token NAME, then strongroom node enroll.
+A principal gets its certificate as a node does: strongroom node token NAME, then strongroom node enroll --into DIR.
 
 Example:
   strongroom principal create alice --role auditor --data ./km`,

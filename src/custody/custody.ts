@@ -19,7 +19,7 @@ import { Policies } from "./operations/policies.ts";
 import { describePrincipal, Principals } from "./operations/principals.ts";
 import { Secrets } from "./operations/secrets.ts";
 import { Refusals } from "./refusals.ts";
-import type { CustodyIdentity, CustodyService, Door, PrincipalDescription } from "./service.ts";
+import type { Caller, CustodyIdentity, CustodyService, Door, PrincipalDescription } from "./service.ts";
 import type { Authenticator } from "./state/authenticator.ts";
 import { change, type PrincipalRecord } from "./state/records.ts";
 import type { Store } from "./store/store.ts";
@@ -90,12 +90,20 @@ export class Custody implements CustodyService {
     return new Custody(parts, identity, secrets, new CheckpointSigner(signingKey));
   }
 
-  async principalOfPublicKey(spkiSha256: Buffer): Promise<PrincipalDescription | undefined> {
+  async principalOfPublicKey(
+    spkiSha256: Buffer,
+    attempt: Omit<Caller, "principal">,
+  ): Promise<PrincipalDescription | undefined> {
     const hex = spkiSha256.toString("hex");
     const name = this.#principalsByPublicKey.get(hex);
     const record = name === undefined ? undefined : this.#core.state.get("principal", name);
     const key = record?.publicKeys.find((each) => each.spkiSha256 === hex);
-    if (record?.state !== "enabled" || key === undefined) return undefined;
+    if (record === undefined || key === undefined) return undefined;
+    if (record.state === "revoked") {
+      const caller = { ...attempt, principal: principalArn(this.identity, record.kind, record.name) };
+      await this.#refusals.ofRevoked(caller, hex);
+      return undefined;
+    }
     if (this.#core.journal.nowMs() >= Date.parse(key.notAfter)) return undefined;
     return describePrincipal(this.#core, record);
   }

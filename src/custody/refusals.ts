@@ -1,8 +1,10 @@
+import { CustodyError } from "./errors.ts";
 import type { Journal } from "./journal.ts";
-import type { Door } from "./service.ts";
+import type { Caller, Door } from "./service.ts";
 
 const summaryEveryMs = 60_000;
 const maxKinds = 64;
+const revokedEveryMs = 1000;
 
 /**
  * Refusals of callers nobody knows are counted, not written one by one, so that a flood cannot fill the disk: one summary
@@ -11,6 +13,7 @@ const maxKinds = 64;
 export class Refusals {
   readonly #journal: Journal;
   readonly #counts = new Map<string, { door: Door; reason: string; count: number; lastPeer: string }>();
+  readonly #revokedLastMs = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(journal: Journal) {
@@ -25,6 +28,25 @@ export class Refusals {
       entry.lastPeer = peer;
     } else if (this.#counts.size < maxKinds) this.#counts.set(name, { door, reason, count: 1, lastPeer: peer });
     this.#timer ??= setTimeout(() => void this.flush(), summaryEveryMs).unref();
+  }
+
+  /**
+   * A revoked principal still calls: worth a record of its own, once a second for each principal; the rest is counted.
+   *
+   * @throws {CustodyError} `RECORD_NOT_WRITTEN`.
+   */
+  async ofRevoked(caller: Caller, spkiSha256: string): Promise<void> {
+    const nowMs = performance.now();
+    const lastMs = this.#revokedLastMs.get(caller.principal) ?? Number.NEGATIVE_INFINITY;
+    if (nowMs - lastMs < revokedEveryMs) return this.count(caller.door, caller.peer, "principal is revoked");
+    this.#revokedLastMs.set(caller.principal, nowMs);
+    const subject = { action: "strongroom:Authenticate", detail: { spkiSha256 } };
+    const refuse = () => {
+      throw new CustodyError("ACCESS_DENIED", `${caller.principal} is revoked`);
+    };
+    await this.#journal.perform(caller, subject, refuse).catch((error: unknown) => {
+      if (!(error instanceof CustodyError) || error.code !== "ACCESS_DENIED") throw error;
+    });
   }
 
   /** Writes the summaries that wait. Never throws: a store that takes no record has refused every request already. */

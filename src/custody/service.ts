@@ -21,8 +21,14 @@ export interface CustodyService {
   readonly legacy: LegacyOperations;
   readonly audit: AuditOperations;
   readonly secrets: ServiceSecrets;
-  /** Authenticates a TLS peer: the enabled principal that owns this public key, or undefined. Reads committed state. */
-  principalOfPublicKey(spkiSha256: Buffer): Promise<PrincipalDescription | undefined>;
+  /**
+   * Authenticates a TLS peer: the enabled principal that owns this public key, or undefined. A principal that is revoked
+   * is undefined as well, and its attempt goes on record (once a second; beyond that it is counted).
+   */
+  principalOfPublicKey(
+    spkiSha256: Buffer,
+    attempt: { readonly door: Door; readonly peer: string; readonly requestId: string },
+  ): Promise<PrincipalDescription | undefined>;
   /** Counts a refusal of a caller nobody knows; a summary record is written at most once a minute. */
   countRefusal(door: Door, peer: string, reason: string): void;
   /** Ready to answer: the root is unlocked, the store's state authenticates and a record could be written lately. */

@@ -140,7 +140,7 @@ export class Nodes implements NodeOperations {
         const record = findPrincipal(this.#core, name);
         if (record.kind !== "node")
           throw new CustodyError("PRINCIPAL_NOT_FOUND", `${name} is a ${record.kind}, not a node`);
-        const revoked: PrincipalRecord = { ...record, state: "revoked", publicKeys: [] };
+        const revoked: PrincipalRecord = { ...record, state: "revoked" };
         const arn = principalArn(this.#core.identity, "node", name);
         const grants = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
         return {

@@ -77,7 +77,9 @@ export class Principals implements PrincipalOperations {
           "INPUT_INVALID",
           "the data folder's own administrator is governed by the folder's permissions",
         );
-      const changed = { ...record, state };
+      // A node that was revoked enrols anew: whoever has its old key must not get in again.
+      const publicKeys = state === "enabled" && record.kind === "node" ? [] : record.publicKeys;
+      const changed = { ...record, state, publicKeys };
       return { value: describePrincipal(this.#core, changed), changes: [change("principal", name, changed)] };
     });
   }

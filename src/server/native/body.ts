@@ -16,7 +16,8 @@ export class CallerGone extends Error {
  */
 export function readBody(request: IncomingMessage): Promise<Buffer> {
   const announced = request.headers["content-length"];
-  if (announced !== undefined && Number(announced) > maxRequestBytes) return Promise.reject(tooLarge());
+  if (announced === undefined && request.headers["transfer-encoding"] === undefined) return noBody;
+  if (Number(announced) > maxRequestBytes) return Promise.reject(tooLarge());
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -33,12 +34,14 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
       ended = true;
       resolve(gather(chunks, length));
     });
-    request.on("error", () => reject(new CallerGone()));
+    // Also after an error: an incoming message always closes.
     request.on("close", () => {
       if (!ended) reject(new CallerGone());
     });
   });
 }
+
+const noBody: Promise<Buffer> = Promise.resolve(Buffer.alloc(0));
 
 /** Most requests come in one chunk; more are joined and wiped. */
 function gather(chunks: readonly Buffer[], length: number): Buffer {

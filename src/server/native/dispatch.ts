@@ -18,7 +18,7 @@ export interface Authentication {
   /** False when this connection can't have a principal, whatever custody says; asked before the body is read. */
   mayBeKnown(request: IncomingMessage): boolean;
   /** The caller, by the state of this moment; undefined for one that is not known or no longer enabled. */
-  principal(request: IncomingMessage): Promise<Authenticated | undefined>;
+  principal(request: IncomingMessage, requestId: string): Promise<Authenticated | undefined>;
 }
 
 export interface Authenticated extends Pick<Call, "principal" | "certificateNotAfterMs"> {
@@ -81,7 +81,7 @@ async function perform(
   const open = endpoint?.open === true;
   if (!open && !authentication.mayBeKnown(request)) throw new DoorError("UNAUTHENTICATED");
   const body = await readBody(request);
-  const known = open ? undefined : await authentication.principal(request);
+  const known = open ? undefined : await authentication.principal(request, requestId);
   if (!open && known === undefined) {
     body.fill(0);
     throw new DoorError("UNAUTHENTICATED");
@@ -131,13 +131,12 @@ async function send(
   for (const [name, value] of Object.entries(members)) common.push(memberHeader(name), String(value));
   common.push("content-type", "application/octet-stream", "content-length", String(held.byteLength));
   response.writeHead(200, common);
-  await held.expose(
-    (bytes) =>
-      new Promise<void>((resolve) => {
-        response.on("close", resolve);
-        response.end(bytes, () => resolve());
-      }),
-  );
+  await held.expose((bytes) => {
+    // A response closes when the connection has taken all of it, and when the connection is gone.
+    const closed = new Promise<void>((resolve) => response.on("close", resolve));
+    response.end(bytes);
+    return closed;
+  });
 }
 
 function sendFailure(

@@ -37,10 +37,14 @@ export function tlsServer(options: TlsDoorOptions): HttpsServer {
       const certificate = certificates.get(socket);
       return certificate !== undefined && inForce(certificate, clock());
     },
-    async principal({ socket }) {
+    async principal({ socket }, requestId) {
       const certificate = certificates.get(socket);
       if (certificate === undefined || !inForce(certificate, clock())) return undefined;
-      const principal = await custody.principalOfPublicKey(certificate.spkiSha256);
+      const principal = await custody.principalOfPublicKey(certificate.spkiSha256, {
+        door: "native",
+        peer: socket.remoteAddress ?? "unknown",
+        requestId,
+      });
       if (principal?.state !== "enabled") return undefined;
       return { arn: principal.arn, principal, certificateNotAfterMs: certificate.notAfterMs };
     },

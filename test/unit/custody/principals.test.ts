@@ -30,7 +30,7 @@ describe("principals and nodes", () => {
     await assert.rejects(redeem("node-z", token), { code: "TOKEN_REFUSED" });
     const node = await redeem("node-a", token);
     assert.equal(node.identity, "tmpfs");
-    assert.equal((await km.custody.principalOfPublicKey(spkiSha256))?.name, "node-a");
+    assert.equal((await km.custody.principalOfPublicKey(spkiSha256, peer))?.name, "node-a");
     await assert.rejects(redeem("node-a", token), { code: "TOKEN_REFUSED" });
     const { token: late } = await km.custody.nodes.createToken(km.admin, { name: "node-a", identity: "file" });
     km.nowMs += 15 * 60_000;
@@ -52,16 +52,24 @@ describe("principals and nodes", () => {
     const input = { key: "alias/nodes", context: { node: "node-d" } };
     const { wrapped } = await km.custody.data.generateDataKeyWithoutPlaintext(node, input);
     const spki = Buffer.from("node-d".padEnd(32, "x"));
-    assert.equal((await km.custody.principalOfPublicKey(spki))?.name, "node-d");
+    assert.equal((await km.custody.principalOfPublicKey(spki, peer))?.name, "node-d");
     await km.custody.nodes.revoke(km.admin, "node-d");
     await assert.rejects(km.custody.data.unwrap(node, { wrapped, context: input.context }), { code: "ACCESS_DENIED" });
-    assert.equal(await km.custody.principalOfPublicKey(spki), undefined);
+    assert.equal(await km.custody.principalOfPublicKey(spki, peer), undefined);
     await km.restart();
     await assert.rejects(km.custody.data.unwrap(node, { wrapped, context: input.context }), { code: "ACCESS_DENIED" });
-    assert.equal(await km.custody.principalOfPublicKey(spki), undefined);
+    assert.equal(await km.custody.principalOfPublicKey(spki, peer), undefined);
     await assert.rejects(km.custody.nodes.createToken(km.admin, { name: "node-d", identity: "file" }), {
       code: "PRINCIPAL_EXISTS",
     });
+    await km.custody.principals.enable(km.admin, "node-d");
+    assert.equal(await km.custody.principalOfPublicKey(spki, peer), undefined, "its old key stays shut out");
+    const records = await km.custody.audit.read(km.admin, { after: 0, limit: 1000 });
+    const attempts = records.filter((record) => record.action === "strongroom:Authenticate");
+    assert.deepEqual(
+      attempts.map(({ principal, result, error }) => ({ principal, result, error })),
+      [node, node].map(({ principal }) => ({ principal, result: "refused", error: "ACCESS_DENIED" })),
+    );
   });
 
   it("lets no unwrap through that starts after the revoking call has returned, under load", async () => {
