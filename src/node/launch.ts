@@ -6,14 +6,13 @@ import { thisMachine } from "../volume/system-files.ts";
 import type { OpenVolume } from "../volume/volume.ts";
 import { releaseDataKey } from "./data-key.ts";
 import { NodeError } from "./errors.ts";
-import { Handover, type KeyToHandOver, sealedFileKey } from "./handover.ts";
+import type { Handover, KeyToHandOver } from "./handover.ts";
 import { connectKeyManager, type KeyManager, verdictOf } from "./key-manager.ts";
 import { pauseUnlessStopped, watchLease } from "./lease.ts";
 import { isFisco, type Manifest } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
 import { checkKeysAreSealed, fillPlaceholders, volumeKeyNames } from "./placeholders.ts";
 import { checkProgram, Program, type ProgramEnd } from "./program.ts";
-import { openKeyFile } from "./sealed-key.ts";
 import { SignalRelay } from "./signal-relay.ts";
 
 export interface LaunchOptions {
@@ -102,7 +101,8 @@ async function runOnce(
   const opened = await openEverything(loaded, keyManager, cleanup);
   const temporary = temporaryFolderFor(opened.volume ?? {});
   cleanup.defer(() => temporary.remove());
-  const handover = await Handover.ready(opened.keys);
+  const { Handover: handovers } = await import("./handover.ts");
+  const handover = await handovers.ready(opened.keys);
   cleanup.defer(() => handover.wipe());
   const fill = (text: string) =>
     fillPlaceholders(text, {
@@ -177,9 +177,16 @@ async function openEverything(
   cleanup: AsyncDisposableStack,
 ): Promise<OpenedNode> {
   const { manifest } = loaded;
-  // Loaded while the key manager's answer is on its way.
-  const drivers = manifest.volume === undefined ? undefined : import("../volume/drivers.ts");
-  using dataKey = await releaseDataKey(loaded, keyManager);
+  const answer = releaseDataKey(loaded, keyManager);
+  // Loaded while the key manager's answer is on its way: a tenth of a launch's time.
+  const parts = Promise.all([
+    import("./sealed-key.ts"),
+    import("./handover.ts"),
+    manifest.volume === undefined ? undefined : import("../volume/drivers.ts"),
+  ]);
+  parts.catch(() => {});
+  using dataKey = await answer;
+  const [{ openKeyFile }, { sealedFileKey }, drivers] = await parts;
   const keys: KeyToHandOver[] = [];
   for (const entry of manifest.sealedFiles) {
     const { plaintext } = openKeyFile(loaded, entry, dataKey);
@@ -189,9 +196,8 @@ async function openEverything(
     keys.push({ name: entry.name, key: sealedFileKey(entry, plaintext), reads: entry.reads, ...link });
   }
   if (manifest.volume === undefined || drivers === undefined) return { keys };
-  const { volumeDriver } = await drivers;
   const place = { folder: loaded.at(manifest.volume.folder) };
-  const volume = await volumeDriver(manifest.volume.kind).open(place, dataKey);
+  const volume = await drivers.volumeDriver(manifest.volume.kind).open(place, dataKey);
   cleanup.defer(() => volume.close({ whenBusy: "cutOff" }));
   for (const key of volume.programKeys) keys.push({ name: "volume", key, reads: 1 });
   return { volume, keys };
