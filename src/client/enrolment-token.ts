@@ -47,7 +47,7 @@ export function decodeEnrolmentToken(text: SecretBuffer): EnrolmentToken {
     const fingerprintDot = secretDot > 0 ? line.lastIndexOf(dot, secretDot - 1) : -1;
     if (line.length > maxTextBytes || fingerprintDot < prefix.length || !line.subarray(0, prefix.length).equals(prefix))
       throw invalid("this is not an enrolment token: it begins sr1. and has four parts");
-    const name = line.toString("latin1", prefix.length, fingerprintDot);
+    const name = line.toString("latin1", prefix.length, fingerprintDot); // exposes-secret: the name is public
     if (!enrolmentNamePattern.test(name)) throw invalid("the enrolment token names no node");
     const caFingerprint = decodeBase64Url(line.subarray(fingerprintDot + 1, secretDot));
     const secret = decodeBase64Url(line.subarray(secretDot + 1));
