@@ -128,6 +128,7 @@ async function send(
   }
   const { secret, members } = reply as SecretReply;
   using held = secret;
+  if (response.destroyed) throw new CallerGone();
   for (const [name, value] of Object.entries(members)) common.push(memberHeader(name), String(value));
   common.push("content-type", "application/octet-stream", "content-length", String(held.byteLength));
   response.writeHead(200, common);
