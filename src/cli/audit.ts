@@ -38,19 +38,13 @@ Example:
   audit.addCommand(
     withJson(withConnection(new Command("tail").description("print the newest records")))
       .option("-n, --lines <count>", "how many", count, 20)
-      .option("-f, --follow", "go on printing records as they come")
+      .option("-f, --follow", "go on printing records as they come; with --json one object a line")
       .action((options: Options & { lines: number; follow?: boolean }) =>
         withClient(options, async (client) => {
           const { sequence } = await client.audit.checkpoint();
-          let after = Math.max(0, sequence - options.lines);
-          for (;;) {
-            const records = await client.audit.read({ after, limit: pageSize });
-            for (const record of records)
-              process.stdout.write(options.json ? `${JSON.stringify(record)}\n` : `${line(record)}\n`);
-            after = records.at(-1)?.sequence ?? after;
-            if (!options.follow) return;
-            await new Promise((resolve) => setTimeout(resolve, followEveryMs));
-          }
+          const newest = recordsBetween(client, Math.max(0, sequence - options.lines), sequence);
+          if (options.follow) return await follow(client, newest, sequence, options);
+          printData(options, await Array.fromAsync(newest), (records) => records.map(line).join("\n"));
         }),
       ),
   );
@@ -65,7 +59,8 @@ Example:
       .action((options: Options & { format: "jsonl" | "csv"; after: number }) =>
         withClient(options, async (client) => {
           if (options.format === "csv") process.stdout.write(`${csvColumns.join(",")}\n`);
-          for await (const record of recordsAfter(client, options.after))
+          const { sequence } = await client.audit.checkpoint();
+          for await (const record of recordsBetween(client, options.after, sequence))
             process.stdout.write(`${options.format === "csv" ? csvLine(record) : JSON.stringify(record)}\n`);
         }),
       ),
@@ -95,13 +90,31 @@ Example:
   return audit;
 }
 
-async function* recordsAfter(client: KeyManagerClient, after: number): AsyncGenerator<AuditRecord> {
-  const { sequence: last } = await client.audit.checkpoint();
+/** Records from `after` (exclusive) to `last`, page by page. */
+async function* recordsBetween(client: KeyManagerClient, after: number, last: number): AsyncGenerator<AuditRecord> {
   for (let next = after; next < last; ) {
     const records = await client.audit.read({ after: next, limit: pageSize });
     if (records.length === 0) return;
     for (const record of records) if (record.sequence <= last) yield record;
     next = records.at(-1)?.sequence ?? last;
+  }
+}
+
+/** Prints the newest records, then each as it comes, until the command is stopped. */
+async function follow(
+  client: KeyManagerClient,
+  newest: AsyncIterable<AuditRecord>,
+  sequence: number,
+  options: OutputOptions,
+): Promise<void> {
+  const print = (record: AuditRecord) =>
+    process.stdout.write(`${options.json ? JSON.stringify(record) : line(record)}\n`);
+  for await (const record of newest) print(record);
+  for (let after = sequence; ; ) {
+    const records = await client.audit.read({ after, limit: pageSize });
+    for (const record of records) print(record);
+    after = records.at(-1)?.sequence ?? after;
+    await new Promise((resolve) => setTimeout(resolve, followEveryMs));
   }
 }
 
