@@ -105,7 +105,7 @@ export async function promptSecret(question: string): Promise<SecretBuffer> {
 
 function readDescriptor(text: string): SecretBuffer {
   if (!/^\d{1,6}$/.test(text))
-    throw new CommandFailure(exitCodes.usage, `--unlock-fd takes a number, got ${JSON.stringify(text)}`);
+    throw new CommandFailure(exitCodes.usage, "--unlock-fd takes the number of a file descriptor");
   try {
     return readAll(Number(text), `file descriptor ${text}`);
   } catch (cause) {

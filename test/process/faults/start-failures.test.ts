@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { nobody, otherUserUnavailable } from "../other-user.ts";
 import {
   KeyManagerFolder,
   type Outcome,
@@ -15,11 +16,7 @@ import {
   TemporaryFolder,
 } from "../running-server.ts";
 import { assertOneClearLine } from "./one-clear-line.ts";
-
-const isRoot = process.getuid?.() === 0;
-const needsRoot = isRoot ? false : "starts processes as another user, which needs root";
-/** `nobody` of Debian. */
-const nobody = 65_534;
+import { SmallDisk } from "./small-disk.ts";
 
 let manager: KeyManagerFolder;
 before(async () => {
@@ -87,13 +84,16 @@ describe("the unlock secret", () => {
         assert.match(outcome.stderr, /^strongroom: hint: chmod 600 /m);
       }));
 
-  it("in another user's file is refused with 2", { skip: needsRoot }, () =>
-    unchanged(async () => {
-      using folder = new TemporaryFolder();
-      const file = folder.file("theirs.key", readFileSync(manager.unlockFile));
-      chownSync(file, nobody, nobody);
-      assertOneClearLine(await serve(["--unlock-file", file]), 2, /belongs to uid 65534, not to you$/);
-    }),
+  it(
+    "in another user's file is refused with 2",
+    { skip: process.getuid?.() === 0 ? false : "giving a file away needs root" },
+    () =>
+      unchanged(async () => {
+        using folder = new TemporaryFolder();
+        const file = folder.file("theirs.key", readFileSync(manager.unlockFile));
+        chownSync(file, nobody, nobody);
+        assertOneClearLine(await serve(["--unlock-file", file]), 2, /belongs to uid 65534, not to you$/);
+      }),
   );
 
   const faulty: readonly [string, (folder: TemporaryFolder) => string, RegExp][] = [
@@ -132,7 +132,7 @@ describe("the unlock secret", () => {
     assert.equal((await runStrongroom([...place, "3"], { onDescriptor3 })).code, 0);
     assertOneClearLine(await runStrongroom([...place, "3"], { onDescriptor3: Buffer.alloc(0) }), 2, /is empty/);
     assertOneClearLine(await runStrongroom([...place, "44"]), 2, /file descriptor 44 cannot be read: EBADF$/);
-    assertOneClearLine(await runStrongroom([...place, "three"]), 2, /takes a number/);
+    assertOneClearLine(await runStrongroom([...place, "three"]), 2, /takes the number of a file descriptor$/);
   });
 
   it("comes as a systemd credential, under the same rules as a file", async () => {
@@ -202,7 +202,7 @@ describe("the data folder", () => {
     assertOneClearLine(await serve(unlocked(), {}, data), 1, /a socket's path has at most 107 bytes$/);
   });
 
-  describe("of another user", { skip: needsRoot }, () => {
+  describe("of another user", { skip: otherUserUnavailable }, () => {
     /** Runs a command as `nobody`, with an unlock file of its own and everything on the way reachable. */
     async function asNobody(args: (unlockFile: string) => readonly string[]): Promise<Outcome> {
       using folder = new TemporaryFolder();
@@ -261,21 +261,16 @@ describe("the data folder", () => {
     });
   });
 
-  it("on a read-only file system ends serve with 1 and is left as it was", { skip: needsRoot }, async (context) => {
-    using folder = new TemporaryFolder();
-    const data = join(folder.path, "km");
-    mkdirSync(data);
-    const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", data], { encoding: "utf8" });
-    if (mounted.status !== 0) return context.skip(`tmpfs can't be mounted here: ${mounted.stderr.trim()}`);
-    try {
-      cpSync(manager.dataDir, data, { recursive: true });
-      assert.equal(spawnSync("mount", ["-o", "remount,ro", data]).status, 0);
-      const atFirst = snapshot(data);
-      assertOneClearLine(await serve(unlocked(), {}, data), 1, /cannot be written/);
-      assert.deepEqual(snapshot(data), atFirst);
-    } finally {
-      spawnSync("umount", [data]);
-    }
+  it("on a read-only file system ends serve with 1 and is left as it was", {
+    skip: SmallDisk.unavailable(),
+  }, async () => {
+    using disk = SmallDisk.mount(4);
+    const data = join(disk.path, "km");
+    cpSync(manager.dataDir, data, { recursive: true });
+    assert.equal(spawnSync("mount", ["-o", "remount,ro", disk.path]).status, 0);
+    const atFirst = snapshot(data);
+    assertOneClearLine(await serve(unlocked(), {}, data), 1, /cannot be written/);
+    assert.deepEqual(snapshot(data), atFirst);
   });
 });
 
