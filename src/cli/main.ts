@@ -1,65 +1,32 @@
-import { Command, CommanderError } from "commander";
-import { hardenThisProcess } from "../volume/process-hardening.ts";
 import { exitCodeOf, reportError } from "./failure.ts";
 
-/** Each command group: its one-line purpose, and the module that is loaded only when the group is asked for. */
-const groups: Readonly<Record<string, { purpose: string; load: () => Promise<{ command: () => Command }> }>> = {
-  init: { purpose: "make a key manager in a data folder", load: () => import("./init.ts") },
-  serve: { purpose: "run the key manager", load: () => import("./serve.ts") },
-  key: { purpose: "master keys: create, rotate, disable, delete; unlock slots", load: () => import("./key.ts") },
-  policy: { purpose: "key policies: show, set, check", load: () => import("./policy.ts") },
-  grant: { purpose: "grants on a key: create, list, revoke", load: () => import("./grant.ts") },
-  principal: { purpose: "administrators, auditors, operators, services", load: () => import("./principal.ts") },
-  audit: { purpose: "the audit chain: tail, export, verify, checkpoint", load: () => import("./audit.ts") },
-  node: { purpose: "protect and start a node", load: () => import("./node.ts") },
-  volume: { purpose: "encrypted data folders: create, open, close, status, check", load: () => import("./volume.ts") },
-  legacy: { purpose: "FISCO key-manager formats: register, read, convert", load: () => import("./legacy.ts") },
-  doctor: { purpose: "check this machine and a data folder", load: () => import("./doctor.ts") },
-};
+/**
+ * `node launch [NODE] [--lease TIME] [--allow-unsafe]`, well-formed: what a node's every start waits for. It is read here, so
+ * that a start does not wait for the whole command line to load. Everything else, mistakes and --help too, is the program's.
+ */
+const launch =
+  /^node\0launch(?:\0(?<node>[^-\0][^\0]*))?(?:\0--lease(?:\0|=)(?<lease>[1-9]\d{0,3})s?)?(?<unsafe>\0--allow-unsafe)?$/;
 
-async function main(args: readonly string[]): Promise<void> {
-  const wanted = args.find((arg) => !arg.startsWith("-"));
-  const program = new Command("strongroom")
-    .description("Key custody and encryption at rest for consortium-blockchain nodes and their databases.")
-    .version("0.1.0")
-    .exitOverride()
-    .showHelpAfterError("(run with --help for options and an example)")
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "strongroom: error:")) })
-    .addHelpText("after", exitCodeHelp);
-  for (const [name, group] of Object.entries(groups)) {
-    if (name === wanted && !asksForHelp(args)) await hardenThisProcess();
-    if (name === wanted) program.addCommand(inherit((await group.load()).command(), program));
-    else program.command(name).description(group.purpose);
-  }
-  await program.parseAsync(args, { from: "user" });
+async function run(args: readonly string[]): Promise<void> {
+  const match = launch.exec(args.join("\0"));
+  if (match === null) return (await import("./program.ts")).runProgram(args);
+  const { node = ".", lease, unsafe } = match.groups ?? {};
+  const { runLaunch } = await import("./node/launch.ts");
+  await runLaunch(node, {
+    allowUnsafe: unsafe !== undefined,
+    ...(lease === undefined ? {} : { lease: Number(lease) }),
+  });
 }
 
-/** Help reads no secret, so it need not wait for the system calls. */
-function asksForHelp(args: readonly string[]): boolean {
-  return args.includes("--help") || args.includes("-h");
-}
-
-const exitCodeHelp = `
-Exit codes:
-  0 done   1 other failure   2 usage   3 refused   4 key manager unreachable   5 integrity failure
-
-Example:
-  strongroom init --data ./km --unlock-file ./unlock
-  strongroom serve --data ./km --unlock-file ./unlock --native 127.0.0.1:8443`;
-
-/** Makes a lazily loaded group, and all under it, exit and report as the program does. */
-function inherit(command: Command, parent: Command): Command {
-  command.copyInheritedSettings(parent);
-  for (const sub of command.commands) inherit(sub as Command, command);
-  return command;
-}
+// A reader that has seen enough (`| head`) ends the program quietly, as it ends others.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
 
 try {
-  await main(process.argv.slice(2));
+  await run(process.argv.slice(2));
 } catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-  else {
-    reportError(error);
-    process.exitCode = exitCodeOf(error);
-  }
+  reportError(error);
+  process.exitCode = exitCodeOf(error);
 }

@@ -1,8 +1,12 @@
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import { createSecureContext, TLSSocket } from "node:tls";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { type ClientErrorCode, clientErrors } from "./errors.ts";
+
+// An import of node:http by name evaluates every getter of the module, one of which loads a second HTTP client: 25 ms
+// that a launch would wait for.
+const { Agent: HttpAgent, request: httpRequest } = process.getBuiltinModule("node:http");
+const { Agent: HttpsAgent, request: httpsRequest } = process.getBuiltinModule("node:https");
 
 /** A client certificate (PEM) and its private key (PKCS#8 PEM). */
 export interface ClientIdentity {

@@ -34,6 +34,8 @@ interface Pending {
 const maxAttempts = 10_000;
 /** The most requests that share one commit. */
 const maxBatch = 512;
+/** How long a commit may wait for more requests to share it. */
+const maxGatherMs = 5;
 
 /**
  * The one way to an answer: decide on the state, then commit the audit record and the changes in one durable transaction,
@@ -186,6 +188,7 @@ export class Journal {
   /** Commits batch after batch until nobody waits. Never throws: each waiting request gets its outcome. */
   async #flushAll(): Promise<void> {
     while (this.#waiting.length > 0) {
+      await this.#gather();
       const batch = this.#waiting.splice(0, maxBatch);
       const { fresh, stale, change } = this.#prepare(batch);
       try {
@@ -211,6 +214,15 @@ export class Journal {
       }
     }
     this.#flushing = false;
+  }
+
+  /** Lets requests that are on their way join: waits for as long as each turn of the event loop brings one more. */
+  async #gather(): Promise<void> {
+    const endMs = performance.now() + maxGatherMs;
+    for (let size = 0; size < this.#waiting.length && size < maxBatch && performance.now() < endMs; ) {
+      size = this.#waiting.length;
+      await new Promise(setImmediate);
+    }
   }
 
   /** Turns the requests whose state still stands into one change of the store; the first that changes state ends it. */
