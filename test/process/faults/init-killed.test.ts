@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { scaled, seed } from "../../run-settings.ts";
+import { repository, runStrongroom, snapshot, TemporaryFolder } from "../running-server.ts";
+import { assertNoStack, assertOneClearLine } from "./one-clear-line.ts";
+import { seededRandom } from "./seeded-random.ts";
+
+/** An init takes about a fifth of a second; most of it is the program's start. */
+const earliestMs = 80;
+const latestMs = 320;
+
+describe("an init that is killed at any moment", () => {
+  it("leaves a key manager that opens, or a folder of which every command says in one line that it is none", async () => {
+    const random = seededRandom(seed);
+    for (let round = 0; round < scaled(60); round++) {
+      using folder = new TemporaryFolder();
+      const data = join(folder.path, "km");
+      const place = ["--data", data, "--unlock-file", folder.file("unlock", randomBytes(36).toString("base64"))];
+      const init = ["init", ...place, "--slot", "key-file"];
+      await killed(init, earliestMs + random() * (latestMs - earliestMs));
+
+      const left = snapshot(data);
+      const outcome = await runStrongroom(["audit", "verify", ...place]);
+      assertNoStack(outcome.stderr);
+      if (outcome.code === 0) continue;
+      assertOneClearLine(outcome, 1, /not a key manager's data folder|never initialised/);
+      const again = await runStrongroom(init);
+      if (again.code !== 0) {
+        assertOneClearLine(again, 1, /is not empty/);
+        assert.ok(Object.keys(left).includes("root.slots"), JSON.stringify(left));
+        rmSync(data, { recursive: true });
+        assert.equal((await runStrongroom(init)).code, 0);
+      }
+    }
+  });
+});
+
+function killed(args: readonly string[], afterMs: number): Promise<void> {
+  const child = spawn(join(repository, "bin/strongroom"), args, { stdio: "ignore" });
+  const timer = setTimeout(() => child.kill("SIGKILL"), afterMs);
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
