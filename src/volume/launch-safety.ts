@@ -1,0 +1,92 @@
+import { mkdirSync, realpathSync } from "node:fs";
+import { isInMemory, makeMemoryFolder } from "./memory-folder.ts";
+import { checkSwap } from "./swap.ts";
+import { type SystemFiles, thisMachine } from "./system-files.ts";
+import type { Finding, OpenVolume } from "./volume.ts";
+
+export interface CoreLimit {
+  /** 2^64 − 1 stands for unlimited. */
+  readonly softBytes: bigint;
+  readonly hardBytes: bigint;
+}
+
+const unlimited = 2n ** 64n - 1n;
+
+/** The line `Max core file size` of /proc/PID/limits (proc_pid_limits(5)), or undefined when it is not there. */
+export function parseCoreLimit(text: string): CoreLimit | undefined {
+  const match = /^Max core file size\s+(unlimited|[0-9]+)\s+(unlimited|[0-9]+)\s+bytes/m.exec(text);
+  if (match === null) return undefined;
+  const [softBytes, hardBytes] = [match[1], match[2]].map((word) =>
+    word === "unlimited" ? unlimited : BigInt(word ?? ""),
+  );
+  return softBytes === undefined || hardBytes === undefined ? undefined : { softBytes, hardBytes };
+}
+
+/**
+ * The limit that keeps a process from leaving a core: 0 where cores are files, 1 where core_pattern pipes them to a
+ * program, which ignores 0 (core(5)).
+ */
+export function coreLimitFor(corePattern: string): 0n | 1n {
+  return corePattern.startsWith("|") ? 1n : 0n;
+}
+
+/** Whether a child that inherits our limits could leave its memory in a core file. */
+export function checkCoreDumps(files: SystemFiles = thisMachine): Finding {
+  const limit = parseCoreLimit(files.read("/proc/self/limits") ?? "");
+  const pattern = (files.read("/proc/sys/kernel/core_pattern") ?? "").trim();
+  const piped = pattern.startsWith("|");
+  const where = piped ? `cores are piped to ${pattern.slice(1).split(" ")[0]}` : "cores are files";
+  const remedy = "start through strongroom, which sets the limit, or set LimitCORE=0 (LimitCORE=1 if cores are piped)";
+  if (limit === undefined)
+    return { check: "core dumps", ok: false, detail: "the core file limit cannot be read", remedy };
+  const ok = piped ? limit.softBytes === 1n && limit.hardBytes <= 1n : limit.hardBytes <= 1n;
+  const shown = limit.softBytes === unlimited ? "unlimited" : `${limit.softBytes}`;
+  const detail = `limit ${shown}, hard ${limit.hardBytes === unlimited ? "unlimited" : limit.hardBytes}; ${where}`;
+  return { check: "core dumps", ok, detail, ...(ok ? {} : { remedy }) };
+}
+
+/** Whether the folder that a program would use for temporary files keeps them off the disk in plain. */
+export function checkTemporaryFolder(
+  folder: string,
+  volume: Pick<OpenVolume, "temporaryPath">,
+  inMemory: (folder: string) => boolean = isInMemory,
+): Finding {
+  const root = volume.temporaryPath;
+  if (root !== undefined && isWithin(folder, root))
+    return { check: "temporary folder", ok: true, detail: `${folder} lies on the volume` };
+  if (inMemory(folder)) return { check: "temporary folder", ok: true, detail: `${folder} is in memory` };
+  return {
+    check: "temporary folder",
+    ok: false,
+    detail: `${folder} is on a disk, outside the volume`,
+    remedy: `set TMPDIR to ${root ?? "a folder on tmpfs"} for the program`,
+  };
+}
+
+/** The value of TMPDIR for a program: on the volume where it encrypts any file, else a folder of its own in memory. */
+export function temporaryFolderFor(volume: Pick<OpenVolume, "temporaryPath">): { path: string; remove(): void } {
+  if (volume.temporaryPath === undefined) return makeMemoryFolder();
+  mkdirSync(volume.temporaryPath, { recursive: true, mode: 0o700 });
+  return { path: volume.temporaryPath, remove: () => {} };
+}
+
+/** All launch checks of a machine and a volume; a launcher refuses, or warns, when one is not ok. */
+export function checkLaunchSafety(
+  volume: Pick<OpenVolume, "temporaryPath">,
+  temporaryFolder: string,
+  files: SystemFiles = thisMachine,
+): Finding[] {
+  return [checkSwap(files), checkCoreDumps(files), checkTemporaryFolder(temporaryFolder, volume)];
+}
+
+function isWithin(path: string, folder: string): boolean {
+  const resolve = (name: string) => {
+    try {
+      return realpathSync(name);
+    } catch {
+      return name;
+    }
+  };
+  const [inner, outer] = [resolve(path), resolve(folder)];
+  return inner === outer || inner.startsWith(`${outer}/`);
+}

@@ -1,0 +1,155 @@
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { VolumeError } from "./errors.ts";
+import { loadLibc, SystemCallError } from "./libc.ts";
+
+/** Who holds a volume, as the lock file says it: for people and for `status`; the lock itself is the kernel's. */
+export interface OwnerNote {
+  readonly pid: number;
+  /** The volume was left open on purpose: its owner has ended and that is well. */
+  readonly leftOpen: boolean;
+  /** /proc/sys/kernel/random/boot_id: a note of an earlier boot says nothing. */
+  readonly bootId: string;
+}
+
+/** fcntl commands and lock types of Linux (fcntl.h), for locks that belong to the open file, not to the process. */
+const getLock = 36;
+const setLock = 37;
+const writeLock = 1;
+const noLock = 2;
+const maxNoteBytes = 256;
+const takeoverPatienceMs = 5000;
+
+/**
+ * The lock of one volume: a write lock on the open file (F_OFD_SETLK, fcntl(2)). The kernel drops it when the last
+ * process that holds the descriptor ends, however it ends; a child that inherits {@link fd} shares it.
+ */
+export class OwnerLock {
+  readonly fd: number;
+  #released = false;
+
+  private constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  /**
+   * Takes the lock, making its file if `create`. Waits up to 5 s when the owner has died (its helpers are ending), and
+   * up to `patienceMs` otherwise.
+   *
+   * @throws {VolumeError} `VOLUME_ALREADY_OPEN`, or `VOLUME_ABSENT` when there is no lock file.
+   */
+  static async acquire(file: string, create: boolean, patienceMs = 0): Promise<OwnerLock> {
+    const libc = await loadLibc();
+    const fd = openForLock(file, create);
+    const begunMs = Date.now();
+    for (;;) {
+      try {
+        libc.fcntl(fd, setLock, lockRequest());
+        return new OwnerLock(fd);
+      } catch (error) {
+        const held = error instanceof SystemCallError && (error.code === "EAGAIN" || error.code === "EACCES");
+        const note = held ? readNote(file) : undefined;
+        const ownerDied = note !== undefined && !note.leftOpen && !processLives(note.pid);
+        if (held && Date.now() - begunMs < (ownerDied ? takeoverPatienceMs : patienceMs)) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          continue;
+        }
+        closeSync(fd);
+        if (!held) throw error;
+        const who = note === undefined ? "another process" : `process ${note.pid}`;
+        throw new VolumeError(
+          "VOLUME_ALREADY_OPEN",
+          `${who} holds the volume (${file}); stop it, or close the volume, and try again`,
+        );
+      }
+    }
+  }
+
+  /** True when some process holds the lock. Takes nothing. */
+  static async isHeld(file: string): Promise<boolean> {
+    const libc = await loadLibc();
+    let fd: number;
+    try {
+      fd = openSync(file, constants.O_RDWR | constants.O_NOFOLLOW);
+    } catch {
+      return false;
+    }
+    try {
+      const request = lockRequest();
+      libc.fcntl(fd, getLock, request);
+      return request.readInt16LE(0) !== noLock;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Writes who holds the volume. Only after the data key was found right: a refused open changes nothing. */
+  note(note: Omit<OwnerNote, "bootId">): void {
+    const text = JSON.stringify({ pid: note.pid, leftOpen: note.leftOpen, bootId: readBootId() });
+    ftruncateSync(this.fd, 0);
+    writeSync(this.fd, text, 0);
+  }
+
+  /** Forgets the note and gives the lock up. */
+  release(): void {
+    if (!this.#released && fstatSync(this.fd).size > 0) ftruncateSync(this.fd, 0);
+    this.abandon();
+  }
+
+  /** Closes our descriptor and leaves the note: the lock lives on in a child that shares it. */
+  abandon(): void {
+    if (this.#released) return;
+    this.#released = true;
+    closeSync(this.fd);
+  }
+}
+
+/** The note of a lock file, or undefined when there is none of this boot. */
+export function readNote(file: string): OwnerNote | undefined {
+  try {
+    const text = readFileSync(file, "utf8");
+    if (text.length > maxNoteBytes) return undefined;
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null) return undefined;
+    const { pid, leftOpen, bootId } = value as Record<string, unknown>;
+    if (!Number.isSafeInteger(pid) || typeof leftOpen !== "boolean" || bootId !== readBootId()) return undefined;
+    return { pid: pid as number, leftOpen, bootId };
+  } catch {
+    return undefined;
+  }
+}
+
+/** True while a process has this id and is not a zombie. */
+export function processLives(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const state = stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3);
+    return state !== "Z" && state !== "X";
+  } catch {
+    return false;
+  }
+}
+
+function openForLock(file: string, create: boolean): number {
+  try {
+    return openSync(file, constants.O_RDWR | constants.O_NOFOLLOW | (create ? constants.O_CREAT : 0), 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT")
+      throw new VolumeError("VOLUME_ABSENT", `there is no volume here: ${file} is missing`, error);
+    throw new VolumeError(
+      "VOLUME_SYSTEM",
+      `the lock file ${file} cannot be opened: ${(error as Error).message}`,
+      error,
+    );
+  }
+}
+
+/** `struct flock` of 64-bit Linux: type (i16), whence (i16), start (i64 at 8), length (i64, 0 = all), pid (i32, must be 0). */
+function lockRequest(): Buffer {
+  const request = Buffer.alloc(32);
+  request.writeInt16LE(writeLock, 0);
+  return request;
+}
+
+function readBootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}
