@@ -1,4 +1,4 @@
-import { exitCodeOf, reportError } from "./failure.ts";
+import { exitCodeOf, exitCodes, reportError } from "./failure.ts";
 
 /**
  * `node launch [NODE] [--lease TIME] [--allow-unsafe]`, well-formed: what a node's every start waits for. It is read here, so
@@ -18,11 +18,14 @@ async function run(args: readonly string[]): Promise<void> {
   });
 }
 
-// A reader that has seen enough (`| head`) ends the program quietly, as it ends others.
+// A reader that has seen enough (`| head`) ends the program quietly, as it ends others; a full disk is told.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit();
+  if (error.code === "EPIPE") process.exit();
+  reportError(new Error(`standard output cannot be written: ${error.code}`));
+  process.exit(exitCodes.other);
 });
+// A log that nobody reads any more must not end a key manager.
+process.stderr.on("error", () => {});
 
 try {
   await run(process.argv.slice(2));

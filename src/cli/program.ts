@@ -32,7 +32,8 @@ export async function runProgram(args: readonly string[]): Promise<void> {
 }
 
 async function parse(args: readonly string[]): Promise<void> {
-  const wanted = args.find((arg) => !arg.startsWith("-"));
+  const words = args.filter((arg) => !arg.startsWith("-"));
+  const wanted = words[0] === "help" ? words[1] : words[0];
   const program = new Command("strongroom")
     .description("Key custody and encryption at rest for consortium-blockchain nodes and their databases.")
     .version("0.1.0")
@@ -50,7 +51,7 @@ async function parse(args: readonly string[]): Promise<void> {
 
 /** Help reads no secret, so it need not wait for the system calls. */
 function asksForHelp(args: readonly string[]): boolean {
-  return args.includes("--help") || args.includes("-h");
+  return args.includes("--help") || args.includes("-h") || args[0] === "help";
 }
 
 const exitCodeHelp = `

@@ -82,6 +82,7 @@ async function run(options: ServeOptions): Promise<void> {
       dataDir: options.data,
       unlock,
       threadedStore: true,
+      onCommit: (records, seconds) => observer.auditCommit(records, seconds),
       ...(checkpoint === undefined ? {} : { checkpoint }),
     });
   }

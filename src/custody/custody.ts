@@ -108,6 +108,10 @@ export class Custody implements CustodyService {
     return describePrincipal(this.#core, record);
   }
 
+  acknowledge(caller: Caller, action: string): Promise<void> {
+    return this.#core.journal.perform(caller, { action }, () => ({ value: undefined }));
+  }
+
   countRefusal(door: Door, peer: string, reason: string): void {
     this.#refusals.count(door, peer, reason);
   }

@@ -30,10 +30,21 @@ interface Pending {
   settle(outcome: "committed" | "stale" | Error): void;
 }
 
+export interface JournalOptions {
+  /** Unix milliseconds. */
+  readonly clock: () => number;
+  /** Make a store that was never initialised. */
+  readonly create?: boolean;
+  /** Told of each commit: how many records shared it, and how long it took, in seconds. */
+  readonly onCommit?: (records: number, seconds: number) => void;
+}
+
 /** How often a decision is taken anew because the state moved under it, before the caller is told to come back. */
 const maxAttempts = 10_000;
 /** The most requests that share one commit. */
 const maxBatch = 512;
+/** Clocks that are set back by more than this are taken to have been wrong before. */
+const greatestSetbackMs = 24 * 60 * 60 * 1000;
 /** How long a commit may wait for more requests to share it. */
 const maxGatherMs = 5;
 
@@ -49,30 +60,34 @@ export class Journal {
   readonly #store: Store;
   readonly #authenticator: Authenticator;
   readonly #clock: () => number;
+  readonly #onCommit: (records: number, seconds: number) => void;
   #head: StoredHead;
   #waiting: Pending[] = [];
   #flushing = false;
   #failure: CustodyError | undefined;
   #lastCommitFailed: Error | undefined;
 
-  private constructor(store: Store, authenticator: Authenticator, state: State, head: StoredHead, clock: () => number) {
+  private constructor(
+    store: Store,
+    authenticator: Authenticator,
+    state: State,
+    head: StoredHead,
+    options: JournalOptions,
+  ) {
     this.#store = store;
     this.#authenticator = authenticator;
     this.state = state;
     this.#head = head;
-    this.#clock = clock;
+    this.#clock = options.clock;
+    this.#onCommit = options.onCommit ?? (() => {});
   }
 
   /**
-   * Loads and checks all state, then opens a new epoch in the store (unless `readOnly`).
+   * Loads and checks all state, then opens a new epoch in the store.
    *
    * @throws {CustodyError} `STATE_TAMPERED`, `STORE_UNUSABLE`.
    */
-  static async open(
-    store: Store,
-    authenticator: Authenticator,
-    options: { readonly clock: () => number; readonly readOnly?: boolean; readonly create?: boolean },
-  ): Promise<Journal> {
+  static async open(store: Store, authenticator: Authenticator, options: JournalOptions): Promise<Journal> {
     const state = new State(authenticator);
     const found = await store.readHead();
     if (found === undefined && !options.create)
@@ -80,11 +95,10 @@ export class Journal {
     if (found !== undefined) checkHead(found, authenticator);
     const before = found ?? emptyHead(state, authenticator);
     state.apply(await store.readRowsAfter(0), before);
-    if (options.readOnly) return new Journal(store, authenticator, state, before, options.clock);
     const head = sealHead({ ...before, epoch: before.epoch + 1 }, authenticator);
     if (!(await store.commit(found, { rows: [], audit: [], head })))
       throw new CustodyError("STORE_LOCKED", "another server opened the store at the same moment: try again");
-    return new Journal(store, authenticator, state, head, options.clock);
+    return new Journal(store, authenticator, state, head, options);
   }
 
   get head(): StoredHead {
@@ -95,9 +109,15 @@ export class Journal {
     return this.#authenticator.hashName;
   }
 
-  /** Now, for expiries: never earlier than the latest time that any committed record has seen. */
+  /**
+   * Now, for expiries: not earlier than the latest time that a committed record has seen, so that a clock that is set back
+   * revives nothing. A setback of more than a day means that the clock was wrong *before*: then the present clock holds,
+   * or one glitch into the future would expire everything for good.
+   */
   nowMs(): number {
-    return Math.max(this.#clock(), this.#head.latestMs);
+    const clockMs = this.#clock();
+    const { latestMs } = this.#head;
+    return latestMs - clockMs > greatestSetbackMs ? clockMs : Math.max(clockMs, latestMs);
   }
 
   /** Why no request can be answered at the moment, or undefined. */
@@ -193,7 +213,9 @@ export class Journal {
       const { fresh, stale, change } = this.#prepare(batch);
       try {
         if (fresh.length > 0) {
+          const startedMs = performance.now();
           if (await this.#store.commit(this.#head, change)) {
+            this.#onCommit(fresh.length, (performance.now() - startedMs) / 1000);
             this.#head = change.head;
             if (change.rows.length > 0) this.state.apply(change.rows, change.head);
           } else {

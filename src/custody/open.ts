@@ -77,6 +77,8 @@ export interface OpenOptions {
   readonly checkpoint?: Checkpoint;
   /** Unix milliseconds. @defaultValue `Date.now` */
   readonly clock?: () => number;
+  /** Told of each commit: how many records shared it, and how long it took, in seconds. */
+  readonly onCommit?: (records: number, seconds: number) => void;
   /** Keep the store in a thread of its own: for a server, so that a commit does not hold up the next requests. */
   readonly threadedStore?: boolean;
 }
@@ -98,7 +100,10 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
     const path = join(dataDir, dataFiles.store);
     store = options.threadedStore ? await ThreadedStore.open(path) : new SqliteStore(path);
     const authenticator = new Authenticator(root);
-    const journal = await Journal.open(store, authenticator, { clock: options.clock ?? Date.now });
+    const journal = await Journal.open(store, authenticator, {
+      clock: options.clock ?? Date.now,
+      ...(options.onCommit === undefined ? {} : { onCommit: options.onCommit }),
+    });
     await checkLastRecord(store, journal);
     if (options.checkpoint !== undefined) await checkAgainst(options.checkpoint, store, journal);
     const heldRoot = root;

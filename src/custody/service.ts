@@ -29,6 +29,8 @@ export interface CustodyService {
     spkiSha256: Buffer,
     attempt: { readonly door: Door; readonly peer: string; readonly requestId: string },
   ): Promise<PrincipalDescription | undefined>;
+  /** Puts a request on record that asks nothing of custody and is allowed to whoever is known. */
+  acknowledge(caller: Caller, action: string): Promise<void>;
   /** Counts a refusal of a caller nobody knows; a summary record is written at most once a minute. */
   countRefusal(door: Door, peer: string, reason: string): void;
   /** Ready to answer: the root is unlocked, the store's state authenticates and a record could be written lately. */

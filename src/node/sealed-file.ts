@@ -1,15 +1,12 @@
 import { createHash } from "node:crypto";
 import type { Context } from "../crypto/context.ts";
 import { CryptoError } from "../crypto/errors.ts";
-import { maxBoxPlaintextBytes, openBox, sealBox } from "../crypto/sealed-box.ts";
+import { deviceAlgorithms, maxBoxPlaintextBytes, openBox, sealBox } from "../crypto/sealed-box.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { NodeError } from "./errors.ts";
 import type { PublicIdentity } from "./key-formats/format.ts";
 import { identityLine } from "./key-formats/table.ts";
-
-/** Device algorithm of boxes whose secret S is a node's data key: no device made it. */
-export const dataKeyAlgorithm = 128;
 
 /** What a sealed file says of itself, readable by anyone and authenticated by the box. */
 export interface SealedMetadata {
@@ -42,7 +39,7 @@ export const maxSealedFileBytes = fixedBytes + maxMetadataBytes + maxBoxPlaintex
  *
  *     "SRSF" (4) ‖ format = 1 (1) ‖ metadata length (u16) ‖ metadata (JSON, UTF-8) ‖ sealed box of type `file`
  *
- * The box's secret S is the data key, its device algorithm 128, its key id and version the data key's. Its context is
+ * The box's secret S is the data key, its device algorithm 2 (`dataKey`), its key id and version the data key's. Its context is
  * network, node, purpose `sealed-file`, name, publicIdentity and metadata (SHA-256 of the metadata bytes, hex).
  */
 export function encodeSealedFile(
@@ -59,7 +56,7 @@ export function encodeSealedFile(
     type: "file",
     keyId: key.id,
     keyVersion: key.version,
-    deviceAlgorithm: dataKeyAlgorithm,
+    deviceAlgorithm: deviceAlgorithms.dataKey,
     deviceBlob: Buffer.alloc(0),
   } as const;
   const box = plaintext.expose((bytes) => sealBox(header, dataKey, contextOf(metadata, text), bytes));

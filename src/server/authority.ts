@@ -22,7 +22,7 @@ export const issuerDays = 3650;
 export const clientCertificateDays = 365;
 export const serverCertificateDays = 30;
 /** Certificates begin a little in the past, for nodes whose clock is behind. */
-const backdatedMs = 5 * 60 * 1000;
+const backdatedMs = 2 * 60 * 60 * 1000;
 
 const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 

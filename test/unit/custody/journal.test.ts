@@ -221,4 +221,16 @@ describe("journal over SQLite", () => {
     assert.equal(journal.nowMs(), 2_000_000_000_000);
     await store.close();
   });
+
+  it("gets over a clock that was far in the future once", async () => {
+    let now = 2_000_000_000_000;
+    const { journal, store } = await open({ clock: () => now });
+    await put(journal, "a", "x");
+    now -= 25 * 60 * 60 * 1000;
+    assert.equal(journal.nowMs(), now);
+    await put(journal, "a", "y");
+    now += 1000;
+    assert.equal(journal.nowMs(), now);
+    await store.close();
+  });
 });

@@ -1,14 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { readBoxHeader } from "../../../src/crypto/sealed-box.ts";
+import { deviceAlgorithms, readBoxHeader } from "../../../src/crypto/sealed-box.ts";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
 import { suites } from "../../../src/crypto/suite.ts";
-import {
-  dataKeyAlgorithm,
-  encodeSealedFile,
-  openSealedFile,
-  readSealedMetadata,
-} from "../../../src/node/sealed-file.ts";
+import { encodeSealedFile, openSealedFile, readSealedMetadata } from "../../../src/node/sealed-file.ts";
 
 const owner = { node: "node-1", network: "net" };
 const metadata = {
@@ -34,7 +29,7 @@ for (const suite of [suites.intl, suites.sm])
 
     it("names the data key and its version in the box", () => {
       const header = readBoxHeader(file.subarray(7 + file.readUInt16BE(5)));
-      assert.equal(header.deviceAlgorithm, dataKeyAlgorithm);
+      assert.equal(header.deviceAlgorithm, deviceAlgorithms.dataKey);
       assert.equal(header.keyId, key.id);
       assert.equal(header.keyVersion, 7);
     });
