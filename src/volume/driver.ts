@@ -161,8 +161,9 @@ async function closeLeftOpen(store: VolumeStore, at: VolumePlace, options: Close
   if ((await store.state(place)) === "closed" && !(await OwnerLock.isHeld(place.lockFile)))
     throw new VolumeError("VOLUME_NOT_OPEN", `the volume at ${place.folder} is locked already`);
   // A server that was left running holds the lock itself, and gives it up when it ends.
-  if (readNote(place.lockFile)?.leftOpen === true) await store.shutLeftover(place, closeOptions(options));
-  const lock = await lockExisting(place, serverEndMs);
+  const leftOpen = readNote(place.lockFile)?.leftOpen === true;
+  if (leftOpen) await store.shutLeftover(place, closeOptions(options));
+  const lock = await lockExisting(place, leftOpen ? serverEndMs : 0);
   try {
     if ((await store.state(place)) !== "closed") await store.shutLeftover(place, closeOptions(options));
   } catch (error) {

@@ -46,6 +46,8 @@ export async function addKernelKey(folder: string, key: SecretBuffer): Promise<B
 /**
  * Takes a key out of the file system's keyring and drops what the kernel cached of its files. As root for all users.
  *
+ * @param folder - A plain folder of the same file system: a descriptor of ours on the encrypted folder itself would
+ *   count as a file in use.
  * @returns False when files opened before are still in use: the key itself is gone, those files stay readable.
  */
 export async function removeKernelKey(folder: string, identifier: Buffer): Promise<boolean> {

@@ -11,6 +11,7 @@ import type { CloseOptions } from "./volume.ts";
 /** The largest key that the kernel takes; it derives a key for each file from it by HKDF-SHA512. */
 const kernelKeyBytes = 64;
 const retryMs = 50;
+const checkPatienceMs = 2000;
 
 /**
  * fscrypt: the kernel's own encryption of ext4 and f2fs (Documentation/filesystems/fscrypt.rst), version 2 policy,
@@ -26,12 +27,12 @@ export const fscryptStore: VolumeStore = {
   async make({ place, ...context }) {
     mkdirSync(place.root, { mode: 0o700 });
     using key = kernelKey(context);
-    const identifier = await addKernelKey(place.root, key);
+    const identifier = await addKernelKey(place.folder, key);
     try {
       await setFolderPolicy(place.root, identifier);
       syncFolder(place.folder);
     } finally {
-      await removeKernelKey(place.root, identifier);
+      await removeKernelKey(place.folder, identifier);
     }
   },
 
@@ -57,7 +58,7 @@ export const fscryptStore: VolumeStore = {
   async state(place) {
     const policy = isFolder(place.root) ? await folderPolicy(place.root) : undefined;
     if (policy === undefined) return "closed";
-    const status = await kernelKeyStatus(place.root, policy.identifier);
+    const status = await kernelKeyStatus(place.folder, policy.identifier);
     return status === "present" ? "serving" : status === "draining" ? "draining" : "closed";
   },
 
@@ -66,7 +67,8 @@ export const fscryptStore: VolumeStore = {
 
   async inspect(context) {
     using key = kernelKey(context);
-    await removeKernelKey(context.place.root, await addMatchingKey(context.place, key));
+    await addMatchingKey(context.place, key);
+    await lockRoot(context.place, { patienceMs: checkPatienceMs, whenBusy: "refuse" });
     return [
       { check: "encryption policy", ok: true, detail: "AES-256-XTS and AES-256-CTS under this volume's key" },
       { check: "file content", ok: true, detail: "not checked: this kind has no integrity protection to check" },
@@ -79,9 +81,9 @@ function kernelKey(context: Pick<StoreContext, "deriveKey">): SecretBuffer {
 }
 
 async function addMatchingKey(place: PlacePaths, key: SecretBuffer): Promise<Buffer> {
-  const identifier = await addKernelKey(place.root, key);
+  const identifier = await addKernelKey(place.folder, key);
   if ((await folderPolicy(place.root))?.identifier.equals(identifier) === true) return identifier;
-  await removeKernelKey(place.root, identifier);
+  await removeKernelKey(place.folder, identifier);
   throw new VolumeError(
     "VOLUME_STORE_DAMAGED",
     `${place.root} is encrypted under another key than the volume's header says: folder and header are of different ` +
@@ -93,7 +95,7 @@ async function lockRoot(place: PlacePaths, { patienceMs }: Required<CloseOptions
   const policy = await folderPolicy(place.root);
   if (policy === undefined) return;
   const begunMs = Date.now();
-  while (!(await removeKernelKey(place.root, policy.identifier))) {
+  while (!(await removeKernelKey(place.folder, policy.identifier))) {
     if (Date.now() - begunMs >= patienceMs)
       throw new VolumeError(
         "VOLUME_BUSY",

@@ -6,6 +6,8 @@ import { base64Bytes, hexBytes } from "./key-encoding.ts";
 import type { StoreContext, VolumeStore } from "./store.ts";
 import type { VolumeKey } from "./volume.ts";
 
+const levelKeyBytes = 32;
+
 /** What is alike in the kinds whose program encrypts for itself: a plain folder, and a key to hand over. */
 function programStore(
   own: Pick<VolumeStore, "kind" | "suites" | "parameters" | "checkParameters"> & {
@@ -47,20 +49,16 @@ function programStore(
 
 /**
  * level: a Node program opens its database through `EncryptedLevel` with a key that it reads from an inherited
- * descriptor: 32 raw bytes (16 in suite sm).
+ * descriptor: 32 raw bytes in both suites, from which the database derives keys of the suite's own length.
  */
 export const levelStore: VolumeStore = programStore({
   kind: "level",
   suites: ["intl", "sm"],
   parameters: {},
   programKey(context) {
-    return { value: context.deriveKey("program-key", levelKeyBytes(context)), channel: "fd" };
+    return { value: context.deriveKey("program-key", levelKeyBytes), channel: "fd" };
   },
 });
-
-function levelKeyBytes({ description }: StoreContext): number {
-  return description.suite === "sm" ? 16 : 32;
-}
 
 /** native: a program with encryption of its own gets its key the way it takes one. */
 export const nativeStore: VolumeStore = programStore({

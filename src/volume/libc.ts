@@ -40,7 +40,7 @@ export function loadLibc(): Promise<Libc> {
 async function bind(): Promise<Libc> {
   const { default: koffi } = await import("koffi");
   const library = koffi.load("libc.so.6");
-  const names = new Map(Object.entries(koffi.os.errno).map(([name, value]) => [value, name]));
+  const names = errnoNames(koffi.os.errno);
   const checked = (call: string, result: number): number => {
     if (result >= 0) return result;
     const errno = koffi.errno();
@@ -63,4 +63,16 @@ async function bind(): Promise<Libc> {
     },
     makeFifo: (path, mode) => void checked("mkfifo", mkfifo(path, mode)),
   };
+}
+
+/** Numbers of asm-generic/errno.h with more than one name; the name that the manual pages use comes first here. */
+const preferredNames = ["EAGAIN", "EOPNOTSUPP", "EDEADLK"] as const;
+
+function errnoNames(numbers: Readonly<Record<string, number>>): ReadonlyMap<number, string> {
+  const names = new Map(Object.entries(numbers).map(([name, number]) => [number, name]));
+  for (const name of preferredNames) {
+    const number = numbers[name];
+    if (number !== undefined) names.set(number, name);
+  }
+  return names;
 }

@@ -31,11 +31,14 @@ function walk(folder: string): string[] {
   });
 }
 
+/** ENOKEY of asm-generic/errno.h, which libuv has no name for: an encrypted file whose key is not in the kernel. */
+const noKeyErrno = -126;
+
 function readable(path: string): Buffer | undefined {
   try {
     return readFileSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOKEY") return undefined;
+    if ((error as NodeJS.ErrnoException).errno === noKeyErrno) return undefined;
     throw error;
   }
 }
