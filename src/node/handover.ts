@@ -3,7 +3,6 @@ import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { handOverKey, type KeyHandover } from "../volume/key-handover.ts";
 import type { VolumeKey } from "../volume/volume.ts";
 import { NodeError } from "./errors.ts";
-import { handOverByFifo } from "./fifo.ts";
 import { pauseUnlessStopped } from "./lease.ts";
 import type { SealedFileEntry } from "./manifest.ts";
 
@@ -50,8 +49,7 @@ export class Handover {
     let nextFd = firstFd;
     try {
       for (const { name, key, reads, linkPath } of keys) {
-        const handover =
-          key.channel === "fifo" ? await handOverByFifo(key.value, reads, key.variable) : await handOverKey(key);
+        const handover = await handOverKey(key, reads);
         given.push({
           name,
           handover,

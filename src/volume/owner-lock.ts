@@ -118,14 +118,31 @@ export function readNote(file: string): OwnerNote | undefined {
   }
 }
 
-/** True while a process has this id and is not a zombie. */
+/** True while a process has this id and is not a zombie; true also when the system will not tell more than that it exists. */
 export function processLives(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid < 1) return false;
+  try {
+    // Signal 0 asks only (kill(2)); it also finds a process that a /proc mounted with hidepid does not show.
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+  }
+  const state = statFields(pid)?.[0];
+  return state !== "Z" && state !== "X";
+}
+
+/** When a process was started, in clock ticks since boot (field 22 of proc_pid_stat(5)); with the id it names one process. */
+export function processStart(pid: number): string | undefined {
+  return statFields(pid)?.[19];
+}
+
+/** The fields from the third on: the second, the program's name, may hold spaces and parentheses. */
+function statFields(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const state = stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3);
-    return state !== "Z" && state !== "X";
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   } catch {
-    return false;
+    return undefined;
   }
 }
 
