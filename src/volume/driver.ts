@@ -3,7 +3,9 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  constants,
   existsSync,
+  fstatSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -225,11 +227,25 @@ function readHeaderFile(place: PlacePaths): Buffer {
   if (!existsSync(place.headerFile))
     throw new VolumeError("VOLUME_ABSENT", `there is no volume at ${place.folder}: volume.header is missing`);
   const bytes = Buffer.alloc(maxHeaderBytes + 1);
-  const fd = openSync(place.headerFile, "r");
+  const fd = openHeader(place.headerFile);
   try {
+    if (!fstatSync(fd).isFile())
+      throw new VolumeError("VOLUME_HEADER_INVALID", `${place.headerFile} is not a file; restore it from a backup`);
     return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, 0));
   } finally {
     closeSync(fd);
+  }
+}
+
+/** Without following a link, and without waiting on a FIFO that stands in the file's place. */
+function openHeader(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ELOOP")
+      throw new VolumeError("VOLUME_HEADER_INVALID", `${path} is a symbolic link; restore it from a backup`);
+    throw new VolumeError("VOLUME_SYSTEM", `${path} cannot be opened: ${message}`, error);
   }
 }
 

@@ -1,7 +1,3 @@
-/** The encodings in which programs read keys. */
-export const keyEncodings = ["raw", "hex", "base64"] as const;
-export type KeyEncoding = (typeof keyEncodings)[number];
-
 /** `prefix ‖ lower-case hex ‖ suffix`, made byte by byte so that no string ever holds the key. */
 export function hexBytes(bytes: Uint8Array, prefix: Uint8Array, suffix: Uint8Array): Buffer {
   const digit = (value: number) => value + (value < 10 ? 0x30 : 0x57);

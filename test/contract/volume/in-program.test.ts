@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { it } from "node:test";
+import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
+import { EncryptedLevel } from "../../../src/level/index.ts";
 import { volumeDriver } from "../../../src/volume/drivers.ts";
 import { handOverKey } from "../../../src/volume/key-handover.ts";
 import type { OpenVolume } from "../../../src/volume/volume.ts";
@@ -42,3 +45,30 @@ for (const kind of ["level", "native"] as const) {
     };
   });
 }
+
+for (const suite of ["intl", "sm"] as const)
+  it(`a level volume hands over a key that an encrypted database of suite ${suite} takes`, async () => {
+    const workFolder = mkdtempSync(join(tmpdir(), "strongroom-level-key-"));
+    try {
+      const folder = join(workFolder, "volume");
+      using dataKey = SecretBuffer.random(32);
+      const driver = volumeDriver("level");
+      await driver.create({ folder }, dataKey, { suite });
+      for (const expected of [undefined, "value"]) {
+        const volume = await driver.open({ folder }, dataKey);
+        const [key] = volume.programKeys;
+        assert.ok(key);
+        const handover = await handOverKey(key);
+        using handed = SecretBuffer.take(readFileSync(handover.fd ?? -1));
+        handover.wipe();
+        const level = new EncryptedLevel(join(volume.dataPath, "db"), { dataKey: handed, suite });
+        await level.open();
+        assert.equal(await level.get("name"), expected);
+        await level.put("name", "value");
+        await level.close();
+        await volume.close();
+      }
+    } finally {
+      rmSync(workFolder, { recursive: true, force: true });
+    }
+  });

@@ -7,6 +7,7 @@ import { OwnerLock } from "../../../src/volume/owner-lock.ts";
 import type { OpenVolume, VolumeDriver } from "../../../src/volume/volume.ts";
 import { scaled, seed } from "../../run-settings.ts";
 import { pathsHolding, snapshot } from "./backing-search.ts";
+import { OpenedVolumes } from "./opened-volumes.ts";
 
 /** What a kind brings to the contract. */
 export interface VolumeSubject {
@@ -37,7 +38,8 @@ export function volumeContract(kind: string, make: () => VolumeSubject | string)
     it(name, { skip }, async () => {
       assert.ok(subject);
       using dataKey = SecretBuffer.random(32);
-      await body(subject, join(subject.workFolder, `volume-${count++}`), dataKey);
+      await using opened = new OpenedVolumes(subject.driver);
+      await body({ ...subject, driver: opened.driver }, join(subject.workFolder, `volume-${count++}`), dataKey);
     });
 
   describe(`${kind} volume`, () => {
