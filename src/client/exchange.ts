@@ -9,6 +9,9 @@ export interface ExchangeOptions {
   readonly attemptMs?: number;
 }
 
+/** For operations that work through everything there is. */
+const slowAttemptMs = 60 * 60 * 1000;
+
 /**
  * Asks the first server that answers. It goes on to the next when one can't be reached, is too slow, or says 503; but
  * when the server may have seen the request, only if asking twice is safe (`Operation.safe`). A connection that was
@@ -46,7 +49,7 @@ export class Exchange {
       headers: body === undefined ? headers : { "content-type": type, ...headers },
       body,
     };
-    const answer = await this.#firstAnswer(message, operation.safe);
+    const answer = await this.#firstAnswer(message, operation);
     if (answer.status >= 200 && answer.status < 300) return answer;
     throw failureOf(answer);
   }
@@ -55,8 +58,9 @@ export class Exchange {
     for (const endpoint of this.#endpoints) endpoint.close();
   }
 
-  async #firstAnswer(message: Message, safe: boolean): Promise<RawAnswer> {
-    const endsAtMs = performance.now() + this.#deadlineMs;
+  async #firstAnswer(message: Message, { safe, slow = false }: Operation): Promise<RawAnswer> {
+    const attemptMs = slow ? slowAttemptMs : this.#attemptMs;
+    const endsAtMs = performance.now() + Math.max(attemptMs, this.#deadlineMs);
     const failures: TransportFailure[] = [];
     let unavailable: RawAnswer | undefined;
     let fresh = false;
@@ -66,7 +70,7 @@ export class Exchange {
       const index = (this.#preferred + tried) % this.#endpoints.length;
       const endpoint = this.#endpoints[index] as Endpoint;
       try {
-        const answer = await send(endpoint, message, Math.min(this.#attemptMs, remainingMs));
+        const answer = await send(endpoint, message, Math.min(attemptMs, remainingMs));
         if (answer.status !== 503 || !safe) {
           this.#preferred = index;
           return answer;

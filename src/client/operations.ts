@@ -10,6 +10,8 @@ export interface Operation {
   readonly method: "GET" | "POST";
   readonly path: string;
   readonly safe: boolean;
+  /** The work takes as long as what it works on: no deadline of seconds. */
+  readonly slow?: boolean;
   readonly input: "none" | "json" | "secret";
   readonly answer: "none" | "json" | "secret";
 }
@@ -67,7 +69,7 @@ export const operations = {
 
   "audit.read": ask("/v1/audit/read"),
   "audit.checkpoint": read("/v1/audit/checkpoint"),
-  "audit.verify": ask("/v1/audit/verify"),
+  "audit.verify": { ...ask("/v1/audit/verify"), slow: true },
 } as const satisfies Readonly<Record<string, Operation>>;
 
 export type OperationName = keyof typeof operations;

@@ -76,6 +76,11 @@ export class Custody implements CustodyService {
     }, probeEveryMs).unref();
   }
 
+  /** SubjectPublicKeyInfo of the key that signs checkpoints, base64. */
+  get checkpointPublicKey(): string {
+    return this.audit.publicKey;
+  }
+
   /** Puts custody together over a store that {@link initialise} has filled. */
   static async assemble(parts: CustodyParts): Promise<Custody> {
     const secrets = new Secrets({ journal: parts.journal, state: parts.journal.state }, parts.root);
@@ -124,6 +129,7 @@ export class Custody implements CustodyService {
   async close(): Promise<void> {
     clearInterval(this.#probe);
     await this.#refusals.flush();
+    await this.#core.journal.close();
     await this.#core.device.lock();
     await this.#store.close();
     this.#release();

@@ -1,11 +1,12 @@
 import type { Context } from "../crypto/context.ts";
-import { chainStart, encodeRecord, nextLink } from "./audit/chain.ts";
+import { inTurn, type Pending, prepareBatch, shortContext } from "./commit-batch.ts";
 import { CustodyError } from "./errors.ts";
-import type { AuditRecord, Caller } from "./service.ts";
+import type { Caller } from "./service.ts";
 import type { Authenticator } from "./state/authenticator.ts";
+import { checkHead, emptyHead, sealHead } from "./state/head.ts";
 import type { StateChange } from "./state/records.ts";
 import { State } from "./state/state.ts";
-import type { Store, StoredAuditEntry, StoredHead, StoredRow } from "./store/store.ts";
+import type { Store, StoredHead } from "./store/store.ts";
 
 /** What an operation is about, for its audit record. */
 export interface Subject {
@@ -23,13 +24,6 @@ export interface Decision<T> {
   readonly changes?: readonly StateChange[];
 }
 
-interface Pending {
-  readonly basedOn: number;
-  readonly changes: readonly StateChange[];
-  record(sequence: number): AuditRecord;
-  settle(outcome: "committed" | "stale" | Error): void;
-}
-
 export interface JournalOptions {
   /** Unix milliseconds. */
   readonly clock: () => number;
@@ -45,8 +39,6 @@ const maxAttempts = 10_000;
 const maxBatch = 512;
 /** Clocks that are set back by more than this are taken to have been wrong before. */
 const greatestSetbackMs = 24 * 60 * 60 * 1000;
-/** How long a commit may wait for more requests to share it. */
-const maxGatherMs = 5;
 
 /**
  * The one way to an answer: decide on the state, then commit the audit record and the changes in one durable transaction,
@@ -61,8 +53,11 @@ export class Journal {
   readonly #authenticator: Authenticator;
   readonly #clock: () => number;
   readonly #onCommit: (records: number, seconds: number) => void;
+  /** The head as it was loaded; undefined in a new store. */
+  readonly #found: StoredHead | undefined;
   #head: StoredHead;
   #waiting: Pending[] = [];
+  #nextTicket = 1;
   #flushing = false;
   #failure: CustodyError | undefined;
   #lastCommitFailed: Error | undefined;
@@ -71,34 +66,50 @@ export class Journal {
     store: Store,
     authenticator: Authenticator,
     state: State,
-    head: StoredHead,
+    heads: { readonly head: StoredHead; readonly found: StoredHead | undefined },
     options: JournalOptions,
   ) {
     this.#store = store;
     this.#authenticator = authenticator;
     this.state = state;
-    this.#head = head;
+    this.#head = heads.head;
+    this.#found = heads.found;
     this.#clock = options.clock;
     this.#onCommit = options.onCommit ?? (() => {});
   }
 
   /**
-   * Loads and checks all state, then opens a new epoch in the store.
+   * Loads and checks all state. Nothing is written until {@link begin}.
    *
    * @throws {CustodyError} `STATE_TAMPERED`, `STORE_UNUSABLE`.
    */
-  static async open(store: Store, authenticator: Authenticator, options: JournalOptions): Promise<Journal> {
+  static async load(store: Store, authenticator: Authenticator, options: JournalOptions): Promise<Journal> {
     const state = new State(authenticator);
     const found = await store.readHead();
     if (found === undefined && !options.create)
       throw new CustodyError("STORE_UNUSABLE", "the store was never initialised");
     if (found !== undefined) checkHead(found, authenticator);
-    const before = found ?? emptyHead(state, authenticator);
-    state.apply(await store.readRowsAfter(0), before);
-    const head = sealHead({ ...before, epoch: before.epoch + 1 }, authenticator);
-    if (!(await store.commit(found, { rows: [], audit: [], head })))
+    const head = found ?? emptyHead(state.emptyTag, authenticator);
+    state.apply(await store.readRowsAfter(0), head);
+    return new Journal(store, authenticator, state, { head, found }, options);
+  }
+
+  /**
+   * Opens a new epoch in the store; requests are answered from now on.
+   *
+   * @throws {CustodyError} `STORE_LOCKED` when another server wrote since the load.
+   */
+  async begin(): Promise<void> {
+    const head = sealHead({ ...this.#head, epoch: this.#head.epoch + 1 }, this.#authenticator);
+    if (!(await this.#store.commit(this.#found, { rows: [], audit: [], head })))
       throw new CustodyError("STORE_LOCKED", "another server opened the store at the same moment: try again");
-    return new Journal(store, authenticator, state, head, options);
+    this.#head = head;
+  }
+
+  /** Takes no more requests; waits until those that were taken are answered. */
+  async close(): Promise<void> {
+    this.#failure ??= new CustodyError("STORE_UNUSABLE", "the key manager is closing");
+    while (this.#flushing) await new Promise(setImmediate);
   }
 
   get head(): StoredHead {
@@ -153,11 +164,12 @@ export class Journal {
     decide: () => Decision<T> | Promise<Decision<T>>,
     discard: (value: T) => void = () => {},
   ): Promise<T> {
+    const ticket = this.#nextTicket++;
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       if (this.#failure !== undefined) throw this.#failure;
       const basedOn = this.state.version;
       const decided = await settle(decide);
-      const outcome = await this.#enqueue(caller, subject, basedOn, decided);
+      const outcome = await this.#enqueue(caller, subject, { ticket, basedOn }, decided);
       if (outcome === "committed") {
         if (decided.error !== undefined) throw decided.error;
         return decided.decision.value;
@@ -171,16 +183,17 @@ export class Journal {
   #enqueue<T>(
     caller: Caller,
     subject: Subject,
-    basedOn: number,
+    place: Pick<Pending, "ticket" | "basedOn">,
     decided: Settled<T>,
   ): Promise<"committed" | "stale" | Error> {
+    if (this.#failure !== undefined) return Promise.resolve(this.#failure);
     const { error } = decided;
     const changes = error === undefined ? (decided.decision.changes ?? []) : [];
     const result =
       error === undefined ? "done" : error instanceof CustodyError && error.status < 500 ? "refused" : "failed";
     return new Promise((resolve) => {
       this.#waiting.push({
-        basedOn,
+        ...place,
         changes,
         settle: resolve,
         record: (sequence) => ({
@@ -191,7 +204,7 @@ export class Journal {
           peer: caller.peer,
           action: subject.action,
           key: subject.key ?? null,
-          context: subject.context ?? null,
+          context: result === "done" ? (subject.context ?? null) : shortContext(subject.context),
           result,
           error: error === undefined ? null : codeOf(error),
           requestId: caller.requestId,
@@ -208,21 +221,10 @@ export class Journal {
   /** Commits batch after batch until nobody waits. Never throws: each waiting request gets its outcome. */
   async #flushAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      await this.#gather();
+      this.#waiting.sort(inTurn);
       const batch = this.#waiting.splice(0, maxBatch);
-      const { fresh, stale, change } = this.#prepare(batch);
       try {
-        if (fresh.length > 0) {
-          const startedMs = performance.now();
-          if (await this.#store.commit(this.#head, change)) {
-            this.#onCommit(fresh.length, (performance.now() - startedMs) / 1000);
-            this.#head = change.head;
-            if (change.rows.length > 0) this.state.apply(change.rows, change.head);
-          } else {
-            await this.#catchUp();
-            stale.push(...fresh.splice(0));
-          }
-        }
+        const { fresh, stale } = await this.#commitBatch(batch);
         this.#lastCommitFailed = undefined;
         for (const each of fresh) each.settle("committed");
         for (const each of stale) each.settle("stale");
@@ -232,57 +234,29 @@ export class Journal {
           this.#failure ??
           new CustodyError("RECORD_NOT_WRITTEN", `the audit record could not be written: ${messageOf(cause)}`, cause);
         this.#lastCommitFailed = error;
-        for (const each of [...fresh, ...stale]) each.settle(error);
+        for (const each of batch) each.settle(error);
       }
     }
     this.#flushing = false;
   }
 
-  /** Lets requests that are on their way join: waits for as long as each turn of the event loop brings one more. */
-  async #gather(): Promise<void> {
-    const endMs = performance.now() + maxGatherMs;
-    for (let size = 0; size < this.#waiting.length && size < maxBatch && performance.now() < endMs; ) {
-      size = this.#waiting.length;
-      await new Promise(setImmediate);
+  async #commitBatch(batch: readonly Pending[]): Promise<{ fresh: readonly Pending[]; stale: readonly Pending[] }> {
+    const { fresh, stale, change } = prepareBatch(batch, {
+      head: this.#head,
+      state: this.state,
+      authenticator: this.#authenticator,
+      nowMs: this.nowMs(),
+    });
+    if (fresh.length === 0) return { fresh, stale };
+    const startedMs = performance.now();
+    if (!(await this.#store.commit(this.#head, change))) {
+      await this.#catchUp();
+      return { fresh: [], stale: batch };
     }
-  }
-
-  /** Turns the requests whose state still stands into one change of the store; the first that changes state ends it. */
-  #prepare(batch: readonly Pending[]): {
-    fresh: Pending[];
-    stale: Pending[];
-    change: { rows: readonly StoredRow[]; audit: StoredAuditEntry[]; head: StoredHead };
-  } {
-    const fresh: Pending[] = [];
-    const stale: Pending[] = [];
-    const audit: StoredAuditEntry[] = [];
-    let rows: readonly StoredRow[] = [];
-    let { sequence, auditHash, stateVersion, stateTag } = this.#head;
-    for (const each of batch) {
-      if (each.basedOn !== stateVersion) {
-        stale.push(each);
-        continue;
-      }
-      if (each.changes.length > 0) {
-        const prepared = this.state.prepare(each.changes, this.#head.epoch);
-        rows = prepared.rows;
-        stateTag = prepared.stateTag;
-        stateVersion += 1;
-      }
-      sequence += 1;
-      const body = encodeRecord(each.record(sequence), stateVersion);
-      auditHash = nextLink(this.hashName, auditHash, body);
-      audit.push({ sequence, body, hash: auditHash, seal: null });
-      fresh.push(each);
-    }
-    const last = audit.at(-1);
-    if (last !== undefined)
-      audit[audit.length - 1] = { ...last, seal: this.#authenticator.auditSeal(last.sequence, last.hash) };
-    const head = sealHead(
-      { epoch: this.#head.epoch, stateVersion, stateTag, sequence, auditHash, latestMs: this.nowMs() },
-      this.#authenticator,
-    );
-    return { fresh, stale, change: { rows, audit, head } };
+    this.#onCommit(fresh.length, (performance.now() - startedMs) / 1000);
+    this.#head = change.head;
+    if (change.rows.length > 0) this.state.apply(change.rows, change.head);
+    return { fresh, stale };
   }
 
   /** Another server wrote: takes in what it committed. */
@@ -305,25 +279,6 @@ async function settle<T>(decide: () => Decision<T> | Promise<Decision<T>>): Prom
   } catch (error) {
     return { error: error instanceof Error ? error : new Error(String(error)) };
   }
-}
-
-function emptyHead(state: State, authenticator: Authenticator): StoredHead {
-  return sealHead(
-    { epoch: 0, stateVersion: 0, stateTag: state.emptyTag, sequence: 0, auditHash: chainStart, latestMs: 0 },
-    authenticator,
-  );
-}
-
-function sealHead(head: Omit<StoredHead, "mac">, authenticator: Authenticator): StoredHead {
-  return { ...head, mac: authenticator.headMac(head) };
-}
-
-function checkHead(head: StoredHead, authenticator: Authenticator): void {
-  if (Buffer.compare(authenticator.headMac(head), head.mac) !== 0)
-    throw new CustodyError(
-      "STATE_TAMPERED",
-      "the head of the store does not authenticate: altered, or under another root key",
-    );
 }
 
 function codeOf(error: Error): string {

@@ -5,8 +5,7 @@ import type { SuiteName } from "../crypto/suite.ts";
 import { KeySlots, type SlotKind } from "../devices/key-slots.ts";
 import type { RootKey } from "../devices/root-key.ts";
 import { SoftDevice } from "../devices/soft.ts";
-import { chainStart, nextLink } from "./audit/chain.ts";
-import { checkpointIsSigned } from "./audit/checkpoint.ts";
+import { checkAgainstCheckpoint, checkLastRecord } from "./audit/store-checks.ts";
 import { Custody, type CustodyParts, initialise } from "./custody.ts";
 import { dataFiles } from "./data-files.ts";
 import { mustBeDataFolder, NewDataFolder } from "./data-folder.ts";
@@ -61,7 +60,8 @@ async function fillStore(path: string, root: RootKey, region: string): Promise<C
   try {
     chmodSync(path, 0o600);
     const authenticator = new Authenticator(root);
-    const journal = await Journal.open(store, authenticator, { clock: Date.now, create: true });
+    const journal = await Journal.load(store, authenticator, { clock: Date.now, create: true });
+    await journal.begin();
     await using device = new SoftDevice(root);
     return await initialise({ store, journal, authenticator, root, device, release: () => {} }, region);
   } finally {
@@ -100,12 +100,11 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
     const path = join(dataDir, dataFiles.store);
     store = options.threadedStore ? await ThreadedStore.open(path) : new SqliteStore(path);
     const authenticator = new Authenticator(root);
-    const journal = await Journal.open(store, authenticator, {
+    const journal = await Journal.load(store, authenticator, {
       clock: options.clock ?? Date.now,
       ...(options.onCommit === undefined ? {} : { onCommit: options.onCommit }),
     });
-    await checkLastRecord(store, journal);
-    if (options.checkpoint !== undefined) await checkAgainst(options.checkpoint, store, journal);
+    await checkLastRecord(store, journal.head, journal.hashName);
     const heldRoot = root;
     const release = () => {
       heldRoot[Symbol.dispose]();
@@ -113,40 +112,17 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
       lock[Symbol.dispose]();
     };
     const parts: CustodyParts = { store, journal, authenticator, root, device: new SoftDevice(root), release };
-    return await Custody.assemble(parts);
+    const custody = await Custody.assemble(parts);
+    if (options.checkpoint !== undefined) {
+      const own = { account: custody.identity.account, publicKey: custody.checkpointPublicKey };
+      await checkAgainstCheckpoint(options.checkpoint, store, journal.head, own);
+    }
+    await journal.begin();
+    return custody;
   } catch (error) {
     await store?.close();
     root?.[Symbol.dispose]();
     lock[Symbol.dispose]();
     throw error;
   }
-}
-
-/** The last record must be the one that the authenticated head names. */
-async function checkLastRecord(store: Store, journal: Journal): Promise<void> {
-  const { sequence, auditHash } = journal.head;
-  const entries = await store.readAudit(Math.max(0, sequence - 2), 3);
-  const last = entries.find((entry) => entry.sequence === sequence);
-  const previous = entries.find((entry) => entry.sequence === sequence - 1)?.hash ?? chainStart;
-  const fits = last !== undefined && Buffer.compare(nextLink(journal.hashName, previous, last.body), auditHash) === 0;
-  if (sequence > 0 && (!fits || entries.some((entry) => entry.sequence > sequence)))
-    throw new CustodyError(
-      "STATE_TAMPERED",
-      `the audit chain does not end in record ${sequence}, which the store's head names`,
-    );
-}
-
-async function checkAgainst(checkpoint: Checkpoint, store: Store, journal: Journal): Promise<void> {
-  const { head } = journal;
-  const behind =
-    checkpoint.epoch > head.epoch || checkpoint.sequence > head.sequence || checkpoint.stateVersion > head.stateVersion;
-  const [entry] = await store.readAudit(checkpoint.sequence - 1, 1);
-  const differs = entry === undefined || Buffer.from(entry.hash).toString("hex") !== checkpoint.head;
-  if (behind || differs)
-    throw new CustodyError(
-      "STATE_ROLLED_BACK",
-      `the store (epoch ${head.epoch}, record ${head.sequence}) is older than, or differs from, the checkpoint (epoch ${checkpoint.epoch}, record ${checkpoint.sequence})`,
-    );
-  if (!checkpointIsSigned(checkpoint, checkpoint.publicKey))
-    throw new CustodyError("STATE_ROLLED_BACK", "the checkpoint's signature does not fit");
 }

@@ -284,7 +284,7 @@ export interface AuditVerdict {
 }
 
 export interface AuditOperations {
-  /** Records from `after` (exclusive) on, at most `limit` (1 to 10 000). */
+  /** Records from `after` (exclusive) on, at most `limit` (1 to 10 000) and about 4 MiB: the next call goes on. */
   read(caller: Caller, input: { after: number; limit: number }): Promise<readonly AuditRecord[]>;
   checkpoint(caller: Caller): Promise<Checkpoint>;
   verify(caller: Caller, checkpoint?: Checkpoint): Promise<AuditVerdict>;

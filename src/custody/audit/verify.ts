@@ -16,7 +16,13 @@ export async function verifyChain(
   store: Pick<Store, "readAudit">,
   head: StoredHead,
   authenticator: Authenticator,
-  options: { readonly account: string; readonly checkpoint?: Checkpoint; readonly publicKey?: string },
+  options: {
+    readonly account: string;
+    readonly checkpoint?: Checkpoint;
+    readonly publicKey?: string;
+    /** The head of this moment, while the chain may grow. @defaultValue `head` */
+    readonly latest?: () => StoredHead;
+  },
 ): Promise<AuditVerdict> {
   const { checkpoint, publicKey } = options;
   let link: Uint8Array = chainStart;
@@ -58,8 +64,10 @@ export async function verifyChain(
     }
   }
   if (Buffer.compare(link, head.auditHash) !== 0) return verdict("the chain does not end in the store's head");
-  if ((await store.readAudit(head.sequence, 1)).length > 0)
-    return verdict("a record follows the store's head", sequence + 1);
+  // Asked in this order: what was committed meanwhile is below the latest head.
+  const [next] = await store.readAudit((options.latest?.() ?? head).sequence, 1);
+  if (next !== undefined && next.sequence > (options.latest?.() ?? head).sequence)
+    return verdict("a record follows the store's head", next.sequence);
   return verdict();
 }
 

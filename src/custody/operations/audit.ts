@@ -8,6 +8,9 @@ import type { Authenticator } from "../state/authenticator.ts";
 import type { Store } from "../store/store.ts";
 
 const maxRead = 10_000;
+/** Enough for thousands of ordinary records, and small beside what a client takes. */
+const maxReadCharacters = 4 * 1024 * 1024;
+const readAtOnce = 200;
 
 /** The audit chain as auditors and operators use it. Nothing here can change a record. */
 export class Audit implements AuditOperations {
@@ -32,16 +35,9 @@ export class Audit implements AuditOperations {
       action: "strongroom:ReadAudit",
       detail: { after: input.after, limit: input.limit },
     };
-    return performOnAccount(this.#core, caller, subject, async () => {
-      const entries = await this.#store.readAudit(input.after, input.limit);
-      const value = entries.map((entry) => {
-        const record = decodeRecord(entry.body);
-        if (record?.sequence !== entry.sequence)
-          throw new CustodyError("STATE_TAMPERED", `audit record ${entry.sequence} is damaged`);
-        return record;
-      });
-      return { value };
-    });
+    const { sequence } = this.#core.journal.head;
+    await performOnAccount(this.#core, caller, subject, () => ({ value: undefined }));
+    return await this.#page(input.after, Math.min(input.limit, Math.max(0, sequence - input.after)));
   }
 
   async checkpoint(caller: Caller): Promise<Checkpoint> {
@@ -57,12 +53,39 @@ export class Audit implements AuditOperations {
     });
   }
 
+  /** The permission is on record before the work, which takes as long as the chain and changes nothing. */
   async verify(caller: Caller, checkpoint?: Checkpoint): Promise<AuditVerdict> {
-    return performOnAccount(this.#core, caller, { action: "strongroom:VerifyAudit" }, async () => ({
-      value: await verifyChain(this.#store, this.#core.journal.head, this.#authenticator, {
-        ...(checkpoint === undefined ? {} : { checkpoint, publicKey: this.#signer.publicKey }),
-        account: this.#core.identity.account,
-      }),
-    }));
+    await performOnAccount(this.#core, caller, { action: "strongroom:VerifyAudit" }, () => ({ value: undefined }));
+    const { journal, identity } = this.#core;
+    return await verifyChain(this.#store, journal.head, this.#authenticator, {
+      ...(checkpoint === undefined ? {} : { checkpoint, publicKey: this.#signer.publicKey }),
+      account: identity.account,
+      latest: () => journal.head,
+    });
+  }
+
+  /** SubjectPublicKeyInfo of the key that signs checkpoints, base64. */
+  get publicKey(): string {
+    return this.#signer.publicKey;
+  }
+
+  /** Records in order, until there are `limit` of them or they make a large answer; at least one, when there is one. */
+  async #page(after: number, limit: number): Promise<AuditRecord[]> {
+    const records: AuditRecord[] = [];
+    let characters = 0;
+    while (records.length < limit && characters < maxReadCharacters) {
+      const last = records.at(-1)?.sequence ?? after;
+      const entries = await this.#store.readAudit(last, Math.min(readAtOnce, limit - records.length));
+      if (entries.length === 0) break;
+      for (const entry of entries) {
+        const record = decodeRecord(entry.body);
+        if (record?.sequence !== entry.sequence)
+          throw new CustodyError("STATE_TAMPERED", `audit record ${entry.sequence} is damaged`);
+        records.push(record);
+        characters += entry.body.length;
+        if (characters >= maxReadCharacters) break;
+      }
+    }
+    return records;
   }
 }

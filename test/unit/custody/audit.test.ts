@@ -67,6 +67,34 @@ describe("audit", () => {
     assert.match(verdict.firstBad?.reason ?? "", /records were cut off|rolled back|differs/);
   });
 
+  it("opens no store with a checkpoint that somebody else signed", async () => {
+    const other = await TestKeyManager.make();
+    managers.push(other);
+    const theirs = await other.custody.audit.checkpoint(other.admin);
+    const mine = await km.custody.audit.checkpoint(km.admin);
+    await km.custody.close();
+    for (const bad of [
+      theirs,
+      { ...theirs, account: mine.account },
+      { ...mine, publicKey: theirs.publicKey, signature: theirs.signature },
+    ])
+      await assert.rejects(km.open(bad), { code: "STATE_ROLLED_BACK" });
+    await km.open(mine);
+  });
+
+  it("is verified while it grows", async () => {
+    let growing = true;
+    const grow = (async () => {
+      while (growing) await km.custody.keys.create(km.admin, {});
+    })();
+    for (let round = 0; round < 20; round++) {
+      const verdict = await km.custody.audit.verify(km.admin);
+      assert.equal(verdict.ok, true, JSON.stringify(verdict));
+    }
+    growing = false;
+    await grow;
+  });
+
   it("takes no checkpoint that was altered or that another key manager signed", async () => {
     const other = await TestKeyManager.make();
     managers.push(other);

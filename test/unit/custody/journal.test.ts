@@ -26,10 +26,11 @@ async function open(options: { create?: boolean; rootKey?: RootKey; clock?: () =
   const authenticator = new Authenticator(options.rootKey ?? root);
   const store = new SqliteStore(path);
   try {
-    const journal = await Journal.open(store, authenticator, {
+    const journal = await Journal.load(store, authenticator, {
       clock: options.clock ?? Date.now,
       create: options.create ?? false,
     });
+    await journal.begin();
     return { journal, store, authenticator };
   } catch (error) {
     await store.close();
@@ -222,6 +223,49 @@ describe("journal over SQLite", () => {
     await store.close();
   });
 
+  it("lets requests that change nothing pass changes that never end", async () => {
+    const { journal, store } = await open();
+    let storming = true;
+    const storm = Array.from({ length: 16 }, async () => {
+      while (storming) await put(journal, "storm", String(Math.random()));
+    });
+    for (let round = 0; round < 20; round++)
+      await journal.perform(caller, { action: "test:Get" }, async () => {
+        for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+        return { value: 0 };
+      });
+    storming = false;
+    await Promise.all(storm);
+    await store.close();
+  });
+
+  it("answers what it has taken before it closes, and takes nothing more", async () => {
+    const { journal, store } = await open();
+    const taken = put(journal, "a", "last");
+    const slow = journal.perform(caller, { action: "test:Slow" }, async () => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return { value: 0 };
+    });
+    await new Promise(setImmediate);
+    await taken;
+    await journal.close();
+    await store.close();
+    await assert.rejects(slow, { code: "STORE_UNUSABLE" });
+    await assert.rejects(put(journal, "a", "late"), { code: "STORE_UNUSABLE" });
+  });
+
+  it("keeps no large context of a refused request", async () => {
+    const { journal, store } = await open();
+    const context = { node: "x".repeat(5000) };
+    const refused = journal.perform(caller, { action: "test:No", context }, () => {
+      throw new CustodyError("ACCESS_DENIED");
+    });
+    await assert.rejects(refused, { code: "ACCESS_DENIED" });
+    const [entry] = await store.readAudit(2, 1);
+    assert.ok((entry?.body.length ?? 0) < 1000);
+    await store.close();
+  });
+
   it("gets over a clock that was far in the future once", async () => {
     let now = 2_000_000_000_000;
     const { journal, store } = await open({ clock: () => now });
@@ -229,6 +273,8 @@ describe("journal over SQLite", () => {
     now -= 25 * 60 * 60 * 1000;
     assert.equal(journal.nowMs(), now);
     await put(journal, "a", "y");
+    const [set] = await store.readAudit(3, 1);
+    assert.match(set?.body ?? "", /strongroom:ClockSetBack/);
     now += 1000;
     assert.equal(journal.nowMs(), now);
     await store.close();
