@@ -30,19 +30,34 @@ export function coreLimitFor(corePattern: string): 0n | 1n {
   return corePattern.startsWith("|") ? 1n : 0n;
 }
 
-/** Whether a child that inherits our limits could leave its memory in a core file. */
+/** Whether a child that inherits our limits could leave its memory in a core file. What cannot be read counts as worst. */
 export function checkCoreDumps(files: SystemFiles = thisMachine): Finding {
+  const check = "core dumps";
   const limit = parseCoreLimit(files.read("/proc/self/limits") ?? "");
-  const pattern = (files.read("/proc/sys/kernel/core_pattern") ?? "").trim();
-  const piped = pattern.startsWith("|");
-  const where = piped ? `cores are piped to ${pattern.slice(1).split(" ")[0]}` : "cores are files";
+  const pattern = files.read("/proc/sys/kernel/core_pattern")?.trim();
   const remedy = "start through strongroom, which sets the limit, or set LimitCORE=0 (LimitCORE=1 if cores are piped)";
-  if (limit === undefined)
-    return { check: "core dumps", ok: false, detail: "the core file limit cannot be read", remedy };
-  const ok = piped ? limit.softBytes === 1n && limit.hardBytes <= 1n : limit.hardBytes <= 1n;
-  const shown = limit.softBytes === unlimited ? "unlimited" : `${limit.softBytes}`;
-  const detail = `limit ${shown}, hard ${limit.hardBytes === unlimited ? "unlimited" : limit.hardBytes}; ${where}`;
-  return { check: "core dumps", ok, detail, ...(ok ? {} : { remedy }) };
+  if (limit === undefined) return { check, ok: false, detail: "the core file limit cannot be read", remedy };
+  if (pattern?.startsWith("@") === true)
+    return {
+      check,
+      ok: false,
+      detail: "cores are sent to a socket, which heeds no limit",
+      remedy: "set another kernel.core_pattern, as root: sysctl kernel.core_pattern=core",
+    };
+  const isFile = pattern !== undefined && !pattern.startsWith("|");
+  const where = isFile ? "cores are files" : whereCoresGo(pattern);
+  // A piped core ignores a limit of 0; 1 is the value that a pipe heeds too (core(5)).
+  const ok = limit.hardBytes <= 1n && (isFile || limit.softBytes === 1n);
+  const detail = `limit ${shown(limit.softBytes)}, hard ${shown(limit.hardBytes)}; ${where}`;
+  return { check, ok, detail, ...(ok ? {} : { remedy }) };
+}
+
+function whereCoresGo(pattern: string | undefined): string {
+  return pattern === undefined ? "core_pattern cannot be read" : `cores are piped to ${pattern.slice(1).split(" ")[0]}`;
+}
+
+function shown(bytes: bigint): string {
+  return bytes === unlimited ? "unlimited" : `${bytes}`;
 }
 
 /** Whether the folder that a program would use for temporary files keeps them off the disk in plain. */

@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { mountAt } from "../../../src/volume/mounts.ts";
+import { processLives } from "../../../src/volume/owner-lock.ts";
 
 export interface Ext4Image {
   readonly image: string;
@@ -11,11 +13,13 @@ export interface Ext4Image {
 }
 
 const imageBytes = 64 << 20;
+const prefix = "strongroom-ext4-";
 
 /** A small ext4 in a file, mounted through a loop device; the reason as text when this machine cannot. */
 export function mountExt4(features: string): Ext4Image | string {
   if (process.getuid?.() !== 0) return "mounting a loop device needs root";
-  const folder = mkdtempSync(join(tmpdir(), "strongroom-ext4-"));
+  removeLeftovers();
+  const folder = mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
   const [image, mountPoint] = [join(folder, "image"), join(folder, "mounted")];
   writeFileSync(image, "");
   truncateSync(image, imageBytes);
@@ -37,8 +41,20 @@ export function mountExt4(features: string): Ext4Image | string {
     remove() {
       if (!mounted) return;
       mounted = false;
-      if (spawnSync("umount", [mountPoint]).status !== 0) spawnSync("umount", ["-l", mountPoint]);
-      rmSync(folder, { recursive: true, force: true });
+      removeImage(folder);
     },
   };
+}
+
+function removeImage(folder: string): void {
+  const mountPoint = join(folder, "mounted");
+  if (mountAt(mountPoint) !== undefined && spawnSync("umount", [mountPoint]).status !== 0)
+    spawnSync("umount", ["-l", mountPoint]);
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** What a test run that was killed left mounted. */
+function removeLeftovers(): void {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(prefix)))
+    if (!processLives(Number(name.slice(prefix.length).split("-")[0]))) removeImage(join(tmpdir(), name));
 }

@@ -1,7 +1,9 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { volumeDriver } from "../../../src/volume/drivers.ts";
+import { readMounts } from "../../../src/volume/mounts.ts";
 import { pathsHolding } from "./backing-search.ts";
 import { transparent } from "./transparent-subject.ts";
 import { volumeContract } from "./volume-contract.ts";
@@ -16,6 +18,10 @@ volumeContract("gocryptfs", () => {
     driver: volumeDriver("gocryptfs"),
     workFolder,
     searchLocked: pathsHolding,
-    clear: () => rmSync(workFolder, { recursive: true, force: true }),
+    clear() {
+      for (const { mountPoint } of readMounts().filter((mount) => mount.mountPoint.startsWith(`${workFolder}/`)))
+        spawnSync("fusermount3", ["-u", "-z", "--", mountPoint]);
+      rmSync(workFolder, { recursive: true, force: true });
+    },
   };
 });
