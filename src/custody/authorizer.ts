@@ -28,7 +28,7 @@ export interface Question {
   readonly now: Date;
   readonly key?: KeyRecord;
   readonly context?: Context;
-  /** The alias by which the request named the key. */
+  /** The alias by which the request named the key: `alias/NAME`. */
   readonly requestAlias?: string;
   readonly facts?: AuthorizationFacts;
 }

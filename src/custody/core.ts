@@ -1,10 +1,11 @@
 import type { CryptoDevice } from "../devices/device.ts";
+import { aliasArn } from "./arn.ts";
 import type { AuthorizationFacts, Authorizer } from "./authorizer.ts";
 import type { Decision, Journal, Subject } from "./journal.ts";
 import type { KeyDirectory } from "./key-directory.ts";
 import type { ActionName } from "./policy/actions.ts";
 import type { Decision as Authorization } from "./policy/evaluate.ts";
-import type { Caller, CustodyIdentity } from "./service.ts";
+import type { Caller, CustodyIdentity, Door } from "./service.ts";
 import type { KeyRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
 
@@ -16,6 +17,8 @@ export interface Core {
   readonly authorizer: Authorizer;
   readonly directory: KeyDirectory;
   readonly device: CryptoDevice;
+  /** Counts a refusal of a caller nobody knows, in place of a record. */
+  readonly countRefusal: (door: Door, peer: string, reason: string) => void;
 }
 
 /** A subject whose action policies know, or that is recorded under a name of its own and asks for another permission. */
@@ -23,7 +26,20 @@ export type AccountSubject = Subject &
   ({ readonly action: ActionName; readonly permission?: undefined } | { readonly permission: ActionName });
 
 /** A subject that is about the key that `reference` names (id, alias, ARN). */
-export type KeySubject = AccountSubject & { readonly reference: string; readonly facts?: AuthorizationFacts };
+export type KeySubject = AccountSubject & {
+  readonly reference: string;
+  /** What the request calls the key, when `reference` was read elsewhere (from a wrapped key). */
+  readonly calledAs?: string | undefined;
+  /** Given the key, where they depend on the state. */
+  readonly facts?: AuthorizationFacts | ((key: KeyRecord) => AuthorizationFacts);
+};
+
+/** The alias by which a request names a key, for `kms:RequestAlias`: `alias/NAME`, also when the request has its ARN. */
+export function requestAliasOf(core: Core, reference: string | undefined): { readonly requestAlias?: string } {
+  const prefix = aliasArn(core.identity, "");
+  const local = reference?.startsWith(prefix) ? reference.slice(prefix.length) : reference;
+  return local?.startsWith("alias/") ? { requestAlias: local } : {};
+}
 
 function permissionOf(subject: AccountSubject): ActionName {
   return subject.permission === undefined ? subject.action : subject.permission;
@@ -72,14 +88,15 @@ export function performOnKey<T>(
       const now = new Date(core.journal.nowMs());
       const key = core.directory.find(subject.reference);
       subject.key = key.id;
+      const facts = typeof subject.facts === "function" ? subject.facts(key) : subject.facts;
       const authorization = core.authorizer.check({
         caller,
         action: permissionOf(subject),
         now,
         key,
         ...(subject.context === undefined ? {} : { context: subject.context }),
-        ...(subject.reference.includes("alias/") ? { requestAlias: subject.reference } : {}),
-        ...(subject.facts === undefined ? {} : { facts: subject.facts }),
+        ...requestAliasOf(core, subject.calledAs ?? subject.reference),
+        ...(facts === undefined ? {} : { facts }),
       });
       return decide(key, now, authorization);
     },

@@ -56,9 +56,10 @@ export class Custody implements CustodyService {
     this.identity = identity;
     const directory = new KeyDirectory(state, identity);
     const authorizer = new Authorizer(state, identity, (keyId) => directory.aliasesOf(keyId));
-    this.#core = { identity, journal, state, device, directory, authorizer };
-    this.#store = store;
     this.#refusals = new Refusals(journal);
+    const countRefusal = this.countRefusal.bind(this);
+    this.#core = { identity, journal, state, device, directory, authorizer, countRefusal };
+    this.#store = store;
     this.#release = parts.release;
     this.secrets = secrets;
     this.keys = new Keys(this.#core);

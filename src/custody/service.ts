@@ -196,7 +196,8 @@ export interface NodeOperations {
   /**
    * Makes (or renews) a one-time token for a node's enrolment: 15 minutes, one use, stored hashed.
    * Creates the node's principal when it is new, and a grant on `key` for contexts that hold `node: name`.
-   * For a user or service the principal must exist, and the caller must be allowed to make principals.
+   * For a user or service the principal must exist, and the caller must be allowed to make principals; for a node that has
+   * enrolled before, the caller must be allowed to enable principals: whoever redeems the token becomes that node.
    */
   createToken(
     caller: Caller,

@@ -4,7 +4,7 @@ import { type BoxHeader, openBox, readBoxHeader, sealBox } from "../../crypto/se
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { suites } from "../../crypto/suite.ts";
 import type { DeviceKey } from "../../devices/device.ts";
-import { type Core, type KeySubject, performOnKey } from "../core.ts";
+import { type Core, type KeySubject, performOnKey, requestAliasOf } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { mustBeUsable, mustEncrypt } from "../key-states.ts";
 import type { ActionName } from "../policy/actions.ts";
@@ -72,7 +72,10 @@ export class Data implements DataOperations {
 
   async unwrap(caller: Caller, input: { wrapped: Buffer; context: Context; key?: string }): Promise<Opened> {
     const header = headerOf(input.wrapped);
-    const subject = subjectOf("kms:Decrypt", { key: header?.keyId ?? "", context: input.context }, {});
+    const subject = {
+      ...subjectOf("kms:Decrypt", { key: header?.keyId ?? "", context: input.context }, {}),
+      calledAs: input.key,
+    };
     return performOnKey(
       this.#core,
       caller,
@@ -92,15 +95,29 @@ export class Data implements DataOperations {
   ): Promise<WrappedKey> {
     const header = headerOf(input.wrapped);
     const toContext = input.toContext ?? input.context;
-    const subject = subjectOf("kms:ReEncryptFrom", { key: header?.keyId ?? "", context: input.context }, {});
+    const destination = (from: KeyRecord) =>
+      input.toKey === undefined ? from : this.#core.directory.find(input.toKey);
+    const factsOf = (from: KeyRecord) => ({ reEncryptOnSameKey: destination(from).id === from.id });
+    const subject = {
+      ...subjectOf("kms:ReEncryptFrom", { key: header?.keyId ?? "", context: input.context }, {}),
+      facts: factsOf,
+    };
     return performOnKey(this.#core, caller, subject, async (from, now) => {
-      const to = input.toKey === undefined ? from : this.#core.directory.find(input.toKey);
+      const to = destination(from);
       subject.detail = {
         toKey: to.id,
         ...(contextEquals(input.context, toContext) ? {} : { toContext: JSON.stringify(toContext) }),
       };
       checkContext(toContext);
-      this.#core.authorizer.check({ caller, action: "kms:ReEncryptTo", now, key: to, context: toContext });
+      this.#core.authorizer.check({
+        caller,
+        action: "kms:ReEncryptTo",
+        now,
+        key: to,
+        context: toContext,
+        facts: factsOf(from),
+        ...requestAliasOf(this.#core, input.toKey),
+      });
       if (to.suite !== from.suite)
         throw new CustodyError("INPUT_INVALID", `a key of suite ${from.suite} is not rewrapped into suite ${to.suite}`);
       const opened = await this.#open(from, header, input.wrapped, input.context);

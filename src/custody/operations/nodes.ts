@@ -1,12 +1,13 @@
 import { hash, randomUUID } from "node:crypto";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { principalArn } from "../arn.ts";
-import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
+import { type AccountSubject, type Core, performOnAccount, requestAliasOf } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { checkPrincipalName } from "../names.ts";
+import type { ActionName } from "../policy/actions.ts";
 import type { Caller, Door, IdentityKind, NodeOperations, PrincipalDescription } from "../service.ts";
 import { change, type PrincipalRecord, type StateChange, type TokenRecord } from "../state/records.ts";
-import { describePrincipal, findPrincipal } from "./principals.ts";
+import { describePrincipal, findPrincipal, tokensOf } from "./principals.ts";
 
 const tokenLifeMs = 15 * 60 * 1000;
 const tokenBytes = 32;
@@ -47,8 +48,8 @@ export class Nodes implements NodeOperations {
       subject,
       (now) => {
         const known = this.#core.state.get("principal", name);
-        if (known !== undefined && known.kind !== "node")
-          this.#core.authorizer.check({ caller, action: "strongroom:CreatePrincipal", now });
+        const permission = permissionToReplace(known);
+        if (permission !== undefined) this.#core.authorizer.check({ caller, action: permission, now });
         if (known?.state === "revoked")
           throw new CustodyError("PRINCIPAL_EXISTS", `${name} is revoked: enable it first, or use another name`);
         const key = input.key === undefined ? undefined : this.#core.directory.find(input.key);
@@ -60,6 +61,7 @@ export class Nodes implements NodeOperations {
             now,
             key,
             context: { node: name },
+            ...requestAliasOf(this.#core, input.key),
             facts: {
               grant: {
                 operations: nodeOperations,
@@ -86,7 +88,7 @@ export class Nodes implements NodeOperations {
           value: { token, expiresAt },
           changes: [
             change("principal", name, record),
-            ...this.#tokensOf(name),
+            ...tokensOf(this.#core, name),
             change("token", tokenId(token), { node: name, expiresAt }),
             ...(key === undefined ? [] : this.#grantChange(record, key.id, now)),
           ],
@@ -102,15 +104,18 @@ export class Nodes implements NodeOperations {
   ): Promise<PrincipalDescription> {
     const name = checkPrincipalName(input.name);
     const id = tokenId(input.token);
-    const kind = this.#core.state.get("principal", name)?.kind ?? "node";
-    const caller: Caller = { ...peer, principal: principalArn(this.#core.identity, kind, name) };
+    // Strangers ask for this: only a real token is worth a record, or they could fill the disk, and under any name.
+    const holder = this.#principalOfToken(id, name);
+    if (holder === undefined) {
+      this.#core.countRefusal(peer.door, peer.peer, "TOKEN_REFUSED");
+      await this.#endExpired(id, peer);
+      throw new CustodyError("TOKEN_REFUSED");
+    }
+    const caller: Caller = { ...peer, principal: principalArn(this.#core.identity, holder.kind, name) };
     const detail = { name, spkiSha256: input.spkiSha256.toString("hex") };
     return this.#core.journal.perform(caller, { action: "strongroom:RedeemToken", detail }, () => {
-      const nowMs = this.#core.journal.nowMs();
-      const token: TokenRecord | undefined = this.#core.state.get("token", id);
-      const record = this.#core.state.get("principal", name);
-      const fits = token !== undefined && token.node === name && nowMs < Date.parse(token.expiresAt);
-      if (!fits || record?.state !== "enabled") throw new CustodyError("TOKEN_REFUSED");
+      const record = this.#principalOfToken(id, name);
+      if (record === undefined) throw new CustodyError("TOKEN_REFUSED");
       const enrolled = { ...record, publicKeys: [{ spkiSha256: detail.spkiSha256, notAfter: input.notAfter }] };
       return {
         value: describePrincipal(this.#core, enrolled),
@@ -119,7 +124,10 @@ export class Nodes implements NodeOperations {
     });
   }
 
-  /** Replaces the certificate key of the node that calls (a renewal over its present certificate). */
+  /**
+   * Adds a certificate key to the principal that calls (a renewal over its present certificate). The key before it stays
+   * in force until its own certificate ends or the next renewal, so that an answer that is lost shuts nobody out.
+   */
   async renew(caller: Caller, name: string, spkiSha256: Buffer, notAfter: string): Promise<PrincipalDescription> {
     const detail = { name, spkiSha256: spkiSha256.toString("hex") };
     return this.#core.journal.perform(caller, { action: "strongroom:RenewCertificate", detail }, () => {
@@ -142,13 +150,14 @@ export class Nodes implements NodeOperations {
           throw new CustodyError("PRINCIPAL_NOT_FOUND", `${name} is a ${record.kind}, not a node`);
         const revoked: PrincipalRecord = { ...record, state: "revoked" };
         const arn = principalArn(this.#core.identity, "node", name);
-        const grants = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
+        const held = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
+        const grants = new Set(held.flatMap(([id]) => [id, ...this.#core.authorizer.descendantsOf(id)]));
         return {
           value: describePrincipal(this.#core, revoked),
           changes: [
             change("principal", name, revoked),
-            ...this.#tokensOf(name),
-            ...grants.map(([id]) => change("grant", id, null)),
+            ...tokensOf(this.#core, name),
+            ...[...grants].map((id) => change("grant", id, null)),
           ],
         };
       },
@@ -163,11 +172,30 @@ export class Nodes implements NodeOperations {
     }));
   }
 
-  /** A node has one open token at most: a new one, a use and a revocation end the others. */
-  #tokensOf(name: string): StateChange[] {
-    return [...this.#core.state.all("token")]
-      .filter(([, token]) => token.node === name)
-      .map(([id]) => change("token", id, null));
+  /**
+   * A token that is shown too late ends for good, so that no clock that is set back revives it. Each token is real, and
+   * ends once: strangers have no records written by this.
+   */
+  async #endExpired(id: string, peer: Omit<Caller, "principal">): Promise<void> {
+    const expired = () => {
+      const token = this.#core.state.get("token", id);
+      return token !== undefined && this.#core.journal.nowMs() >= Date.parse(token.expiresAt) ? token : undefined;
+    };
+    const token = expired();
+    if (token === undefined) return;
+    const subject = { action: "strongroom:ExpireToken", detail: { name: token.node } };
+    await this.#core.journal.perform({ ...peer, principal: "anonymous" }, subject, () => ({
+      value: undefined,
+      changes: expired() === undefined ? [] : [change("token", id, null)],
+    }));
+  }
+
+  /** The enabled principal that this token enrols now, if it is for this name. */
+  #principalOfToken(id: string, name: string): PrincipalRecord | undefined {
+    const token: TokenRecord | undefined = this.#core.state.get("token", id);
+    const record = this.#core.state.get("principal", name);
+    const fits = token?.node === name && this.#core.journal.nowMs() < Date.parse(token.expiresAt);
+    return fits && record?.state === "enabled" ? record : undefined;
   }
 
   #grantChange({ kind, name }: PrincipalRecord, keyId: string, now: Date): StateChange[] {
@@ -189,6 +217,16 @@ export class Nodes implements NodeOperations {
       }),
     ];
   }
+}
+
+/**
+ * What a token for this principal takes beside `strongroom:EnrollNode`: nothing for a new node and for one that never
+ * enrolled. Whoever redeems a token for another *becomes* that principal, with all that is bound to its name.
+ */
+function permissionToReplace(known: PrincipalRecord | undefined): ActionName | undefined {
+  if (known === undefined) return undefined;
+  if (known.kind !== "node") return "strongroom:CreatePrincipal";
+  return known.publicKeys.length === 0 ? undefined : "strongroom:EnablePrincipal";
 }
 
 function tokenId(token: SecretBuffer): string {

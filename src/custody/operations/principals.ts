@@ -4,7 +4,7 @@ import { CustodyError } from "../errors.ts";
 import { checkPrincipalName } from "../names.ts";
 import type { ActionName } from "../policy/actions.ts";
 import type { Caller, PrincipalDescription, PrincipalKind, PrincipalOperations, RoleName } from "../service.ts";
-import { change, type PrincipalRecord } from "../state/records.ts";
+import { change, type PrincipalRecord, type StateChange } from "../state/records.ts";
 
 const rolesOf: Readonly<Record<PrincipalKind, readonly RoleName[]>> = {
   user: ["administrator", "auditor", "operator", "key-user"],
@@ -77,12 +77,32 @@ export class Principals implements PrincipalOperations {
           "INPUT_INVALID",
           "the data folder's own administrator is governed by the folder's permissions",
         );
-      // A node that was revoked enrols anew: whoever has its old key must not get in again.
-      const publicKeys = state === "enabled" && record.kind === "node" ? [] : record.publicKeys;
-      const changed = { ...record, state, publicKeys };
-      return { value: describePrincipal(this.#core, changed), changes: [change("principal", name, changed)] };
+      const changed = state === "revoked" ? { ...record, state } : enabled(record);
+      const tokens = state === "revoked" ? tokensOf(this.#core, name) : [];
+      return {
+        value: describePrincipal(this.#core, changed),
+        changes: [change("principal", name, changed), ...tokens],
+      };
     });
   }
+}
+
+/**
+ * A node that was revoked enrols anew: whoever has its old key must not get in again. Its old keys stay in the record, as
+ * ended, since they tell that the name was somebody's: a token for it is not any operator's to make.
+ */
+function enabled(record: PrincipalRecord): PrincipalRecord {
+  if (record.state === "enabled" || record.kind !== "node") return { ...record, state: "enabled" };
+  return { ...record, state: "enabled", publicKeys: record.publicKeys.map((key) => ({ ...key, notAfter: ended })) };
+}
+
+const ended = new Date(0).toISOString();
+
+/** A principal has one open token at most: a new one, a use and a revocation end the others. */
+export function tokensOf(core: Core, name: string): StateChange[] {
+  return [...core.state.all("token")]
+    .filter(([, token]) => token.node === name)
+    .map(([id]) => change("token", id, null));
 }
 
 /** @throws {CustodyError} `PRINCIPAL_NOT_FOUND`. */
@@ -101,7 +121,7 @@ export function describePrincipal(core: Core, record: PrincipalRecord): Principa
     role: record.role,
     state: record.state,
     identity: record.identity,
-    publicKeys: record.publicKeys.map((each) => each.spkiSha256),
+    publicKeys: record.publicKeys.filter((each) => each.notAfter !== ended).map((each) => each.spkiSha256),
     createdAt: record.createdAt,
   };
 }

@@ -83,6 +83,10 @@ function namesOf(values: Tags | undefined): readonly string[] | undefined {
 
 const unixSeconds: Read<number> = (request) => Math.floor(request.now.getTime() / 1000);
 
+/** Of a `kms:CreateGrant`: the name in the grantee's ARN. */
+const granteeName: Read<string> = (request) =>
+  request.grant === undefined ? undefined : nameOfPrincipal(request.grant.grantee);
+
 const userName: Read<string> = (request) => nameOfPrincipal(request.principal.arn);
 
 const plainKeys: ReadonlyMap<string, ConditionKey> = new Map(
@@ -123,4 +127,5 @@ export const policyVariables: ReadonlyMap<string, Read<string>> = new Map([
   ["aws:principalarn", (request: AuthorizationRequest) => request.principal.arn],
   ["aws:principalaccount", (request: AuthorizationRequest) => request.principal.account],
   ["aws:principaltype", (request: AuthorizationRequest) => request.principal.type],
+  ["strongroom:granteename", (request: AuthorizationRequest) => granteeName(request)],
 ]);

@@ -53,7 +53,10 @@ const auditor: readonly Statement[] = [
   { Sid: "ChangeNothing", Effect: "Deny", NotAction: reading, Resource: "*" },
 ];
 
-/** Enrols nodes, and serves FISCO operators' calls. A grant made for a node is for that node, under a context. */
+/**
+ * Enrols nodes, and serves FISCO operators' calls. A grant that it makes for a node is for contexts that carry that node's
+ * own name: with any other context, an operator's own node could open what is bound to another.
+ */
 const operator: readonly Statement[] = [
   {
     Sid: "LegacyCalls",
@@ -68,13 +71,19 @@ const operator: readonly Statement[] = [
     Resource: "*",
   },
   {
-    Sid: "GrantToNodesUnderTheirContext",
+    Sid: "GrantToNodesUnderTheirOwnName",
     Effect: "Allow",
     Action: ["kms:CreateGrant"],
     Resource: "*",
     Condition: {
       ArnLike: { "kms:GranteePrincipal": "arn:*:*:*:*:node/*" },
-      StringEquals: { "kms:GrantConstraintType": ["EncryptionContextEquals", "EncryptionContextSubset"] },
+      StringEquals: {
+        "kms:GrantConstraintType": ["EncryptionContextEquals", "EncryptionContextSubset"],
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: a policy variable, resolved at each request.
+        "kms:EncryptionContext:node": "${strongroom:GranteeName}",
+      },
+      // Names of condition keys fold case; a grant's constraint and a box's context do not.
+      "ForAnyValue:StringEquals": { "kms:EncryptionContextKeys": "node" },
       "ForAllValues:StringEquals": {
         "kms:GrantOperations": [
           "Decrypt",
