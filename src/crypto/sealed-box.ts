@@ -1,7 +1,8 @@
 import { timingSafeEqual } from "node:crypto";
-import { type Context, encodeContext } from "./context.ts";
+import type { Context } from "./context.ts";
 import { CryptoError } from "./errors.ts";
 import { kernelRandomBytes } from "./kernel-random.ts";
+import { encodedContext } from "./known-contexts.ts";
 import type { SecretBuffer } from "./secret-buffer.ts";
 import { aeadOpen, aeadSeal, hkdf, nonceBytes, type Suite, suiteById, suiteHash, tagBytes } from "./suite.ts";
 
@@ -86,11 +87,11 @@ export function sealBoxWithGivenRandomness(
   if (plaintext.length > maxBoxPlaintextBytes)
     throw new RangeError(`a sealed box holds at most ${maxBoxPlaintextBytes} bytes, got ${plaintext.length}`);
   const encodedHeader = encodeHeader(header, salt);
-  const encodedContext = encodeContext(context);
-  using keys = boxKeys(header.suite, secret, encodedHeader, encodedContext);
+  const bound = encodedContext(header.suite, context);
+  using keys = boxKeys(header.suite, secret, encodedHeader, bound.hash);
   return keys.expose((bytes) => {
     const commitment = Buffer.from(bytes.subarray(header.suite.keyBytes));
-    const aad = Buffer.concat([encodedHeader, commitment, encodedContext]);
+    const aad = Buffer.concat([encodedHeader, commitment, bound.bytes]);
     const sealed = aeadSeal(header.suite, bytes.subarray(0, header.suite.keyBytes), nonce, aad, plaintext);
     return Buffer.concat([encodedHeader, commitment, nonce, sealed]);
   });
@@ -113,20 +114,20 @@ export function readBoxHeader(box: Uint8Array): BoxHeader {
 export function openBox(box: Uint8Array, type: BoxType, secret: SecretBuffer, context: Context): SecretBuffer {
   const { header, encodedHeader, commitment, nonce, sealed } = parse(box);
   if (header.type !== type) throw new CryptoError("BOX_REFUSED");
-  const encodedContext = encodeContext(context);
-  using keys = boxKeys(header.suite, secret, encodedHeader, encodedContext);
+  const bound = encodedContext(header.suite, context);
+  using keys = boxKeys(header.suite, secret, encodedHeader, bound.hash);
   const opened = keys.expose((bytes) => {
     if (!timingSafeEqual(bytes.subarray(header.suite.keyBytes), commitment)) return undefined;
-    const aad = Buffer.concat([encodedHeader, commitment, encodedContext]);
+    const aad = Buffer.concat([encodedHeader, commitment, bound.bytes]);
     return aeadOpen(header.suite, bytes.subarray(0, header.suite.keyBytes), nonce, aad, sealed);
   });
   if (opened === undefined) throw new CryptoError("BOX_REFUSED");
   return opened;
 }
 
-function boxKeys(suite: Suite, secret: SecretBuffer, encodedHeader: Buffer, encodedContext: Buffer): SecretBuffer {
+function boxKeys(suite: Suite, secret: SecretBuffer, encodedHeader: Buffer, contextHash: Buffer): SecretBuffer {
   const salt = encodedHeader.subarray(encodedHeader.length - saltBytes);
-  const info = Buffer.concat([label, suiteHash(suite, encodedHeader), suiteHash(suite, encodedContext)]);
+  const info = Buffer.concat([label, suiteHash(suite, encodedHeader), contextHash]);
   return hkdf(suite, secret, salt, info, suite.keyBytes + commitmentBytes);
 }
 

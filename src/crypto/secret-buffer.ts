@@ -23,6 +23,11 @@ export class SecretBuffer implements Disposable {
     return secret;
   }
 
+  /** Becomes the owner of memory that nobody else holds, without a copy: fresh output of a cipher or a derivation. */
+  static adopt(bytes: Buffer): SecretBuffer {
+    return new SecretBuffer(bytes);
+  }
+
   /** Copies `source`, which stays the caller's to wipe. */
   static copyOf(source: Uint8Array): SecretBuffer {
     const bytes = Buffer.allocUnsafeSlow(source.byteLength);

@@ -40,7 +40,7 @@ export function hkdf(
   info: Uint8Array,
   bytes: number,
 ): SecretBuffer {
-  return SecretBuffer.take(new Uint8Array(secret.expose((ikm) => hkdfSync(suite.hash, ikm, salt, info, bytes))));
+  return SecretBuffer.adopt(Buffer.from(secret.expose((ikm) => hkdfSync(suite.hash, ikm, salt, info, bytes))));
 }
 
 /** Seals: returns `ciphertext ‖ tag (16)`. `key` has the suite's length; the nonce must never repeat under it. */
@@ -77,5 +77,5 @@ export function aeadOpen(
     body.fill(0);
     return undefined;
   }
-  return SecretBuffer.take(body);
+  return SecretBuffer.adopt(body);
 }

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { CustodyError } from "../errors.ts";
+import { type PackedChange, unpackChange } from "./packed-change.ts";
 import { SqliteStore } from "./sqlite.ts";
 import type { Store } from "./store.ts";
 
@@ -8,6 +9,8 @@ export interface StoreCall {
   readonly id: number;
   readonly method: keyof Store;
   readonly args: readonly unknown[];
+  /** The second argument of `commit` is a {@link PackedChange}. */
+  readonly packed?: boolean;
 }
 
 export interface StoreAnswer {
@@ -28,9 +31,10 @@ function serve(port: NonNullable<typeof parentPort>, path: string): void {
     port.close();
     return;
   }
-  port.on("message", ({ id, method, args }: StoreCall) => {
+  port.on("message", ({ id, method, args, packed }: StoreCall) => {
     const call = store[method].bind(store) as (...all: unknown[]) => Promise<unknown>;
-    new Promise((resolve) => resolve(call(...args))).then(
+    const given = method === "commit" && packed ? [args[0], unpackChange(args[1] as PackedChange)] : args;
+    new Promise((resolve) => resolve(call(...given))).then(
       (value) => {
         port.postMessage({ id, value } satisfies StoreAnswer);
         if (method === "close") port.close();

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { CustodyError, type CustodyErrorCode, custodyErrors } from "../errors.ts";
+import { packChange } from "./packed-change.ts";
 import type { StoreAnswer, StoreCall } from "./sqlite-worker.ts";
 import type { Store, StoreChange, StoredAuditEntry, StoredHead, StoredRow } from "./store.ts";
 
@@ -45,7 +46,12 @@ export class ThreadedStore implements Store {
   }
 
   commit(expected: StoredHead | undefined, change: StoreChange): Promise<boolean> {
-    return this.#call("commit", expected, change) as Promise<boolean>;
+    const packed = packChange(change);
+    return this.#send({
+      method: "commit",
+      args: [expected, packed ?? change],
+      packed: packed !== undefined,
+    }) as Promise<boolean>;
   }
 
   readAudit(after: number, limit: number): Promise<readonly StoredAuditEntry[]> {
@@ -58,11 +64,15 @@ export class ThreadedStore implements Store {
   }
 
   #call(method: keyof Store, ...args: readonly unknown[]): Promise<unknown> {
+    return this.#send({ method, args });
+  }
+
+  #send(call: Omit<StoreCall, "id">): Promise<unknown> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, method, args } satisfies StoreCall);
+      this.#worker.postMessage({ id, ...call } satisfies StoreCall);
     });
   }
 
