@@ -96,11 +96,16 @@ async function openVolume(
     );
   const place = placePaths(at);
   const lock = await lockExisting(place);
+  let noted = false;
   try {
     const context = verifiedContext(store, place, dataKey);
     await store.verifyPresence(place);
-    if ((await store.state(place)) !== "closed") await store.shutLeftover(place, closeOptions({}));
+    const state = await store.state(place);
+    if (state === "serving" && readNote(place.lockFile)?.leftOpen === true)
+      throw new VolumeError("VOLUME_ALREADY_OPEN", `${place.folder} was left open on purpose; close it, then open it`);
+    if (state !== "closed") await store.shutLeftover(place, closeOptions({}));
     lock.note({ pid: process.pid, leftOpen: false });
+    noted = true;
     const opened = await store.open(context, lock, options);
     try {
       layFolders(store, place, options);
@@ -111,8 +116,8 @@ async function openVolume(
     }
     return openHandle(store, context, opened, lock);
   } catch (error) {
-    // The note goes only if we wrote one: a refused open leaves the lock file as it was.
-    if (readNote(place.lockFile)?.pid === process.pid) lock.release();
+    // The note goes only if we wrote it: a refused open leaves the lock file as it was.
+    if (noted) lock.release();
     else lock.abandon();
     throw error;
   }
