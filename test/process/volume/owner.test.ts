@@ -193,6 +193,28 @@ describe("a gocryptfs server that is killed", () => {
   const skip = typeof machine === "string" ? machine : false;
   after(() => typeof machine !== "string" && machine.clear());
 
+  it("because its owner was, goes although a program still uses the volume", { skip }, async () => {
+    assert.ok(typeof machine !== "string");
+    using dataKey = SecretBuffer.random(32);
+    const folder = join(machine.workFolder, "used");
+    const driver = volumeDriver("gocryptfs");
+    await driver.create({ folder }, dataKey);
+    const owner = await Owner.start("hold", "gocryptfs", folder, dataKey);
+    const user = spawn("sleep", ["60"], { cwd: join(folder, "root/data"), stdio: "ignore" });
+    await once(user, "spawn");
+    const ended = once(user, "exit");
+    try {
+      await owner.kill();
+      await until("the end of the server", () => servers(folder).length === 0);
+      assert.equal(mountAt(join(folder, "root")), undefined);
+      assert.equal((await driver.status({ folder })).state, "locked");
+    } finally {
+      user.kill("SIGKILL");
+      await ended;
+    }
+    await (await driver.open({ folder }, dataKey)).close();
+  });
+
   for (const mender of ["open", "close"] as const)
     it(`together with its owner leaves a dead mount, which the next ${mender} clears away`, { skip }, async () => {
       assert.ok(typeof machine !== "string");
