@@ -33,7 +33,14 @@ export function errorsPage(): string {
       const { meaning, exit, status } = typeof entry === "string" ? { meaning: entry } : entry;
       return `| \`${code}\` | ${exit ?? ""} | ${status ?? ""} | ${meaning} |`;
     });
-    return [`## ${part} (\`${className}\`)`, "", "| code | exit | HTTP | meaning |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");
+    return [
+      `## ${part} (\`${className}\`)`,
+      "",
+      "| code | exit | HTTP | meaning |",
+      "| --- | --- | --- | --- |",
+      ...rows,
+      "",
+    ].join("\n");
   });
   return [
     "# Errors",
