@@ -9,7 +9,7 @@ import { CustodyError } from "../errors.ts";
 import { mustBeUsable, mustEncrypt } from "../key-states.ts";
 import type { ActionName } from "../policy/actions.ts";
 import type { Caller, DataOperations, WrappedKey } from "../service.ts";
-import type { KeyRecord } from "../state/records.ts";
+import type { KeyRecord, KeyVersionRecord } from "../state/records.ts";
 
 const maxDataKeyBytes = 1024;
 const maxWrapBytes = 4096;
@@ -202,8 +202,16 @@ function newestVersion(key: KeyRecord): DeviceKey {
   return deviceKey;
 }
 
+/** Records are never changed in place, so what was made of one stays true. */
+const deviceKeys = new WeakMap<KeyVersionRecord, DeviceKey>();
+
 function versionOf(key: KeyRecord, version: number): DeviceKey | undefined {
   const record = key.versions.find((each) => each.version === version);
   if (record?.material == null) return undefined;
-  return { keyId: key.id, version, suite: key.suite, material: Buffer.from(record.material, "base64") };
+  return deviceKeys.getOrInsertComputed(record, () => ({
+    keyId: key.id,
+    version,
+    suite: key.suite,
+    material: Buffer.from(record.material ?? "", "base64"),
+  }));
 }

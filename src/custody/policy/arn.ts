@@ -23,6 +23,7 @@ export function isAccountId(text: string): boolean {
 
 /** The account of an `arn:…:iam::ACCOUNT:root`, the ARN that stands for an account as a whole; else undefined. */
 export function accountOfRootArn(arn: string): string | undefined {
+  if (!arn.endsWith(":root")) return undefined;
   const parts = splitArn(arn);
   if (parts === undefined) return undefined;
   const [, , service, region, account, resource] = parts;
