@@ -1,7 +1,9 @@
 import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
+import type { Readable } from "node:stream";
 import { VolumeError } from "./errors.ts";
 import { detachFuse, unmountFuse } from "./fuse-mount.ts";
+import { lastingOutput } from "./lasting-output.ts";
 import { parseCoreLimit } from "./launch-safety.ts";
 import { mountAt } from "./mounts.ts";
 import type { OwnerLock } from "./owner-lock.ts";
@@ -34,16 +36,16 @@ export async function serveGocryptfs(serving: Serving): Promise<OpenStore> {
  */
 async function superviseServer({ place, flags, masterKey, lock, options }: Serving): Promise<OpenStore> {
   const command = [...noCoreDumps(), ...commandOf(place, ["-fg", ...flags], options)];
-  const child = startTool(
-    requireTool("setpriv", "util-linux"),
-    ["--pdeathsig", "TERM", "--", ...command],
-    ["pipe", "pipe", "pipe", lock.fd],
-  );
+  const setpriv = requireTool("setpriv", "util-linux");
+  const output = await lastingOutput();
+  const stdio = ["pipe" as const, output.writer, output.writer, lock.fd];
+  const child = startTool(setpriv, ["--pdeathsig", "TERM", "--", ...command], stdio);
+  output.handedOver();
   const ended = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());
     child.once("error", () => resolve());
   });
-  const printed = await mounted(child, place, masterKey, ended);
+  const printed = await mounted(child, output.reader, place, masterKey, ended);
   let closing = false;
   const lost = new Promise<Error>((resolve) => {
     void ended.then(() => {
@@ -100,6 +102,7 @@ function noCoreDumps(): string[] {
 
 async function mounted(
   child: ChildProcess,
+  output: Readable,
   place: PlacePaths,
   masterKey: Buffer,
   ended: Promise<void>,
@@ -107,7 +110,7 @@ async function mounted(
   let timer: NodeJS.Timeout | undefined;
   let printed = () => "";
   const ready = new Promise<"ready">((resolve) => {
-    printed = keepTail(child, (text) => {
+    printed = keepTail([output], (text) => {
       if (text.includes(readyLine)) resolve("ready");
     });
   });
@@ -120,6 +123,7 @@ async function mounted(
   if (outcome === "ready" && mountAt(place.root) !== undefined) return printed;
   child.kill("SIGKILL");
   await ended;
+  await new Promise((resolve) => setImmediate(resolve));
   await detachFuse(place.root);
   const why = outcome === "late" ? `it was not ready within ${readyMs / 1000} s` : printed() || "it printed no message";
   throw new VolumeError("VOLUME_TOOL_FAILED", `gocryptfs did not mount ${place.root}: ${why}`);

@@ -1,6 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
+import type { Readable } from "node:stream";
 import { VolumeError } from "./errors.ts";
 
 const keptOutputBytes = 4096;
@@ -47,7 +48,7 @@ export async function runTool(
 ): Promise<ToolResult> {
   const extra = extraFd === undefined ? [] : [extraFd];
   const child = startTool(path, args, ["pipe", "pipe", "pipe", ...extra], environment);
-  const tail = keepTail(child);
+  const tail = keepTail([child.stdout, child.stderr]);
   const ended = new Promise<number>((resolve) => {
     child.once("error", () => resolve(-1));
     // Not `close`: a server that the tool left behind may keep the pipes.
@@ -68,14 +69,13 @@ export function feedAndWipe(child: ChildProcess, secret: Buffer): void {
 }
 
 /** Collects what a child prints, the last 4 KiB of it; the result reads it at any time. */
-export function keepTail(child: ChildProcess, onText?: (textSoFar: string) => void): () => string {
+export function keepTail(outputs: readonly (Readable | null)[], onText?: (textSoFar: string) => void): () => string {
   let kept = "";
   const take = (chunk: Buffer) => {
     kept = (kept + chunk.toString("utf8")).slice(-keptOutputBytes);
     onText?.(kept);
   };
-  child.stdout?.on("data", take);
-  child.stderr?.on("data", take);
+  for (const output of outputs) output?.on("data", take);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the purpose
   return () => kept.replace(/[\u0000-\u0009\u000b-\u001f\u007f]/g, "").trim();
 }
