@@ -1,14 +1,5 @@
 import { randomBytes } from "node:crypto";
-import {
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { syncFolder } from "./durable-file.ts";
 import { VolumeError } from "./errors.ts";
@@ -16,7 +7,7 @@ import { detachFuse, fuseMountState, unmountFuse } from "./fuse-mount.ts";
 import { serveGocryptfs } from "./gocryptfs-server.ts";
 import { hexBytes } from "./key-encoding.ts";
 import type { PlacePaths } from "./place.ts";
-import { refuseUnlessEmpty } from "./place.ts";
+import { namesIn, refuseUnlessEmpty } from "./place.ts";
 import type { StoreContext, VolumeStore } from "./store.ts";
 import { requireTool, runTool } from "./tool.ts";
 import type { Finding } from "./volume.ts";
@@ -90,6 +81,8 @@ export const gocryptfsStore: VolumeStore = {
 
   async inspect(context) {
     // gocryptfs checks through a mount of its own, which it makes in its temporary folder.
+    for (const abandoned of namesIn(context.place.folder).filter((name) => /^check-[A-Za-z0-9]{6}$/.test(name)))
+      await removeCheckFolder(join(context.place.folder, abandoned));
     const temporary = mkdtempSync(join(context.place.folder, "check-"));
     try {
       const { exitCode, output } = await runTool(
@@ -101,11 +94,19 @@ export const gocryptfsStore: VolumeStore = {
         throw new VolumeError("VOLUME_TOOL_FAILED", `gocryptfs -fsck ended with ${exitCode}: ${output}`);
       return [storeFinding(exitCode === 0, output)];
     } finally {
-      for (const name of readdirSync(temporary)) rmdirSync(join(temporary, name));
-      rmSync(temporary, { recursive: true });
+      await removeCheckFolder(temporary);
     }
   },
 };
+
+/** Removes the mount point of a check, and the mount if the check was killed. */
+async function removeCheckFolder(temporary: string): Promise<void> {
+  for (const name of namesIn(temporary)) {
+    await detachFuse(join(temporary, name));
+    rmdirSync(join(temporary, name));
+  }
+  rmdirSync(temporary);
+}
 
 function flagsOf({ description }: StoreContext): string[] {
   return description.parameters.cipher === "xchacha20-poly1305" ? ["-xchacha"] : [];
