@@ -1,22 +1,11 @@
 import { randomUUID } from "node:crypto";
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  statSync,
-} from "node:fs";
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, statSync } from "node:fs";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { abortCreation, beginCreation, endCreation, preparePlace, refuseUnlessClaimable } from "./creation.ts";
 import { writeDurably } from "./durable-file.ts";
 import { VolumeError } from "./errors.ts";
-import { encodeVolumeHeader, maxHeaderBytes, readVolumeHeader, verifyVolumeHeader } from "./header.ts";
+import { encodeVolumeHeader, readVolumeHeader, verifyVolumeHeader } from "./header.ts";
+import { readHeaderFile } from "./header-file.ts";
 import { OwnerLock, readNote } from "./owner-lock.ts";
 import { settleParameters } from "./parameters.ts";
 import { type PlacePaths, placePaths } from "./place.ts";
@@ -226,32 +215,6 @@ function refuseOtherKind(store: VolumeStore, description: VolumeDescription, pla
       "VOLUME_KIND_MISMATCH",
       `${place.folder} is a ${description.kind} volume, not ${store.kind}; name the kind it has`,
     );
-}
-
-function readHeaderFile(place: PlacePaths): Buffer {
-  if (!existsSync(place.headerFile))
-    throw new VolumeError("VOLUME_ABSENT", `there is no volume at ${place.folder}: volume.header is missing`);
-  const bytes = Buffer.alloc(maxHeaderBytes + 1);
-  const fd = openHeader(place.headerFile);
-  try {
-    if (!fstatSync(fd).isFile())
-      throw new VolumeError("VOLUME_HEADER_INVALID", `${place.headerFile} is not a file; restore it from a backup`);
-    return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, 0));
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** Without following a link, and without waiting on a FIFO that stands in the file's place. */
-function openHeader(path: string): number {
-  try {
-    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "ELOOP")
-      throw new VolumeError("VOLUME_HEADER_INVALID", `${path} is a symbolic link; restore it from a backup`);
-    throw new VolumeError("VOLUME_SYSTEM", `${path} cannot be opened: ${message}`, error);
-  }
 }
 
 /** Makes the program's folders on the open volume, owned by whom it runs as, and lets that user reach them. */

@@ -229,8 +229,8 @@ describe("a gocryptfs server that is killed", () => {
       process.kill(owner.pid, "SIGSTOP");
       process.kill(server, "SIGKILL");
       await owner.kill();
+      await until("stale", async () => (await driver.status({ folder })).state === "stale");
       assert.notEqual(mountAt(join(folder, "root")), undefined);
-      assert.equal((await driver.status({ folder })).state, "stale");
       if (mender === "open") {
         const volume = await driver.open({ folder }, dataKey);
         assert.equal(readFileSync(join(volume.dataPath, "canary"), "utf8"), "written before the kill");
