@@ -46,6 +46,8 @@ export class Custody implements CustodyService {
   readonly #core: Core;
   readonly #store: Store;
   readonly #refusals: Refusals;
+  /** Records are never changed in place, so a record's description stays true. */
+  readonly #described = new WeakMap<PrincipalRecord, PrincipalDescription>();
   readonly #principalsByPublicKey = new Map<string, string>();
   readonly #release: () => void;
   readonly #probe: NodeJS.Timeout;
@@ -111,7 +113,7 @@ export class Custody implements CustodyService {
       return undefined;
     }
     if (this.#core.journal.nowMs() >= Date.parse(key.notAfter)) return undefined;
-    return describePrincipal(this.#core, record);
+    return this.#described.getOrInsertComputed(record, () => describePrincipal(this.#core, record));
   }
 
   acknowledge(caller: Caller, action: string): Promise<void> {
