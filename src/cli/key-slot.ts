@@ -10,7 +10,7 @@ type NewSecret = { readonly newFile: string; readonly kind: SlotKind };
 
 /**
  * `key slot`: the secrets that open the root key. Works on the slot file itself, also while the server runs: the file is
- * replaced in one step, and a running server has no more need of it.
+ * replaced in one step, one command at a time, and a running server has no more need of it.
  */
 export function slotCommand(): Command {
   const slot = new Command("slot").description("unlock secrets that open the root key");

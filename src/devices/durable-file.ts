@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
@@ -8,7 +9,8 @@ import { dirname } from "node:path";
  * @param mode - Permission bits of the new file.
  */
 export function replaceFileDurably(path: string, bytes: Uint8Array, mode: number): void {
-  const temporary = `${path}.new-${process.pid}`;
+  // Random too: a process that was killed may have left one behind, and its number comes again.
+  const temporary = `${path}.new-${process.pid}-${randomBytes(4).toString("hex")}`;
   const file = openSync(temporary, "wx", mode);
   try {
     for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);

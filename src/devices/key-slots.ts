@@ -6,6 +6,7 @@ import { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { type SuiteName, suites } from "../crypto/suite.ts";
 import { replaceFileDurably } from "./durable-file.ts";
 import { DeviceError } from "./errors.ts";
+import { FileLock, LockHeld } from "./file-lock.ts";
 import { RootKey, rootMac } from "./root-key.ts";
 import {
   newScryptParameters,
@@ -43,12 +44,15 @@ interface SlotFile {
 /** Limits of an unlock secret, in bytes. */
 export const unlockSecretLimits = { keyFileMinimum: 32, maximum: 4096 } as const;
 const maxSlots = 16;
+/** A change holds the lock for milliseconds: scrypt runs before it is taken. */
+const lockWaitMs = 10_000;
 const maxFileBytes = 256 * 1024;
 
 /**
  * The root key's slots in one file: each slot holds the same root key under another unlock secret, so that secrets change
  * without re-sealing anything. The file is replaced whole and durably; it carries a MAC under the root key, and each
- * slot's parameters are authenticated by the slot's box.
+ * slot's parameters are authenticated by the slot's box. Changes take turns: each reads, checks and writes under a lock on
+ * a file beside it, or a command that had read an older list would bring a removed secret back.
  */
 export class KeySlots {
   readonly #path: string;
@@ -61,7 +65,8 @@ export class KeySlots {
   async create(suite: SuiteName, kind: SlotKind, unlock: SecretBuffer, label: string): Promise<RootKey> {
     if (existsSync(this.#path)) throw new DeviceError("SLOTS_DAMAGED", `${this.#path} exists: it is not replaced`);
     const root = new RootKey(randomUUID(), suite, SecretBuffer.random(32));
-    const entry = await sealSlot(root, 1, kind, unlock, label);
+    using secret = await stretch(kind, unlock);
+    const entry = sealSlot(root, 1, secret, label);
     this.#write(root, { format, rootId: root.id, suite, nextSlot: 2, slots: [entry] });
     return root;
   }
@@ -94,31 +99,52 @@ export class KeySlots {
 
   /** Adds a slot for another unlock secret; returns its number. */
   async add(root: RootKey, kind: SlotKind, unlock: SecretBuffer, label: string): Promise<number> {
-    const file = this.#readAuthentic(root);
-    if (file.slots.length >= maxSlots)
-      throw new DeviceError("DEVICE_UNSUPPORTED", `there are ${maxSlots} key slots already`);
-    const entry = await sealSlot(root, file.nextSlot, kind, unlock, label);
-    this.#write(root, { ...file, nextSlot: file.nextSlot + 1, slots: [...file.slots, entry] });
-    return entry.slot;
+    using secret = await stretch(kind, unlock);
+    const changed = this.#update(root, (file) => {
+      if (file.slots.length >= maxSlots)
+        throw new DeviceError("DEVICE_UNSUPPORTED", `there are ${maxSlots} key slots already`);
+      const entry = sealSlot(root, file.nextSlot, secret, label);
+      return { ...file, nextSlot: file.nextSlot + 1, slots: [...file.slots, entry] };
+    });
+    return changed.nextSlot - 1;
   }
 
   /** Replaces a slot's unlock secret in one step; the old secret stops working when this returns. */
   async change(root: RootKey, slot: number, kind: SlotKind, unlock: SecretBuffer): Promise<void> {
-    const file = this.#readAuthentic(root);
-    const old = file.slots.find((entry) => entry.slot === slot);
-    if (old === undefined) throw new DeviceError("SLOT_NOT_FOUND", `there is no key slot ${slot}`);
-    const entry = await sealSlot(root, slot, kind, unlock, old.label);
-    this.#write(root, { ...file, slots: file.slots.map((each) => (each.slot === slot ? entry : each)) });
+    using secret = await stretch(kind, unlock);
+    this.#update(root, (file) => {
+      const entry = sealSlot(root, slot, secret, slotIn(file, slot).label);
+      return { ...file, slots: file.slots.map((each) => (each.slot === slot ? entry : each)) };
+    });
   }
 
   /** Removes a slot. The last one cannot be removed. */
   remove(root: RootKey, slot: number): void {
-    const file = this.#readAuthentic(root);
-    if (!file.slots.some((entry) => entry.slot === slot))
-      throw new DeviceError("SLOT_NOT_FOUND", `there is no key slot ${slot}`);
-    if (file.slots.length === 1)
-      throw new DeviceError("SLOT_LAST", `key slot ${slot} is the last one: add another first`);
-    this.#write(root, { ...file, slots: file.slots.filter((entry) => entry.slot !== slot) });
+    this.#update(root, (file) => {
+      const gone = slotIn(file, slot);
+      if (file.slots.length === 1)
+        throw new DeviceError("SLOT_LAST", `key slot ${slot} is the last one: add another first`);
+      return { ...file, slots: file.slots.filter((entry) => entry !== gone) };
+    });
+  }
+
+  /** Reads, changes and writes the file while nobody else does; returns what was written. */
+  #update(root: RootKey, change: (file: SlotFile) => SlotFile): SlotFile {
+    // What is refused is refused here, so that it leaves no trace: not even the lock's file.
+    change(this.#readAuthentic(root));
+    using _lock = this.#lock();
+    const changed = change(this.#readAuthentic(root));
+    this.#write(root, changed);
+    return changed;
+  }
+
+  #lock(): FileLock {
+    try {
+      return new FileLock(`${this.#path}.lock`, lockWaitMs);
+    } catch (cause) {
+      if (!(cause instanceof LockHeld)) throw cause;
+      throw new DeviceError("SLOTS_BUSY", `another command is changing ${this.#path}: try again`, cause);
+    }
   }
 
   #readAuthentic(root: RootKey): SlotFile {
@@ -155,16 +181,27 @@ function fileMac(root: RootKey, body: string): Buffer {
   return rootMac(root.suiteName, key, body);
 }
 
-async function sealSlot(
-  root: RootKey,
-  slot: number,
-  kind: SlotKind,
-  unlock: SecretBuffer,
-  label: string,
-): Promise<SlotEntry> {
+/** What a slot's box is sealed under. */
+interface SlotSecret extends Disposable {
+  readonly kind: SlotKind;
+  readonly scrypt?: ScryptParameters;
+  readonly secret: SecretBuffer;
+}
+
+/** The slow part of sealing a slot, which needs neither its number nor the file. */
+async function stretch(kind: SlotKind, unlock: SecretBuffer): Promise<SlotSecret> {
   checkUnlockSecret(kind, unlock);
   const scrypt = kind === "passphrase" ? newScryptParameters() : undefined;
-  using secret = scrypt === undefined ? unlock.clone() : await stretchPassphrase(unlock, scrypt);
+  const secret = scrypt === undefined ? unlock.clone() : await stretchPassphrase(unlock, scrypt);
+  return {
+    kind,
+    secret,
+    ...(scrypt === undefined ? {} : { scrypt }),
+    [Symbol.dispose]: () => secret[Symbol.dispose](),
+  };
+}
+
+function sealSlot(root: RootKey, slot: number, { kind, scrypt, secret }: SlotSecret, label: string): SlotEntry {
   const createdAt = new Date().toISOString();
   const header = {
     suite: suites[root.suiteName],
@@ -177,6 +214,12 @@ async function sealSlot(
   const entry = { slot, kind, label, createdAt, ...(scrypt === undefined ? {} : { scrypt }) };
   const box = root.exposeToSlot((bytes) => sealBox(header, secret, slotContext(entry), bytes));
   return { ...entry, box: box.toString("base64") };
+}
+
+function slotIn(file: SlotFile, slot: number): SlotEntry {
+  const entry = file.slots.find((each) => each.slot === slot);
+  if (entry === undefined) throw new DeviceError("SLOT_NOT_FOUND", `there is no key slot ${slot}`);
+  return entry;
 }
 
 async function openSlot(file: SlotFile, entry: SlotEntry, unlock: SecretBuffer): Promise<RootKey | undefined> {

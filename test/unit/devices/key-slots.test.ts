@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -61,6 +63,51 @@ describe("key slots", () => {
     await slots.change(again, 1, "key-file", keyFile);
   });
 
+  it("loses no change to another that began before it ended: a removed or changed secret stays out", async () => {
+    using root = await slots.open(keyFile);
+    using leaked = SecretBuffer.random(32);
+    using weak = SecretBuffer.random(33);
+    using strong = secretOf("a stronger one");
+    using colleague = secretOf("a new colleague");
+    const leakedSlot = await slots.add(root, "key-file", leaked, "leaked");
+    const weakSlot = await slots.add(root, "key-file", weak, "weak");
+    const adding = new KeySlots(path).add(root, "passphrase", colleague, "colleague");
+    const changing = new KeySlots(path).change(root, weakSlot, "passphrase", strong);
+    new KeySlots(path).remove(root, leakedSlot);
+    const numbers = [await adding, await slots.add(root, "key-file", SecretBuffer.random(32), "other")];
+    await changing;
+    assert.equal(new Set([leakedSlot, weakSlot, ...numbers]).size, 4, "no number is given twice");
+    for (const out of [leaked, weak]) await assert.rejects(slots.open(out), { code: "UNLOCK_REFUSED" });
+    for (const opens of [strong, colleague, keyFile]) (await slots.open(opens))[Symbol.dispose]();
+    const doomed = slots.change(root, weakSlot, "passphrase", strong);
+    slots.remove(root, weakSlot);
+    await assert.rejects(doomed, { code: "SLOT_NOT_FOUND" });
+    for (const number of numbers) slots.remove(root, number);
+    assert.deepEqual(
+      slots.list().map(({ label }) => label),
+      ["first"],
+    );
+  });
+
+  it("waits for a command in another process that is changing the slots", async () => {
+    using root = await slots.open(keyFile);
+    using spare = SecretBuffer.random(32);
+    const number = await slots.add(root, "key-file", spare, "spare");
+    const module = join(import.meta.dirname, "../../../src/devices/file-lock.ts");
+    const holder = `import { FileLock } from ${JSON.stringify(module)}; import { existsSync, rmSync } from "node:fs";
+      const lock = new FileLock(${JSON.stringify(`${path}.lock`)}, 0); console.log("held");
+      setTimeout(() => { rmSync(${JSON.stringify(join(folder, "held"))}); lock[Symbol.dispose](); }, 300);
+      await new Promise((resolve) => setTimeout(resolve, 400));`;
+    writeFileSync(join(folder, "held"), "");
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", holder], { stdio: ["ignore", "pipe", 2] });
+    const ended = once(child, "exit");
+    assert.ok(child.stdout);
+    await Promise.race([once(child.stdout, "data"), ended]);
+    slots.remove(root, number);
+    assert.equal(existsSync(join(folder, "held")), false, "the holder had let go");
+    await ended;
+  });
+
   it("never removes the last slot, nor one that is not there", async () => {
     using root = await slots.open(keyFile);
     assert.throws(() => slots.remove(root, 1), { code: "SLOT_LAST" });
@@ -118,7 +165,7 @@ describe("key slots", () => {
 
   it("is readable by its owner only and leaves no temporary file", () => {
     assert.equal(statSync(path).mode & 0o777, 0o600);
-    assert.deepEqual(readdirSync(folder), ["root.slots"]);
+    assert.deepEqual(readdirSync(folder).sort(), ["root.slots", "root.slots.lock"]);
   });
 
   it("does not replace a slot file that exists", async () => {

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
+import type { Caller } from "../../../src/custody/service.ts";
+import { TestKeyManager } from "./key-manager.ts";
+
+const denied = { code: "ACCESS_DENIED" };
+const context = { network: "consortium" };
+
+describe("a key policy that asks what a request says", () => {
+  let km: TestKeyManager;
+  let user: Caller;
+  let first: string;
+  let second: string;
+  let wrapped: Buffer;
+  before(async () => {
+    km = await TestKeyManager.make();
+    user = await km.user("uma", "key-user");
+    first = (await km.custody.keys.create(km.admin, { alias: "alias/first" })).keyId;
+    second = (await km.custody.keys.create(km.admin, { alias: "alias/second" })).keyId;
+    using plaintext = SecretBuffer.random(32);
+    ({ wrapped } = await km.custody.data.wrap(user, { key: first, context, plaintext }));
+  });
+  after(() => km.end());
+
+  const putDeny = async (key: string, action: string, condition: Record<string, Record<string, string>>) => {
+    const account = `arn:aws:iam::${km.custody.identity.account}:root`;
+    const policy = {
+      Version: "2012-10-17",
+      Statement: [
+        { Effect: "Allow", Principal: { AWS: account }, Action: "kms:*", Resource: "*" },
+        { Effect: "Deny", Principal: "*", Action: action, Resource: "*", Condition: condition },
+      ],
+    };
+    await km.custody.policies.put(km.admin, key, JSON.stringify(policy));
+  };
+  const rewrap = (toKey?: string) =>
+    km.custody.data.rewrap(user, { wrapped, context, ...(toKey === undefined ? {} : { toKey }) });
+  const unwrap = async (key?: string) => {
+    const input = { wrapped, context, ...(key === undefined ? {} : { key }) };
+    (await km.custody.data.unwrap(user, input)).plaintext[Symbol.dispose]();
+  };
+
+  it("keeps boxes of a key under that key, by kms:ReEncryptOnSameKey, asked of the source", async () => {
+    await putDeny(first, "kms:ReEncryptFrom", { Bool: { "kms:ReEncryptOnSameKey": "false" } });
+    for (const other of [second, "alias/second"]) await assert.rejects(rewrap(other), denied);
+    for (const same of [undefined, first, "alias/first"]) await rewrap(same);
+  });
+
+  it("takes no boxes of other keys, by kms:ReEncryptOnSameKey, asked of the destination", async () => {
+    await putDeny(first, "kms:CreateAlias", { Bool: { "kms:ReEncryptOnSameKey": "false" } });
+    await rewrap(second);
+    await putDeny(second, "kms:ReEncryptTo", { Bool: { "kms:ReEncryptOnSameKey": "false" } });
+    await assert.rejects(rewrap(second), denied);
+  });
+
+  it("knows an alias by its name, however the request writes it and wherever it names the key", async () => {
+    await km.custody.aliases.create(km.admin, "alias/barred", first);
+    await km.custody.aliases.create(km.admin, "alias/barred-too", second);
+    const arn = (alias: string) => `arn:aws:kms:local:${km.custody.identity.account}:${alias}`;
+    const barred = { StringLike: { "kms:RequestAlias": "alias/barred*" } };
+    await putDeny(first, "kms:*crypt*", barred);
+    await putDeny(second, "kms:*crypt*", barred);
+    using plaintext = SecretBuffer.random(32);
+    for (const key of ["alias/barred", arn("alias/barred")]) {
+      await assert.rejects(unwrap(key), denied);
+      await assert.rejects(km.custody.data.wrap(user, { key, context, plaintext }), denied);
+      await assert.rejects(rewrap(key), denied);
+    }
+    for (const key of ["alias/barred-too", arn("alias/barred-too")]) await assert.rejects(rewrap(key), denied);
+    for (const key of [undefined, first, "alias/first", arn("alias/first")]) await unwrap(key);
+    for (const key of [second, "alias/second", arn("alias/second")]) await rewrap(key);
+  });
+
+  it("lets kms:RequestAlias allow nothing to a request that names a key by its id", async () => {
+    await putDeny(first, "kms:Decrypt", { StringNotEquals: { "kms:RequestAlias": "alias/first" } });
+    await assert.rejects(unwrap(first), denied);
+    await assert.rejects(unwrap(), denied);
+    await unwrap("alias/first");
+  });
+});
