@@ -249,11 +249,14 @@ async function story(): Promise<void> {
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line) as { action: string; result: string; principal: string });
-  const unwraps = records.filter(({ action, principal }) => action === "kms:Decrypt" && principal.includes(":node/"));
+  const released = records.filter(({ action, result }) => action === "kms:Decrypt" && result === "done").length;
+  const refused = records.filter(
+    ({ action, result }) => action === "strongroom:Authenticate" && result === "refused",
+  ).length;
   stage.check(
-    "every release of a data key is on record",
-    unwraps.length >= 6,
-    `${unwraps.filter(({ result }) => result === "done").length} released, ${unwraps.filter(({ result }) => result !== "done").length} refused`,
+    "every release of a data key, and every refused start, is on record",
+    released >= 6 && refused >= 2,
+    `${released} released, ${refused} starts of revoked nodes refused`,
   );
   await end(keyManager);
 }
