@@ -75,6 +75,7 @@ async function run(options: ServeOptions): Promise<void> {
     import("../server/service-manager.ts"),
   ]);
   const observer = new Metrics();
+  const storeLost = Promise.withResolvers<Error>();
   let custody: Awaited<ReturnType<typeof openCustody>>;
   {
     using unlock = await readUnlockSecret(options);
@@ -82,6 +83,7 @@ async function run(options: ServeOptions): Promise<void> {
       dataDir: options.data,
       unlock,
       threadedStore: true,
+      onStoreLost: storeLost.resolve,
       onCommit: (records, seconds) => observer.auditCommit(records, seconds),
       ...(checkpoint === undefined ? {} : { checkpoint }),
     });
@@ -98,12 +100,19 @@ async function run(options: ServeOptions): Promise<void> {
     });
     announce(options, server);
     await notifyServiceManager(`READY=1\nSTATUS=listening on ${server.addresses.native ?? server.addresses.socket}`);
-    tell(`${await stop}: closing`);
+    const end = await Promise.race([stop, storeLost.promise]);
+    if (typeof end !== "string") throw lostStore(end);
+    tell(`${end}: closing`);
     await notifyServiceManager("STOPPING=1");
   } finally {
     await server?.close();
     await custody.close();
   }
+}
+
+/** Ends the server, so that a service manager starts it again: going on, it would refuse every request. */
+function lostStore(cause: Error): CommandFailure {
+  return new CommandFailure(exitCodes.other, `the store's thread failed, so nothing can be answered: ${cause.message}`);
 }
 
 function fiscoOptions(

@@ -81,6 +81,8 @@ export interface OpenOptions {
   readonly onCommit?: (records: number, seconds: number) => void;
   /** Keep the store in a thread of its own: for a server, so that a commit does not hold up the next requests. */
   readonly threadedStore?: boolean;
+  /** Told when that thread ends by itself: no request can be answered any more, until the folder is opened anew. */
+  readonly onStoreLost?: (error: Error) => void;
 }
 
 /**
@@ -98,7 +100,7 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
   try {
     root = await new KeySlots(join(dataDir, dataFiles.slots)).open(options.unlock);
     const path = join(dataDir, dataFiles.store);
-    store = options.threadedStore ? await ThreadedStore.open(path) : new SqliteStore(path);
+    store = options.threadedStore ? await ThreadedStore.open(path, options.onStoreLost) : new SqliteStore(path);
     const authenticator = new Authenticator(root);
     const journal = await Journal.load(store, authenticator, {
       clock: options.clock ?? Date.now,

@@ -18,22 +18,33 @@ export class ThreadedStore implements Store {
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
   #ended: Error | undefined;
+  #closing = false;
+  readonly #onLost: (error: Error) => void;
 
-  private constructor(worker: Worker) {
+  private constructor(worker: Worker, onLost: (error: Error) => void) {
     this.#worker = worker;
+    this.#onLost = onLost;
     worker.on("message", (answer: StoreAnswer) => this.#settle(answer));
     worker.on("error", (error: unknown) => this.#end(error instanceof Error ? error : new Error(String(error))));
     worker.on("exit", () => this.#end(new Error("the store's thread has ended")));
   }
 
-  /** @throws {CustodyError} `STORE_UNUSABLE`. */
-  static async open(path: string): Promise<ThreadedStore> {
+  /**
+   * @param onLost - Told when the thread ends while the store is open: every call after it fails, and will.
+   * @throws {CustodyError} `STORE_UNUSABLE`.
+   */
+  static async open(path: string, onLost: (error: Error) => void = () => {}): Promise<ThreadedStore> {
     const module = new URL(
       import.meta.url.endsWith(".ts") ? "./sqlite-worker.ts" : "./sqlite-worker.js",
       import.meta.url,
     );
-    const store = new ThreadedStore(new Worker(module, { workerData: { path } }));
-    await new Promise((resolve, reject) => store.#waiting.set(0, { resolve, reject }));
+    const store = new ThreadedStore(new Worker(module, { workerData: { path } }), onLost);
+    try {
+      await new Promise((resolve, reject) => store.#waiting.set(0, { resolve, reject }));
+    } catch (error) {
+      store.#closing = true;
+      throw error;
+    }
     return store;
   }
 
@@ -59,6 +70,7 @@ export class ThreadedStore implements Store {
   }
 
   async close(): Promise<void> {
+    this.#closing = true;
     if (this.#ended === undefined) await this.#call("close");
     await this.#worker.terminate();
   }
@@ -84,7 +96,9 @@ export class ThreadedStore implements Store {
   }
 
   #end(error: Error): void {
+    const first = this.#ended === undefined;
     this.#ended ??= error;
+    if (first && !this.#closing) this.#onLost(error);
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();
   }
