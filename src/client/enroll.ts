@@ -50,13 +50,14 @@ export async function enroll({ servers, token, name: expected, ...options }: Enr
     const body = requestBody(name, makeCertificateRequest(name, keyPair), secret);
     const raw = await exchange.ask("enroll", body).finally(() => body.fill(0));
     const answer = parseJson(raw) as Answer<"enroll">;
-    checkIssued(answer, name, keyPair.spki, caFingerprint);
+    const serverIssuer = checkIssued(answer, name, keyPair.spki, caFingerprint);
     return {
       name,
       principal: answer.principal,
       privateKeyPem: keyPair.privateKeyPem,
       certificatePem: answer.certificate,
-      caPem: issuer.toString(),
+      // Not the one that the first connection showed: its fingerprint proves the key in it, and nothing else of it.
+      caPem: serverIssuer.toString(),
       notAfter: answer.notAfter,
     };
   } catch (error) {
@@ -143,8 +144,11 @@ function shownChain(socket: TLSSocket): X509Certificate[] {
 
 const clientAuth = "1.3.6.1.5.5.7.3.2";
 
-/** The certificate is for our key, our name and client use, in force, and the servers' issuer is the pinned one. */
-function checkIssued(answer: Answer<"enroll">, name: string, spki: Buffer, fingerprint: Buffer): void {
+/**
+ * The certificate is for our key, our name and client use, in force, and the servers' issuer is the pinned one, signed by
+ * itself: that certificate is returned.
+ */
+function checkIssued(answer: Answer<"enroll">, name: string, spki: Buffer, fingerprint: Buffer): X509Certificate {
   try {
     const certificate = new X509Certificate(answer.certificate);
     const issuer = new X509Certificate(answer.clientIssuer);
@@ -157,9 +161,10 @@ function checkIssued(answer: Answer<"enroll">, name: string, spki: Buffer, finge
       certificate.verify(issuer.publicKey) &&
       issuer.ca &&
       certificate.keyUsage?.includes(clientAuth) === true &&
-      spkiFingerprint(servers).equals(fingerprint)
+      spkiFingerprint(servers).equals(fingerprint) &&
+      servers.verify(servers.publicKey)
     ) {
-      if (certificate.validFromDate.getTime() <= nowMs && nowMs < certificate.validToDate.getTime()) return;
+      if (certificate.validFromDate.getTime() <= nowMs && nowMs < certificate.validToDate.getTime()) return servers;
       throw new ClientError(
         "INTEGRITY",
         "by this machine's clock the new certificate is not in force: check both clocks",

@@ -41,6 +41,23 @@ export function requestAliasOf(core: Core, reference: string | undefined): { rea
   return local?.startsWith("alias/") ? { requestAlias: local } : {};
 }
 
+const onRecord = new WeakSet<Error>();
+
+/** Whether an operation that threw this was decided, so that its refusal is on record; false for one that came before. */
+export function isOnRecord(error: Error): boolean {
+  return onRecord.has(error);
+}
+
+/** The journal, which records what `decide` throws; remembers that it did. */
+async function perform<T>(core: Core, ...work: Parameters<typeof core.journal.perform<T>>): Promise<T> {
+  try {
+    return await core.journal.perform<T>(...work);
+  } catch (error) {
+    if (error instanceof Error) onRecord.add(error);
+    throw error;
+  }
+}
+
 function permissionOf(subject: AccountSubject): ActionName {
   return subject.permission === undefined ? subject.action : subject.permission;
 }
@@ -57,7 +74,8 @@ export function performOnAccount<T>(
   decide: (now: Date) => Decision<T> | Promise<Decision<T>>,
   discard?: (value: T) => void,
 ): Promise<T> {
-  return core.journal.perform(
+  return perform(
+    core,
     caller,
     subject,
     () => {
@@ -81,7 +99,8 @@ export function performOnKey<T>(
   decide: (key: KeyRecord, now: Date, authorization: Authorization) => Decision<T> | Promise<Decision<T>>,
   discard?: (value: T) => void,
 ): Promise<T> {
-  return core.journal.perform(
+  return perform(
+    core,
     caller,
     subject,
     () => {

@@ -19,6 +19,7 @@ import { Policies } from "./operations/policies.ts";
 import { describePrincipal, Principals } from "./operations/principals.ts";
 import { Secrets } from "./operations/secrets.ts";
 import { Refusals } from "./refusals.ts";
+import { RefusedForms } from "./refused-forms.ts";
 import type { Caller, CustodyIdentity, CustodyService, Door, PrincipalDescription } from "./service.ts";
 import type { Authenticator } from "./state/authenticator.ts";
 import { change, type PrincipalRecord } from "./state/records.ts";
@@ -46,6 +47,7 @@ export class Custody implements CustodyService {
   readonly #core: Core;
   readonly #store: Store;
   readonly #refusals: Refusals;
+  readonly #refusedForms: RefusedForms;
   /** Records are never changed in place, so a record's description stays true. */
   readonly #described = new WeakMap<PrincipalRecord, PrincipalDescription>();
   readonly #principalsByPublicKey = new Map<string, string>();
@@ -59,6 +61,7 @@ export class Custody implements CustodyService {
     const directory = new KeyDirectory(state, identity);
     const authorizer = new Authorizer(state, identity, (keyId) => directory.aliasesOf(keyId));
     this.#refusals = new Refusals(journal);
+    this.#refusedForms = new RefusedForms(journal, this.#refusals);
     const countRefusal = this.countRefusal.bind(this);
     this.#core = { identity, journal, state, device, directory, authorizer, countRefusal };
     this.#store = store;
@@ -118,6 +121,10 @@ export class Custody implements CustodyService {
 
   acknowledge(caller: Caller, action: string): Promise<void> {
     return this.#core.journal.perform(caller, { action }, () => ({ value: undefined }));
+  }
+
+  recordRefused(caller: Caller, action: string, code: string): Promise<void> {
+    return this.#refusedForms.record(caller, action, code);
   }
 
   countRefusal(door: Door, peer: string, reason: string): void {

@@ -31,6 +31,11 @@ export interface CustodyService {
   ): Promise<PrincipalDescription | undefined>;
   /** Puts a request on record that asks nothing of custody and is allowed to whoever is known. */
   acknowledge(caller: Caller, action: string): Promise<void>;
+  /**
+   * Puts a known caller's request on record that a door refused for its form, with the door's code; once a second for each
+   * principal, the rest is counted.
+   */
+  recordRefused(caller: Caller, action: string, code: string): Promise<void>;
   /** Counts a refusal of a caller nobody knows; a summary record is written at most once a minute. */
   countRefusal(door: Door, peer: string, reason: string): void;
   /** Ready to answer: the root is unlocked, the store's state authenticates and a record could be written lately. */

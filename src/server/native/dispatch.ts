@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { memberHeader } from "../../client/operations.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { isOnRecord } from "../../custody/core.ts";
+import { CustodyError } from "../../custody/errors.ts";
 import type { Caller } from "../../custody/service.ts";
 import type { RequestObserver } from "../observe.ts";
 import { CallerGone, inputValue, readBody } from "./body.ts";
@@ -50,16 +52,15 @@ async function answer(options: DispatchOptions, request: IncomingMessage, respon
   const startedMs = performance.now();
   const requestId = randomUUID();
   const endpoint = endpointAt(request.url);
+  const attempt: Attempt = { request, endpoint, requestId, caller: undefined };
   let result = "done";
   try {
-    const reply = await perform(options, request, endpoint, requestId);
+    const reply = await perform(options, attempt);
     await send(response, requestId, endpoint, reply, options.closing());
   } catch (error) {
     if (error instanceof CallerGone) return;
-    const failure = failureAnswer(error, requestId, options.onUnexpected);
+    const failure = failureAnswer(await accountFor(options, attempt, error), requestId, options.onUnexpected);
     result = failure.code;
-    if (failure.code === "UNAUTHENTICATED" || failure.status === 400)
-      options.custody.countRefusal(options.authentication.door, options.authentication.peer(request), failure.code);
     sendFailure(request, response, requestId, failure, options.closing());
   } finally {
     options.observer.request(
@@ -71,29 +72,66 @@ async function answer(options: DispatchOptions, request: IncomingMessage, respon
   }
 }
 
-async function perform(
-  options: DispatchOptions,
-  request: IncomingMessage,
-  endpoint: Endpoint | undefined,
-  requestId: string,
-): Promise<unknown> {
+/** A request and, once it is known, who sent it. */
+interface Attempt {
+  readonly request: IncomingMessage;
+  readonly endpoint: Endpoint | undefined;
+  readonly requestId: string;
+  caller: Caller | undefined;
+}
+
+/**
+ * Puts a refusal that custody has no record of on record: of a known caller under its name, of a stranger as one more of
+ * its kind. Returns what to answer: the refusal, or why it could not be recorded.
+ */
+async function accountFor(options: DispatchOptions, attempt: Attempt, error: unknown): Promise<unknown> {
+  if (!isRefusedForm(error)) return error;
+  const { custody, authentication } = options;
+  const { caller, endpoint, request } = attempt;
+  if (caller === undefined) custody.countRefusal(authentication.door, authentication.peer(request), error.code);
+  else {
+    try {
+      await custody.recordRefused(caller, `native:${endpoint?.name ?? "unknown"}`, error.code);
+    } catch (unrecorded) {
+      return unrecorded;
+    }
+  }
+  return error;
+}
+
+/** Refused before any operation decided: by the door itself, or by an operation's look at its arguments. */
+function isRefusedForm(error: unknown): error is DoorError | CustodyError {
+  if (error instanceof DoorError) return error.status < 500;
+  return error instanceof CustodyError && error.status === 400 && !isOnRecord(error);
+}
+
+async function perform(options: DispatchOptions, attempt: Attempt): Promise<unknown> {
   const { authentication, custody, authority } = options;
+  const { request, endpoint, requestId } = attempt;
   const open = endpoint?.open === true;
   if (!open && !authentication.mayBeKnown(request)) throw new DoorError("UNAUTHENTICATED");
-  const body = await readBody(request);
+  const callerOf = (known: Authenticated | undefined): Caller => ({
+    principal: known?.arn ?? "",
+    door: authentication.door,
+    peer: authentication.peer(request),
+    requestId,
+  });
+  const body = await readBody(request).catch(async (error: unknown) => {
+    if (open || error instanceof CallerGone) throw error;
+    // The body is too large and gone, but who sent it goes on record.
+    const known = await authentication.principal(request, requestId);
+    if (known !== undefined) attempt.caller = callerOf(known);
+    throw error;
+  });
   const known = open ? undefined : await authentication.principal(request, requestId);
   if (!open && known === undefined) {
     body.fill(0);
     throw new DoorError("UNAUTHENTICATED");
   }
+  const caller = callerOf(known);
+  if (known !== undefined) attempt.caller = caller;
   if (endpoint === undefined) throw new DoorError("ROUTE_NOT_FOUND");
   if (request.method !== endpoint.operation.method) throw new DoorError("METHOD_NOT_ALLOWED");
-  const caller: Caller = {
-    principal: known?.arn ?? "",
-    door: authentication.door,
-    peer: authentication.peer(request),
-    requestId,
-  };
   const call: Call = {
     custody,
     authority,
