@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Enrolment } from "../client/enroll.ts";
@@ -26,7 +27,8 @@ export function defaultIdentityFolder(kind: IdentityKind, name: string): string 
     throw new NodeError("TMPFS_MISSING", "neither /run nor /dev/shm is a tmpfs, so no identity can be kept in memory", {
       hint: "mount one, as root: mount -t tmpfs -o mode=1777 tmpfs /dev/shm",
     });
-  return join(memory, `strongroom-identity-${name}`);
+  // Two nodes of one name, of two key managers, may live on one host.
+  return join(memory, `strongroom-identity-${name}-${randomBytes(4).toString("hex")}`);
 }
 
 /**
