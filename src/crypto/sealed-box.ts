@@ -103,7 +103,7 @@ export function sealBoxWithGivenRandomness(
  * @throws {CryptoError} `BOX_REFUSED` for anything that is not a whole, well-formed box.
  */
 export function readBoxHeader(box: Uint8Array): BoxHeader {
-  return parse(box).header;
+  return readBox(box).header;
 }
 
 /**
@@ -112,7 +112,12 @@ export function readBoxHeader(box: Uint8Array): BoxHeader {
  * @throws {CryptoError} `BOX_REFUSED`: one error for a changed bit, a cut, another context, another key, another type.
  */
 export function openBox(box: Uint8Array, type: BoxType, secret: SecretBuffer, context: Context): SecretBuffer {
-  const { header, encodedHeader, commitment, nonce, sealed } = parse(box);
+  return openReadBox(readBox(box), type, secret, context);
+}
+
+/** {@link openBox} for a box whose header was needed first, to find the secret. Same refusals. */
+export function openReadBox(box: ReadBox, type: BoxType, secret: SecretBuffer, context: Context): SecretBuffer {
+  const { header, encodedHeader, commitment, nonce, sealed } = box;
   if (header.type !== type) throw new CryptoError("BOX_REFUSED");
   const bound = encodedContext(header.suite, context);
   using keys = boxKeys(header.suite, secret, encodedHeader, bound.hash);
@@ -148,7 +153,8 @@ function encodeHeader(header: BoxHeader, salt: Uint8Array): Buffer {
   return Buffer.concat([fixed, header.deviceBlob, salt]);
 }
 
-interface ParsedBox {
+/** A box taken apart; nothing in it is trusted until it has been opened. */
+export interface ReadBox {
   readonly header: BoxHeader;
   readonly encodedHeader: Buffer;
   readonly commitment: Buffer;
@@ -156,7 +162,12 @@ interface ParsedBox {
   readonly sealed: Buffer;
 }
 
-function parse(input: Uint8Array): ParsedBox {
+/**
+ * Takes a box apart, by views on its bytes.
+ *
+ * @throws {CryptoError} `BOX_REFUSED` for anything that is not a whole, well-formed box.
+ */
+export function readBox(input: Uint8Array): ReadBox {
   const box = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
   const refused = () => new CryptoError("BOX_REFUSED");
   if (box.length < fixedBytes || !box.subarray(0, 4).equals(magic) || box.readUInt8(4) !== format) throw refused();

@@ -29,7 +29,11 @@ export function suiteById(id: number): Suite | undefined {
 
 /** The suite's 32-byte hash of the parts, joined. */
 export function suiteHash(suite: Suite, ...parts: readonly Uint8Array[]): Buffer {
-  return hash(suite.hash, parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts), "buffer");
+  // By way of one-byte characters: OpenSSL's answer as a Buffer costs half as much again.
+  return Buffer.from(
+    hash(suite.hash, parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts), "latin1"),
+    "latin1",
+  );
 }
 
 /** HKDF (RFC 5869) over the suite's hash. The caller disposes of the result. */

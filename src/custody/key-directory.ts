@@ -24,6 +24,8 @@ export class KeyDirectory {
 
   /** @throws {CustodyError} `KEY_NOT_FOUND`. */
   find(reference: string): KeyRecord {
+    const named = this.#state.get("key", reference);
+    if (named !== undefined) return named;
     const prefix = aliasArn(this.#identity, "");
     const local = reference.startsWith(prefix) ? reference.slice(prefix.length) : reference;
     const id = local.startsWith("alias/")

@@ -16,7 +16,7 @@ export function nextLink(hashName: "sha256" | "sm3", previous: Uint8Array, body:
   const linked = length <= scratch.length - 32 ? scratch : Buffer.allocUnsafeSlow(length + 32);
   linked.set(previous, 0);
   linked.write(body, 32, "utf8");
-  return hash(hashName, linked.subarray(0, length + 32), "buffer");
+  return Buffer.from(hash(hashName, linked.subarray(0, length + 32), "latin1"), "latin1");
 }
 
 /** The stored text of a record: JSON with the members in this order. */

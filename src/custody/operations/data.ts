@@ -1,6 +1,6 @@
 import { type Context, contextEquals, serverContextPrefix } from "../../crypto/context.ts";
 import { CryptoError } from "../../crypto/errors.ts";
-import { type BoxHeader, openBox, readBoxHeader, sealBox } from "../../crypto/sealed-box.ts";
+import { type BoxHeader, openReadBox, type ReadBox, readBox, sealBox } from "../../crypto/sealed-box.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { suites } from "../../crypto/suite.ts";
 import type { DeviceKey } from "../../devices/device.ts";
@@ -71,9 +71,9 @@ export class Data implements DataOperations {
   }
 
   async unwrap(caller: Caller, input: { wrapped: Buffer; context: Context; key?: string }): Promise<Opened> {
-    const header = headerOf(input.wrapped);
+    const box = boxOf(input.wrapped);
     const subject = {
-      ...subjectOf("kms:Decrypt", { key: header?.keyId ?? "", context: input.context }, {}),
+      ...subjectOf("kms:Decrypt", { key: box?.header.keyId ?? "", context: input.context }, {}),
       calledAs: input.key,
     };
     return performOnKey(
@@ -83,7 +83,7 @@ export class Data implements DataOperations {
       async (key) => {
         if (input.key !== undefined && this.#core.directory.find(input.key).id !== key.id)
           throw new CustodyError("WRAP_REFUSED");
-        return { value: await this.#open(key, header, input.wrapped, input.context) };
+        return { value: await this.#open(key, box, input.context) };
       },
       (value) => value.plaintext[Symbol.dispose](),
     );
@@ -93,13 +93,13 @@ export class Data implements DataOperations {
     caller: Caller,
     input: { wrapped: Buffer; context: Context; toKey?: string; toContext?: Context },
   ): Promise<WrappedKey> {
-    const header = headerOf(input.wrapped);
+    const box = boxOf(input.wrapped);
     const toContext = input.toContext ?? input.context;
     const destination = (from: KeyRecord) =>
       input.toKey === undefined ? from : this.#core.directory.find(input.toKey);
     const factsOf = (from: KeyRecord) => ({ reEncryptOnSameKey: destination(from).id === from.id });
     const subject = {
-      ...subjectOf("kms:ReEncryptFrom", { key: header?.keyId ?? "", context: input.context }, {}),
+      ...subjectOf("kms:ReEncryptFrom", { key: box?.header.keyId ?? "", context: input.context }, {}),
       facts: factsOf,
     };
     return performOnKey(this.#core, caller, subject, async (from, now) => {
@@ -120,7 +120,7 @@ export class Data implements DataOperations {
       });
       if (to.suite !== from.suite)
         throw new CustodyError("INPUT_INVALID", `a key of suite ${from.suite} is not rewrapped into suite ${to.suite}`);
-      const opened = await this.#open(from, header, input.wrapped, input.context);
+      const opened = await this.#open(from, box, input.context);
       using plaintext = opened.plaintext;
       return { value: await this.#seal(to, toContext, plaintext) };
     });
@@ -144,15 +144,16 @@ export class Data implements DataOperations {
     return { keyId: key.id, keyVersion: deviceKey.version, wrapped };
   }
 
-  async #open(key: KeyRecord, header: BoxHeader | undefined, wrapped: Buffer, context: Context): Promise<Opened> {
+  async #open(key: KeyRecord, box: ReadBox | undefined, context: Context): Promise<Opened> {
     mustEncrypt(key);
     mustBeUsable(key);
-    const deviceKey = header === undefined ? undefined : versionOf(key, header.keyVersion);
-    if (header === undefined || deviceKey === undefined || header.suite.name !== key.suite)
+    const deviceKey = box === undefined ? undefined : versionOf(key, box.header.keyVersion);
+    if (box === undefined || deviceKey === undefined || box.header.suite.name !== key.suite)
       throw new CustodyError("WRAP_REFUSED");
+    const { deviceAlgorithm, deviceBlob } = box.header;
     try {
-      using secret = await this.#core.device.boxSecretToOpen(deviceKey, header.deviceAlgorithm, header.deviceBlob);
-      return { keyId: key.id, keyVersion: deviceKey.version, plaintext: openBox(wrapped, "dataKey", secret, context) };
+      using secret = await this.#core.device.boxSecretToOpen(deviceKey, deviceAlgorithm, deviceBlob);
+      return { keyId: key.id, keyVersion: deviceKey.version, plaintext: openReadBox(box, "dataKey", secret, context) };
     } catch (cause) {
       if (cause instanceof CryptoError && cause.code === "BOX_REFUSED")
         throw new CustodyError("WRAP_REFUSED", undefined, cause);
@@ -180,10 +181,10 @@ function checkContext(context: Context): void {
     );
 }
 
-function headerOf(wrapped: Buffer): BoxHeader | undefined {
+function boxOf(wrapped: Buffer): ReadBox | undefined {
   if (wrapped.length > maxWrappedBytes) return undefined;
   try {
-    return readBoxHeader(wrapped);
+    return readBox(wrapped);
   } catch {
     return undefined;
   }

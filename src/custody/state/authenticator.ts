@@ -71,13 +71,14 @@ export class Authenticator implements Disposable {
   /** HMAC over length-prefixed parts, so that no two lists of parts give the same bytes. */
   #mac(key: KeyObject | undefined, purpose: string, parts: readonly (string | Uint8Array)[]): Buffer {
     if (key === undefined) throw new Error("the authenticator was disposed of");
-    const mac = createHmac(this.hashName, key);
-    for (const part of [purpose, ...parts]) {
-      const bytes = typeof part === "string" ? Buffer.from(part) : part;
-      const length = Buffer.allocUnsafe(4);
-      length.writeUInt32BE(bytes.length);
-      mac.update(length).update(bytes);
+    const encoded = [purpose, ...parts].map((part) => (typeof part === "string" ? Buffer.from(part) : part));
+    const message = Buffer.allocUnsafe(encoded.reduce((total, bytes) => total + 4 + bytes.length, 0));
+    let end = 0;
+    for (const bytes of encoded) {
+      end = message.writeUInt32BE(bytes.length, end);
+      message.set(bytes, end);
+      end += bytes.length;
     }
-    return mac.digest();
+    return createHmac(this.hashName, key).update(message).digest();
   }
 }
