@@ -11,9 +11,9 @@ import { connectKeyManager, type KeyManager, verdictOf } from "./key-manager.ts"
 import { pauseUnlessStopped, watchLease } from "./lease.ts";
 import { isFisco, type Manifest } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
-import { checkKeysAreSealed, fillPlaceholders, volumeKeyNames } from "./placeholders.ts";
 import { checkProgram, Program, type ProgramEnd } from "./program.ts";
 import { SignalRelay } from "./signal-relay.ts";
+import { checkKeysAreSealed, substitute, volumeKeyNames } from "./substitutions.ts";
 
 export interface LaunchOptions {
   /** @defaultValue A client with the node's own identity. */
@@ -105,7 +105,7 @@ async function runOnce(
   const handover = await handovers.ready(opened.keys);
   cleanup.defer(() => handover.wipe());
   const fill = (text: string) =>
-    fillPlaceholders(text, {
+    substitute(text, {
       key: (name) => handover.path(name),
       fd: (name) => handover.fd(volumeKeyNames.includes(name) ? "volume" : name),
       data: opened.volume?.dataPath,

@@ -14,7 +14,7 @@ import {
 } from "./manifest.ts";
 import { type Field, type Fields, manifestFields, sealedFileFields } from "./manifest-fields.ts";
 import { nearest } from "./nearest.ts";
-import { checkPlaceholders } from "./placeholders.ts";
+import { checkSubstitutions } from "./substitutions.ts";
 
 export const maxManifestBytes = 256 * 1024;
 const maxSealedFiles = 64;
@@ -162,7 +162,7 @@ function checkTogether(manifest: Manifest): void {
   for (const name of Object.keys(manifest.command?.environment ?? {}))
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.startsWith("STRONGROOM_"))
       throw invalid(`command.environment.${name}: not a name for the node's environment`);
-  checkPlaceholders(manifest);
+  checkSubstitutions(manifest);
 }
 
 function parseToml(text: string): Record<string, unknown> {

@@ -10,7 +10,7 @@ import {
   withSealedFile,
   withTableFields,
 } from "../../../src/node/manifest-writer.ts";
-import { checkKeysAreSealed } from "../../../src/node/placeholders.ts";
+import { checkKeysAreSealed } from "../../../src/node/substitutions.ts";
 import { NodeFolder } from "./fake-key-manager.ts";
 
 const given = {
@@ -123,7 +123,7 @@ describe("the manifest reader", () => {
     refused(twice, /two sealed files/);
   });
 
-  it("refuses placeholders that nothing could fill", () => {
+  it("refuses substitutions that nothing could fill", () => {
     const argv = (line: string) => text.replace(/^argv = .*$/m, `argv = ${line}`);
     const unsealed = parseManifest(argv('["geth", "{key:nodekey}"]'));
     assert.throws(() => checkKeysAreSealed(unsealed), { code: "COMMAND_UNUSABLE", hint: /node seal/ });

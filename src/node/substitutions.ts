@@ -2,7 +2,7 @@ import { NodeError } from "./errors.ts";
 import type { Manifest } from "./manifest.ts";
 
 /** What stands for `{…}` in a command once everything is open. */
-export interface PlaceholderValues {
+export interface SubstitutionValues {
   /** Path by which the program opens a sealed file: `/dev/fd/N`, or a path on a tmpfs. */
   key(name: string): string | undefined;
   /** Number of the inherited descriptor of a sealed file, or of the volume's own key (`volume`). */
@@ -20,8 +20,8 @@ const pattern = /\{(key|fd):([A-Za-z0-9._-]{1,63})\}|\{(data|dir|logs)\}/g;
 /** `{fd:volume}` (or `{fd:level}`): the volume's own key for programs that encrypt by themselves. */
 export const volumeKeyNames: readonly string[] = ["volume", "level"];
 
-/** Fills in the placeholders of one argument; other braces stay as they are (JSON arguments have them). */
-export function fillPlaceholders(argument: string, values: PlaceholderValues): string {
+/** Fills in the substitutions of one argument; other braces stay as they are (JSON arguments have them). */
+export function substitute(argument: string, values: SubstitutionValues): string {
   return argument.replace(pattern, (whole, kind?: string, name?: string, folder?: string) => {
     if (kind === "key") return values.key(name ?? "") ?? unknown(whole);
     if (kind === "fd") return String(values.fd(name ?? "") ?? unknown(whole));
@@ -30,11 +30,11 @@ export function fillPlaceholders(argument: string, values: PlaceholderValues): s
 }
 
 /**
- * Refuses placeholders that could never be filled, before any key is asked for.
+ * Refuses substitutions that could never be filled, before any key is asked for.
  *
  * @throws {NodeError} `MANIFEST_INVALID`.
  */
-export function checkPlaceholders(manifest: Manifest): void {
+export function checkSubstitutions(manifest: Manifest): void {
   if (manifest.command === undefined) return;
   const { argv, folder, log, environment } = manifest.command;
   for (const text of [...argv, folder, log ?? "", ...Object.values(environment)])
