@@ -45,7 +45,7 @@ export function isFolder(path: string): boolean {
 }
 
 /** @throws {VolumeError} `VOLUME_PLACE_NOT_EMPTY` naming up to three of the entries. */
-export function refuseUnlessEmpty(folder: string, whatToDo: string): void {
+export function refuseUnlessEmpty(folder: string, remedy: string): void {
   const names = namesIn(folder);
   if (names.length === 0) return;
   const shown = names
@@ -54,6 +54,6 @@ export function refuseUnlessEmpty(folder: string, whatToDo: string): void {
     .join(", ");
   throw new VolumeError(
     "VOLUME_PLACE_NOT_EMPTY",
-    `${folder} holds ${names.length} entries (${shown}${names.length > 3 ? ", …" : ""}); ${whatToDo}`,
+    `${folder} holds ${names.length} entries (${shown}${names.length > 3 ? ", …" : ""}); ${remedy}`,
   );
 }
