@@ -8,6 +8,10 @@ export const deviceErrors = {
   SLOT_NOT_FOUND: { exit: 1, meaning: "there is no key slot of that number" },
   SLOT_LAST: { exit: 1, meaning: "the last key slot cannot be removed" },
   SLOTS_BUSY: { exit: 1, meaning: "another command is changing the key slots" },
+  SLOTS_UNWRITABLE: {
+    exit: 1,
+    meaning: "the key-slot file cannot be changed: its disk is full, or may not be written",
+  },
   SLOTS_DAMAGED: { exit: 5, meaning: "the key-slot file is missing, malformed or does not authenticate" },
   KEY_DAMAGED: { exit: 5, meaning: "the sealed master key does not open under this root key" },
   DEVICE_LOCKED: { exit: 1, meaning: "the device is locked" },

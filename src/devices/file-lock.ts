@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
@@ -23,7 +23,8 @@ export class FileLock implements Disposable {
   constructor(path: string, waitMs: number) {
     // SQLite would open a file that it may not write for reading, and then lock nothing.
     accessSync(dirname(path), constants.W_OK);
-    if (existsSync(path)) accessSync(path, constants.W_OK);
+    const isNew = !existsSync(path);
+    if (!isNew) accessSync(path, constants.W_OK);
     this.#database = new DatabaseSync(path, { timeout: waitMs });
     try {
       this.#database.exec(
@@ -32,7 +33,11 @@ export class FileLock implements Disposable {
       this.#database.exec("BEGIN EXCLUSIVE");
     } catch (cause) {
       this.#database.close();
-      if (!(cause instanceof Error) || !/locked|busy/.test(cause.message)) throw cause;
+      if (!(cause instanceof Error) || !/locked|busy/.test(cause.message)) {
+        // What could not be written is of no use to the next one either.
+        if (isNew) rmSync(path, { force: true });
+        throw cause;
+      }
       throw new LockHeld(`${path} is held`, { cause });
     }
   }

@@ -142,9 +142,14 @@ export class KeySlots {
     try {
       return new FileLock(`${this.#path}.lock`, lockWaitMs);
     } catch (cause) {
-      if (!(cause instanceof LockHeld)) throw cause;
+      if (!(cause instanceof LockHeld)) throw this.#unwritable(cause);
       throw new DeviceError("SLOTS_BUSY", `another command is changing ${this.#path}: try again`, cause);
     }
+  }
+
+  #unwritable(cause: unknown): DeviceError {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return new DeviceError("SLOTS_UNWRITABLE", `${this.#path} cannot be changed: ${reason}; it is as it was`, cause);
   }
 
   #readAuthentic(root: RootKey): SlotFile {
@@ -170,7 +175,11 @@ export class KeySlots {
 
   #write(root: RootKey, file: SlotFile): void {
     const body = JSON.stringify(file, null, 1);
-    replaceFileDurably(this.#path, Buffer.from(`${body}\n${fileMac(root, body).toString("hex")}\n`), 0o600);
+    try {
+      replaceFileDurably(this.#path, Buffer.from(`${body}\n${fileMac(root, body).toString("hex")}\n`), 0o600);
+    } catch (cause) {
+      throw this.#unwritable(cause);
+    }
   }
 }
 
