@@ -95,6 +95,9 @@ async function openVolume(
     if (state !== "closed") await store.shutLeftover(place, closeOptions({}));
     lock.note({ pid: process.pid, leftOpen: false });
     noted = true;
+    // A creation killed at its very end left its marker. Data must never lie beside one: with the header lost as well, a
+    // new creation would take the store for its own leftovers.
+    if (existsSync(place.creationMarker)) endCreation(place);
     const opened = await store.open(context, lock, options);
     try {
       layFolders(store, place, options);

@@ -182,6 +182,21 @@ export function volumeContract(kind: string, make: () => VolumeSubject | string)
       await (await driver.open({ folder }, dataKey)).close();
     });
 
+    test("keeps the data of a volume whose creation was killed at its end and whose header was lost", async (subject, folder, dataKey) => {
+      const { driver, write } = subject;
+      await driver.create({ folder }, dataKey);
+      writeFileSync(join(folder, "volume.creating"), "");
+      assert.equal((await driver.status({ folder })).state, "locked");
+      const volume = await driver.open({ folder }, dataKey);
+      assert.ok(!existsSync(join(folder, "volume.creating")));
+      await write(volume, "kept", canary);
+      await volume.close();
+      rmSync(join(folder, "volume.header"));
+      const before = snapshot(folder);
+      await assert.rejects(driver.create({ folder }, dataKey), { code: "VOLUME_PLACE_NOT_EMPTY" });
+      assert.deepEqual(snapshot(folder), before);
+    });
+
     test("refuses unknown parameters and suites before it makes anything", async ({ driver }, folder, dataKey) => {
       const invalid = { code: "VOLUME_PARAMETER_INVALID", exitCode: 2 };
       await assert.rejects(driver.create({ folder }, dataKey, { parameters: { colour: "blue" } }), invalid);
