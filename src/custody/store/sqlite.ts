@@ -34,14 +34,11 @@ export class SqliteStore implements Store {
    * @throws {CustodyError} `STORE_UNUSABLE` when the file cannot be opened or is of a newer version; `STATE_TAMPERED` when
    *   it is not the database that was written.
    */
-  constructor(path: string, options: { readonly readOnly?: boolean } = {}) {
-    const readOnly = options.readOnly ?? false;
+  constructor(path: string) {
     try {
-      this.#database = new DatabaseSync(path, { readOnly, timeout: 5000 });
-      if (!readOnly) {
-        this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
-        this.#migrate();
-      }
+      this.#database = new DatabaseSync(path, { timeout: 5000 });
+      this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+      this.#migrate();
       this.#readHead = this.#database.prepare("SELECT * FROM head WHERE one = 1");
       this.#readRows = this.#database.prepare("SELECT * FROM state WHERE version > ? ORDER BY version");
       this.#readAudit = this.#database.prepare("SELECT * FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?");
