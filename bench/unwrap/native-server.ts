@@ -17,7 +17,7 @@ const write = (name: string, bytes: string | Buffer) =>
 using unlock = SecretBuffer.random(32);
 const dataDir = join(values.folder, "km");
 await initCustody({ dataDir, unlock, slotKind: "key-file" });
-const custody = await openCustody({ dataDir, unlock, threadedStore: true });
+const custody = await openCustody({ dataDir, unlock, threaded: true });
 const server = await startServer(custody, {
   dataDir,
   native: { host: "127.0.0.1", port: 0 },

@@ -75,15 +75,15 @@ async function run(options: ServeOptions): Promise<void> {
     import("../server/service-manager.ts"),
   ]);
   const observer = new Metrics();
-  const storeLost = Promise.withResolvers<Error>();
+  const threadLost = Promise.withResolvers<Error>();
   let custody: Awaited<ReturnType<typeof openCustody>>;
   {
     using unlock = await readUnlockSecret(options);
     custody = await openCustody({
       dataDir: options.data,
       unlock,
-      threadedStore: true,
-      onStoreLost: storeLost.resolve,
+      threaded: true,
+      onThreadLost: threadLost.resolve,
       onCommit: (records, seconds) => observer.auditCommit(records, seconds),
       ...(checkpoint === undefined ? {} : { checkpoint }),
     });
@@ -100,8 +100,8 @@ async function run(options: ServeOptions): Promise<void> {
     });
     announce(options, server);
     await notifyServiceManager(`READY=1\nSTATUS=listening on ${server.addresses.native ?? server.addresses.socket}`);
-    const end = await Promise.race([stop, storeLost.promise]);
-    if (typeof end !== "string") throw lostStore(end);
+    const end = await Promise.race([stop, threadLost.promise]);
+    if (typeof end !== "string") throw lostThread(end);
     tell(`${end}: closing`);
     await notifyServiceManager("STOPPING=1");
   } finally {
@@ -111,8 +111,11 @@ async function run(options: ServeOptions): Promise<void> {
 }
 
 /** Ends the server, so that a service manager starts it again: going on, it would refuse every request. */
-function lostStore(cause: Error): CommandFailure {
-  return new CommandFailure(exitCodes.other, `the store's thread failed, so nothing can be answered: ${cause.message}`);
+function lostThread(cause: Error): CommandFailure {
+  return new CommandFailure(
+    exitCodes.other,
+    `a thread of the key manager failed, so it can't answer reliably any more: ${cause.message}`,
+  );
 }
 
 function fiscoOptions(

@@ -2,7 +2,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Context } from "./context.ts";
 import { CryptoError } from "./errors.ts";
 import { kernelRandomBytes } from "./kernel-random.ts";
-import { encodedContext } from "./known-contexts.ts";
+import { type EncodedContext, encodedContext } from "./known-contexts.ts";
 import type { SecretBuffer } from "./secret-buffer.ts";
 import { aeadOpen, aeadSeal, hkdf, nonceBytes, type Suite, suiteById, suiteHash, tagBytes } from "./suite.ts";
 
@@ -117,9 +117,13 @@ export function openBox(box: Uint8Array, type: BoxType, secret: SecretBuffer, co
 
 /** {@link openBox} for a box whose header was needed first, to find the secret. Same refusals. */
 export function openReadBox(box: ReadBox, type: BoxType, secret: SecretBuffer, context: Context): SecretBuffer {
+  return openBoundBox(box, type, secret, encodedContext(box.header.suite, context));
+}
+
+/** {@link openReadBox} with the context encoded before, by {@link encodedContext} for the box's suite. Same refusals. */
+export function openBoundBox(box: ReadBox, type: BoxType, secret: SecretBuffer, bound: EncodedContext): SecretBuffer {
   const { header, encodedHeader, commitment, nonce, sealed } = box;
   if (header.type !== type) throw new CryptoError("BOX_REFUSED");
-  const bound = encodedContext(header.suite, context);
   using keys = boxKeys(header.suite, secret, encodedHeader, bound.hash);
   const opened = keys.expose((bytes) => {
     if (!timingSafeEqual(bytes.subarray(header.suite.keyBytes), commitment)) return undefined;
@@ -155,6 +159,7 @@ function encodeHeader(header: BoxHeader, salt: Uint8Array): Buffer {
 
 /** A box taken apart; nothing in it is trusted until it has been opened. */
 export interface ReadBox {
+  readonly whole: Buffer;
   readonly header: BoxHeader;
   readonly encodedHeader: Buffer;
   readonly commitment: Buffer;
@@ -182,6 +187,7 @@ export function readBox(input: Uint8Array): ReadBox {
   if (box.length < sealedStart + tagBytes || box.length > sealedStart + tagBytes + maxBoxPlaintextBytes)
     throw refused();
   return {
+    whole: box,
     header: {
       suite,
       type,

@@ -3,6 +3,7 @@ import { aliasArn } from "./arn.ts";
 import type { AuthorizationFacts, Authorizer } from "./authorizer.ts";
 import type { Decision, Journal, Subject } from "./journal.ts";
 import type { KeyDirectory } from "./key-directory.ts";
+import type { Opener } from "./opening/opener.ts";
 import type { ActionName } from "./policy/actions.ts";
 import type { Decision as Authorization } from "./policy/evaluate.ts";
 import type { Caller, CustodyIdentity, Door } from "./service.ts";
@@ -17,6 +18,7 @@ export interface Core {
   readonly authorizer: Authorizer;
   readonly directory: KeyDirectory;
   readonly device: CryptoDevice;
+  readonly opener: Opener;
   /** Counts a refusal of a caller nobody knows, in place of a record. */
   readonly countRefusal: (door: Door, peer: string, reason: string) => void;
 }

@@ -8,6 +8,7 @@ import type { Core } from "./core.ts";
 import { CustodyError } from "./errors.ts";
 import type { Journal } from "./journal.ts";
 import { KeyDirectory } from "./key-directory.ts";
+import type { Opener } from "./opening/opener.ts";
 import { Aliases } from "./operations/aliases.ts";
 import { Audit } from "./operations/audit.ts";
 import { Data } from "./operations/data.ts";
@@ -55,7 +56,7 @@ export class Custody implements CustodyService {
   readonly #probe: NodeJS.Timeout;
 
   private constructor(parts: CustodyParts, identity: CustodyIdentity, secrets: Secrets, signer: CheckpointSigner) {
-    const { journal, store, root, device, authenticator } = parts;
+    const { journal, store, root, device, opener, authenticator } = parts;
     const { state } = journal;
     this.identity = identity;
     const directory = new KeyDirectory(state, identity);
@@ -63,7 +64,7 @@ export class Custody implements CustodyService {
     this.#refusals = new Refusals(journal);
     this.#refusedForms = new RefusedForms(journal, this.#refusals);
     const countRefusal = this.countRefusal.bind(this);
-    this.#core = { identity, journal, state, device, directory, authorizer, countRefusal };
+    this.#core = { identity, journal, state, device, opener, directory, authorizer, countRefusal };
     this.#store = store;
     this.#release = parts.release;
     this.secrets = secrets;
@@ -141,6 +142,7 @@ export class Custody implements CustodyService {
     await this.#refusals.flush();
     await this.#core.journal.close();
     await this.#core.device.lock();
+    await this.#core.opener.close();
     await this.#store.close();
     this.#release();
   }
@@ -164,6 +166,7 @@ export interface CustodyParts {
   readonly authenticator: Authenticator;
   readonly root: RootKey;
   readonly device: CryptoDevice;
+  readonly opener: Opener;
   /** Called last at close: drops the folder's lock and wipes the root key. */
   readonly release: () => void;
 }

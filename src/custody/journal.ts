@@ -198,7 +198,7 @@ export class Journal {
         settle: resolve,
         record: (sequence) => ({
           sequence,
-          at: new Date(this.#clock()).toISOString(),
+          at: isoTime(this.#clock()),
           door: caller.door,
           principal: caller.principal,
           peer: caller.peer,
@@ -279,6 +279,14 @@ async function settle<T>(decide: () => Decision<T> | Promise<Decision<T>>): Prom
   } catch (error) {
     return { error: error instanceof Error ? error : new Error(String(error)) };
   }
+}
+
+let lastTime = { ms: 0, text: new Date(0).toISOString() };
+
+/** The records of one commit mostly have the same millisecond. */
+function isoTime(ms: number): string {
+  if (lastTime.ms !== ms) lastTime = { ms, text: new Date(ms).toISOString() };
+  return lastTime.text;
 }
 
 function codeOf(error: Error): string {

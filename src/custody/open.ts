@@ -12,6 +12,7 @@ import { mustBeDataFolder, NewDataFolder } from "./data-folder.ts";
 import { CustodyError } from "./errors.ts";
 import { FolderLock } from "./folder-lock.ts";
 import { Journal } from "./journal.ts";
+import { DirectOpener, type Opener, ThreadedOpener } from "./opening/opener.ts";
 import type { Checkpoint, CustodyIdentity, CustodyService } from "./service.ts";
 import { Authenticator } from "./state/authenticator.ts";
 import { SqliteStore } from "./store/sqlite.ts";
@@ -63,7 +64,10 @@ async function fillStore(path: string, root: RootKey, region: string): Promise<C
     const journal = await Journal.load(store, authenticator, { clock: Date.now, create: true });
     await journal.begin();
     await using device = new SoftDevice(root);
-    return await initialise({ store, journal, authenticator, root, device, release: () => {} }, region);
+    return await initialise(
+      { store, journal, authenticator, root, device, opener: new DirectOpener(), release: () => {} },
+      region,
+    );
   } finally {
     await store.close();
   }
@@ -79,10 +83,13 @@ export interface OpenOptions {
   readonly clock?: () => number;
   /** Told of each commit: how many records shared it, and how long it took, in seconds. */
   readonly onCommit?: (records: number, seconds: number) => void;
-  /** Keep the store in a thread of its own: for a server, so that a commit does not hold up the next requests. */
-  readonly threadedStore?: boolean;
-  /** Told when that thread ends by itself: no request can be answered any more, until the folder is opened anew. */
-  readonly onStoreLost?: (error: Error) => void;
+  /**
+   * Keep the store in a thread of its own, and open wrapped keys in another when many come at once: for a server, so that
+   * neither a commit nor a crowd holds up the next requests.
+   */
+  readonly threaded?: boolean;
+  /** Told when one of those threads ends by itself: what it was doing is lost, and the folder must be opened anew. */
+  readonly onThreadLost?: (error: Error) => void;
 }
 
 /**
@@ -97,10 +104,11 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
   const lock = new FolderLock(dataDir);
   let root: RootKey | undefined;
   let store: Store | undefined;
+  let opener: Opener | undefined;
   try {
     root = await new KeySlots(join(dataDir, dataFiles.slots)).open(options.unlock);
     const path = join(dataDir, dataFiles.store);
-    store = options.threadedStore ? await ThreadedStore.open(path, options.onStoreLost) : new SqliteStore(path);
+    store = options.threaded ? await ThreadedStore.open(path, options.onThreadLost) : new SqliteStore(path);
     const authenticator = new Authenticator(root);
     const journal = await Journal.load(store, authenticator, {
       clock: options.clock ?? Date.now,
@@ -113,7 +121,8 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
       authenticator[Symbol.dispose]();
       lock[Symbol.dispose]();
     };
-    const parts: CustodyParts = { store, journal, authenticator, root, device: new SoftDevice(root), release };
+    opener = options.threaded ? new ThreadedOpener(options.onThreadLost) : new DirectOpener();
+    const parts: CustodyParts = { store, journal, authenticator, root, device: new SoftDevice(root), opener, release };
     const custody = await Custody.assemble(parts);
     if (options.checkpoint !== undefined) {
       const own = { account: custody.identity.account, publicKey: custody.checkpointPublicKey };
@@ -122,6 +131,7 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
     await journal.begin();
     return custody;
   } catch (error) {
+    await opener?.close();
     await store?.close();
     root?.[Symbol.dispose]();
     lock[Symbol.dispose]();

@@ -3,15 +3,16 @@ import { checkCoreDumps, temporaryFolderFor } from "../volume/launch-safety.ts";
 import { hardenThisProcess } from "../volume/process-hardening.ts";
 import { checkSwap } from "../volume/swap.ts";
 import { thisMachine } from "../volume/system-files.ts";
-import type { OpenVolume } from "../volume/volume.ts";
+import type { OpenVolume, VolumeDriver } from "../volume/volume.ts";
 import { releaseDataKey } from "./data-key.ts";
 import { NodeError } from "./errors.ts";
-import type { Handover, KeyToHandOver } from "./handover.ts";
+import type { Handover, KeyToHandOver, sealedFileKey } from "./handover.ts";
 import { connectKeyManager, type KeyManager, verdictOf } from "./key-manager.ts";
 import { pauseUnlessStopped, watchLease } from "./lease.ts";
 import { isFisco, type Manifest } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
 import { checkProgram, Program, type ProgramEnd } from "./program.ts";
+import type { openKeyFile } from "./sealed-key.ts";
 import { SignalRelay } from "./signal-relay.ts";
 import { checkKeysAreSealed, substitute, volumeKeyNames } from "./substitutions.ts";
 
@@ -178,15 +179,10 @@ async function openEverything(
 ): Promise<OpenedNode> {
   const { manifest } = loaded;
   const answer = releaseDataKey(loaded, keyManager);
-  // Loaded while the key manager's answer is on its way: a tenth of a launch's time.
-  const parts = Promise.all([
-    import("./sealed-key.ts"),
-    import("./handover.ts"),
-    manifest.volume === undefined ? undefined : import("../volume/drivers.ts"),
-  ]);
+  const parts = loadParts(manifest);
   parts.catch(() => {});
   using dataKey = await answer;
-  const [{ openKeyFile }, { sealedFileKey }, drivers] = await parts;
+  const { openKeyFile, sealedFileKey, driver } = await parts;
   const keys: KeyToHandOver[] = [];
   for (const entry of manifest.sealedFiles) {
     const { plaintext } = openKeyFile(loaded, entry, dataKey);
@@ -195,12 +191,36 @@ async function openEverything(
     const link = entry.link && entry.handover !== "fd" ? { linkPath: loaded.at(entry.path) } : {};
     keys.push({ name: entry.name, key: sealedFileKey(entry, plaintext), reads: entry.reads, ...link });
   }
-  if (manifest.volume === undefined || drivers === undefined) return { keys };
-  const place = { folder: loaded.at(manifest.volume.folder) };
-  const volume = await drivers.volumeDriver(manifest.volume.kind).open(place, dataKey);
+  if (manifest.volume === undefined || driver === undefined) return { keys };
+  const volume = await driver.open({ folder: loaded.at(manifest.volume.folder) }, dataKey);
   cleanup.defer(() => volume.close({ whenBusy: "cutOff" }));
   for (const key of volume.programKeys) keys.push({ name: "volume", key, reads: 1 });
   return { volume, keys };
+}
+
+interface Parts {
+  readonly openKeyFile: typeof openKeyFile;
+  readonly sealedFileKey: typeof sealedFileKey;
+  readonly driver?: VolumeDriver;
+}
+
+/**
+ * What a start needs once it has its key, loaded while the key manager's answer is on its way: a fifth of a launch's time.
+ * Loading holds up the event loop, so the loop gets a turn before each part: the TLS handshake goes on meanwhile.
+ */
+async function loadParts({ volume }: Manifest): Promise<Parts> {
+  await oneTurn();
+  const { openKeyFile } = await import("./sealed-key.ts");
+  await oneTurn();
+  const { sealedFileKey } = await import("./handover.ts");
+  await oneTurn();
+  if (volume === undefined) return { openKeyFile, sealedFileKey };
+  const { volumeDriver } = await import("../volume/drivers.ts");
+  return { openKeyFile, sealedFileKey, driver: volumeDriver(volume.kind) };
+}
+
+function oneTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Our environment without what is ours, temporary files off the disk, and what the manifest adds. */

@@ -1,6 +1,7 @@
 import { type Context, contextEquals, serverContextPrefix } from "../../crypto/context.ts";
 import { CryptoError } from "../../crypto/errors.ts";
-import { type BoxHeader, openReadBox, type ReadBox, readBox, sealBox } from "../../crypto/sealed-box.ts";
+import { encodedContext } from "../../crypto/known-contexts.ts";
+import { type BoxHeader, type ReadBox, readBox, sealBox } from "../../crypto/sealed-box.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { suites } from "../../crypto/suite.ts";
 import type { DeviceKey } from "../../devices/device.ts";
@@ -151,9 +152,11 @@ export class Data implements DataOperations {
     if (box === undefined || deviceKey === undefined || box.header.suite.name !== key.suite)
       throw new CustodyError("WRAP_REFUSED");
     const { deviceAlgorithm, deviceBlob } = box.header;
+    const bound = encodedContext(box.header.suite, context);
     try {
-      using secret = await this.#core.device.boxSecretToOpen(deviceKey, deviceAlgorithm, deviceBlob);
-      return { keyId: key.id, keyVersion: deviceKey.version, plaintext: openReadBox(box, "dataKey", secret, context) };
+      const secret = await this.#core.device.boxSecretToOpen(deviceKey, deviceAlgorithm, deviceBlob);
+      const plaintext = await this.#core.opener.open({ box, context: bound, secret });
+      return { keyId: key.id, keyVersion: deviceKey.version, plaintext };
     } catch (cause) {
       if (cause instanceof CryptoError && cause.code === "BOX_REFUSED")
         throw new CustodyError("WRAP_REFUSED", undefined, cause);

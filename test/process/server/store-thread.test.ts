@@ -28,7 +28,10 @@ describe("a server whose store's thread fails", () => {
         await new Promise((resolve) => setTimeout(resolve, 20));
       const { code, signal, stderr } = await server.kill();
       assert.deepEqual({ code, signal }, { code: 1, signal: null }, stderr);
-      assert.match(stderr, /^strongroom: error: the store's thread failed, so nothing can be answered: [^\n]+\n$/m);
+      assert.match(
+        stderr,
+        /^strongroom: error: a thread of the key manager failed, so it can't answer reliably any more: [^\n]+\n$/m,
+      );
       assert.equal(stderr.match(/error/g)?.length, 1, stderr);
     }
     await using again = await startServer(folder);
