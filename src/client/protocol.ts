@@ -49,10 +49,26 @@ const context = z
   }) as unknown as z.ZodType<Record<string, string>>;
 const suite = z.enum(["intl", "sm"]);
 const usage = z.enum(["encrypt", "sign", "mac"]);
-const spec = z.enum(["AES_256", "SM4", "ECC_SECG_P256K1", "ECC_NIST_P256", "SM2", "HMAC_256", "HMAC_SM3"]);
+const spec = z.enum([
+  "AES_256",
+  "SM4",
+  "RSA_2048",
+  "RSA_3072",
+  "RSA_4096",
+  "ECC_NIST_P256",
+  "ECC_NIST_P384",
+  "ECC_NIST_P521",
+  "ECC_SECG_P256K1",
+  "SM2",
+  "HMAC_224",
+  "HMAC_256",
+  "HMAC_384",
+  "HMAC_512",
+  "HMAC_SM3",
+]);
 const identity = z.enum(["file", "tmpfs", "tpm"]);
 const principalKind = z.enum(["user", "node", "service"]);
-const role = z.enum(["administrator", "auditor", "operator", "key-user", "node", "fisco-door"]);
+const role = z.enum(["administrator", "auditor", "operator", "key-user", "node", "fisco-door", "none"]);
 const door = z.enum(["native", "fisco", "aws", "local"]);
 const legacyMode = z.enum(["standard", "sm"]);
 
@@ -68,11 +84,13 @@ const keyDescription = z.object({
   usage,
   spec,
   origin: z.enum(["soft", "sdf", "pkcs11", "aws-kms", "external"]),
-  state: z.enum(["enabled", "disabled", "pending-deletion", "destroyed"]),
+  state: z.enum(["enabled", "disabled", "pending-import", "pending-deletion", "destroyed"]),
   currentVersion: count,
   versions: z.array(z.object({ version: count, createdAt: time })),
   createdAt: time,
   deletionAt: time.nullable(),
+  materialId: z.string().nullable(),
+  expiresAt: time.nullable(),
 });
 
 const wrappedKey = z.object({

@@ -182,7 +182,7 @@ export async function initialise(parts: CustodyParts, region: string): Promise<C
   const secrets = new Secrets({ journal: parts.journal, state: parts.journal.state }, parts.root);
   using signingKey = CheckpointSigner.newPrivateKey();
   const createdAt = new Date(parts.journal.nowMs()).toISOString();
-  const standing = { state: "enabled", identity: null, publicKeys: [], createdAt } as const;
+  const standing = { state: "enabled", identity: null, publicKeys: [], groups: [], createdAt } as const;
   const principals: readonly PrincipalRecord[] = [
     { name: localAdministratorName, kind: "user", role: "administrator", ...standing },
     { name: fiscoDoorName, kind: "service", role: "fisco-door", ...standing },

@@ -59,6 +59,8 @@ export class KeyDirectory {
       versions: key.versions.map(({ version, createdAt }) => ({ version, createdAt })),
       createdAt: key.createdAt,
       deletionAt: key.deletionAt,
+      materialId: key.versions.at(-1)?.materialId ?? null,
+      expiresAt: key.imported?.expiresAt ?? null,
     };
   }
 

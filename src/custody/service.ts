@@ -1,6 +1,7 @@
 import type { Context } from "../crypto/context.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
+import type { Tags } from "./contract/key-attributes.ts";
 import type { Grant } from "./policy/grant.ts";
 
 /**
@@ -54,6 +55,12 @@ export interface Caller {
   readonly peer: string;
   /** Unique per request; in the audit record and in the answer. */
   readonly requestId: string;
+  /** What the caller's program calls itself, for the audit record; at most 256 characters. */
+  readonly userAgent?: string;
+  /** Id of the access key that signed the request. */
+  readonly accessKeyId?: string;
+  /** Decide and record, but do nothing: a request that would succeed is refused with `DRY_RUN`. */
+  readonly dryRun?: boolean;
 }
 
 /** Stable facts about this key manager. */
@@ -66,9 +73,24 @@ export interface CustodyIdentity {
 }
 
 export type KeyUsage = "encrypt" | "sign" | "mac";
-export type KeySpec = "AES_256" | "SM4" | "ECC_SECG_P256K1" | "ECC_NIST_P256" | "SM2" | "HMAC_256" | "HMAC_SM3";
+export type KeySpec =
+  | "AES_256"
+  | "SM4"
+  | "RSA_2048"
+  | "RSA_3072"
+  | "RSA_4096"
+  | "ECC_NIST_P256"
+  | "ECC_NIST_P384"
+  | "ECC_NIST_P521"
+  | "ECC_SECG_P256K1"
+  | "SM2"
+  | "HMAC_224"
+  | "HMAC_256"
+  | "HMAC_384"
+  | "HMAC_512"
+  | "HMAC_SM3";
 export type KeyOrigin = "soft" | "sdf" | "pkcs11" | "aws-kms" | "external";
-export type KeyState = "enabled" | "disabled" | "pending-deletion" | "destroyed";
+export type KeyState = "enabled" | "disabled" | "pending-import" | "pending-deletion" | "destroyed";
 
 export interface KeyVersionDescription {
   readonly version: number;
@@ -89,6 +111,10 @@ export interface KeyDescription {
   readonly versions: readonly KeyVersionDescription[];
   readonly createdAt: string;
   readonly deletionAt: string | null;
+  /** 64 hex digits that name the current version's material; null for signing and MAC keys, and without material. */
+  readonly materialId: string | null;
+  /** When imported material expires; null for never, and for material that was made here. */
+  readonly expiresAt: string | null;
 }
 
 /** `key` is everywhere an id (UUID), an `alias/NAME`, a key ARN or an alias ARN. */
@@ -117,11 +143,17 @@ export interface CreateKeyInput {
   readonly alias?: string;
   /** AWS key policy JSON; by default the account's identity policies decide. */
   readonly policy?: string;
+  readonly bypassLockoutCheck?: boolean;
+  readonly tags?: Tags;
+  /** `external`: without material, which is imported later. @defaultValue `"soft"` */
+  readonly origin?: "soft" | "external";
 }
 
 export interface WrappedKey {
   readonly keyId: string;
   readonly keyVersion: number;
+  /** See {@link KeyDescription.materialId}. */
+  readonly materialId: string;
   /** A sealed box of type `dataKey`. */
   readonly wrapped: Buffer;
 }
@@ -142,7 +174,12 @@ export interface DataOperations {
   unwrap(
     caller: Caller,
     input: { wrapped: Buffer; context: Context; key?: string },
-  ): Promise<{ readonly keyId: string; readonly keyVersion: number; readonly plaintext: SecretBuffer }>;
+  ): Promise<{
+    readonly keyId: string;
+    readonly keyVersion: number;
+    readonly materialId: string;
+    readonly plaintext: SecretBuffer;
+  }>;
   /** To another key, another context, or (neither given) to the newest version of its own key. */
   rewrap(
     caller: Caller,
@@ -172,7 +209,8 @@ export interface GrantOperations {
 }
 
 export type PrincipalKind = "user" | "node" | "service";
-export type RoleName = "administrator" | "auditor" | "operator" | "key-user" | "node" | "fisco-door";
+/** `none`: rights come from groups alone. */
+export type RoleName = "administrator" | "auditor" | "operator" | "key-user" | "node" | "fisco-door" | "none";
 
 export interface PrincipalDescription {
   readonly name: string;

@@ -20,6 +20,7 @@ const maxWrappedBytes = 8192;
 interface Opened {
   readonly keyId: string;
   readonly keyVersion: number;
+  readonly materialId: string;
   readonly plaintext: SecretBuffer;
 }
 
@@ -142,7 +143,7 @@ export class Data implements DataOperations {
       deviceBlob: blob,
     };
     const wrapped = plaintext.expose((bytes) => sealBox(header, boxSecret, context, bytes));
-    return { keyId: key.id, keyVersion: deviceKey.version, wrapped };
+    return { keyId: key.id, keyVersion: deviceKey.version, materialId: materialIdOf(key, deviceKey), wrapped };
   }
 
   async #open(key: KeyRecord, box: ReadBox | undefined, context: Context): Promise<Opened> {
@@ -156,7 +157,7 @@ export class Data implements DataOperations {
     try {
       const secret = await this.#core.device.boxSecretToOpen(deviceKey, deviceAlgorithm, deviceBlob);
       const plaintext = await this.#core.opener.open({ box, context: bound, secret });
-      return { keyId: key.id, keyVersion: deviceKey.version, plaintext };
+      return { keyId: key.id, keyVersion: deviceKey.version, materialId: materialIdOf(key, deviceKey), plaintext };
     } catch (cause) {
       if (cause instanceof CryptoError && cause.code === "BOX_REFUSED")
         throw new CustodyError("WRAP_REFUSED", undefined, cause);
@@ -204,6 +205,10 @@ function newestVersion(key: KeyRecord): DeviceKey {
   const deviceKey = newest === undefined ? undefined : versionOf(key, newest.version);
   if (deviceKey === undefined) throw new CustodyError("KEY_STATE_INVALID", `master key ${key.id} has no material`);
   return deviceKey;
+}
+
+function materialIdOf(key: KeyRecord, { version }: DeviceKey): string {
+  return key.versions.find((each) => each.version === version)?.materialId ?? "";
 }
 
 /** Records are never changed in place, so what was made of one stays true. */

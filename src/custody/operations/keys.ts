@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import type { SuiteName } from "../../crypto/suite.ts";
 import { type AccountSubject, type Core, type KeySubject, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
@@ -52,6 +52,10 @@ export class Keys implements KeyOperations {
         policy: input.policy ?? this.#core.authorizer.defaultKeyPolicy,
         createdAt: now.toISOString(),
         deletionAt: null,
+        tags: {},
+        rotation: null,
+        publicKey: null,
+        imported: null,
       };
       this.#core.authorizer.checkKeyPolicy(key.policy, key, caller, now);
       return {
@@ -157,7 +161,13 @@ export class Keys implements KeyOperations {
 
   async #newVersion(keyId: string, suite: SuiteName, version: number, now: Date): Promise<KeyVersionRecord> {
     const material = await this.#core.device.createKey({ keyId, version, suite });
-    return { version, createdAt: now.toISOString(), material: material.toString("base64") };
+    return {
+      version,
+      createdAt: now.toISOString(),
+      materialId: randomBytes(32).toString("hex"),
+      kind: version === 1 ? "created" : "on-demand",
+      material: material.toString("base64"),
+    };
   }
 }
 

@@ -78,6 +78,7 @@ export class Nodes implements NodeOperations {
             role: "node",
             state: "enabled",
             publicKeys: [],
+            groups: [],
             createdAt: now.toISOString(),
           }),
           identity: input.identity,

@@ -44,6 +44,7 @@ export class Principals implements PrincipalOperations {
         state: "enabled",
         identity: null,
         publicKeys: [],
+        groups: [],
         createdAt: now.toISOString(),
       };
       return { value: describePrincipal(this.#core, record), changes: [change("principal", name, record)] };

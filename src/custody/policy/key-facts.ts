@@ -5,10 +5,18 @@ import type { KeyResource } from "./request.ts";
 const specs: Readonly<Record<KeySpec, string>> = {
   AES_256: "SYMMETRIC_DEFAULT",
   SM4: "SYMMETRIC_DEFAULT",
-  ECC_SECG_P256K1: "ECC_SECG_P256K1",
+  RSA_2048: "RSA_2048",
+  RSA_3072: "RSA_3072",
+  RSA_4096: "RSA_4096",
   ECC_NIST_P256: "ECC_NIST_P256",
+  ECC_NIST_P384: "ECC_NIST_P384",
+  ECC_NIST_P521: "ECC_NIST_P521",
+  ECC_SECG_P256K1: "ECC_SECG_P256K1",
   SM2: "SM2",
+  HMAC_224: "HMAC_224",
   HMAC_256: "HMAC_256",
+  HMAC_384: "HMAC_384",
+  HMAC_512: "HMAC_512",
   HMAC_SM3: "HMAC_SM3",
 };
 

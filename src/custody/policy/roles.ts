@@ -126,6 +126,7 @@ export const rolePolicies: Readonly<Record<RoleName, readonly string[]>> = {
   "key-user": [documentOf(keyUser)],
   "fisco-door": [documentOf(fiscoDoor)],
   node: [],
+  none: [],
 };
 
 /** Policies that AWS manages and documents name, to be attached to groups. */

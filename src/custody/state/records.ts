@@ -1,5 +1,7 @@
 import type { SuiteName } from "../../crypto/suite.ts";
+import type { Rotation, Tags, WrappingAlgorithm } from "../contract/key-attributes.ts";
 import type { Grant } from "../policy/grant.ts";
+import type { ManagedPolicyName } from "../policy/roles.ts";
 import type {
   IdentityKind,
   KeyOrigin,
@@ -17,7 +19,10 @@ export interface Records {
   readonly alias: { readonly keyId: string };
   readonly grant: Grant & { readonly keyId: string };
   readonly principal: PrincipalRecord;
+  readonly accessKey: AccessKeyRecord;
+  readonly group: GroupRecord;
   readonly token: TokenRecord;
+  readonly importToken: ImportTokenRecord;
   readonly legacy: LegacyRecord;
   /** A secret of the server itself: sealed box of type `state`. */
   readonly secret: { readonly box: string };
@@ -39,11 +44,21 @@ export interface KeyRecord {
   readonly policy: string;
   readonly createdAt: string;
   readonly deletionAt: string | null;
+  readonly tags: Tags;
+  /** Automatic rotation; null while it is off. */
+  readonly rotation: { readonly periodDays: number; readonly nextAt: string } | null;
+  /** SubjectPublicKeyInfo of an asymmetric key. */
+  readonly publicKey: string | null;
+  /** Of imported material: a keyed digest, so that only the same is accepted again, and when it expires. */
+  readonly imported: { readonly digest: string; readonly expiresAt: string | null } | null;
 }
 
 export interface KeyVersionRecord {
   readonly version: number;
   readonly createdAt: string;
+  /** 64 hex digits; null for signing and MAC keys. */
+  readonly materialId: string | null;
+  readonly kind: Rotation["kind"];
   /** What the device needs to open this version; null once destroyed. */
   readonly material: string | null;
 }
@@ -55,7 +70,28 @@ export interface PrincipalRecord {
   readonly state: "enabled" | "revoked";
   readonly identity: IdentityKind | null;
   readonly publicKeys: readonly { readonly spkiSha256: string; readonly notAfter: string }[];
+  readonly groups: readonly string[];
   readonly createdAt: string;
+}
+
+export interface AccessKeyRecord {
+  readonly user: string;
+  readonly version: number;
+  readonly state: "enabled" | "disabled";
+  readonly createdAt: string;
+}
+
+export interface GroupRecord {
+  readonly policies: readonly ManagedPolicyName[];
+  readonly createdAt: string;
+}
+
+/** An import that was begun: the private half of its wrapping key in a sealed box of type `state`. */
+export interface ImportTokenRecord {
+  readonly keyId: string;
+  readonly algorithm: WrappingAlgorithm;
+  readonly box: string;
+  readonly expiresAt: string;
 }
 
 export interface TokenRecord {

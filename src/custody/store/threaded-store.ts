@@ -71,7 +71,11 @@ export class ThreadedStore implements Store {
 
   async close(): Promise<void> {
     this.#closing = true;
-    if (this.#ended === undefined) await this.#call("close");
+    // A thread that is gone, or goes just now, has let go of the file.
+    if (this.#ended === undefined)
+      await this.#call("close").catch((error: unknown) => {
+        if (this.#ended === undefined) throw error;
+      });
     await this.#worker.terminate();
   }
 
