@@ -26,6 +26,11 @@ export interface AwsOperation {
   /** Behind `TrentService.` in `X-Amz-Target`. */
   readonly name: string;
   /**
+   * Members of the input whose bytes are secret, such as Encrypt's `Plaintext`. The door decodes their base64 straight from
+   * the request's bytes and puts a SecretBuffer in their place, lent for the call; every other blob comes as the text it is.
+   */
+  readonly secretMembers?: readonly string[];
+  /**
    * Checks the input and does it. Undefined: an answer without a body.
    *
    * @throws {AwsError} Every failure that is foreseen.
