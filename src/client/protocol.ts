@@ -165,10 +165,13 @@ const legacyEntry = z.object({
 
 const auditRecord = z.object({
   sequence: count,
+  eventId: z.string(),
   at: time,
   door,
   principal: z.string(),
+  accessKeyId: z.string().nullable(),
   peer: z.string(),
+  userAgent: z.string().nullable(),
   action: z.string(),
   key: z.string().nullable(),
   context: z.record(z.string(), z.string()).nullable(),

@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
 import type { Context } from "../crypto/context.ts";
-import { encodeRecord, nextLink } from "./audit/chain.ts";
+import { nextLink } from "./audit/chain.ts";
+import { type RecordEncoder, systemPrincipal } from "./audit/record-text.ts";
 import type { AuditRecord } from "./service.ts";
 import type { Authenticator } from "./state/authenticator.ts";
 import { sealHead } from "./state/head.ts";
@@ -22,6 +24,7 @@ export interface BatchBase {
   readonly head: StoredHead;
   readonly state: State;
   readonly authenticator: Authenticator;
+  readonly encoder: RecordEncoder;
   /** The journal's time, Unix milliseconds. */
   readonly nowMs: number;
 }
@@ -39,17 +42,21 @@ export function prepareBatch(
 ): {
   fresh: Pending[];
   stale: Pending[];
+  /** As they are committed, in order. */
+  records: AuditRecord[];
   change: { rows: readonly StoredRow[]; audit: StoredAuditEntry[]; head: StoredHead };
 } {
   const fresh: Pending[] = [];
   const stale: Pending[] = [];
+  const records: AuditRecord[] = [];
   const audit: StoredAuditEntry[] = [];
   let rows: readonly StoredRow[] = [];
   let { sequence, auditHash, stateVersion, stateTag } = base.head;
   const append = (record: AuditRecord) => {
     sequence = record.sequence;
-    const body = encodeRecord(record, stateVersion);
+    const body = base.encoder.encode(record, stateVersion);
     auditHash = nextLink(base.authenticator.hashName, auditHash, body);
+    records.push(record);
     audit.push({ sequence, body, hash: auditHash, seal: null });
   };
   const latestMs = base.nowMs;
@@ -75,7 +82,7 @@ export function prepareBatch(
     { epoch: base.head.epoch, stateVersion, stateTag, sequence, auditHash, latestMs },
     base.authenticator,
   );
-  return { fresh, stale, change: { rows, audit, head } };
+  return { fresh, stale, records, change: { rows, audit, head } };
 }
 
 /** Requests that change nothing first: a change makes all that is behind it decide anew. Changes by age. */
@@ -88,10 +95,13 @@ export function inTurn(left: Pending, right: Pending): number {
 function clockRecord(sequence: number, fromMs: number, toMs: number): AuditRecord {
   return {
     sequence,
+    eventId: randomUUID(),
     at: new Date(toMs).toISOString(),
     door: "local",
-    principal: "strongroom",
+    principal: systemPrincipal,
+    accessKeyId: null,
     peer: "local",
+    userAgent: null,
     action: "strongroom:ClockSetBack",
     key: null,
     context: null,

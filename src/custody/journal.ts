@@ -1,7 +1,9 @@
+import { randomUUID } from "node:crypto";
 import type { Context } from "../crypto/context.ts";
+import { RecordEncoder, type RecordPlace } from "./audit/record-text.ts";
 import { inTurn, type Pending, prepareBatch, shortContext } from "./commit-batch.ts";
 import { CustodyError } from "./errors.ts";
-import type { Caller } from "./service.ts";
+import type { AuditRecord, Caller } from "./service.ts";
 import type { Authenticator } from "./state/authenticator.ts";
 import { checkHead, emptyHead, sealHead } from "./state/head.ts";
 import type { StateChange } from "./state/records.ts";
@@ -37,6 +39,8 @@ export interface JournalOptions {
 const maxAttempts = 10_000;
 /** The most requests that share one commit. */
 const maxBatch = 512;
+/** How much of what a caller's program calls itself goes on record, in characters. */
+const maxUserAgentLength = 256;
 /** Clocks that are set back by more than this are taken to have been wrong before. */
 const greatestSetbackMs = 24 * 60 * 60 * 1000;
 
@@ -61,6 +65,8 @@ export class Journal {
   #flushing = false;
   #failure: CustodyError | undefined;
   #lastCommitFailed: Error | undefined;
+  #encoder: RecordEncoder | undefined;
+  readonly #followers = new Set<(records: readonly AuditRecord[]) => void>();
 
   private constructor(
     store: Store,
@@ -136,6 +142,15 @@ export class Journal {
     return this.#failure?.message ?? this.#lastCommitFailed?.message;
   }
 
+  /**
+   * Tells of the records of each commit, in order, once they are durable; what another server of the store commits is not
+   * told of. The listener must not throw. Returns what ends it.
+   */
+  follow(listener: (records: readonly AuditRecord[]) => void): () => void {
+    this.#followers.add(listener);
+    return () => this.#followers.delete(listener);
+  }
+
   /** Tries to write the head anew: tells whether a store that failed (disk full) takes records again. */
   async probe(): Promise<boolean> {
     if (this.#failure !== undefined || this.#flushing) return this.#failure === undefined;
@@ -198,10 +213,13 @@ export class Journal {
         settle: resolve,
         record: (sequence) => ({
           sequence,
+          eventId: randomUUID(),
           at: isoTime(this.#clock()),
           door: caller.door,
           principal: caller.principal,
+          accessKeyId: caller.accessKeyId ?? null,
           peer: caller.peer,
+          userAgent: caller.userAgent?.slice(0, maxUserAgentLength) ?? null,
           action: subject.action,
           key: subject.key ?? null,
           context: result === "done" ? (subject.context ?? null) : shortContext(subject.context),
@@ -241,10 +259,11 @@ export class Journal {
   }
 
   async #commitBatch(batch: readonly Pending[]): Promise<{ fresh: readonly Pending[]; stale: readonly Pending[] }> {
-    const { fresh, stale, change } = prepareBatch(batch, {
+    const { fresh, stale, records, change } = prepareBatch(batch, {
       head: this.#head,
       state: this.state,
       authenticator: this.#authenticator,
+      encoder: this.#encoderFor(batch),
       nowMs: this.nowMs(),
     });
     if (fresh.length === 0) return { fresh, stale };
@@ -256,7 +275,22 @@ export class Journal {
     this.#onCommit(fresh.length, (performance.now() - startedMs) / 1000);
     this.#head = change.head;
     if (change.rows.length > 0) this.state.apply(change.rows, change.head);
+    for (const tell of this.#followers) tell(records);
     return { fresh, stale };
+  }
+
+  /** The account and region are drawn by the first operation of all, whose record names them too. */
+  #encoderFor(batch: readonly Pending[]): RecordEncoder {
+    if (this.#encoder !== undefined) return this.#encoder;
+    const stored = this.state.get("public", identityRow);
+    if (stored !== undefined) {
+      this.#encoder = new RecordEncoder(placeOf(stored));
+      return this.#encoder;
+    }
+    const drawn = batch
+      .flatMap(({ changes }) => changes)
+      .find((each) => each.kind === "public" && each.id === identityRow);
+    return new RecordEncoder(drawn?.record == null ? nowhere : placeOf(drawn.record as { value: string }));
   }
 
   /** Another server wrote: takes in what it committed. */
@@ -269,6 +303,14 @@ export class Journal {
     this.state.apply(await this.#store.readRowsAfter(this.state.version), head);
     this.#head = head;
   }
+}
+
+/** The row that holds the key manager's account and region (see custody.ts). */
+const identityRow = "identity";
+const nowhere: RecordPlace = { account: "000000000000", region: "local" };
+
+function placeOf({ value }: { readonly value: string }): RecordPlace {
+  return JSON.parse(Buffer.from(value, "base64").toString()) as RecordPlace;
 }
 
 type Settled<T> = { readonly decision: Decision<T>; readonly error?: never } | { readonly error: Error };

@@ -290,10 +290,15 @@ export interface LegacyInput {
 
 export interface AuditRecord {
   readonly sequence: number;
+  /** UUID; empty in records of chains that began before records had one. */
+  readonly eventId: string;
   readonly at: string;
   readonly door: Door;
   readonly principal: string;
+  /** The access key that signed the request. */
+  readonly accessKeyId: string | null;
   readonly peer: string;
+  readonly userAgent: string | null;
   readonly action: string;
   readonly key: string | null;
   readonly context: Context | null;

@@ -1,5 +1,4 @@
 import { hash } from "node:crypto";
-import type { AuditRecord } from "../service.ts";
 
 /** The chain's first link: 32 zero bytes stand before the first record. */
 export const chainStart: Uint8Array = Buffer.alloc(32);
@@ -17,33 +16,4 @@ export function nextLink(hashName: "sha256" | "sm3", previous: Uint8Array, body:
   linked.set(previous, 0);
   linked.write(body, 32, "utf8");
   return Buffer.from(hash(hashName, linked.subarray(0, length + 32), "latin1"), "latin1");
-}
-
-/** The stored text of a record: JSON with the members in this order. */
-export function encodeRecord(record: AuditRecord, stateVersion: number): string {
-  return JSON.stringify({
-    sequence: record.sequence,
-    at: record.at,
-    door: record.door,
-    principal: record.principal,
-    peer: record.peer,
-    action: record.action,
-    key: record.key,
-    context: record.context,
-    result: record.result,
-    error: record.error,
-    requestId: record.requestId,
-    detail: record.detail,
-    state: stateVersion,
-  });
-}
-
-/** Reads a stored record; undefined when it is not one. */
-export function decodeRecord(body: string): AuditRecord | undefined {
-  try {
-    const { state, ...record } = JSON.parse(body) as AuditRecord & { state: number };
-    return Number.isSafeInteger(record.sequence) && Number.isSafeInteger(state) ? record : undefined;
-  } catch {
-    return undefined;
-  }
 }

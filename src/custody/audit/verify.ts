@@ -1,8 +1,9 @@
 import type { AuditVerdict, Checkpoint } from "../service.ts";
 import type { Authenticator } from "../state/authenticator.ts";
 import type { Store, StoredAuditEntry, StoredHead } from "../store/store.ts";
-import { chainStart, decodeRecord, nextLink } from "./chain.ts";
+import { chainStart, nextLink } from "./chain.ts";
 import { checkpointIsSigned } from "./checkpoint.ts";
+import { decodeRecord } from "./read-record.ts";
 
 const pageSize = 2000;
 

@@ -1,5 +1,5 @@
-import { decodeRecord } from "../audit/chain.ts";
 import type { CheckpointSigner } from "../audit/checkpoint.ts";
+import { decodeRecord } from "../audit/read-record.ts";
 import { verifyChain } from "../audit/verify.ts";
 import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
 import { CustodyError } from "../errors.ts";

@@ -31,19 +31,22 @@ describe("audit", () => {
       records.map((record) => record.sequence),
       records.map((_, index) => index + 1),
     );
-    const { at: _, ...last } = records.at(-1) ?? { at: "" };
+    const { at: _, eventId, ...last } = records.at(-1) ?? { at: "", eventId: "" };
+    assert.match(eventId, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     assert.deepEqual(last, {
       sequence: records.length,
       door: "native",
       principal: node.principal,
+      accessKeyId: null,
       peer: "127.0.0.1",
+      userAgent: null,
       action: "kms:Decrypt",
       key: key.keyId,
       context: { node: "n9" },
       result: "refused",
       error: "ACCESS_DENIED",
       requestId: "test",
-      detail: {},
+      detail: { deniedBy: "nothing-allows" },
     });
   });
 

@@ -77,7 +77,7 @@ describe("journal over SQLite", () => {
     });
     await assert.rejects(refused, { code: "ACCESS_DENIED" });
     const [entry] = await store.readAudit(2, 1);
-    assert.match(entry?.body ?? "", /"result":"refused","error":"ACCESS_DENIED"/);
+    assert.match(entry?.body ?? "", /"errorCode":"ACCESS_DENIED".*"result":"refused"/);
     await store.close();
   });
 
@@ -274,7 +274,7 @@ describe("journal over SQLite", () => {
     assert.equal(journal.nowMs(), now);
     await put(journal, "a", "y");
     const [set] = await store.readAudit(3, 1);
-    assert.match(set?.body ?? "", /strongroom:ClockSetBack/);
+    assert.match(set?.body ?? "", /"eventSource":"strongroom","eventName":"ClockSetBack"/);
     now += 1000;
     assert.equal(journal.nowMs(), now);
     await store.close();
