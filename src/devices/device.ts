@@ -1,3 +1,11 @@
+import type {
+  EncryptionAlgorithmName,
+  KeyPairSpecName,
+  MacAlgorithmName,
+  MacSpecName,
+  SigningAlgorithmName,
+  SpecUsage,
+} from "../crypto/key-specs.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
 
@@ -8,8 +16,8 @@ export type DeviceKind = "soft" | "sdf" | "pkcs11" | "aws-kms" | "tpm";
 export interface DeviceCapabilities {
   readonly kind: DeviceKind;
   readonly suites: readonly SuiteName[];
-  /** Algorithms of {@link CryptoDevice.signDigest}; empty when the device holds no signing keys. */
-  readonly signs: readonly string[];
+  /** Specs of {@link CryptoDevice.createSpecifiedKey}; empty when the device holds master keys for wraps only. */
+  readonly specs: readonly (KeyPairSpecName | MacSpecName)[];
   /** Whether {@link CryptoDevice.boxSecretToOpen} proves by itself where a device blob came from. */
   readonly authenticatesBlobs: boolean;
 }
@@ -28,6 +36,18 @@ export interface DeviceKey {
   readonly suite: SuiteName;
   /** What the device needs to find or open the key: a sealed box (soft), an index, an ARN. Public to the store. */
   readonly material: Buffer;
+}
+
+/** A key that signs, decrypts or makes MACs: its device must know its spec and its usage as well. */
+export interface SpecifiedDeviceKey extends DeviceKey {
+  readonly spec: KeyPairSpecName | MacSpecName;
+  readonly usage: SpecUsage;
+}
+
+export interface NewSpecifiedKey {
+  readonly material: Buffer;
+  /** SubjectPublicKeyInfo, DER; null for a MAC key. */
+  readonly spki: Buffer | null;
 }
 
 /** The secret S of a sealed box, and how the box names it. */
@@ -56,6 +76,25 @@ export interface CryptoDevice extends AsyncDisposable {
   boxSecretToSeal(key: DeviceKey): Promise<BoxSecret>;
   /** The box secret of a box that names `key`. The caller disposes of it. */
   boxSecretToOpen(key: DeviceKey, algorithm: number, blob: Uint8Array): Promise<SecretBuffer>;
+  /**
+   * Makes a key of a spec and usage that the caller has checked to go together, without holding up the process.
+   *
+   * @throws {DeviceError} `DEVICE_UNSUPPORTED` for a spec that is not in {@link DeviceCapabilities.specs}.
+   */
+  createSpecifiedKey(key: Omit<SpecifiedDeviceKey, "material">): Promise<NewSpecifiedKey>;
+  /**
+   * Signs a digest of the algorithm's length with a key pair of usage `sign`. RSA signatures are as long as the modulus; ECDSA
+   * and SM2 ones are DER. For `SM2DSA` the digest is e, with ZA in it.
+   */
+  signDigest(key: SpecifiedDeviceKey, algorithm: SigningAlgorithmName, digest: Uint8Array): Promise<Buffer>;
+  /** Decrypts with a key pair of usage `encrypt`; undefined for whatever does not. The caller disposes of the result. */
+  decrypt(
+    key: SpecifiedDeviceKey,
+    algorithm: EncryptionAlgorithmName,
+    ciphertext: Uint8Array,
+  ): Promise<SecretBuffer | undefined>;
+  /** The MAC of a message under a key of usage `mac`. To check one, make it anew and compare in constant time. */
+  mac(key: SpecifiedDeviceKey, algorithm: MacAlgorithmName, message: Uint8Array): Promise<Buffer>;
   /** Drops what is cached of a key; for devices that hold material themselves, destroys it there. */
   destroyKey(key: DeviceKey): Promise<void>;
   /** Forgets everything; the device answers `DEVICE_LOCKED` from then on. */
