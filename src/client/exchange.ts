@@ -66,7 +66,8 @@ export class Exchange {
     let fresh = false;
     for (let tried = 0; tried < this.#endpoints.length; ) {
       const remainingMs = endsAtMs - performance.now();
-      if (remainingMs <= 0) break;
+      // Timers are of whole milliseconds, rounded down: less than one left is none.
+      if (remainingMs < 1) break;
       const index = (this.#preferred + tried) % this.#endpoints.length;
       const endpoint = this.#endpoints[index] as Endpoint;
       try {

@@ -41,6 +41,7 @@ export class NewDataFolder implements Disposable {
     try {
       // Another init may have come and gone before the lock was ours.
       mustBeEmpty(path);
+      for (const name of readdirSync(path)) if (!name.startsWith(dataFiles.lock)) rmSync(join(path, name));
     } catch (error) {
       this.#lock[Symbol.dispose]();
       throw error;
@@ -106,8 +107,12 @@ function makeFolder(path: string): boolean {
   }
 }
 
-/** A lock file alone, which an init that was killed leaves behind, counts as nothing. */
+/** What an init that was killed before its first slot was in place leaves behind, and nobody needs. */
+function isLeftover(name: string): boolean {
+  return name.startsWith(dataFiles.lock) || name.startsWith(`${dataFiles.slots}.new-`);
+}
+
 function mustBeEmpty(path: string): void {
-  if (readdirSync(path).some((name) => !name.startsWith(dataFiles.lock)))
+  if (!readdirSync(path).every(isLeftover))
     throw new CustodyError("STORE_UNUSABLE", `${path} is not empty: a key manager is made in a new folder`);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { scaled, seed } from "../../run-settings.ts";
@@ -36,6 +36,17 @@ describe("an init that is killed at any moment", () => {
         assert.equal((await runStrongroom(init)).code, 0);
       }
     }
+  });
+
+  it("takes a folder in which one died before its slot was in place, and clears it", async () => {
+    using folder = new TemporaryFolder();
+    const data = join(folder.path, "km");
+    mkdirSync(data, { mode: 0o700 });
+    for (const name of ["lock", "lock-journal", "root.slots.new-28277-2ac8b484"]) writeFileSync(join(data, name), "");
+    const place = ["--data", data, "--unlock-file", folder.file("unlock", randomBytes(36).toString("base64"))];
+    assert.equal((await runStrongroom(["init", ...place, "--slot", "key-file"])).code, 0);
+    assert.equal((await runStrongroom(["audit", "verify", ...place])).code, 0);
+    assert.ok(!readdirSync(data).some((name) => name.includes("new-")));
   });
 });
 
