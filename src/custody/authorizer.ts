@@ -1,6 +1,6 @@
 import type { Context } from "../crypto/context.ts";
 import { keyArn, principalArn } from "./arn.ts";
-import { CustodyError } from "./errors.ts";
+import { CustodyError, type DenialReason } from "./errors.ts";
 import type { ActionName } from "./policy/actions.ts";
 import { PolicyError } from "./policy/errors.ts";
 import { type Decision, decide } from "./policy/evaluate.ts";
@@ -8,8 +8,8 @@ import { type Grant, GrantIndex } from "./policy/grant.ts";
 import { keyFacts } from "./policy/key-facts.ts";
 import { checkKeepsAccess, defaultKeyPolicy } from "./policy/lockout.ts";
 import { type CompiledPolicy, parsePolicy } from "./policy/policy-document.ts";
-import type { AuthorizationRequest, KeyResource, RequestedGrant } from "./policy/request.ts";
-import { policiesOfRole } from "./policy/roles.ts";
+import type { AuthorizationRequest, KeyResource, RequestedGrant, Tags } from "./policy/request.ts";
+import { policiesOfRole, policyOfName } from "./policy/roles.ts";
 import type { Caller, CustodyIdentity, PrincipalKind } from "./service.ts";
 import type { KeyRecord, PrincipalRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
@@ -20,6 +20,11 @@ export interface AuthorizationFacts {
   readonly bypassLockoutCheck?: boolean;
   readonly grant?: RequestedGrant;
   readonly reEncryptOnSameKey?: boolean;
+  readonly requestTags?: Tags;
+  /** Tag names of a request that carries no values. */
+  readonly tagKeys?: readonly string[];
+  /** Spec, usage and origin of a key that is to be made, as policies name them. */
+  readonly newKey?: Pick<KeyResource, "spec" | "usage" | "origin">;
 }
 
 export interface Question {
@@ -34,6 +39,7 @@ export interface Question {
 }
 
 const typeNames: Readonly<Record<PrincipalKind, string>> = { user: "User", node: "Node", service: "Service" };
+const principalKinds = Object.keys(typeNames) as PrincipalKind[];
 
 /**
  * Puts requests to the policy engine with the state's own policies, grants and principals. Default deny: a caller that is
@@ -41,6 +47,7 @@ const typeNames: Readonly<Record<PrincipalKind, string>> = { user: "User", node:
  */
 export class Authorizer {
   readonly #identity: CustodyIdentity;
+  readonly #state: State;
   readonly #aliasesOf: (keyId: string) => readonly string[];
   readonly #grants = new GrantIndex();
   readonly #principals = new Map<string, PrincipalRecord>();
@@ -48,6 +55,7 @@ export class Authorizer {
 
   constructor(state: State, identity: CustodyIdentity, aliasesOf: (keyId: string) => readonly string[]) {
     this.#identity = identity;
+    this.#state = state;
     this.#aliasesOf = aliasesOf;
     for (const [, grant] of state.all("grant")) this.#grants.add(grant);
     for (const [, principal] of state.all("principal")) this.#index(principal);
@@ -56,7 +64,10 @@ export class Authorizer {
         if (change.record === null) this.#grants.remove(change.id);
         else this.#grants.add(change.record as Grant);
       }
-      if (change.kind === "principal" && change.record !== null) this.#index(change.record as PrincipalRecord);
+      if (change.kind === "principal") {
+        this.#forget(change.id);
+        if (change.record !== null) this.#index(change.record as PrincipalRecord);
+      }
     });
   }
 
@@ -65,18 +76,29 @@ export class Authorizer {
     return defaultKeyPolicy(this.#identity.account);
   }
 
-  /** @throws {CustodyError} `ACCESS_DENIED`: one answer, whatever denied it. */
+  /**
+   * @throws {CustodyError} `ACCESS_DENIED`: one answer, whatever denied it. What did is in the error's facts, for the audit
+   *   record.
+   */
   check(question: Question): Decision {
-    const principal = this.#principals.get(question.caller.principal);
-    if (principal?.state !== "enabled") throw denied(question);
+    const decision = this.decide(question);
+    if (decision.effect === "deny") throw deniedBy(decision, question);
+    return decision;
+  }
+
+  /**
+   * What policies and grants say, for an operation that has a rule of its own beside them.
+   *
+   * @throws {CustodyError} `ACCESS_DENIED` for a caller that is no enabled principal.
+   */
+  decide(question: Question): Decision {
+    const principal = this.#principalOf(question);
     const { key } = question;
-    const decision = decide(this.#request(question, principal), {
+    return decide(this.#request(question, principal), {
       keyPolicy: key === undefined ? undefined : this.#policyOf(key),
-      identityPolicies: policiesOfRole(principal.role),
+      identityPolicies: this.#identityPoliciesOf(principal),
       grants: key === undefined ? [] : this.#grants.of(key.id, question.caller.principal),
     });
-    if (decision.effect === "deny") throw denied(question);
-    return decision;
   }
 
   /**
@@ -97,13 +119,12 @@ export class Authorizer {
       const unknown = policy.principalArns.find((arn) => this.#isLocal(arn) && !this.#principals.has(arn));
       if (unknown !== undefined)
         throw new CustodyError("INPUT_INVALID", `the policy names ${unknown}, which is no principal here`);
-      const principal = this.#principals.get(caller.principal);
-      if (principal === undefined) throw denied({ caller, action: "kms:PutKeyPolicy", key });
+      const principal = this.#principalOf({ caller, action: "kms:PutKeyPolicy", key });
       if (!options.bypassLockoutCheck)
         checkKeepsAccess(
           policy,
           this.#request({ caller, action: "kms:PutKeyPolicy", now, key }, principal),
-          policiesOfRole(principal.role),
+          this.#identityPoliciesOf(principal),
         );
       return document;
     });
@@ -117,6 +138,21 @@ export class Authorizer {
   /** Ids of the grants that were made by right of this one. */
   descendantsOf(grantId: string): readonly string[] {
     return this.#grants.descendants(grantId);
+  }
+
+  #principalOf(question: Omit<Question, "now">): PrincipalRecord {
+    const principal = this.#principals.get(question.caller.principal);
+    if (principal === undefined) throw denied(question, "principal-unknown");
+    if (principal.state !== "enabled") throw denied(question, "principal-disabled");
+    return principal;
+  }
+
+  /** Those of its role, and the managed policies of its groups. A group that is gone brings none. */
+  #identityPoliciesOf({ role, groups }: PrincipalRecord): readonly CompiledPolicy[] {
+    const ofRole = policiesOfRole(role);
+    if (groups.length === 0) return ofRole;
+    const names = new Set(groups.flatMap((group) => this.#state.get("group", group)?.policies ?? []));
+    return [...ofRole, ...[...names].map(policyOfName)];
   }
 
   #request(
@@ -136,6 +172,9 @@ export class Authorizer {
       reEncryptOnSameKey: facts?.reEncryptOnSameKey,
       pendingWindowDays: facts?.pendingDays,
       bypassLockoutCheck: facts?.bypassLockoutCheck,
+      requestTags: facts?.requestTags,
+      tagKeys: facts?.tagKeys,
+      newKey: facts?.newKey,
     };
   }
 
@@ -146,6 +185,7 @@ export class Authorizer {
       arn: keyArn(this.#identity, key.id),
       account: this.#identity.account,
       aliases: this.#aliasesOf(key.id),
+      tags: key.tags,
       ...keyFacts(key),
     };
   }
@@ -163,6 +203,10 @@ export class Authorizer {
     this.#principals.set(principalArn(this.#identity, principal.kind, principal.name), principal);
   }
 
+  #forget(name: string): void {
+    for (const kind of principalKinds) this.#principals.delete(principalArn(this.#identity, kind, name));
+  }
+
   #isLocal(arn: string): boolean {
     return arn.startsWith(`arn:aws:iam::${this.#identity.account}:`) && !arn.endsWith(":root");
   }
@@ -178,9 +222,17 @@ export function asInput<T>(check: () => T): T {
   }
 }
 
-function denied({ caller, action, key }: Omit<Question, "now">): CustodyError {
+/** The refusal of a request that was decided against. */
+export function deniedBy({ by, statementId }: Decision, question: Omit<Question, "now">): CustodyError {
+  const error = denied(question, by === "explicit-deny" ? by : "nothing-allows");
+  return statementId === undefined ? error : error.about({ statement: statementId });
+}
+
+function denied({ caller, action, key }: Omit<Question, "now">, reason: DenialReason): CustodyError {
   return new CustodyError(
     "ACCESS_DENIED",
     `${caller.principal} may not ${action}${key === undefined ? "" : ` with key ${key.id}`}`,
+    undefined,
+    { deniedBy: reason, ...(key === undefined ? {} : { keyId: key.id }) },
   );
 }

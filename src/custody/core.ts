@@ -1,6 +1,7 @@
 import type { CryptoDevice } from "../devices/device.ts";
-import { aliasArn } from "./arn.ts";
+import { aliasArn, keyArn } from "./arn.ts";
 import type { AuthorizationFacts, Authorizer } from "./authorizer.ts";
+import { CustodyError } from "./errors.ts";
 import type { Decision, Journal, Subject } from "./journal.ts";
 import type { KeyDirectory } from "./key-directory.ts";
 import type { Opener } from "./opening/opener.ts";
@@ -24,11 +25,14 @@ export interface Core {
 }
 
 /** A subject whose action policies know, or that is recorded under a name of its own and asks for another permission. */
-export type AccountSubject = Subject &
+type PermittedSubject = Subject &
   ({ readonly action: ActionName; readonly permission?: undefined } | { readonly permission: ActionName });
 
+/** A subject that is about no key that exists already. */
+export type AccountSubject = PermittedSubject & { readonly facts?: AuthorizationFacts };
+
 /** A subject that is about the key that `reference` names (id, alias, ARN). */
-export type KeySubject = AccountSubject & {
+export type KeySubject = PermittedSubject & {
   readonly reference: string;
   /** What the request calls the key, when `reference` was read elsewhere (from a wrapped key). */
   readonly calledAs?: string | undefined;
@@ -50,17 +54,58 @@ export function isOnRecord(error: Error): boolean {
   return onRecord.has(error);
 }
 
-/** The journal, which records what `decide` throws; remembers that it did. */
-async function perform<T>(core: Core, ...work: Parameters<typeof core.journal.perform<T>>): Promise<T> {
+/**
+ * The journal, for operations that decide by themselves who may do them. It records what `decide` throws, and what decided
+ * a denial. A dry run is decided like any other request and then refused with `DRY_RUN`: its answer is discarded and its
+ * changes are dropped.
+ *
+ * @throws {CustodyError} `DRY_RUN` in place of every success of a caller that asks for a dry run.
+ */
+export async function performDecided<T>(
+  core: Core,
+  caller: Caller,
+  subject: Subject,
+  decide: () => Decision<T> | Promise<Decision<T>>,
+  discard: (value: T) => void = () => {},
+): Promise<T> {
+  const given = subject.detail;
+  const noted = async () => {
+    if (given === undefined) delete subject.detail;
+    else subject.detail = given;
+    try {
+      const decision = await decide();
+      if (!caller.dryRun) return decision;
+      discard(decision.value);
+      throw new CustodyError("DRY_RUN");
+    } catch (error) {
+      if (error instanceof CustodyError) note(core, subject, error);
+      throw error;
+    } finally {
+      if (caller.dryRun) subject.detail = { ...subject.detail, dryRun: "yes" };
+    }
+  };
   try {
-    return await core.journal.perform<T>(...work);
+    return await core.journal.perform<T>(caller, subject, noted, discard);
   } catch (error) {
     if (error instanceof Error) onRecord.add(error);
     throw error;
   }
 }
 
-function permissionOf(subject: AccountSubject): ActionName {
+/** Tells the error which key it is about, and the audit record what denied the request. */
+function note(core: Core, subject: Subject, error: CustodyError): void {
+  const keyId = error.facts.keyId ?? (subject.key === "" ? undefined : subject.key);
+  if (keyId !== undefined) error.about({ key: keyArn(core.identity, keyId) });
+  const { deniedBy, statement } = error.facts;
+  if (deniedBy !== undefined)
+    subject.detail = {
+      ...subject.detail,
+      deniedBy,
+      ...(statement === undefined ? {} : { statement: statement.slice(0, 128) }),
+    };
+}
+
+function permissionOf(subject: PermittedSubject): ActionName {
   return subject.permission === undefined ? subject.action : subject.permission;
 }
 
@@ -76,13 +121,18 @@ export function performOnAccount<T>(
   decide: (now: Date) => Decision<T> | Promise<Decision<T>>,
   discard?: (value: T) => void,
 ): Promise<T> {
-  return perform(
+  return performDecided(
     core,
     caller,
     subject,
     () => {
       const now = new Date(core.journal.nowMs());
-      core.authorizer.check({ caller, action: permissionOf(subject), now });
+      core.authorizer.check({
+        caller,
+        action: permissionOf(subject),
+        now,
+        ...(subject.facts === undefined ? {} : { facts: subject.facts }),
+      });
       return decide(now);
     },
     discard,
@@ -101,7 +151,7 @@ export function performOnKey<T>(
   decide: (key: KeyRecord, now: Date, authorization: Authorization) => Decision<T> | Promise<Decision<T>>,
   discard?: (value: T) => void,
 ): Promise<T> {
-  return perform(
+  return performDecided(
     core,
     caller,
     subject,

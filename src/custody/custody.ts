@@ -59,7 +59,7 @@ export class Custody implements CustodyService {
     const { journal, store, root, device, opener, authenticator } = parts;
     const { state } = journal;
     this.identity = identity;
-    const directory = new KeyDirectory(state, identity);
+    const directory = new KeyDirectory(state, identity, () => journal.nowMs());
     const authorizer = new Authorizer(state, identity, (keyId) => directory.aliasesOf(keyId));
     this.#refusals = new Refusals(journal);
     this.#refusedForms = new RefusedForms(journal, this.#refusals);

@@ -1,5 +1,6 @@
 import { aliasArn, keyArn } from "./arn.ts";
 import { CustodyError } from "./errors.ts";
+import { materialExpired, withoutImportedMaterial } from "./key-states.ts";
 import type { CustodyIdentity, KeyDescription } from "./service.ts";
 import type { KeyRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
@@ -8,12 +9,15 @@ import type { State } from "./state/state.ts";
 export class KeyDirectory {
   readonly #state: State;
   readonly #identity: CustodyIdentity;
+  readonly #nowMs: () => number;
   readonly #aliases = new Map<string, Set<string>>();
   readonly #aliasOwners = new Map<string, string>();
 
-  constructor(state: State, identity: CustodyIdentity) {
+  /** @param nowMs - Custody's time, Unix milliseconds: a key whose imported material has expired is shown as waiting for it. */
+  constructor(state: State, identity: CustodyIdentity, nowMs: () => number) {
     this.#state = state;
     this.#identity = identity;
+    this.#nowMs = nowMs;
     for (const [alias, { keyId }] of state.all("alias")) this.#point(alias, keyId);
     state.onChange((change) => {
       if (change.kind !== "alias") return;
@@ -25,7 +29,7 @@ export class KeyDirectory {
   /** @throws {CustodyError} `KEY_NOT_FOUND`. */
   find(reference: string): KeyRecord {
     const named = this.#state.get("key", reference);
-    if (named !== undefined) return named;
+    if (named !== undefined) return this.#asOfNow(named);
     const prefix = aliasArn(this.#identity, "");
     const local = reference.startsWith(prefix) ? reference.slice(prefix.length) : reference;
     const id = local.startsWith("alias/")
@@ -36,7 +40,12 @@ export class KeyDirectory {
     const key = id === undefined ? undefined : this.#state.get("key", id);
     if (key === undefined)
       throw new CustodyError("KEY_NOT_FOUND", `there is no master key ${JSON.stringify(reference.slice(0, 300))}`);
-    return key;
+    return this.#asOfNow(key);
+  }
+
+  /** Every master key. */
+  all(): readonly KeyRecord[] {
+    return [...this.#state.all("key")].map(([, key]) => this.#asOfNow(key));
   }
 
   /** Aliases that point at a key, sorted. */
@@ -45,6 +54,7 @@ export class KeyDirectory {
   }
 
   describe(key: KeyRecord): KeyDescription {
+    const newest = key.versions.at(-1);
     return {
       keyId: key.id,
       arn: keyArn(this.#identity, key.id),
@@ -55,13 +65,17 @@ export class KeyDirectory {
       spec: key.spec,
       origin: key.origin,
       state: key.state,
-      currentVersion: key.versions.at(-1)?.version ?? 0,
+      currentVersion: newest?.version ?? 0,
       versions: key.versions.map(({ version, createdAt }) => ({ version, createdAt })),
       createdAt: key.createdAt,
       deletionAt: key.deletionAt,
-      materialId: key.versions.at(-1)?.materialId ?? null,
+      materialId: newest === undefined || newest.material === null ? null : newest.materialId,
       expiresAt: key.imported?.expiresAt ?? null,
     };
+  }
+
+  #asOfNow(key: KeyRecord): KeyRecord {
+    return key.imported !== null && materialExpired(key, this.#nowMs()) ? withoutImportedMaterial(key) : key;
   }
 
   #point(alias: string, keyId: string): void {

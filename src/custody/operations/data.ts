@@ -84,7 +84,7 @@ export class Data implements DataOperations {
       subject,
       async (key) => {
         if (input.key !== undefined && this.#core.directory.find(input.key).id !== key.id)
-          throw new CustodyError("WRAP_REFUSED");
+          throw new CustodyError("KEY_INCORRECT");
         return { value: await this.#open(key, box, input.context) };
       },
       (value) => value.plaintext[Symbol.dispose](),

@@ -104,7 +104,19 @@ const keyUser: readonly Statement[] = [
   {
     Sid: "UseKeys",
     Effect: "Allow",
-    Action: ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+    Action: [
+      "kms:Decrypt",
+      "kms:DescribeKey",
+      "kms:Encrypt",
+      "kms:GenerateDataKey*",
+      "kms:GenerateMac",
+      "kms:GenerateRandom",
+      "kms:GetPublicKey",
+      "kms:ReEncrypt*",
+      "kms:Sign",
+      "kms:Verify",
+      "kms:VerifyMac",
+    ],
     Resource: "*",
   },
 ];
@@ -165,4 +177,11 @@ export function policiesOfRole(role: RoleName): readonly CompiledPolicy[] {
   const known = compiled.get(role) ?? rolePolicies[role].map((document) => parsePolicy(document, "identity"));
   compiled.set(role, known);
   return known;
+}
+
+const compiledManaged = new Map<ManagedPolicyName, CompiledPolicy>();
+
+/** A managed policy, compiled at the first call. */
+export function policyOfName(name: ManagedPolicyName): CompiledPolicy {
+  return compiledManaged.getOrInsertComputed(name, () => parsePolicy(managedPolicies[name], "identity"));
 }

@@ -46,7 +46,7 @@ describe("data keys", () => {
       await assert.rejects(km.custody.data.unwrap(node, { wrapped: wrapped.subarray(0, length), context }), refused);
     await km.custody.keys.create(km.admin, { alias: "alias/other" });
     await assert.rejects(km.custody.data.unwrap(node, { wrapped, context, key: "alias/other" }), {
-      code: "WRAP_REFUSED",
+      code: "KEY_INCORRECT",
     });
   });
 

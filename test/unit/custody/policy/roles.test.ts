@@ -108,11 +108,12 @@ describe("an operator", () => {
 });
 
 describe("a key user", () => {
-  it("encrypts, decrypts and makes data keys where the key policy lets identity policies decide", () => {
+  it("encrypts, decrypts, makes data keys, signs and authenticates where the key policy lets identity policies decide", () => {
     assert.deepEqual(
       allowed("key-user").filter((action) => !keyUse.includes(action)),
-      ["kms:DescribeKey"],
+      ["kms:DescribeKey", "kms:GenerateRandom", "kms:GetPublicKey"],
     );
+    for (const action of keyUse) assert.ok(allowed("key-user").includes(action), action);
     assert.ok(allowed("key-user").includes("kms:Decrypt"));
     const closed = keyPolicy({ Principal: { AWS: nodeOne } });
     assert.equal(decide(request(), { keyPolicy: closed, identityPolicies: policiesOfRole("key-user") }).effect, "deny");
