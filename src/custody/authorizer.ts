@@ -233,6 +233,6 @@ function denied({ caller, action, key }: Omit<Question, "now">, reason: DenialRe
     "ACCESS_DENIED",
     `${caller.principal} may not ${action}${key === undefined ? "" : ` with key ${key.id}`}`,
     undefined,
-    { deniedBy: reason, ...(key === undefined ? {} : { keyId: key.id }) },
+    { action, deniedBy: reason, ...(key === undefined ? {} : { keyId: key.id }) },
   );
 }

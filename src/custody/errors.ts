@@ -6,10 +6,14 @@ import type { KeyOrigin, KeyState, KeyUsage } from "./service.ts";
  */
 export const custodyErrors = {
   ACCESS_DENIED: { status: 403, exit: 3, meaning: "the principal may not do this with this key under this context" },
+  ACCESS_KEY_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no such access key" },
   ALIAS_EXISTS: { status: 409, exit: 1, meaning: "the alias points at a key already" },
   ALIAS_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no such alias" },
   DRY_RUN: { status: 412, exit: 1, meaning: "the request would have succeeded; it was a dry run, so nothing was done" },
   GRANT_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no such grant on this key" },
+  GROUP_EXISTS: { status: 409, exit: 1, meaning: "a group of that name exists" },
+  GROUP_IN_USE: { status: 409, exit: 1, meaning: "the group still has members" },
+  GROUP_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no group of that name" },
   IMPORT_TOKEN_EXPIRED: { status: 403, exit: 3, meaning: "the import token is older than 24 hours" },
   IMPORT_TOKEN_INVALID: { status: 403, exit: 3, meaning: "the import token is not one of this key" },
   INPUT_INVALID: { status: 400, exit: 2, meaning: "an argument is missing, malformed or out of range" },
@@ -20,7 +24,7 @@ export const custodyErrors = {
   KEY_UNSUPPORTED: { status: 400, exit: 2, meaning: "the master key's spec or origin is not one for this operation" },
   KEY_USAGE_INVALID: { status: 400, exit: 2, meaning: "the master key is for another usage" },
   LEGACY_REFUSED: { status: 403, exit: 3, meaning: "the cipherDataKey is not registered, or does not decrypt" },
-  LIMIT_EXCEEDED: { status: 409, exit: 1, meaning: "the key has as many of these as it can have" },
+  LIMIT_EXCEEDED: { status: 409, exit: 1, meaning: "the key or user has as many of these as it can have" },
   MATERIAL_INCORRECT: {
     status: 400,
     exit: 1,
@@ -60,6 +64,10 @@ export interface ErrorFacts {
   readonly usage?: KeyUsage;
   /** Of `KEY_UNSUPPORTED`: the origin, where it is the origin that refused. */
   readonly origin?: KeyOrigin;
+  /** Of `KEY_NOT_FOUND`: what the request calls the key. */
+  readonly reference?: string;
+  /** Of `ACCESS_DENIED`: the permission that was asked for. */
+  readonly action?: string;
   /** Of `ACCESS_DENIED`: what decided. For the audit record, never for the caller. */
   readonly deniedBy?: DenialReason;
   /** Of `ACCESS_DENIED` by an explicit deny: the statement, by its Sid or place. For the audit record only. */

@@ -39,7 +39,12 @@ export class KeyDirectory {
         : local;
     const key = id === undefined ? undefined : this.#state.get("key", id);
     if (key === undefined)
-      throw new CustodyError("KEY_NOT_FOUND", `there is no master key ${JSON.stringify(reference.slice(0, 300))}`);
+      throw new CustodyError(
+        "KEY_NOT_FOUND",
+        `there is no master key ${JSON.stringify(reference.slice(0, 300))}`,
+        undefined,
+        { reference },
+      );
     return this.#asOfNow(key);
   }
 
