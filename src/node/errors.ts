@@ -17,6 +17,7 @@ export const nodeErrors = {
   MANIFEST_INVALID: { exit: 2, meaning: "the node manifest is malformed" },
   MANIFEST_NOT_FOUND: { exit: 2, meaning: "there is no node manifest there" },
   NODE_RUNNING: { exit: 1, meaning: "the node's data folder is in use" },
+  PASSWORD_WRONG: { exit: 2, meaning: "the password does not open the key file, or the file is altered" },
   REFUSED: { exit: 3, meaning: "the key manager refused to release the data key" },
   SEALED_FILE_DAMAGED: { exit: 5, meaning: "the sealed file is altered, cut, of another node or under another key" },
   TARGET_EXISTS: { exit: 1, meaning: "the file to write exists already" },

@@ -197,10 +197,10 @@ export const sealedFileFields = {
   public_identity: {
     rule: {
       type: "text",
-      pattern: /^([0-9a-f]{128}|sha256:[0-9a-f]{64}|none)$/,
-      says: "a node id, sha256:HEX or none",
+      pattern: /^([0-9a-f]{128}|0x[0-9a-f]{40}|sha256:[0-9a-f]{64}|none)$/,
+      says: "a node id, an address, sha256:HEX or none",
     },
-    meaning: "the key's node id, else the fingerprint of its public key; launch compares it",
+    meaning: "the key's node id, else its address, else a fingerprint; launch compares it",
     required: true,
   },
   reads: { rule: { type: "number", from: 1, to: 64 }, meaning: "how often the program reads a fifo", default: 1 },

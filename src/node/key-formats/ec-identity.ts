@@ -26,13 +26,24 @@ export function enodeUrl(identity: PublicIdentity, address: string): string | un
   return `enode://${identity.nodeId}@${address}`;
 }
 
+/** The v4 node id (EIP-778): Keccak-256 over the node's public point `X ‖ Y`, 64 hex characters. */
+export function nodeIdV4(identity: PublicIdentity): string | undefined {
+  if (identity.algorithm !== "secp256k1" || identity.nodeId === undefined) return undefined;
+  return keccak256(Buffer.from(identity.nodeId, "hex")).toString("hex");
+}
+
 /** SHA-256 of a DER SubjectPublicKeyInfo as `sha256:HEX`. */
 export function spkiFingerprint(spki: Uint8Array): string {
   return `sha256:${createHash("sha256").update(spki).digest("hex")}`;
 }
 
+/** SHA-256 of a whole file that a password locks, as `sha256:HEX`: names the file, says nothing of the key. */
+export function fileFingerprint(file: Uint8Array): string {
+  return spkiFingerprint(file);
+}
+
 /** SubjectPublicKeyInfo (RFC 5480) of an uncompressed point with a named curve; all lengths are below 128. */
-function ecSpki(curve: CurveName, publicKey: Buffer): Buffer {
+export function ecSpki(curve: CurveName, publicKey: Buffer): Buffer {
   const oid = curves[curve].oid;
   const algorithm = sequence(Buffer.concat([ecPublicKeyOid, Buffer.of(0x06, oid.length), oid]));
   return sequence(Buffer.concat([algorithm, Buffer.of(0x03, publicKey.length + 1, 0), publicKey]));

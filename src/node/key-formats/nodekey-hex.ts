@@ -1,18 +1,21 @@
-import { publicKeyOf } from "../../crypto/curve.ts";
+import { generateKeyPair, publicKeyOf } from "../../crypto/curve.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { NodeError } from "../errors.ts";
 import { ecIdentity } from "./ec-identity.ts";
-import type { KeyFormat } from "./format.ts";
+import type { GeneratedKey, KeyFormat } from "./format.ts";
+import { decodeHex, encodeHex } from "./hex-bytes.ts";
 
 const hexCharacters = 64;
+const maxLineEnds = 2;
 
-/** geth's `nodekey`: 64 hex characters of a secp256k1 scalar, then at most one line end (`crypto.LoadECDSA`). */
+/** geth's `nodekey`: 64 hex characters of a secp256k1 scalar, then at most two of LF and CR (`crypto.LoadECDSA`). */
 export const nodekeyHex: KeyFormat = {
   name: "nodekey-hex",
   writtenBy: "geth, GoQuorum, Besu, EthereumJS: node and account keys in hexadecimal",
+  owners: ["geth", "goquorum", "besu", "ethereumjs"],
   detected: true,
   readPublicIdentity(file) {
-    using scalar = file.expose(decodeScalar);
+    using scalar = readNodekey(file);
     try {
       return ecIdentity("secp256k1", publicKeyOf("secp256k1", scalar));
     } catch (cause) {
@@ -21,30 +24,31 @@ export const nodekeyHex: KeyFormat = {
   },
 };
 
-/** Decodes without making a string of the key. */
-function decodeScalar(text: Buffer): SecretBuffer {
-  const end = text.length === hexCharacters + 1 && text[hexCharacters] === 0x0a ? hexCharacters : text.length;
-  const crlf = text.length === hexCharacters + 2 && text[hexCharacters] === 0x0d && text[hexCharacters + 1] === 0x0a;
-  if ((crlf ? hexCharacters : end) !== hexCharacters) throw malformed();
-  const scalar = Buffer.alloc(hexCharacters / 2);
-  for (let at = 0; at < hexCharacters; at += 2) {
-    const high = nibble(text[at]);
-    const low = nibble(text[at + 1]);
-    if (high === undefined || low === undefined) {
-      scalar.fill(0);
-      throw malformed();
-    }
-    scalar[at >> 1] = (high << 4) | low;
-  }
-  return SecretBuffer.take(scalar);
+/** The 32 bytes of a `nodekey` file, without making a string of them. @throws {NodeError} `KEY_FILE_INVALID`. */
+export function readNodekey(file: SecretBuffer): SecretBuffer {
+  const scalar = file.expose((text) => {
+    const rest = text.subarray(hexCharacters);
+    if (text.length < hexCharacters || rest.length > maxLineEnds) return undefined;
+    if (rest.some((byte) => byte !== 0x0a && byte !== 0x0d)) return undefined;
+    return decodeHex(text.subarray(0, hexCharacters));
+  });
+  if (scalar !== undefined) return SecretBuffer.take(scalar);
+  throw new NodeError("KEY_FILE_INVALID", "the file is not 64 hexadecimal characters with at most two line ends");
 }
 
-function nibble(character = 0): number | undefined {
-  if (character >= 0x30 && character <= 0x39) return character - 0x30;
-  const lower = character | 0x20;
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x61 + 10 : undefined;
+/** A `nodekey` file as geth writes it: 64 lower-case hex characters and nothing else. The caller disposes of it. */
+export function writeNodekey(scalar: SecretBuffer): SecretBuffer {
+  return SecretBuffer.take(scalar.expose(encodeHex));
 }
 
-function malformed(): NodeError {
-  return new NodeError("KEY_FILE_INVALID", "the file is not 64 hexadecimal characters with at most one line end");
+/** A fresh node key of geth, GoQuorum or EthereumJS. */
+export function generateNodekey(): GeneratedKey {
+  const { scalar, publicKey } = generateKeyPair("secp256k1");
+  using _ = scalar;
+  return {
+    format: nodekeyHex.name,
+    fileName: "nodekey",
+    file: writeNodekey(scalar),
+    identity: ecIdentity("secp256k1", publicKey),
+  };
 }

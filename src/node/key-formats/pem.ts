@@ -16,6 +16,7 @@ const maxPemBytes = 16_384;
 export const pem: KeyFormat = {
   name: "pem",
   writtenBy: "FISCO BCOS, Hyperledger Fabric, OpenSSL, TASSL",
+  owners: ["any", "besu", "fabric", "fisco", "fisco-sm", "tessera"],
   detected: true,
   readPublicIdentity: (file) => file.expose(readIdentity),
 };

@@ -7,6 +7,7 @@ import type { KeyFormat } from "./format.ts";
 export const rawSecp256k1: KeyFormat = {
   name: "raw-secp256k1",
   writtenBy: "programs that keep the 32 bytes of a secp256k1 key bare",
+  owners: ["any"],
   detected: false,
   readPublicIdentity(file) {
     try {
@@ -21,6 +22,7 @@ export const rawSecp256k1: KeyFormat = {
 export const opaque: KeyFormat = {
   name: "opaque",
   writtenBy: "any program: a secret without a public half",
+  owners: ["any"],
   detected: false,
   readPublicIdentity(file) {
     if (file.byteLength === 0) throw new NodeError("KEY_FILE_INVALID", "the file is empty");

@@ -3,14 +3,14 @@ import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
-import { enodeUrl } from "../../../src/node/key-formats/ec-identity.ts";
-import { detectKeyFormat, identityLine, keyFormatByName, keyFormats } from "../../../src/node/key-formats/table.ts";
+import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
+import { enodeUrl, nodeIdV4 } from "../../../../src/node/key-formats/ec-identity.ts";
+import { detectKeyFormat, identityLine, keyFormatByName, keyFormats } from "../../../../src/node/key-formats/table.ts";
+import { nodeKeyVectors } from "./vectors.ts";
 
-const vectors = join(import.meta.dirname, "../../vectors");
-const nodeKeys: { file: string; nodeId: string; address: string; source: string }[] = JSON.parse(
-  readFileSync(join(vectors, "node-keys.json"), "utf8"),
-);
+const { nodekey: nodeKeys } = nodeKeyVectors;
+const vectors = join(import.meta.dirname, "../../../vectors");
+
 const allFiscoFiles: { plainPem?: string; mode: string; id: string }[] = JSON.parse(
   readFileSync(join(vectors, "fisco-legacy.json"), "utf8"),
 ).nodeKeyFiles;
@@ -22,11 +22,13 @@ const detect = (content: string | Uint8Array) => detectKeyFormat(SecretBuffer.co
 
 describe("key-file formats", () => {
   it("give the node id and address of published geth node keys", () => {
-    for (const { file, nodeId, address, source } of nodeKeys) {
+    for (const vector of nodeKeys) {
+      const { file_bytes: file, enode_pub: nodeId, istanbul_validator_address: address, source } = vector;
       const { format, identity } = detect(file);
       assert.equal(format.name, "nodekey-hex", source);
       assert.equal(identity.nodeId, nodeId, source);
       assert.equal(identity.address, address, source);
+      assert.equal(nodeIdV4(identity), vector.enode_id_v4, source);
       assert.equal(enodeUrl(identity, "10.0.0.1:30303"), `enode://${nodeId}@10.0.0.1:30303`);
     }
   });
@@ -63,21 +65,24 @@ describe("key-file formats", () => {
   });
 
   it("read raw bytes only when the format is named", () => {
-    const scalar = Buffer.from(nodeKeys[0]?.file.trim() ?? "", "hex");
+    const scalar = Buffer.from(nodeKeys[0]?.priv ?? "", "hex");
     assert.throws(() => detect(scalar), { code: "KEY_FILE_INVALID", hint: /--format opaque/ });
     const identity = keyFormatByName("raw-secp256k1").readPublicIdentity(SecretBuffer.copyOf(scalar));
-    assert.equal(identity.nodeId, nodeKeys[0]?.nodeId);
+    assert.equal(identity.nodeId, nodeKeys[0]?.enode_pub);
     assert.equal(keyFormatByName("opaque").readPublicIdentity(SecretBuffer.random(5)).algorithm, "none");
   });
 
   it("refuse what is almost a node key", () => {
-    const key = nodeKeys[0]?.file.trim() ?? "";
+    const key = nodeKeys[0]?.priv ?? "";
     for (const bad of [
       "",
       key.slice(1),
       `${key}0`,
       `0x${key}`,
-      `${key}\n\n`,
+      `${key}\n\n\n`,
+      `${key} \n`,
+      `${key}\n `,
+      `\n${key}`,
       ` ${key}`,
       `${key.slice(0, 63)}g`,
       "0".repeat(64),
