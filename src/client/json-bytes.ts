@@ -44,6 +44,18 @@ export function readJsonPrefix(body: Buffer): JsonNode {
   return new JsonReader(body).value(0);
 }
 
+/**
+ * Reads bytes that are one JSON value and nothing else but white space, as strictly as {@link readJsonPrefix}.
+ *
+ * @throws {JsonSyntaxError}
+ */
+export function readJson(body: Buffer): JsonNode {
+  const reader = new JsonReader(body);
+  const value = reader.value(0);
+  reader.end();
+  return value;
+}
+
 class JsonReader {
   readonly #body: Buffer;
   #at = 0;
@@ -64,6 +76,12 @@ class JsonReader {
         return { kind: "literal", text };
       }
     throw new JsonSyntaxError(`no JSON value at byte ${this.#at}`);
+  }
+
+  /** Nothing but white space is left. */
+  end(): void {
+    for (; this.#at < this.#body.length; this.#at += 1)
+      if (!isSpace(this.#body[this.#at])) throw new JsonSyntaxError(`something follows the value at byte ${this.#at}`);
   }
 
   #object(depth: number): JsonNode {
@@ -143,7 +161,7 @@ class JsonReader {
     for (;;) {
       const byte = this.#body[this.#at];
       if (byte === undefined) throw new JsonSyntaxError("the text ends inside a JSON value");
-      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return byte;
+      if (!isSpace(byte)) return byte;
       this.#at += 1;
     }
   }
@@ -188,6 +206,10 @@ function hexUnit(span: Buffer, at: number): number {
   const digits = span.toString("latin1", at + 2, at + 6);
   if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw new JsonSyntaxError("an escape has not four hex digits");
   return Number.parseInt(digits, 16);
+}
+
+function isSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
 function isNumberByte(byte: number | undefined): boolean {

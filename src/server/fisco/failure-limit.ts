@@ -1,4 +1,4 @@
-import { isIP } from "node:net";
+import { peerNetwork } from "../rate-limit.ts";
 
 export interface FailureLimitOptions {
   /** Failures a peer may have at once. @defaultValue `30` */
@@ -35,12 +35,12 @@ export class FailureLimit {
 
   /** True when this peer has used up its failures. */
   exhausted(peer: string): boolean {
-    const bucket = this.#buckets.get(network(peer));
+    const bucket = this.#buckets.get(peerNetwork(peer));
     return bucket !== undefined && this.#refilled(bucket) < 1;
   }
 
   countFailure(peer: string): void {
-    const key = network(peer);
+    const key = peerNetwork(peer);
     const known = this.#buckets.get(key);
     const tokens = known === undefined ? this.#burst : this.#refilled(known);
     this.#buckets.delete(key);
@@ -60,13 +60,4 @@ export class FailureLimit {
   #refilled(bucket: Bucket): number {
     return Math.min(this.#burst, bucket.tokens + Math.max(0, this.#nowMs() - bucket.atMs) * this.#perMs);
   }
-}
-
-function network(peer: string): string {
-  if (isIP(peer) !== 6) return peer;
-  const [head = "", tail] = peer.split("::");
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const groups = [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill("0"), ...right];
-  return `${groups.slice(0, 4).join(":")}::/64`;
 }

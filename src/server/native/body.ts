@@ -1,64 +1,20 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { headers, maxRequestBytes, type Operation } from "../../client/operations.ts";
+import { BodyTooLarge, readRequestBody } from "../request-body.ts";
 import { DoorError, InputError } from "./failures.ts";
 
-/** The connection ended before the request did: nobody is there to answer. */
-export class CallerGone extends Error {
-  override readonly name = "CallerGone";
-}
-
 /**
- * The whole body; empty without one. It may be a plaintext key: the caller wipes it then, and no other copy is left here.
+ * The whole body; empty without one. It may be a plaintext key: the caller wipes it then.
  *
  * @throws {InputError} Over 64 KiB: as soon as that is known, without reading the rest.
  * @throws {CallerGone}
  */
 export function readBody(request: IncomingMessage): Promise<Buffer> {
-  const announced = request.headers["content-length"];
-  if (announced === undefined && request.headers["transfer-encoding"] === undefined) return noBody;
-  if (Number(announced) > maxRequestBytes) return Promise.reject(tooLarge());
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    let ended = false;
-    request.on("data", (chunk: Buffer) => {
-      chunks.push(chunk);
-      length += chunk.length;
-      if (length <= maxRequestBytes) return;
-      request.pause();
-      for (const each of chunks) each.fill(0);
-      reject(tooLarge());
-    });
-    request.on("end", () => {
-      ended = true;
-      resolve(gather(chunks, length));
-    });
-    // Also after an error: an incoming message always closes.
-    request.on("close", () => {
-      if (!ended) reject(new CallerGone());
-    });
+  return readRequestBody(request, maxRequestBytes).catch((error: unknown) => {
+    if (!(error instanceof BodyTooLarge)) throw error;
+    throw new InputError("", `the request body is over ${maxRequestBytes} bytes`);
   });
-}
-
-const noBody: Promise<Buffer> = Promise.resolve(Buffer.alloc(0));
-
-/** Most requests come in one chunk; more are joined and wiped. */
-function gather(chunks: readonly Buffer[], length: number): Buffer {
-  const [only] = chunks;
-  if (only !== undefined && chunks.length === 1) return only;
-  const body = Buffer.allocUnsafeSlow(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-    chunk.fill(0);
-  }
-  return body;
-}
-
-function tooLarge(): InputError {
-  return new InputError("", `the request body is over ${maxRequestBytes} bytes`);
 }
 
 /**

@@ -1,0 +1,63 @@
+import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { signingKey } from "./canonical-request.ts";
+
+interface DerivedKey {
+  readonly day: string;
+  readonly version: number;
+  readonly key: SecretBuffer;
+}
+
+/** Keys that are kept; the one unused for longest goes first. */
+const maxKeys = 4096;
+
+/**
+ * Signing keys of the access keys that were used lately, so that a request costs one HMAC and not five. One key for each
+ * access key: of the day and the version of the secret that were used last. A key that makes room or is replaced is wiped.
+ */
+export class SigningKeys implements Disposable {
+  readonly #region: string;
+  readonly #service: string;
+  readonly #maxKeys: number;
+  readonly #keys = new Map<string, DerivedKey>();
+
+  constructor(region: string, service: string, options: { readonly maxKeys?: number } = {}) {
+    this.#region = region;
+    this.#service = service;
+    this.#maxKeys = options.maxKeys ?? maxKeys;
+  }
+
+  /** The signing key of `day`; lent. `version` is the secret's: a key that came from another one is forgotten. */
+  of(accessKeyId: string, secret: SecretBuffer, version: number, day: string): SecretBuffer {
+    const known = this.#keys.get(accessKeyId);
+    this.#keys.delete(accessKeyId);
+    if (known?.day === day && known.version === version) {
+      this.#keys.set(accessKeyId, known);
+      return known.key;
+    }
+    known?.key[Symbol.dispose]();
+    const key = SecretBuffer.take(secret.expose((bytes) => signingKey(bytes, day, this.#region, this.#service)));
+    this.#keys.set(accessKeyId, { day, version, key });
+    for (const [oldest, { key: unused }] of this.#keys) {
+      if (this.#keys.size <= this.#maxKeys) break;
+      unused[Symbol.dispose]();
+      this.#keys.delete(oldest);
+    }
+    return key;
+  }
+
+  /** Wipes what is kept of an access key that is no longer good. */
+  forget(accessKeyId: string): void {
+    this.#keys.get(accessKeyId)?.key[Symbol.dispose]();
+    this.#keys.delete(accessKeyId);
+  }
+
+  /** Keys held now. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { key } of this.#keys.values()) key[Symbol.dispose]();
+    this.#keys.clear();
+  }
+}

@@ -1,0 +1,198 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import type { UserOperations } from "../../custody/contract/users.ts";
+import type { PrincipalDescription } from "../../custody/service.ts";
+import { type Authorization, missingToken, parseAuthorization, wrongSignature } from "./authorization-header.ts";
+import { canonicalRequest, scopeTerminator, signatureOf, stringToSign } from "./canonical-request.ts";
+import { AwsError } from "./errors.ts";
+import { SigningKeys } from "./signing-keys.ts";
+
+/** Looks up who signs with an access key. */
+export type AccessKeys = Pick<UserOperations, "ofAccessKey">;
+
+/** A request's line and headers, as Node gives them. */
+export interface RequestHead {
+  readonly method: string;
+  /** The door answers at `/` alone, so there is no query to sign. */
+  readonly url: string;
+  /** Names and values in turn, as sent. */
+  readonly rawHeaders: readonly string[];
+}
+
+/** A head that may be signed well: everything but the signature itself and the body was checked. */
+export interface ClaimedSignature {
+  readonly head: RequestHead;
+  /** By lower-case name; none was sent twice. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly authorization: Authorization;
+  /** `20150830T123600Z`. */
+  readonly date: string;
+}
+
+export interface Signer {
+  readonly principal: PrincipalDescription;
+  readonly accessKeyId: string;
+}
+
+const service = "kms";
+const minutesMs = 60_000;
+const pastMinutes = 15;
+const futureMinutes = 5;
+/** Signed whenever they are sent, as is every header whose name begins `x-amz-`; without the first two nothing is signed well. */
+const alwaysSigned = ["host", "x-amz-date", "content-type"] as const;
+
+/**
+ * Verifies AWS Signature Version 4 in the Authorization header, for one region and the service `kms`.
+ *
+ * An access key that nobody has, or that is not enabled, costs the same work as a signature that is wrong.
+ */
+export class SignatureVerifier implements Disposable {
+  readonly #accessKeys: AccessKeys;
+  readonly #region: string;
+  readonly #clock: () => number;
+  readonly #keys: SigningKeys;
+  readonly #nobodysKeys: SigningKeys;
+  readonly #nobodysSecret = SecretBuffer.random(40);
+
+  /** @param options.clock - Unix milliseconds. */
+  constructor(accessKeys: AccessKeys, options: { readonly region: string; readonly clock: () => number }) {
+    this.#accessKeys = accessKeys;
+    this.#region = options.region;
+    this.#clock = options.clock;
+    this.#keys = new SigningKeys(options.region, service);
+    this.#nobodysKeys = new SigningKeys(options.region, service);
+  }
+
+  /**
+   * Checks what needs neither the body nor the key: form, scope, time, and that the signature covers what it must.
+   *
+   * @throws {AwsError}
+   */
+  examine(head: RequestHead): ClaimedSignature {
+    const headers = headersOf(head.rawHeaders);
+    if (/[?&]x-amz-(?:algorithm|credential|signature)=/i.test(head.url)) {
+      if (!headers.has("authorization")) throw missingToken();
+      throw invalid("Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.");
+    }
+    const authorization = parseAuthorization(headers.get("authorization"));
+    const date = headers.get("x-amz-date");
+    const atMs = date === undefined ? undefined : timeOf(date);
+    if (date === undefined || atMs === undefined)
+      throw new AwsError(
+        "IncompleteSignatureException",
+        "Authorization header requires existence of a 'X-Amz-Date' header in the form 20150830T123600Z. ",
+      );
+    this.#checkScope(authorization, date);
+    this.#checkTime(date, atMs);
+    checkCoverage(authorization, headers);
+    if (headers.has("x-amz-security-token")) throw unknownAccessKey();
+    const announced = headers.get("x-amz-content-sha256");
+    if (announced !== undefined && !/^[0-9a-f]{64}$/.test(announced)) throw wrongSignature();
+    return { head, headers, authorization, date };
+  }
+
+  /**
+   * The signer of the request, by the state of this moment.
+   *
+   * @throws {AwsError} `UnrecognizedClientException`, `InvalidSignatureException`.
+   */
+  verify(claim: ClaimedSignature, body: Uint8Array): Signer {
+    const { authorization, head, headers, date } = claim;
+    const { accessKeyId, day, signedHeaders } = authorization;
+    const bodySha256 = createHash("sha256").update(body).digest("hex");
+    const announced = headers.get("x-amz-content-sha256");
+    const canonical = canonicalRequest({
+      method: head.method,
+      path: head.url,
+      query: "",
+      headers: [...headers],
+      signedHeaders,
+      bodySha256,
+    });
+    const scope = `${day}/${this.#region}/${service}/${scopeTerminator}`;
+    const text = stringToSign(date, scope, canonical);
+    const known = this.#accessKeys.ofAccessKey(accessKeyId);
+    if (known === undefined) this.#keys.forget(accessKeyId);
+    const key =
+      known === undefined
+        ? this.#nobodysKeys.of("", this.#nobodysSecret, 0, day)
+        : this.#keys.of(accessKeyId, known.secret, known.version, day);
+    const expected = key.expose((bytes) => signatureOf(bytes, text));
+    const matches = timingSafeEqual(expected, authorization.signature);
+    expected.fill(0);
+    if (known === undefined) throw unknownAccessKey();
+    if (!matches || (announced !== undefined && announced !== bodySha256)) throw wrongSignature();
+    return { principal: known.principal, accessKeyId };
+  }
+
+  [Symbol.dispose](): void {
+    this.#keys[Symbol.dispose]();
+    this.#nobodysKeys[Symbol.dispose]();
+    this.#nobodysSecret[Symbol.dispose]();
+  }
+
+  #checkScope({ day, region, service: named, terminator }: Authorization, date: string): void {
+    let reason = "";
+    if (region !== this.#region) reason += "Credential should be scoped to a valid region. ";
+    if (named !== service) reason += `Credential should be scoped to correct service: '${service}'. `;
+    if (terminator !== scopeTerminator)
+      reason += `Credential should be scoped with a valid terminator: '${scopeTerminator}'. `;
+    if (day !== date.slice(0, 8))
+      reason += "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP. ";
+    if (reason !== "") throw invalid(reason);
+  }
+
+  #checkTime(date: string, atMs: number): void {
+    const nowMs = this.#clock();
+    const earliestMs = nowMs - pastMinutes * minutesMs;
+    const latestMs = nowMs + futureMinutes * minutesMs;
+    const now = basicIso(nowMs);
+    if (atMs < earliestMs)
+      throw invalid(
+        `Signature expired: ${date} is now earlier than ${basicIso(earliestMs)} (${now} - ${pastMinutes} min.)`,
+      );
+    if (atMs > latestMs)
+      throw invalid(
+        `Signature not yet current: ${date} is still later than ${basicIso(latestMs)} (${now} + ${futureMinutes} min.)`,
+      );
+  }
+}
+
+function unknownAccessKey(): AwsError {
+  return new AwsError("UnrecognizedClientException", "The security token included in the request is invalid.");
+}
+
+function invalid(message: string): AwsError {
+  return new AwsError("InvalidSignatureException", message);
+}
+
+/** What is read once must have been sent once: which of two values a signature covers must not depend on the reader. */
+function headersOf(rawHeaders: readonly string[]): Map<string, string> {
+  const headers = new Map<string, string>();
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? "").toLowerCase();
+    if (headers.has(name)) throw invalid(`The header '${name}' is given more than once.`);
+    headers.set(name, rawHeaders[index + 1] ?? "");
+  }
+  return headers;
+}
+
+function checkCoverage({ signedHeaders }: Authorization, headers: ReadonlyMap<string, string>): void {
+  const signed = new Set(signedHeaders);
+  const mustSign = (name: string) => alwaysSigned.some((each) => each === name) || name.startsWith("x-amz-");
+  for (const name of new Set(["host", "x-amz-date", "x-amz-target", ...headers.keys()]))
+    if (mustSign(name) && !signed.has(name))
+      throw invalid(`'${name}' must be a 'SignedHeader' in the AWS Authorization.`);
+  for (const name of signedHeaders) if (!headers.has(name)) throw wrongSignature();
+}
+
+/** Unix milliseconds of `20150830T123600Z`; undefined for anything else, and for a day or time that is not. */
+function timeOf(date: string): number | undefined {
+  const [, year, month, day, hour, minute, second] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(date) ?? [];
+  const atMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  return Number.isNaN(atMs) || basicIso(atMs) !== date ? undefined : atMs;
+}
+
+function basicIso(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19).replace(/[-:]/g, "")}Z`;
+}
