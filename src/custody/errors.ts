@@ -7,6 +7,7 @@ import type { KeyOrigin, KeyState, KeyUsage } from "./service.ts";
 export const custodyErrors = {
   ACCESS_DENIED: { status: 403, exit: 3, meaning: "the principal may not do this with this key under this context" },
   ACCESS_KEY_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no such access key" },
+  ALGORITHM_INVALID: { status: 400, exit: 2, meaning: "the algorithm is not one of the master key's spec and usage" },
   ALIAS_EXISTS: { status: 409, exit: 1, meaning: "the alias points at a key already" },
   ALIAS_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no such alias" },
   DRY_RUN: { status: 412, exit: 1, meaning: "the request would have succeeded; it was a dry run, so nothing was done" },
@@ -25,6 +26,7 @@ export const custodyErrors = {
   KEY_USAGE_INVALID: { status: 400, exit: 2, meaning: "the master key is for another usage" },
   LEGACY_REFUSED: { status: 403, exit: 3, meaning: "the cipherDataKey is not registered, or does not decrypt" },
   LIMIT_EXCEEDED: { status: 409, exit: 1, meaning: "the key or user has as many of these as it can have" },
+  MAC_INVALID: { status: 400, exit: 3, meaning: "the MAC is not the key's over this message" },
   MATERIAL_INCORRECT: {
     status: 400,
     exit: 1,
@@ -37,6 +39,7 @@ export const custodyErrors = {
     exit: 1,
     meaning: "the audit record could not be made durable, so nothing was done",
   },
+  SIGNATURE_INVALID: { status: 400, exit: 3, meaning: "the signature is not the key's over this message" },
   STATE_ROLLED_BACK: { status: 500, exit: 5, meaning: "the store is older than a checkpoint kept elsewhere" },
   STATE_TAMPERED: { status: 500, exit: 5, meaning: "a row of the store, or the audit chain, does not authenticate" },
   STORE_LOCKED: { status: 503, exit: 1, meaning: "another process holds the data folder" },

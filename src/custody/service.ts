@@ -1,6 +1,7 @@
 import type { Context } from "../crypto/context.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
+import type { AsymmetricOperations, MacOperations, SigningOperations } from "./contract/cryptography.ts";
 import type { Tags } from "./contract/key-attributes.ts";
 import type { Grant } from "./policy/grant.ts";
 
@@ -14,6 +15,9 @@ export interface CustodyService {
   readonly identity: CustodyIdentity;
   readonly keys: KeyOperations;
   readonly data: DataOperations;
+  readonly signing: SigningOperations;
+  readonly macs: MacOperations;
+  readonly asymmetric: AsymmetricOperations;
   readonly aliases: AliasOperations;
   readonly policies: PolicyOperations;
   readonly grants: GrantOperations;

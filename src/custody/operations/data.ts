@@ -7,7 +7,7 @@ import { suites } from "../../crypto/suite.ts";
 import type { DeviceKey } from "../../devices/device.ts";
 import { type Core, type KeySubject, performOnKey, requestAliasOf } from "../core.ts";
 import { CustodyError } from "../errors.ts";
-import { mustBeUsable, mustEncrypt } from "../key-states.ts";
+import { mustWrap } from "../key-use.ts";
 import type { ActionName } from "../policy/actions.ts";
 import type { Caller, DataOperations, WrappedKey } from "../service.ts";
 import type { KeyRecord, KeyVersionRecord } from "../state/records.ts";
@@ -37,7 +37,7 @@ export class Data implements DataOperations {
     input: { key: string; context: Context; bytes?: number },
   ): Promise<WrappedKey & { readonly plaintext: SecretBuffer }> {
     const bytes = checkDataKeyBytes(input.bytes);
-    const subject = subjectOf("kms:GenerateDataKey", input, { bytes });
+    const subject = dataKeySubject("kms:GenerateDataKey", input, { bytes });
     return performOnKey(
       this.#core,
       caller,
@@ -55,7 +55,7 @@ export class Data implements DataOperations {
     input: { key: string; context: Context; bytes?: number },
   ): Promise<WrappedKey> {
     const bytes = checkDataKeyBytes(input.bytes);
-    const subject = subjectOf("kms:GenerateDataKeyWithoutPlaintext", input, { bytes });
+    const subject = dataKeySubject("kms:GenerateDataKeyWithoutPlaintext", input, { bytes });
     return performOnKey(this.#core, caller, subject, async (key) => {
       using plaintext = SecretBuffer.random(bytes);
       return { value: await this.#seal(key, input.context, plaintext) };
@@ -66,7 +66,7 @@ export class Data implements DataOperations {
     const { byteLength } = input.plaintext;
     if (byteLength < 1 || byteLength > maxWrapBytes)
       throw new CustodyError("INPUT_INVALID", `a wrap takes 1 to ${maxWrapBytes} bytes, got ${byteLength}`);
-    const subject = subjectOf("kms:Encrypt", input, { bytes: byteLength });
+    const subject = dataKeySubject("kms:Encrypt", input, { bytes: byteLength });
     return performOnKey(this.#core, caller, subject, async (key) => ({
       value: await this.#seal(key, input.context, input.plaintext),
     }));
@@ -75,7 +75,7 @@ export class Data implements DataOperations {
   async unwrap(caller: Caller, input: { wrapped: Buffer; context: Context; key?: string }): Promise<Opened> {
     const box = boxOf(input.wrapped);
     const subject = {
-      ...subjectOf("kms:Decrypt", { key: box?.header.keyId ?? "", context: input.context }, {}),
+      ...dataKeySubject("kms:Decrypt", { key: box?.header.keyId ?? "", context: input.context }, {}),
       calledAs: input.key,
     };
     return performOnKey(
@@ -101,7 +101,7 @@ export class Data implements DataOperations {
       input.toKey === undefined ? from : this.#core.directory.find(input.toKey);
     const factsOf = (from: KeyRecord) => ({ reEncryptOnSameKey: destination(from).id === from.id });
     const subject = {
-      ...subjectOf("kms:ReEncryptFrom", { key: box?.header.keyId ?? "", context: input.context }, {}),
+      ...dataKeySubject("kms:ReEncryptFrom", { key: box?.header.keyId ?? "", context: input.context }, {}),
       facts: factsOf,
     };
     return performOnKey(this.#core, caller, subject, async (from, now) => {
@@ -128,27 +128,12 @@ export class Data implements DataOperations {
     });
   }
 
-  async #seal(key: KeyRecord, context: Context, plaintext: SecretBuffer): Promise<WrappedKey> {
-    mustEncrypt(key);
-    mustBeUsable(key);
-    const deviceKey = newestVersion(key);
-    const { secret, algorithm, blob } = await this.#core.device.boxSecretToSeal(deviceKey);
-    using boxSecret = secret;
-    const header: BoxHeader = {
-      suite: suites[key.suite],
-      type: "dataKey",
-      keyId: key.id,
-      keyVersion: deviceKey.version,
-      deviceAlgorithm: algorithm,
-      deviceBlob: blob,
-    };
-    const wrapped = plaintext.expose((bytes) => sealBox(header, boxSecret, context, bytes));
-    return { keyId: key.id, keyVersion: deviceKey.version, materialId: materialIdOf(key, deviceKey), wrapped };
+  #seal(key: KeyRecord, context: Context, plaintext: SecretBuffer): Promise<WrappedKey> {
+    return sealDataKey(this.#core, key, context, plaintext);
   }
 
   async #open(key: KeyRecord, box: ReadBox | undefined, context: Context): Promise<Opened> {
-    mustEncrypt(key);
-    mustBeUsable(key);
+    mustWrap(key);
     const deviceKey = box === undefined ? undefined : versionOf(key, box.header.keyVersion);
     if (box === undefined || deviceKey === undefined || box.header.suite.name !== key.suite)
       throw new CustodyError("WRAP_REFUSED");
@@ -166,7 +151,35 @@ export class Data implements DataOperations {
   }
 }
 
-function subjectOf(
+/**
+ * Seals a data key, a private key or another short secret under a symmetric master key's newest version.
+ *
+ * @throws {CustodyError} `KEY_USAGE_INVALID`, `ALGORITHM_INVALID`, `KEY_DISABLED`, `KEY_STATE_INVALID`.
+ */
+export async function sealDataKey(
+  core: Core,
+  key: KeyRecord,
+  context: Context,
+  plaintext: SecretBuffer,
+): Promise<WrappedKey> {
+  mustWrap(key);
+  const deviceKey = newestVersion(key);
+  const { secret, algorithm, blob } = await core.device.boxSecretToSeal(deviceKey);
+  using boxSecret = secret;
+  const header: BoxHeader = {
+    suite: suites[key.suite],
+    type: "dataKey",
+    keyId: key.id,
+    keyVersion: deviceKey.version,
+    deviceAlgorithm: algorithm,
+    deviceBlob: blob,
+  };
+  const wrapped = plaintext.expose((bytes) => sealBox(header, boxSecret, context, bytes));
+  return { keyId: key.id, keyVersion: deviceKey.version, materialId: materialIdOf(key, deviceKey), wrapped };
+}
+
+/** The subject of an operation under a context, which is checked for names that are the server's own. */
+export function dataKeySubject(
   action: ActionName,
   input: { key: string; context: Context },
   detail: Record<string, number | string>,

@@ -4,12 +4,12 @@ import { type AccountSubject, type Core, type KeySubject, performOnAccount, perf
 import { CustodyError } from "../errors.ts";
 import { type KeyTransition, mustBeAlive, stateAfter } from "../key-states.ts";
 import { checkAlias, checkDescription } from "../names.ts";
+import { chooseKey, type KeyMaterial, makeSpecifiedKey } from "../new-key.ts";
 import type { ActionName } from "../policy/actions.ts";
-import type { Caller, CreateKeyInput, KeyDescription, KeyOperations, KeySpec } from "../service.ts";
+import type { Caller, CreateKeyInput, KeyDescription, KeyOperations } from "../service.ts";
 import { change, type KeyRecord, type KeyVersionRecord } from "../state/records.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
-const specOfSuite: Readonly<Record<SuiteName, KeySpec>> = { intl: "AES_256", sm: "SM4" };
 
 /** Master keys: create, describe, list, rotate, and their life and death. */
 export class Keys implements KeyOperations {
@@ -20,35 +20,28 @@ export class Keys implements KeyOperations {
   }
 
   async create(caller: Caller, input: CreateKeyInput): Promise<KeyDescription> {
-    const suite = input.suite ?? "intl";
-    const usage = input.usage ?? "encrypt";
-    const spec = input.spec ?? specOfSuite[suite];
-    if (usage !== "encrypt" || spec !== specOfSuite[suite])
-      throw new CustodyError(
-        "INPUT_INVALID",
-        `the soft device makes keys of usage encrypt, spec ${specOfSuite[suite]} in suite ${suite}`,
-      );
+    const choice = chooseKey(input);
     const description = checkDescription(input.description ?? "");
     const alias = input.alias === undefined ? undefined : checkAlias(input.alias);
     const subject: AccountSubject = {
       action: "kms:CreateKey",
-      detail: { suite, ...(alias === undefined ? {} : { alias }) },
+      detail: { ...choice, ...(alias === undefined ? {} : { alias }) },
       key: "",
     };
+    const id = randomUUID();
+    // Made once, however often the decision is taken anew: an RSA key takes seconds.
+    let material: KeyMaterial | undefined;
     return performOnAccount(this.#core, caller, subject, async (now) => {
       if (alias !== undefined && this.#core.state.get("alias", alias) !== undefined)
         throw new CustodyError("ALIAS_EXISTS", `${alias} points at a key already`);
-      const id = randomUUID();
       subject.key = id;
-      const key: KeyRecord = {
+      const unmade: KeyRecord = {
         id,
         description,
-        suite,
-        usage,
-        spec,
+        ...choice,
         origin: "soft",
         state: "enabled",
-        versions: [await this.#newVersion(id, suite, 1, now)],
+        versions: [],
         policy: input.policy ?? this.#core.authorizer.defaultKeyPolicy,
         createdAt: now.toISOString(),
         deletionAt: null,
@@ -57,7 +50,12 @@ export class Keys implements KeyOperations {
         publicKey: null,
         imported: null,
       };
-      this.#core.authorizer.checkKeyPolicy(key.policy, key, caller, now);
+      this.#core.authorizer.checkKeyPolicy(unmade.policy, unmade, caller, now);
+      material ??= (await makeSpecifiedKey(this.#core.device, id, choice, unmade.createdAt)) ?? {
+        versions: [await this.#newVersion(id, choice.suite, 1, now)],
+        publicKey: null,
+      };
+      const key: KeyRecord = { ...unmade, ...material };
       return {
         value: { ...this.#core.directory.describe(key), aliases: alias === undefined ? [] : [alias] },
         changes: [change("key", id, key), ...(alias === undefined ? [] : [change("alias", alias, { keyId: id })])],

@@ -93,7 +93,12 @@ describe("master keys", () => {
     const { custody, admin } = km;
     const wrong = [
       { usage: "sign" as const },
-      { spec: "SM4" as const },
+      { usage: "mac" as const },
+      { spec: "ECC_NIST_P256" as const, usage: "encrypt" as const },
+      { spec: "RSA_2048" as const, usage: "mac" as const },
+      { spec: "HMAC_256" as const, usage: "sign" as const },
+      { suite: "sm" as const, spec: "RSA_2048" as const },
+      { suite: "intl" as const, spec: "SM2" as const },
       { suite: "sm" as const, spec: "AES_256" as const },
       { alias: "nodes" },
       { alias: "alias/aws/x" },

@@ -70,7 +70,7 @@ function isGood(
     );
   }
   const curve = nobleCurves[spec as keyof typeof nobleCurves];
-  const bytes = point.subarray(-curve.lengths.publicKeyUncompressed);
+  const bytes = point.subarray(-(2 * curve.Point.Fp.BYTES + 1));
   const digest = createHash(hash).update(message).digest();
   return (
     verify(hash, message, publicKey, signature) &&
