@@ -19,6 +19,10 @@ export function principalArn({ account }: Pick<Account, "account">, kind: Princi
   return `arn:aws:iam::${account}:${kind}/${name}`;
 }
 
+export function groupArn({ account }: Pick<Account, "account">, name: string): string {
+  return `arn:aws:iam::${account}:group/${name}`;
+}
+
 /** The account itself: a key policy that allows it lets identity policies decide. */
 export function accountRootArn({ account }: Pick<Account, "account">): string {
   return `arn:aws:iam::${account}:root`;

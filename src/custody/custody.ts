@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import type { CryptoDevice } from "../devices/device.ts";
 import type { RootKey } from "../devices/root-key.ts";
+import { AccessKeySecrets } from "./access-key-secrets.ts";
 import { principalArn } from "./arn.ts";
 import { CheckpointSigner } from "./audit/checkpoint.ts";
 import { Authorizer } from "./authorizer.ts";
@@ -14,6 +15,7 @@ import { Asymmetric } from "./operations/asymmetric.ts";
 import { Audit } from "./operations/audit.ts";
 import { Data } from "./operations/data.ts";
 import { Grants } from "./operations/grants.ts";
+import { Groups } from "./operations/groups.ts";
 import { Keys } from "./operations/keys.ts";
 import { Legacy } from "./operations/legacy.ts";
 import { Macs } from "./operations/macs.ts";
@@ -22,6 +24,7 @@ import { Policies } from "./operations/policies.ts";
 import { describePrincipal, Principals } from "./operations/principals.ts";
 import { Secrets } from "./operations/secrets.ts";
 import { Signing } from "./operations/signing.ts";
+import { Users } from "./operations/users.ts";
 import { Refusals } from "./refusals.ts";
 import { RefusedForms } from "./refused-forms.ts";
 import type { Caller, CustodyIdentity, CustodyService, Door, PrincipalDescription } from "./service.ts";
@@ -47,6 +50,8 @@ export class Custody implements CustodyService {
   readonly policies: Policies;
   readonly grants: Grants;
   readonly principals: Principals;
+  readonly users: Users;
+  readonly groups: Groups;
   readonly nodes: Nodes;
   readonly legacy: Legacy;
   readonly audit: Audit;
@@ -58,6 +63,7 @@ export class Custody implements CustodyService {
   /** Records are never changed in place, so a record's description stays true. */
   readonly #described = new WeakMap<PrincipalRecord, PrincipalDescription>();
   readonly #principalsByPublicKey = new Map<string, string>();
+  readonly #accessKeySecrets: AccessKeySecrets;
   readonly #release: () => void;
   readonly #probe: NodeJS.Timeout;
 
@@ -83,6 +89,9 @@ export class Custody implements CustodyService {
     this.policies = new Policies(this.#core);
     this.grants = new Grants(this.#core);
     this.principals = new Principals(this.#core);
+    this.#accessKeySecrets = new AccessKeySecrets(state, root);
+    this.users = new Users(this.#core, this.#accessKeySecrets);
+    this.groups = new Groups(this.#core);
     this.nodes = new Nodes(this.#core);
     this.legacy = new Legacy(this.#core, root.derive("legacyTag"));
     this.audit = new Audit(this.#core, store, authenticator, signer);
@@ -129,8 +138,17 @@ export class Custody implements CustodyService {
     return this.#described.getOrInsertComputed(record, () => describePrincipal(this.#core, record));
   }
 
-  acknowledge(caller: Caller, action: string): Promise<void> {
-    return this.#core.journal.perform(caller, { action }, () => ({ value: undefined }));
+  acknowledge(caller: Caller, action: string, detail: AuditRecord["detail"] = {}): Promise<void> {
+    return this.#core.journal.perform(caller, { action, detail }, () => ({ value: undefined }));
+  }
+
+  isEnabled(principal: string): boolean {
+    const record = this.#core.state.get("principal", principal.slice(principal.lastIndexOf("/") + 1));
+    return record?.state === "enabled" && principalArn(this.identity, record.kind, record.name) === principal;
+  }
+
+  follow(listener: (records: readonly AuditRecord[]) => void): () => void {
+    return this.#core.journal.follow(listener);
   }
 
   recordRefused(caller: Caller, action: string, code: string): Promise<void> {
@@ -153,6 +171,7 @@ export class Custody implements CustodyService {
     await this.#core.device.lock();
     await this.#core.opener.close();
     await this.#store.close();
+    this.#accessKeySecrets[Symbol.dispose]();
     this.#release();
   }
 

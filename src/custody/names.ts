@@ -13,6 +13,11 @@ export function checkPrincipalName(name: string): string {
   return name;
 }
 
+/** A group's name: the same form as a principal's. */
+export function checkGroupName(name: string): string {
+  return checkPrincipalName(name);
+}
+
 /** An alias as AWS has it: `alias/` and 1 to 250 letters, digits and `/_-`; `alias/aws/` is AWS's own. */
 export function checkAlias(alias: string): string {
   if (!aliasPattern.test(alias) || alias.startsWith("alias/aws/"))

@@ -1,8 +1,10 @@
 import type { Context } from "../crypto/context.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
+import type { AuditFeed, AuditSearches } from "./contract/audit.ts";
 import type { AsymmetricOperations, MacOperations, SigningOperations } from "./contract/cryptography.ts";
 import type { Tags } from "./contract/key-attributes.ts";
+import type { GroupOperations, UserOperations } from "./contract/users.ts";
 import type { Grant } from "./policy/grant.ts";
 
 /**
@@ -22,6 +24,8 @@ export interface CustodyService {
   readonly policies: PolicyOperations;
   readonly grants: GrantOperations;
   readonly principals: PrincipalOperations;
+  readonly users: UserOperations;
+  readonly groups: GroupOperations;
   readonly nodes: NodeOperations;
   readonly legacy: LegacyOperations;
   readonly audit: AuditOperations;
@@ -35,7 +39,14 @@ export interface CustodyService {
     attempt: { readonly door: Door; readonly peer: string; readonly requestId: string },
   ): Promise<PrincipalDescription | undefined>;
   /** Puts a request on record that asks nothing of custody and is allowed to whoever is known. */
-  acknowledge(caller: Caller, action: string): Promise<void>;
+  acknowledge(caller: Caller, action: string, detail?: AuditRecord["detail"]): Promise<void>;
+  /** Whether the principal of this ARN exists and is enabled, by the state of this moment. */
+  isEnabled(principal: string): boolean;
+  /**
+   * Calls back with the records of each commit, once the state they tell of is in force. For the server itself: what it
+   * shows of them to a caller, the caller must be allowed to read. Must not throw. Returns what ends it.
+   */
+  follow(listener: (records: readonly AuditRecord[]) => void): () => void;
   /**
    * Puts a known caller's request on record that a door refused for its form, with the door's code; once a second for each
    * principal, the rest is counted.
@@ -48,7 +59,7 @@ export interface CustodyService {
   close(): Promise<void>;
 }
 
-export type Door = "native" | "fisco" | "aws" | "local";
+export type Door = "native" | "fisco" | "aws" | "console" | "local";
 
 /** Who calls, and over what. */
 export interface Caller {
@@ -336,7 +347,9 @@ export interface AuditVerdict {
   readonly head: string;
 }
 
-export interface AuditOperations {
+export interface AuditOperations extends AuditSearches {
+  /** For the server itself, not for callers. */
+  readonly feed: AuditFeed;
   /** Records from `after` (exclusive) on, at most `limit` (1 to 10 000) and about 4 MiB: the next call goes on. */
   read(caller: Caller, input: { after: number; limit: number }): Promise<readonly AuditRecord[]>;
   checkpoint(caller: Caller): Promise<Checkpoint>;

@@ -10,6 +10,7 @@ export const rootLabels = {
   softDevice: "strongroom/root/soft-device/v1",
   serviceSecrets: "strongroom/root/service-secrets/v1",
   legacyTag: "strongroom/root/legacy-tag/v1",
+  accessKeys: "strongroom/root/access-keys/v1",
   slotFile: "strongroom/root/slot-file/v1",
 } as const;
 

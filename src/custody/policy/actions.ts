@@ -77,11 +77,25 @@ const strongroomActions = [
   "ReadAudit",
   "ReadState",
   "RevokeNode",
+  "RotateAccessKey",
+  "SetGroupPolicies",
+  "SetUserGroups",
   "VerifyAudit",
 ] as const;
 
-/** The listing actions that AWS's own KMS policies name beside `kms:*`. */
-const iamActions = ["ListGroups", "ListRoles", "ListUsers"] as const;
+/** Actions of AWS IAM: the listings that AWS's own KMS policies name beside `kms:*`, and what users and groups take. */
+const iamActions = [
+  "CreateAccessKey",
+  "CreateGroup",
+  "CreateUser",
+  "DeleteAccessKey",
+  "DeleteGroup",
+  "DeleteUser",
+  "ListGroups",
+  "ListRoles",
+  "ListUsers",
+  "UpdateAccessKey",
+] as const;
 
 export type KmsActionName = (typeof kmsActions)[number];
 export type ActionName =

@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import type { NewAccessKey } from "../../../src/custody/contract/users.ts";
+import type { Caller } from "../../../src/custody/service.ts";
+import { TestKeyManager } from "./key-manager.ts";
+
+const denied = { code: "ACCESS_DENIED" };
+
+describe("users and their access keys", () => {
+  let km: TestKeyManager;
+  before(async () => {
+    km = await TestKeyManager.make();
+    await km.custody.keys.create(km.admin, { alias: "alias/app" });
+  });
+  after(() => km.end());
+
+  const make = (name: string, role?: "administrator" | "auditor" | "key-user") =>
+    km.custody.users.create(km.admin, { name, ...(role === undefined ? {} : { role }) });
+  const accessKey = async (name: string): Promise<NewAccessKey> => {
+    await make(name);
+    return km.custody.users.createAccessKey(km.admin, name);
+  };
+  const text = (key: { readonly secret: NewAccessKey["secret"] }) => key.secret.expose((bytes) => bytes.toString());
+
+  it("have the forms of AWS IAM", async () => {
+    const user = await make("KMS-User1", "key-user");
+    assert.equal(user.arn, `arn:aws:iam::${km.custody.identity.account}:user/KMS-User1`);
+    const key = await km.custody.users.createAccessKey(km.admin, "KMS-User1");
+    assert.match(key.id, /^AKIA[A-Z2-7]{16}$/);
+    assert.match(text(key), /^[A-Za-z0-9+/]{40}$/);
+    const { accessKeys, groups, role } = await km.custody.users.describe(km.admin, "KMS-User1");
+    assert.deepEqual({ groups, role }, { groups: [], role: "key-user" });
+    const { secret: _secret, ...told } = key;
+    assert.deepEqual(accessKeys, [told]);
+  });
+
+  it("sign with the same secret until it is rotated, also after a restart", async () => {
+    const key = await accessKey("steady");
+    const first = text(key);
+    const found = () => {
+      const known = km.custody.users.ofAccessKey(key.id);
+      return known === undefined
+        ? undefined
+        : { name: known.principal.name, version: known.version, text: text(known) };
+    };
+    assert.deepEqual(found(), { name: "steady", version: 1, text: first });
+    await km.restart();
+    assert.deepEqual(found(), { name: "steady", version: 1, text: first });
+    const rotated = await km.custody.users.rotateAccessKey(km.admin, key.id);
+    assert.deepEqual(found(), { name: "steady", version: 2, text: text(rotated) });
+    assert.notEqual(text(rotated), first);
+    assert.equal(rotated.id, key.id);
+  });
+
+  it("have other secrets for other keys, and under another key manager", async () => {
+    const other = await TestKeyManager.make("sm");
+    try {
+      await other.custody.users.create(other.admin, { name: "a" });
+      const keys = [
+        await accessKey("a"),
+        await km.custody.users.createAccessKey(km.admin, "a"),
+        await other.custody.users.createAccessKey(other.admin, "a"),
+      ];
+      assert.equal(new Set(keys.map(text)).size, 3);
+      assert.equal(new Set(keys.map(({ id }) => id)).size, 3);
+    } finally {
+      await other.end();
+    }
+  });
+
+  it("are unknown from the moment a change that ends them has been answered, and known again when it is undone", async () => {
+    const { users, principals } = km.custody;
+    const { id } = await accessKey("ended");
+    const known = () => users.ofAccessKey(id) !== undefined;
+    assert.ok(known());
+    await users.setAccessKeyState(km.admin, id, "disabled");
+    assert.ok(!known());
+    await users.setAccessKeyState(km.admin, id, "enabled");
+    assert.ok(known());
+    await principals.disable(km.admin, "ended");
+    assert.ok(!known());
+    await km.restart();
+    assert.equal(km.custody.users.ofAccessKey(id), undefined);
+    await km.custody.principals.enable(km.admin, "ended");
+    assert.notEqual(km.custody.users.ofAccessKey(id), undefined);
+    await km.custody.users.deleteAccessKey(km.admin, id);
+    assert.equal(km.custody.users.ofAccessKey(id), undefined);
+    await assert.rejects(km.custody.users.setAccessKeyState(km.admin, id, "enabled"), { code: "ACCESS_KEY_NOT_FOUND" });
+  });
+
+  it("wipe a secret that was held when its key is rotated, disabled or deleted", async () => {
+    const { users } = km.custody;
+    const { id } = await accessKey("wiped");
+    const held = () => users.ofAccessKey(id)?.secret;
+    const first = held();
+    await users.rotateAccessKey(km.admin, id);
+    const second = held();
+    await users.setAccessKeyState(km.admin, id, "disabled");
+    await users.setAccessKeyState(km.admin, id, "enabled");
+    const third = held();
+    await users.delete(km.admin, "wiped");
+    assert.deepEqual(
+      [first, second, third].map((secret) => secret?.disposed),
+      [true, true, true],
+    );
+  });
+
+  it("are told apart from whatever is no access key", () => {
+    for (const id of ["", "AKIA", "akiaaaaaaaaaaaaaaaaa", "AKIAAAAAAAAAAAAAAAAA", "__proto__", "constructor"])
+      assert.equal(km.custody.users.ofAccessKey(id), undefined);
+  });
+
+  it("have two access keys at most", async () => {
+    const { id } = await accessKey("two");
+    await km.custody.users.createAccessKey(km.admin, "two");
+    await assert.rejects(km.custody.users.createAccessKey(km.admin, "two"), { code: "LIMIT_EXCEEDED" });
+    await km.custody.users.deleteAccessKey(km.admin, id);
+    await km.custody.users.createAccessKey(km.admin, "two");
+  });
+
+  it("lose keys and grants when they are deleted, and bring none to a later user of the same name", async () => {
+    const { users, grants } = km.custody;
+    const { id } = await accessKey("gone");
+    const grantee = (await users.describe(km.admin, "gone")).arn;
+    await grants.create(km.admin, "alias/app", { grantee, operations: ["Decrypt", "GenerateDataKey"] });
+    const input = { key: "alias/app", context: {} };
+    const { wrapped } = await km.custody.data.generateDataKeyWithoutPlaintext(km.as(grantee), input).catch(() => ({
+      wrapped: Buffer.alloc(0),
+    }));
+    assert.equal(wrapped.length, 0, "the grant does not hold this operation");
+    (await km.custody.data.generateDataKey(km.as(grantee), input)).plaintext[Symbol.dispose]();
+    await users.delete(km.admin, "gone");
+    assert.equal(users.ofAccessKey(id), undefined);
+    assert.ok(!(await grants.list(km.admin, "alias/app")).some((each) => each.grantee === grantee));
+    await assert.rejects(km.custody.data.generateDataKey(km.as(grantee), input), denied);
+    const again = await make("gone");
+    assert.deepEqual(again.accessKeys, []);
+    await assert.rejects(km.custody.data.generateDataKey(km.as(grantee), input), denied);
+    await km.restart();
+    assert.equal(km.custody.users.ofAccessKey(id), undefined);
+  });
+
+  it("are made and changed by administrators alone", async () => {
+    const { users, groups } = km.custody;
+    const { id } = await accessKey("target");
+    await groups.create(km.admin, { name: "power", policies: ["AWSKeyManagementServicePowerUser"] });
+    const member = await users.create(km.admin, { name: "member", groups: ["power"] });
+    const callers: readonly Caller[] = [
+      await km.user("oscar", "operator"),
+      await km.user("ada", "auditor"),
+      await km.user("kim", "key-user"),
+      km.as(member.arn),
+      km.as(`arn:aws:iam::${km.custody.identity.account}:user/target`),
+      km.as(`arn:aws:iam::${km.custody.identity.account}:user/nobody`),
+    ];
+    const attempts: readonly ((caller: Caller) => Promise<unknown>)[] = [
+      (caller) => users.create(caller, { name: "eve", role: "administrator" }),
+      (caller) => users.create(caller, { name: "eve", groups: ["power"] }),
+      (caller) => users.setGroups(caller, "target", ["power"]),
+      (caller) => users.createAccessKey(caller, "target"),
+      (caller) => users.rotateAccessKey(caller, id),
+      (caller) => users.setAccessKeyState(caller, id, "disabled"),
+      (caller) => users.deleteAccessKey(caller, id),
+      (caller) => users.delete(caller, "target"),
+      (caller) => groups.create(caller, { name: "eves", policies: [] }),
+      (caller) => groups.setPolicies(caller, "power", []),
+      (caller) => groups.delete(caller, "power"),
+    ];
+    for (const caller of callers) for (const attempt of attempts) await assert.rejects(attempt(caller), denied);
+    assert.notEqual(users.ofAccessKey(id), undefined);
+    await assert.rejects(users.describe(km.admin, "eve"), { code: "PRINCIPAL_NOT_FOUND" });
+  });
+
+  it("refuse names, roles and groups that do not fit, and names that are taken", async () => {
+    const { users } = km.custody;
+    for (const name of ["", "-x", "a b", "a/b", "x".repeat(65), "ü"])
+      await assert.rejects(make(name), { code: "INPUT_INVALID" });
+    await assert.rejects(users.create(km.admin, { name: "x", role: "node" }), { code: "INPUT_INVALID" });
+    await assert.rejects(users.create(km.admin, { name: "x", role: "fisco-door" }), { code: "INPUT_INVALID" });
+    await assert.rejects(users.create(km.admin, { name: "x", groups: ["nobodys"] }), { code: "GROUP_NOT_FOUND" });
+    const many = Array.from({ length: 11 }, (_, index) => `g${index}`);
+    await assert.rejects(users.create(km.admin, { name: "x", groups: many }), { code: "INPUT_INVALID" });
+    await make("taken");
+    await assert.rejects(make("taken"), { code: "PRINCIPAL_EXISTS" });
+    await assert.rejects(users.createAccessKey(km.admin, "x"), { code: "PRINCIPAL_NOT_FOUND" });
+    await km.enrol("node-1", "alias/app");
+    await assert.rejects(users.createAccessKey(km.admin, "node-1"), { code: "PRINCIPAL_NOT_FOUND" });
+    await assert.rejects(users.delete(km.admin, "node-1"), { code: "PRINCIPAL_NOT_FOUND" });
+    await assert.rejects(users.delete(km.admin, "local-administrator"), { code: "INPUT_INVALID" });
+    await assert.rejects(users.createAccessKey(km.admin, "local-administrator"), { code: "INPUT_INVALID" });
+  });
+
+  it("leave no secret in any file of the data folder, and their making on record", async () => {
+    const key = await accessKey("planted");
+    const rotated = await km.custody.users.rotateAccessKey(km.admin, key.id);
+    const raw = [key, rotated].map((each) => each.secret.expose((bytes) => Buffer.from(bytes)));
+    const forms = raw.flatMap((secret) => {
+      const bytes = Buffer.from(secret.toString(), "base64");
+      return [secret, bytes, Buffer.from(bytes.toString("hex")), Buffer.from(secret.toString("base64").slice(0, 48))];
+    });
+    const { users } = km.custody;
+    users.ofAccessKey(key.id);
+    const records = await km.custody.audit.read(km.admin, { after: 0, limit: 10_000 });
+    const made = records.find(({ action, detail }) => action === "iam:CreateAccessKey" && detail.name === "planted");
+    assert.equal(made?.detail.accessKeyId, key.id);
+    await km.restart();
+    for (const file of readdirSync(km.dataDir)) {
+      const bytes = readFileSync(join(km.dataDir, file));
+      for (const form of forms) assert.equal(bytes.indexOf(form), -1, `${file} holds a secret`);
+    }
+  });
+});
