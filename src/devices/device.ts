@@ -72,6 +72,13 @@ export interface CryptoDevice extends AsyncDisposable {
   health(): Promise<DeviceHealth>;
   /** Makes the key material of one version. Nothing is kept until the caller has stored `material`. */
   createKey(key: Omit<DeviceKey, "material">): Promise<Buffer>;
+  /**
+   * Takes material that was made elsewhere as one version of a symmetric key: it becomes the box secret S. Absent where a
+   * device takes none. Nothing is kept until the caller has stored what it returns.
+   *
+   * @param secret - S, at least 16 bytes; stays the caller's to dispose of.
+   */
+  importKey?(key: Omit<DeviceKey, "material">, secret: SecretBuffer): Promise<Buffer>;
   /** A box secret to seal under `key`. The caller disposes of `secret`. */
   boxSecretToSeal(key: DeviceKey): Promise<BoxSecret>;
   /** The box secret of a box that names `key`. The caller disposes of it. */

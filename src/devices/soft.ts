@@ -66,6 +66,11 @@ export class SoftDevice implements CryptoDevice {
     return Promise.resolve(this.#seal(key, secret));
   }
 
+  importKey(key: Omit<DeviceKey, "material">, secret: SecretBuffer): Promise<Buffer> {
+    this.#mustBeOpen();
+    return Promise.resolve(this.#seal(key, secret));
+  }
+
   async createSpecifiedKey(key: Omit<SpecifiedDeviceKey, "material">): Promise<NewSpecifiedKey> {
     this.#mustBeOpen();
     if (isMacSpec(key.spec)) {

@@ -1,15 +1,19 @@
-import { randomBytes, randomUUID } from "node:crypto";
-import type { SuiteName } from "../../crypto/suite.ts";
+import { randomUUID } from "node:crypto";
+import { isSymmetricSpec } from "../../crypto/key-specs.ts";
 import { type AccountSubject, type Core, type KeySubject, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
-import { type KeyTransition, mustBeAlive, stateAfter } from "../key-states.ts";
+import { type KeyTransition, mustBeAlive, mustBeUsable, stateAfter, withoutMaterial } from "../key-states.ts";
 import { checkAlias, checkDescription } from "../names.ts";
-import { chooseKey, type KeyMaterial, makeSpecifiedKey } from "../new-key.ts";
+import { chooseKey, type KeyChoice, type KeyMaterial, makeSpecifiedKey } from "../new-key.ts";
 import type { ActionName } from "../policy/actions.ts";
+import { keyFacts } from "../policy/key-facts.ts";
 import type { Caller, CreateKeyInput, KeyDescription, KeyOperations } from "../service.ts";
-import { change, type KeyRecord, type KeyVersionRecord } from "../state/records.ts";
+import { change, type KeyRecord } from "../state/records.ts";
+import { mustHaveVersions, newVersion } from "./key-versions.ts";
+import { checkTags } from "./tags.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
+const maxRotationsOnDemand = 25;
 
 /** Master keys: create, describe, list, rotate, and their life and death. */
 export class Keys implements KeyOperations {
@@ -21,17 +25,28 @@ export class Keys implements KeyOperations {
 
   async create(caller: Caller, input: CreateKeyInput): Promise<KeyDescription> {
     const choice = chooseKey(input);
+    const origin = input.origin ?? "soft";
+    if (origin === "external") mustBeImportable(this.#core, choice);
     const description = checkDescription(input.description ?? "");
     const alias = input.alias === undefined ? undefined : checkAlias(input.alias);
+    const tags = checkTags(input.tags ?? {});
+    const bypassLockoutCheck = input.bypassLockoutCheck ?? false;
+    const facts = {
+      newKey: keyFacts({ ...choice, origin }),
+      bypassLockoutCheck,
+      ...(input.tags === undefined ? {} : { requestTags: tags }),
+    };
     const subject: AccountSubject = {
       action: "kms:CreateKey",
-      detail: { ...choice, ...(alias === undefined ? {} : { alias }) },
+      detail: { ...choice, origin, ...(alias === undefined ? {} : { alias }) },
       key: "",
+      facts,
     };
     const id = randomUUID();
     // Made once, however often the decision is taken anew: an RSA key takes seconds.
     let material: KeyMaterial | undefined;
     return performOnAccount(this.#core, caller, subject, async (now) => {
+      if (Object.keys(tags).length > 0) this.#core.authorizer.check({ caller, action: "kms:TagResource", now, facts });
       if (alias !== undefined && this.#core.state.get("alias", alias) !== undefined)
         throw new CustodyError("ALIAS_EXISTS", `${alias} points at a key already`);
       subject.key = id;
@@ -39,22 +54,26 @@ export class Keys implements KeyOperations {
         id,
         description,
         ...choice,
-        origin: "soft",
-        state: "enabled",
+        origin,
+        state: origin === "external" ? "pending-import" : "enabled",
         versions: [],
         policy: input.policy ?? this.#core.authorizer.defaultKeyPolicy,
         createdAt: now.toISOString(),
         deletionAt: null,
-        tags: {},
+        tags,
         rotation: null,
         publicKey: null,
         imported: null,
       };
-      this.#core.authorizer.checkKeyPolicy(unmade.policy, unmade, caller, now);
-      material ??= (await makeSpecifiedKey(this.#core.device, id, choice, unmade.createdAt)) ?? {
-        versions: [await this.#newVersion(id, choice.suite, 1, now)],
-        publicKey: null,
-      };
+      // The default policy leaves the key to the account's administrators: it locks nobody out, as with AWS KMS.
+      this.#core.authorizer.checkKeyPolicy(unmade.policy, unmade, caller, now, {
+        bypassLockoutCheck: bypassLockoutCheck || input.policy === undefined,
+      });
+      if (origin === "soft")
+        material ??= (await makeSpecifiedKey(this.#core.device, id, choice, unmade.createdAt)) ?? {
+          versions: [await newVersion(this.#core, unmade, "created", now)],
+          publicKey: null,
+        };
       const key: KeyRecord = { ...unmade, ...material };
       return {
         value: { ...this.#core.directory.describe(key), aliases: alias === undefined ? [] : [alias] },
@@ -71,7 +90,7 @@ export class Keys implements KeyOperations {
 
   async list(caller: Caller): Promise<readonly KeyDescription[]> {
     return performOnAccount(this.#core, caller, { action: "kms:ListKeys" }, () => ({
-      value: [...this.#core.state.all("key")].map(([, key]) => this.#core.directory.describe(key)),
+      value: this.#core.directory.all().map((key) => this.#core.directory.describe(key)),
     }));
   }
 
@@ -86,13 +105,16 @@ export class Keys implements KeyOperations {
   async rotate(caller: Caller, key: string): Promise<KeyDescription> {
     const subject: KeySubject = { action: "kms:RotateKeyOnDemand", reference: key, detail: {} };
     return performOnKey(this.#core, caller, subject, async (record, now) => {
-      mustBeAlive(record);
-      const version = (record.versions.at(-1)?.version ?? 0) + 1;
-      subject.detail = { version };
-      const rotated = {
-        ...record,
-        versions: [...record.versions, await this.#newVersion(record.id, record.suite, version, now)],
-      };
+      mustHaveVersions(record);
+      mustBeUsable(record);
+      if (record.versions.filter(({ kind }) => kind === "on-demand").length >= maxRotationsOnDemand)
+        throw new CustodyError(
+          "LIMIT_EXCEEDED",
+          `master key ${record.id} was rotated on demand ${maxRotationsOnDemand} times, which is the limit`,
+        );
+      const version = await newVersion(this.#core, record, "on-demand", now);
+      subject.detail = { version: version.version };
+      const rotated = { ...record, versions: [...record.versions, version] };
       return { value: this.#core.directory.describe(rotated), changes: [change("key", record.id, rotated)] };
     });
   }
@@ -117,6 +139,7 @@ export class Keys implements KeyOperations {
         if (record.deletionAt === null || now.getTime() < Date.parse(record.deletionAt))
           throw new CustodyError("KEY_STATE_INVALID", `master key ${record.id} waits until ${record.deletionAt}`);
         const destroyed: KeyRecord = { ...record, state, versions: record.versions.map(withoutMaterial) };
+        if (caller.dryRun) return { value: this.#core.directory.describe(destroyed) };
         for (const { version, material } of record.versions) {
           const deviceKey = {
             keyId: record.id,
@@ -156,19 +179,10 @@ export class Keys implements KeyOperations {
       return { value: this.#core.directory.describe(moved), changes: [change("key", record.id, moved)] };
     });
   }
-
-  async #newVersion(keyId: string, suite: SuiteName, version: number, now: Date): Promise<KeyVersionRecord> {
-    const material = await this.#core.device.createKey({ keyId, version, suite });
-    return {
-      version,
-      createdAt: now.toISOString(),
-      materialId: randomBytes(32).toString("hex"),
-      kind: version === 1 ? "created" : "on-demand",
-      material: material.toString("base64"),
-    };
-  }
 }
 
-function withoutMaterial(version: KeyVersionRecord): KeyVersionRecord {
-  return { ...version, material: null };
+/** @throws {CustodyError} `KEY_UNSUPPORTED` for a key that could not take material from outside. */
+function mustBeImportable({ device }: Core, { usage, spec }: KeyChoice): void {
+  if (device.importKey === undefined || usage !== "encrypt" || !isSymmetricSpec(spec))
+    throw new CustodyError("KEY_UNSUPPORTED", `material is imported into symmetric keys for encryption, not ${spec}`);
 }

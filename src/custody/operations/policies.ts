@@ -1,5 +1,5 @@
 import { type Core, type KeySubject, performOnKey } from "../core.ts";
-import { mustBeAlive } from "../key-states.ts";
+import { mustExist } from "../key-states.ts";
 import type { Caller, PolicyOperations } from "../service.ts";
 import { change } from "../state/records.ts";
 
@@ -31,7 +31,7 @@ export class Policies implements PolicyOperations {
       facts: { bypassLockoutCheck },
     };
     return performOnKey(this.#core, caller, subject, (record, now) => {
-      mustBeAlive(record);
+      mustExist(record);
       const checked = this.#core.authorizer.checkKeyPolicy(policy, record, caller, now, { bypassLockoutCheck });
       return { value: undefined, changes: [change("key", record.id, { ...record, policy: checked })] };
     });
