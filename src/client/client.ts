@@ -4,17 +4,20 @@ import { ClientError } from "./errors.ts";
 import { Exchange, type ExchangeOptions, parseJson } from "./exchange.ts";
 import { headers, memberHeader, type OperationName } from "./operations.ts";
 import type {
+  AccessKeyDescription,
   Answer,
   AuditRecord,
   AuditVerdict,
   Checkpoint,
   Grant,
+  GroupDescription,
   Input,
   IssuedCertificates,
   KeyDescription,
   LegacyEntry,
   PrincipalDescription,
   protocol,
+  UserDescription,
 } from "./protocol.ts";
 import { type ClientIdentity, type Endpoint, type RawAnswer, socketEndpoint, tlsEndpoints } from "./transport.ts";
 
@@ -22,6 +25,12 @@ export interface WrappedKey {
   readonly keyId: string;
   readonly keyVersion: number;
   readonly wrapped: Buffer;
+}
+
+/** An access key and its secret, 40 characters, which is told this once. */
+export interface NewAccessKey extends AccessKeyDescription {
+  /** The caller disposes of it. */
+  readonly secret: SecretBuffer;
 }
 
 export interface ServerList {
@@ -150,6 +159,35 @@ export class KeyManagerClient implements Disposable {
     enable: (name: string): Promise<PrincipalDescription> => this.#ask("principals.enable", { name }),
   };
 
+  readonly users = {
+    create: (input: Input<"users.create">): Promise<UserDescription> => this.#ask("users.create", input),
+    list: async (): Promise<readonly UserDescription[]> => list((await this.#ask("users.list")).users),
+    describe: (name: string): Promise<UserDescription> => this.#ask("users.describe", { name }),
+    setGroups: (name: string, groups: readonly string[]): Promise<UserDescription> =>
+      this.#ask("users.setGroups", { name, groups }),
+    /** With its access keys and grants. */
+    delete: (name: string): Promise<void> => this.#order("users.delete", { name }),
+  };
+
+  readonly accessKeys = {
+    create: async (user: string): Promise<NewAccessKey> =>
+      newAccessKey(await this.#askForSecret("accessKeys.create", { user })),
+    /** A new secret under the same id; the old one ends. */
+    rotate: async (id: string): Promise<NewAccessKey> =>
+      newAccessKey(await this.#askForSecret("accessKeys.rotate", { id })),
+    setState: (id: string, state: AccessKeyDescription["state"]): Promise<AccessKeyDescription> =>
+      this.#ask("accessKeys.setState", { id, state }),
+    delete: (id: string): Promise<void> => this.#order("accessKeys.delete", { id }),
+  };
+
+  readonly groups = {
+    create: (input: Input<"groups.create">): Promise<GroupDescription> => this.#ask("groups.create", input),
+    list: async (): Promise<readonly GroupDescription[]> => list((await this.#ask("groups.list")).groups),
+    setPolicies: (name: string, policies: readonly string[]): Promise<GroupDescription> =>
+      this.#ask("groups.setPolicies", { name, policies }),
+    delete: (name: string): Promise<void> => this.#order("groups.delete", { name }),
+  };
+
   readonly nodes = {
     /** `token` is the text to give to the node's operator; the caller disposes of it. */
     createToken: async (
@@ -162,6 +200,18 @@ export class KeyManagerClient implements Disposable {
     list: async (): Promise<readonly PrincipalDescription[]> => list((await this.#ask("nodes.list")).nodes),
   };
 
+  readonly console = {
+    /** A one-time code for signing in to the console, in ASCII; without a name for the folder's own administrator. */
+    createCode: async (
+      principal?: string,
+    ): Promise<{ readonly code: SecretBuffer; readonly principal: string; readonly expiresAt: string }> => {
+      const input = principal === undefined ? {} : { principal };
+      const { secret, answer } = await this.#askForSecret("console.createCode", input);
+      const arn = member(answer, "principal", secret);
+      return { code: secret, principal: arn, expiresAt: member(answer, "expiresAt", secret) };
+    },
+  };
+
   readonly legacy = {
     /** `superKey` is lent for the call. */
     register: ({ superKey, ...input }: Input<"legacy.register"> & { superKey: SecretBuffer }): Promise<LegacyEntry> =>
@@ -172,6 +222,14 @@ export class KeyManagerClient implements Disposable {
   readonly audit = {
     read: async (input: { after: number; limit: number }): Promise<readonly AuditRecord[]> =>
       list((await this.#ask("audit.read", input)).records),
+    search: (query: Input<"audit.search">): Promise<Answer<"audit.search">> => this.#ask("audit.search", query),
+    /** Records as they are stored, for another machine to keep. */
+    export: async (input: { after: number; limit: number }): Promise<Answer<"audit.export">["records"]> =>
+      list((await this.#ask("audit.export", input)).records),
+    reportPosition: (node: string): Promise<Answer<"audit.reportPosition">> =>
+      this.#ask("audit.reportPosition", { node }),
+    completeReport: (node: string, sequence: number): Promise<void> =>
+      this.#order("audit.completeReport", { node, sequence }),
     checkpoint: (): Promise<Checkpoint> => this.#ask("audit.checkpoint"),
     verify: (checkpoint?: Checkpoint): Promise<AuditVerdict> =>
       this.#ask("audit.verify", checkpoint === undefined ? {} : { checkpoint }),
@@ -211,6 +269,19 @@ function member(answer: RawAnswer, name: string, secret: SecretBuffer): string {
   if (typeof value === "string" && value !== "") return value;
   secret[Symbol.dispose]();
   throw new ClientError("BAD_ANSWER", `the answer has no ${memberHeader(name)} header`, { status: answer.status });
+}
+
+function newAccessKey({ secret, answer }: { secret: SecretBuffer; answer: RawAnswer }): NewAccessKey {
+  const text = (name: string) => member(answer, name, secret);
+  const state = text("state") === "disabled" ? "disabled" : "enabled";
+  return {
+    id: text("id"),
+    user: text("user"),
+    version: Number(text("version")),
+    state,
+    createdAt: text("createdAt"),
+    secret,
+  };
 }
 
 function wrappedKey(answer: Answer<"wrap">): WrappedKey {

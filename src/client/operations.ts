@@ -60,14 +60,36 @@ export const operations = {
   "principals.disable": change("/v1/principals/disable"),
   "principals.enable": change("/v1/principals/enable"),
 
+  "users.create": change("/v1/users/create"),
+  "users.list": read("/v1/users/list"),
+  "users.describe": ask("/v1/users/describe"),
+  "users.setGroups": change("/v1/users/set-groups"),
+  "users.delete": order("/v1/users/delete"),
+
+  "accessKeys.create": { ...change("/v1/access-keys/create"), answer: "secret" },
+  "accessKeys.rotate": { ...change("/v1/access-keys/rotate"), answer: "secret" },
+  "accessKeys.setState": change("/v1/access-keys/set-state"),
+  "accessKeys.delete": order("/v1/access-keys/delete"),
+
+  "groups.create": change("/v1/groups/create"),
+  "groups.list": read("/v1/groups/list"),
+  "groups.setPolicies": change("/v1/groups/set-policies"),
+  "groups.delete": order("/v1/groups/delete"),
+
   "nodes.createToken": { ...change("/v1/nodes/create-token"), answer: "secret" },
   "nodes.revoke": change("/v1/nodes/revoke"),
   "nodes.list": read("/v1/nodes/list"),
+
+  "console.createCode": { ...change("/v1/console/create-code"), answer: "secret" },
 
   "legacy.register": { ...change("/v1/legacy/register"), input: "secret" },
   "legacy.list": read("/v1/legacy/list"),
 
   "audit.read": ask("/v1/audit/read"),
+  "audit.search": { ...ask("/v1/audit/search"), slow: true },
+  "audit.export": ask("/v1/audit/export"),
+  "audit.reportPosition": ask("/v1/audit/report-position"),
+  "audit.completeReport": order("/v1/audit/complete-report"),
   "audit.checkpoint": read("/v1/audit/checkpoint"),
   "audit.verify": { ...ask("/v1/audit/verify"), slow: true },
 } as const satisfies Readonly<Record<string, Operation>>;

@@ -69,7 +69,7 @@ const spec = z.enum([
 const identity = z.enum(["file", "tmpfs", "tpm"]);
 const principalKind = z.enum(["user", "node", "service"]);
 const role = z.enum(["administrator", "auditor", "operator", "key-user", "node", "fisco-door", "none"]);
-const door = z.enum(["native", "fisco", "aws", "local"]);
+const door = z.enum(["native", "fisco", "aws", "console", "local"]);
 const legacyMode = z.enum(["standard", "sm"]);
 
 const keyInput = z.strictObject({ key });
@@ -110,6 +110,19 @@ const principal = z.object({
   publicKeys: z.array(z.string()),
   createdAt: time,
 });
+
+const accessKeyState = z.enum(["enabled", "disabled"]);
+const accessKey = z.object({
+  id: z.string(),
+  user: z.string(),
+  version: count,
+  state: accessKeyState,
+  createdAt: time,
+});
+const user = z.object({ ...principal.shape, groups: z.array(z.string()), accessKeys: z.array(accessKey) });
+const group = z.object({ name: z.string(), arn: z.string(), policies: z.array(z.string()), createdAt: time });
+const groupNames = z.array(name).max(32);
+const policyNames = z.array(text(128)).max(32);
 
 const certificates = z.object({
   certificate: z.string().meta({ description: "PEM, for TLS client authentication" }),
@@ -294,12 +307,36 @@ export const protocol = {
   "principals.disable": { input: nameInput, answer: principal },
   "principals.enable": { input: nameInput, answer: principal },
 
+  "users.create": {
+    input: z.strictObject({ name, role: role.exactOptional(), groups: groupNames.exactOptional() }),
+    answer: user,
+  },
+  "users.list": { input: nothing, answer: z.object({ users: z.array(user) }) },
+  "users.describe": { input: nameInput, answer: user },
+  "users.setGroups": { input: z.strictObject({ name, groups: groupNames }), answer: user },
+  "users.delete": { input: nameInput, answer: z.void() },
+
+  "accessKeys.create": { input: z.strictObject({ user: name }), answer: accessKey },
+  "accessKeys.rotate": { input: z.strictObject({ id: text(64) }), answer: accessKey },
+  "accessKeys.setState": { input: z.strictObject({ id: text(64), state: accessKeyState }), answer: accessKey },
+  "accessKeys.delete": { input: z.strictObject({ id: text(64) }), answer: z.void() },
+
+  "groups.create": { input: z.strictObject({ name, policies: policyNames }), answer: group },
+  "groups.list": { input: nothing, answer: z.object({ groups: z.array(group) }) },
+  "groups.setPolicies": { input: z.strictObject({ name, policies: policyNames }), answer: group },
+  "groups.delete": { input: nameInput, answer: z.void() },
+
   "nodes.createToken": {
     input: z.strictObject({ name, key: key.exactOptional(), identity }),
     answer: z.object({ expiresAt: time }),
   },
   "nodes.revoke": { input: nameInput, answer: principal },
   "nodes.list": { input: nothing, answer: z.object({ nodes: z.array(principal) }) },
+
+  "console.createCode": {
+    input: z.strictObject({ principal: name.exactOptional() }),
+    answer: z.object({ principal: z.string(), expiresAt: time }),
+  },
 
   "legacy.register": {
     input: z.strictObject({ mode: legacyMode, cipherDataKey: text(4096), node: name.exactOptional() }),
@@ -311,6 +348,30 @@ export const protocol = {
     input: z.strictObject({ after: count, limit: z.int().min(1).max(10_000) }),
     answer: z.object({ records: z.array(auditRecord) }),
   },
+  "audit.search": {
+    input: z.strictObject({
+      principal: text(512).exactOptional(),
+      key: key.exactOptional(),
+      node: name.exactOptional(),
+      action: text(128).exactOptional(),
+      since: text(64).exactOptional(),
+      until: text(64).exactOptional(),
+      denied: z.boolean().exactOptional(),
+      order: z.enum(["newest", "oldest"]).exactOptional(),
+      cursor: count.exactOptional(),
+      limit: z.int().min(1).max(1000),
+    }),
+    answer: z.object({ records: z.array(auditRecord), next: count.nullable() }),
+  },
+  "audit.export": {
+    input: z.strictObject({ after: count, limit: z.int().min(1).max(10_000) }),
+    answer: z.object({ records: z.array(z.object({ sequence: count, text: z.string(), hash: z.string() })) }),
+  },
+  "audit.reportPosition": {
+    input: z.strictObject({ node: name }),
+    answer: z.object({ node: z.string(), after: count, reportedAt: time.nullable(), until: count }),
+  },
+  "audit.completeReport": { input: z.strictObject({ node: name, sequence: count }), answer: z.void() },
   "audit.checkpoint": { input: nothing, answer: z.object(checkpointMembers) },
   "audit.verify": {
     input: z.strictObject({ checkpoint: checkpointSchema.exactOptional() }),
@@ -336,6 +397,9 @@ export type Answer<N extends keyof typeof protocol> = DeepReadonly<z.output<(typ
 
 export type KeyDescription = Answer<"keys.describe">;
 export type PrincipalDescription = Answer<"principals.create">;
+export type UserDescription = Answer<"users.describe">;
+export type AccessKeyDescription = Answer<"accessKeys.create">;
+export type GroupDescription = Answer<"groups.create">;
 export type Grant = Answer<"grants.create">;
 export type LegacyEntry = Answer<"legacy.register">;
 export type AuditRecord = Answer<"audit.read">["records"][number];

@@ -58,12 +58,13 @@ export interface UserOperations {
   ): { readonly principal: PrincipalDescription; readonly secret: SecretBuffer; readonly version: number } | undefined;
 }
 
+/** `policies` are names of managed policies (policy/roles.ts); an unknown one is `INPUT_INVALID`. */
 export interface GroupOperations {
   create(
     caller: Caller,
-    input: { readonly name: string; readonly policies: readonly ManagedPolicyName[] },
+    input: { readonly name: string; readonly policies: readonly string[] },
   ): Promise<GroupDescription>;
   list(caller: Caller): Promise<readonly GroupDescription[]>;
-  setPolicies(caller: Caller, name: string, policies: readonly ManagedPolicyName[]): Promise<GroupDescription>;
+  setPolicies(caller: Caller, name: string, policies: readonly string[]): Promise<GroupDescription>;
   delete(caller: Caller, name: string): Promise<void>;
 }

@@ -17,7 +17,7 @@ export class Groups implements GroupOperations {
 
   async create(
     caller: Caller,
-    input: { readonly name: string; readonly policies: readonly ManagedPolicyName[] },
+    input: { readonly name: string; readonly policies: readonly string[] },
   ): Promise<GroupDescription> {
     const name = checkGroupName(input.name);
     const policies = checkPolicies(input.policies);
@@ -37,7 +37,7 @@ export class Groups implements GroupOperations {
   }
 
   /** Holds for every member from the next request on. */
-  async setPolicies(caller: Caller, name: string, policies: readonly ManagedPolicyName[]): Promise<GroupDescription> {
+  async setPolicies(caller: Caller, name: string, policies: readonly string[]): Promise<GroupDescription> {
     const wanted = checkPolicies(policies);
     const detail = { name: name.slice(0, 64), policies: wanted.join(",") };
     return performOnAccount(this.#core, caller, { action: "strongroom:SetGroupPolicies", detail }, () => {

@@ -1,11 +1,13 @@
 import { accessEndpoints } from "./access.ts";
 import { auditEndpoints } from "./audit.ts";
+import { consoleEndpoints } from "./console.ts";
 import { dataEndpoints } from "./data.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { identityEndpoints } from "./identity.ts";
 import { keyEndpoints } from "./keys.ts";
 import { legacyEndpoints } from "./legacy.ts";
 import { nodeEndpoints } from "./nodes.ts";
+import { userEndpoints } from "./users.ts";
 
 /** Every operation of the native door. */
 export const endpoints: readonly Endpoint[] = [
@@ -13,7 +15,9 @@ export const endpoints: readonly Endpoint[] = [
   ...dataEndpoints,
   ...keyEndpoints,
   ...accessEndpoints,
+  ...userEndpoints,
   ...nodeEndpoints,
+  ...consoleEndpoints,
   ...legacyEndpoints,
   ...auditEndpoints,
 ];
