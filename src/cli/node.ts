@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { handovers, identityKinds, manifestVolumeKinds, nodeKinds } from "../node/manifest.ts";
 import { withConnection } from "./connection.ts";
+import { keyCommand } from "./node/key-command.ts";
 import { withJson } from "./output.ts";
 
 /** What every command on a node takes: the folder of its manifest. */
@@ -28,6 +29,7 @@ Example:
     launchCommand,
     sidecarCommand,
     convertCommand,
+    keyCommand,
     tokenCommand,
     revokeCommand,
   ])
@@ -82,9 +84,12 @@ function sealCommand(): Command {
   return withJson(new Command("seal"))
     .description("seal key files; the plain originals are wiped once the sealed copies are proven")
     .argument("<node>", where)
-    .argument("<file...>", "key files: FISCO node.pem, node.key, ssl.key; geth nodekey; …")
+    .argument(
+      "<file...>",
+      "key files: FISCO node.pem, ssl.key; geth nodekey, UTC--… accounts; Tessera .key; Besu key; .p12; …",
+    )
     .option("--name <name>", "name in {key:NAME} (default: the file's base name)")
-    .option("--format <format>", "key format: pem, nodekey-hex, raw-secp256k1, opaque (default: detected)")
+    .option("--format <format>", "key format (default: detected; strongroom node key formats lists them)")
     .addOption(new Option("--handover <how>", "how the program gets the key").choices(handovers))
     .option("--reads <count>", "how often the program reads a fifo", wholeNumber)
     .option("--link", "put a symbolic link at the file's path while the node runs (fifo, tmpfs-file)")

@@ -13,7 +13,7 @@ import { updateManifest, withSealedFile } from "./manifest-writer.ts";
 import { encodeKeyFile, isPlainAgain, openKeyFile, opensNatively } from "./sealed-key.ts";
 
 export interface SealOptions {
-  /** @defaultValue The file's base name, without `.pem`, `.key`, `.hex`. */
+  /** @defaultValue The file's base name, without `.pem`, `.key`, `.hex`; a keystore's is `account-ADDRESS`. */
   readonly name?: string;
   /** Name of a key format. @defaultValue Detected. */
   readonly format?: string;
@@ -173,7 +173,7 @@ function newEntry(
     throw new NodeError("INPUT_INVALID", `a ${kind} node has no encrypted key format of its own`, {
       hint: "use --handover fd, fifo or tmpfs-file",
     });
-  const name = options.name ?? basename(path).replace(/\.(pem|key|hex)$/, "");
+  const name = options.name ?? defaultName(path);
   if (loaded.manifest.sealedFiles.some((entry) => entry.name === name))
     throw new NodeError("INPUT_INVALID", `a sealed file is named ${JSON.stringify(name)} already`, {
       hint: "give this one another name with --name",
@@ -186,6 +186,12 @@ function newEntry(
   // What the manifest could not take later must be refused before anything is written.
   parseManifest(withSealedFile(readFileSync(loaded.file, "utf8"), entry));
   return { entry, identity };
+}
+
+function defaultName(path: string): string {
+  return basename(path)
+    .replace(/\.(pem|key|hex)$/, "")
+    .replace(/^UTC--.*--(?=[0-9a-fA-F]{40}$)/, "account-");
 }
 
 /** Reads the sealed copy back from disk, opens it and compares in constant time. */
