@@ -3,29 +3,17 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { KeyManagerClient } from "../client/client.ts";
 import type { AuditRecord } from "../client/protocol.ts";
 import { parseCheckpoint } from "../custody/audit/checkpoint.ts";
+import { csvHeading, csvLine, recordLine, shownJson } from "./audit-lines.ts";
+import { reportCommand } from "./audit-report.ts";
+import { searchCommand } from "./audit-search.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
-import { type OutputOptions, printData, withJson } from "./output.ts";
+import { type OutputOptions, printData, printText, withJson } from "./output.ts";
 
 type Options = ConnectionOptions & OutputOptions;
 
 const pageSize = 1000;
 const followEveryMs = 1000;
-const csvColumns = [
-  "sequence",
-  "at",
-  "door",
-  "principal",
-  "peer",
-  "action",
-  "key",
-  "context",
-  "result",
-  "error",
-  "requestId",
-  "detail",
-] as const;
-
 export function command(): Command {
   const audit = new Command("audit").description("The audit chain: every request on every door.");
   audit.addHelpText(
@@ -44,24 +32,31 @@ Example:
           const { sequence } = await client.audit.checkpoint();
           const newest = recordsBetween(client, Math.max(0, sequence - options.lines), sequence);
           if (options.follow) return await follow(client, newest, sequence, options);
-          printData(options, await Array.fromAsync(newest), (records) => records.map(line).join("\n"));
+          const records = await Array.fromAsync(newest);
+          if (options.json) printText(shownJson(records, 2));
+          else process.stdout.write(`${records.map(recordLine).join("\n")}\n`);
         }),
       ),
   );
+  audit.addCommand(searchCommand());
+  audit.addCommand(reportCommand());
   audit.addCommand(
-    withConnection(new Command("export").description("print all records"))
+    withConnection(new Command("export").description("print all records, as they are stored or as a table"))
       .addOption(
-        new Option("--format <format>", "one JSON object a line, or CSV with a heading")
+        new Option("--format <format>", "the stored lines of JSON, or CSV with a heading")
           .choices(["jsonl", "csv"])
           .default("jsonl"),
       )
       .option("--after <sequence>", "begin after this record", count, 0)
       .action((options: Options & { format: "jsonl" | "csv"; after: number }) =>
         withClient(options, async (client) => {
-          if (options.format === "csv") process.stdout.write(`${csvColumns.join(",")}\n`);
           const { sequence } = await client.audit.checkpoint();
-          for await (const record of recordsBetween(client, options.after, sequence))
-            process.stdout.write(`${options.format === "csv" ? csvLine(record) : JSON.stringify(record)}\n`);
+          if (options.format === "csv") {
+            process.stdout.write(`${csvHeading}\n`);
+            for await (const record of recordsBetween(client, options.after, sequence))
+              process.stdout.write(`${csvLine(record)}\n`);
+          } else
+            for await (const line of storedBetween(client, options.after, sequence)) process.stdout.write(`${line}\n`);
         }),
       ),
   );
@@ -100,6 +95,16 @@ async function* recordsBetween(client: KeyManagerClient, after: number, last: nu
   }
 }
 
+/** The stored texts of records from `after` (exclusive) to `last`. */
+async function* storedBetween(client: KeyManagerClient, after: number, last: number): AsyncGenerator<string> {
+  for (let next = after; next < last; ) {
+    const records = await client.audit.export({ after: next, limit: pageSize });
+    if (records.length === 0) return;
+    for (const { sequence, text } of records) if (sequence <= last) yield text;
+    next = records.at(-1)?.sequence ?? last;
+  }
+}
+
 /** Prints the newest records, then each as it comes, until the command is stopped. */
 async function follow(
   client: KeyManagerClient,
@@ -108,7 +113,7 @@ async function follow(
   options: OutputOptions,
 ): Promise<void> {
   const print = (record: AuditRecord) =>
-    process.stdout.write(`${options.json ? JSON.stringify(record) : line(record)}\n`);
+    process.stdout.write(`${options.json ? shownJson(record) : recordLine(record)}\n`);
   for await (const record of newest) print(record);
   for (let after = sequence; ; ) {
     const records = await client.audit.read({ after, limit: pageSize });
@@ -116,25 +121,6 @@ async function follow(
     after = records.at(-1)?.sequence ?? after;
     await new Promise((resolve) => setTimeout(resolve, followEveryMs));
   }
-}
-
-function line(record: AuditRecord): string {
-  const outcome = record.error === null ? record.result : `${record.result} (${record.error})`;
-  const context = record.context === null ? "" : ` context=${JSON.stringify(record.context)}`;
-  const key = record.key ? ` key=${record.key}` : "";
-  return `${record.sequence} ${record.at} ${record.door} ${record.principal} ${record.action}${key}${context} ${outcome}`;
-}
-
-/** RFC 4180; a cell that a spreadsheet would take for a formula gets an apostrophe in front. */
-function csvLine(record: AuditRecord): string {
-  return csvColumns
-    .map((column) => {
-      const value = record[column];
-      const text = value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
-      const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-      return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-    })
-    .join(",");
 }
 
 function readCheckpoint(file: string) {

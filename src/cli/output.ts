@@ -15,6 +15,11 @@ export function printData<T>(options: OutputOptions, value: T, render: (value: T
   process.stdout.write(options.json ? `${JSON.stringify(value, null, 2)}\n` : `${render(value).replace(/\n*$/, "")}\n`);
 }
 
+/** Prints text that is ready as data on standard output; nothing when there is none. */
+export function printText(text: string): void {
+  if (text !== "") process.stdout.write(`${text.replace(/\n*$/, "")}\n`);
+}
+
 /** Lines up rows of cells under headings; empty rows give the headings alone. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = headings.map((heading, column) =>

@@ -98,15 +98,21 @@ describe("key-manager as the document starts it", () => {
       .split("\n")
       .map(
         (line) =>
-          JSON.parse(line) as { door: string; action: string; result: string; error: string | null; peer: string },
+          JSON.parse(line) as {
+            door: string;
+            eventName: string;
+            result: string;
+            errorCode?: string;
+            sourceIPAddress: string;
+          },
       )
       .filter(({ door }) => door === "fisco");
     assert.deepEqual(
-      records.map(({ action, result, error, peer }) => [action, result, error, peer]),
+      records.map((each) => [each.eventName, each.result, each.errorCode, each.sourceIPAddress]),
       [
-        ["strongroom:LegacyEncrypt", "done", null, "127.0.0.1"],
-        ["strongroom:LegacyDecrypt", "done", null, "127.0.0.1"],
-        ["strongroom:LegacyDecrypt", "refused", "LEGACY_REFUSED", "127.0.0.1"],
+        ["LegacyEncrypt", "done", undefined, "127.0.0.1"],
+        ["LegacyDecrypt", "done", undefined, "127.0.0.1"],
+        ["LegacyDecrypt", "refused", "LEGACY_REFUSED", "127.0.0.1"],
       ],
     );
     assert.doesNotMatch(stdout, /123xyz|123456[^0-9]|313233343536/);
