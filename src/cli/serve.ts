@@ -3,12 +3,14 @@ import { Command, Option } from "commander";
 import { checkpointSchema } from "../client/protocol.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { Checkpoint } from "../custody/service.ts";
+import type { Forwarding } from "../server/audit-forward/forwarding.ts";
 import type { HostPort, RunningServer, ServerOptions } from "../server/server.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 import { tell, withJson } from "./output.ts";
+import { type AuditForwardOptions, forwardTargets, withAuditForwarding } from "./serve-audit.ts";
 import { readSecretFile, readUnlockSecret, type UnlockOptions, withUnlock } from "./unlock-secret.ts";
 
-interface ServeOptions extends UnlockOptions {
+interface ServeOptions extends UnlockOptions, AuditForwardOptions {
   readonly data: string;
   readonly native: string;
   readonly name: readonly string[];
@@ -16,6 +18,9 @@ interface ServeOptions extends UnlockOptions {
   readonly fiscoSuperKeyFile?: string;
   readonly fiscoSm?: boolean;
   readonly fiscoAllow?: string;
+  readonly aws?: string;
+  readonly awsRate?: string;
+  readonly console?: string;
   readonly metrics?: string;
   readonly checkpoint?: string;
   readonly json?: boolean;
@@ -40,6 +45,14 @@ export function command(): Command {
     .option("--fisco-super-key-file <file>", "the superKey of those nodes (mode 0600 or 0400, owned by you)")
     .option("--fisco-sm", "those nodes use SM cryptography")
     .addOption(new Option("--fisco-allow <cidr,…>", "addresses that --fisco answers (default: loopback only)"))
+    .option("--aws <host:port>", "answer AWS KMS clients here (HTTPS; on loopback addresses plain HTTP too)")
+    .addOption(
+      new Option(
+        "--aws-rate <n[:burst]>",
+        "requests a second that each principal of --aws may send (default: 2000:4000)",
+      ),
+    )
+    .option("--console <host:port>", "serve the web console here (HTTPS; sign in with strongroom console code)")
     .option(
       "--metrics <host:port>",
       "serve /metrics, /healthz and /readyz here (no authentication: keep it on loopback)",
@@ -54,18 +67,21 @@ SIGTERM and SIGINT stop the server after the requests that have begun. With NOTI
 Example:
   strongroom serve --data ./km --unlock-file ./unlock --native 127.0.0.1:8443 --metrics 127.0.0.1:9464`,
     );
-  return withJson(withUnlock(serve)).action(run);
+  return withJson(withUnlock(withAuditForwarding(serve))).action(run);
 }
 
 async function run(options: ServeOptions): Promise<void> {
   // Everything that can be wrong with the arguments is found before the unlock secret is read.
   const native = { ...hostPort("--native", options.native), names: serverNames(options.name) };
   const fiscoAt = options.fisco === undefined ? undefined : hostPort("--fisco", options.fisco);
+  const aws = awsOptions(options);
+  const consoleAt = options.console === undefined ? undefined : hostPort("--console", options.console);
   const metricsAt = options.metrics === undefined ? undefined : hostPort("--metrics", options.metrics);
   const checkpoint = options.checkpoint === undefined ? undefined : readCheckpoint(options.checkpoint);
   if ((fiscoAt === undefined) !== (options.fiscoSuperKeyFile === undefined))
     throw new CommandFailure(exitCodes.usage, "--fisco and --fisco-super-key-file go together");
   using superKey = options.fiscoSuperKeyFile === undefined ? undefined : readSecretFile(options.fiscoSuperKeyFile);
+  const targets = await forwardTargets(options);
 
   const stop = stopSignal();
   const [{ openCustody }, { startServer }, { Metrics }, { notifyServiceManager }] = await Promise.all([
@@ -89,14 +105,22 @@ async function run(options: ServeOptions): Promise<void> {
     });
   }
   let server: RunningServer | undefined;
+  let forwarding: Forwarding | undefined;
   try {
+    if (targets.length > 0) {
+      const { startForwarding } = await import("../server/audit-forward/forwarding.ts");
+      const { registry } = observer;
+      forwarding = await startForwarding(custody.audit.feed, { dataDir: options.data, targets, registry, log: tell });
+    }
     server = await startServer(custody, {
       dataDir: options.data,
       native,
       observer,
       log: tell,
+      ...(consoleAt === undefined ? {} : { console: { ...consoleAt, names: native.names } }),
       ...(metricsAt === undefined ? {} : { metrics: metricsAt }),
       ...fiscoOptions(options, fiscoAt, superKey),
+      ...aws,
     });
     announce(options, server);
     await notifyServiceManager(`READY=1\nSTATUS=listening on ${server.addresses.native ?? server.addresses.socket}`);
@@ -106,6 +130,7 @@ async function run(options: ServeOptions): Promise<void> {
     await notifyServiceManager("STOPPING=1");
   } finally {
     await server?.close();
+    await forwarding?.close();
     await custody.close();
   }
 }
@@ -128,11 +153,30 @@ function fiscoOptions(
   return { fisco: { ...at, mode: options.fiscoSm === true ? "sm" : "standard", superKey, ...allow } };
 }
 
+function awsOptions({ aws, awsRate, name }: ServeOptions): Pick<ServerOptions, "aws"> {
+  if (aws === undefined) {
+    if (awsRate !== undefined) throw new CommandFailure(exitCodes.usage, "--aws-rate goes with --aws");
+    return {};
+  }
+  const rate = awsRate === undefined ? {} : { rate: ratePerSecond("--aws-rate", awsRate) };
+  return { aws: { ...hostPort("--aws", aws), names: serverNames(name), ...rate } };
+}
+
+/** `N` or `N:BURST`; a burst that is not given is two seconds' worth. */
+function ratePerSecond(option: string, text: string): { readonly perSecond: number; readonly burst: number } {
+  const [, perSecond, burst] = /^([1-9]\d{0,6})(?::([1-9]\d{0,6}))?$/.exec(text) ?? [];
+  if (perSecond === undefined)
+    throw new CommandFailure(exitCodes.usage, `${option} takes N or N:BURST, got ${JSON.stringify(text)}`);
+  return { perSecond: Number(perSecond), burst: burst === undefined ? 2 * Number(perSecond) : Number(burst) };
+}
+
 /** One line for each listener; with `--json` one line of JSON on standard output once all listen. */
 function announce(options: ServeOptions, { addresses, caFingerprint }: RunningServer): void {
   tell(`administration socket: ${addresses.socket}`);
   if (addresses.native !== undefined) tell(`native: https://${addresses.native}`);
   if (addresses.fisco !== undefined) tell(`fisco: http://${addresses.fisco}`);
+  if (addresses.aws !== undefined) tell(`aws: https://${addresses.aws}`);
+  if (addresses.console !== undefined) tell(`console: https://${addresses.console}`);
   if (addresses.metrics !== undefined) tell(`metrics: http://${addresses.metrics}/metrics`);
   if (options.json)
     process.stdout.write(`${JSON.stringify({ ready: true, pid: process.pid, caFingerprint, ...addresses })}\n`);

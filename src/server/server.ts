@@ -1,12 +1,15 @@
 import { chmodSync, rmSync } from "node:fs";
-import type { Server as HttpsServer } from "node:https";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { dataFiles } from "../custody/data-files.ts";
 import type { CustodyService, LegacyMode } from "../custody/service.ts";
-import { Authority, serverCertificateDays } from "./authority.ts";
+import { Authority } from "./authority.ts";
+import type { AwsRate } from "./aws/door.ts";
+import type { IntegrationStore } from "./console/integrations.ts";
+import { OneTimeCodes } from "./console/one-time-codes.ts";
 import { listenFailure, ServerError } from "./errors.ts";
+import { type CertificateKeeper, withKeptCertificate } from "./kept-certificate.ts";
 import { addressOf, drain, hostPort, listen } from "./listener.ts";
 import { type NativeDoorOptions, replaceCertificate, socketServer, tlsServer } from "./native/door.ts";
 import { Metrics, observationServer } from "./observe.ts";
@@ -30,6 +33,19 @@ export interface ServerOptions {
     readonly superKey: SecretBuffer;
     readonly allow?: readonly string[];
   };
+  readonly aws?: HostPort & {
+    /** Further names and addresses by which clients reach this server. */
+    readonly names?: readonly string[];
+    /** How often one principal may call. */
+    readonly rate?: AwsRate;
+  };
+  readonly console?: HostPort & {
+    /** Further names and addresses by which browsers reach this server. */
+    readonly names?: readonly string[];
+    readonly integrations?: IntegrationStore;
+    /** Folder of the built page. @defaultValue `console/dist` of this package */
+    readonly pageFolder?: string;
+  };
   readonly metrics?: HostPort;
   /** Made by the caller when custody reports its commits to it. */
   readonly observer?: Metrics;
@@ -41,7 +57,14 @@ export interface ServerOptions {
 
 export interface RunningServer {
   /** Where each listener listens: `HOST:PORT`, for the administration socket its path. */
-  readonly addresses: { readonly socket: string; native?: string; fisco?: string; metrics?: string };
+  readonly addresses: {
+    readonly socket: string;
+    native?: string;
+    fisco?: string;
+    aws?: string;
+    console?: string;
+    metrics?: string;
+  };
   /** SHA-256 of the server issuer's public key, hex: what enrolment tokens pin. */
   readonly caFingerprint: string;
   /** Stops listening, lets requests that have begun end. Custody stays open: it is the caller's. */
@@ -50,7 +73,6 @@ export interface RunningServer {
 
 /** `sun_path` holds 108 bytes with its closing zero (unix(7)). */
 const maxSocketPathBytes = 107;
-const renewalCheckMs = 60 * 60 * 1000;
 
 /**
  * Opens every door of a key manager over one custody.
@@ -69,6 +91,7 @@ export async function startServer(custody: CustodyService, options: ServerOption
     metrics,
     closing: () => state.closing,
     onUnexpected: (error, requestId) => options.log(`request ${requestId} failed: ${nameOf(error)}`),
+    ...(options.console === undefined ? {} : { consoleCodes: new OneTimeCodes(options.clock) }),
   };
   const close = async () => {
     state.closing = true;
@@ -79,6 +102,9 @@ export async function startServer(custody: CustodyService, options: ServerOption
     if (options.native !== undefined)
       addresses.native = await openNative(door, options.native, clock, options, closers);
     if (options.fisco !== undefined) addresses.fisco = await openFisco(custody, options.fisco, options, closers);
+    if (options.aws !== undefined) addresses.aws = await openAws(door, options.aws, clock, options, closers);
+    if (options.console !== undefined)
+      addresses.console = await openConsole(door, options.console, clock, options, closers);
     if (options.metrics !== undefined) {
       const server = observationServer(custody, metrics);
       await listen(server, "metrics", options.metrics);
@@ -116,34 +142,75 @@ async function openNative(
   { log }: ServerOptions,
   closers: (() => Promise<void>)[],
 ): Promise<string> {
-  const anyAddress = host === "0.0.0.0" || host === "::";
-  const allNames = [...new Set([...(anyAddress ? [] : [host]), "localhost", "127.0.0.1", ...names])];
-  let certificate = await door.authority.issueServerCertificate(allNames);
-  const server = tlsServer({ ...door, certificate, clock });
-  certificate.privateKeyPem[Symbol.dispose]();
-  await listen(server, "native", { host, port });
-  const halfLifeMs = (serverCertificateDays * 24 * 60 * 60 * 1000) / 2;
-  const renewal = setInterval(() => {
-    if (certificate.notAfterMs - clock() > halfLifeMs) return;
-    renewServerCertificate(server, door, allNames).then(
-      (next) => {
-        certificate = next;
-      },
-      (error: unknown) => log(`the server certificate could not be renewed: ${nameOf(error)}`),
-    );
-  }, renewalCheckMs).unref();
+  const { server, stop } = await withKeptCertificate(
+    certificateKeeper(door, [host, ...names], clock, log),
+    (certificate) => tlsServer({ ...door, certificate, clock }),
+    (running, next) => replaceCertificate(running, door, next),
+  );
   closers.push(async () => {
-    clearInterval(renewal);
-    await drain(server);
+    stop();
+    if (server.listening) await drain(server);
   });
+  await listen(server, "native", { host, port });
   return addressOf(server);
 }
 
-async function renewServerCertificate(server: HttpsServer, door: NativeDoorOptions, names: readonly string[]) {
-  const next = await door.authority.issueServerCertificate(names);
-  replaceCertificate(server, door, next);
-  next.privateKeyPem[Symbol.dispose]();
-  return next;
+async function openAws(
+  door: NativeDoorOptions,
+  { host, port, names = [], rate }: NonNullable<ServerOptions["aws"]>,
+  clock: () => number,
+  { log }: ServerOptions,
+  closers: (() => Promise<void>)[],
+): Promise<string> {
+  const { AwsDoor } = await import("./aws/door.ts");
+  const aws = new AwsDoor({ ...door, accessKeys: door.custody.users, clock, ...(rate === undefined ? {} : { rate }) });
+  const { server, stop } = await withKeptCertificate(
+    certificateKeeper(door, [host, ...names], clock, log),
+    (certificate) => aws.server(certificate),
+    (running, next) => aws.replaceCertificate(running, next),
+  );
+  closers.push(async () => {
+    stop();
+    await aws.close(server);
+  });
+  await listen(server, "aws", { host, port });
+  return addressOf(server);
+}
+
+async function openConsole(
+  door: NativeDoorOptions,
+  { host, port, names = [], integrations, pageFolder }: NonNullable<ServerOptions["console"]>,
+  clock: () => number,
+  { log, clock: sessionClock }: ServerOptions,
+  closers: (() => Promise<void>)[],
+): Promise<string> {
+  const { startConsole } = await import("./console/door.ts");
+  const { consoleCodes: codes = new OneTimeCodes(sessionClock) } = door;
+  const certificate = certificateKeeper(door, [host, ...names], clock, log);
+  const running = await startConsole({
+    ...door,
+    host,
+    port,
+    certificate,
+    codes,
+    integrations,
+    pageFolder,
+    sessionClock,
+  });
+  closers.push(() => running.close());
+  return running.address;
+}
+
+function certificateKeeper(
+  { authority }: NativeDoorOptions,
+  given: readonly string[],
+  clock: () => number,
+  log: ServerOptions["log"],
+): CertificateKeeper {
+  const anyAddress = (name: string) => name === "0.0.0.0" || name === "::";
+  const names = [...new Set([...given, "localhost", "127.0.0.1"])].filter((name) => !anyAddress(name));
+  const onFailure = (error: unknown) => log(`the server certificate could not be renewed: ${nameOf(error)}`);
+  return { authority, names, clock, onFailure };
 }
 
 async function openFisco(
