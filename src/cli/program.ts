@@ -14,6 +14,7 @@ const groups: Readonly<Record<string, { purpose: string; load: () => Promise<{ c
   node: { purpose: "protect and start a node", load: () => import("./node.ts") },
   volume: { purpose: "encrypted data folders: create, open, close, status, check", load: () => import("./volume.ts") },
   legacy: { purpose: "FISCO key-manager formats: register, read, convert", load: () => import("./legacy.ts") },
+  console: { purpose: "the web console: one-time codes to sign in", load: () => import("./console.ts") },
   doctor: { purpose: "check this machine and a data folder", load: () => import("./doctor.ts") },
 };
 

@@ -7,6 +7,7 @@ import { CheckpointSigner } from "./audit/checkpoint.ts";
 import { Authorizer } from "./authorizer.ts";
 import type { Core } from "./core.ts";
 import { CustodyError } from "./errors.ts";
+import { ImportTokens } from "./import-tokens.ts";
 import type { Journal } from "./journal.ts";
 import { KeyDirectory } from "./key-directory.ts";
 import type { Opener } from "./opening/opener.ts";
@@ -16,18 +17,21 @@ import { Audit } from "./operations/audit.ts";
 import { Data } from "./operations/data.ts";
 import { Grants } from "./operations/grants.ts";
 import { Groups } from "./operations/groups.ts";
+import { Imports } from "./operations/imports.ts";
 import { Keys } from "./operations/keys.ts";
 import { Legacy } from "./operations/legacy.ts";
 import { Macs } from "./operations/macs.ts";
 import { Nodes } from "./operations/nodes.ts";
 import { Policies } from "./operations/policies.ts";
 import { describePrincipal, Principals } from "./operations/principals.ts";
+import { KeyRotation } from "./operations/rotation.ts";
 import { Secrets } from "./operations/secrets.ts";
 import { Signing } from "./operations/signing.ts";
+import { KeyTags } from "./operations/tags.ts";
 import { Users } from "./operations/users.ts";
 import { Refusals } from "./refusals.ts";
 import { RefusedForms } from "./refused-forms.ts";
-import type { Caller, CustodyIdentity, CustodyService, Door, PrincipalDescription } from "./service.ts";
+import type { AuditRecord, Caller, CustodyIdentity, CustodyService, Door, PrincipalDescription } from "./service.ts";
 import type { Authenticator } from "./state/authenticator.ts";
 import { change, type PrincipalRecord } from "./state/records.ts";
 import type { Store } from "./store/store.ts";
@@ -46,6 +50,9 @@ export class Custody implements CustodyService {
   readonly signing: Signing;
   readonly macs: Macs;
   readonly asymmetric: Asymmetric;
+  readonly tags: KeyTags;
+  readonly rotation: KeyRotation;
+  readonly imports: Imports;
   readonly aliases: Aliases;
   readonly policies: Policies;
   readonly grants: Grants;
@@ -64,6 +71,7 @@ export class Custody implements CustodyService {
   readonly #described = new WeakMap<PrincipalRecord, PrincipalDescription>();
   readonly #principalsByPublicKey = new Map<string, string>();
   readonly #accessKeySecrets: AccessKeySecrets;
+  readonly #importTokens: ImportTokens;
   readonly #release: () => void;
   readonly #probe: NodeJS.Timeout;
 
@@ -85,6 +93,10 @@ export class Custody implements CustodyService {
     this.signing = new Signing(this.#core);
     this.macs = new Macs(this.#core);
     this.asymmetric = new Asymmetric(this.#core);
+    this.tags = new KeyTags(this.#core);
+    this.rotation = new KeyRotation(this.#core);
+    this.#importTokens = new ImportTokens(root);
+    this.imports = new Imports(this.#core, this.#importTokens);
     this.aliases = new Aliases(this.#core);
     this.policies = new Policies(this.#core);
     this.grants = new Grants(this.#core);
@@ -172,6 +184,7 @@ export class Custody implements CustodyService {
     await this.#core.opener.close();
     await this.#store.close();
     this.#accessKeySecrets[Symbol.dispose]();
+    this.#importTokens[Symbol.dispose]();
     this.#release();
   }
 

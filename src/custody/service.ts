@@ -3,7 +3,7 @@ import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
 import type { AuditFeed, AuditSearches } from "./contract/audit.ts";
 import type { AsymmetricOperations, MacOperations, SigningOperations } from "./contract/cryptography.ts";
-import type { Tags } from "./contract/key-attributes.ts";
+import type { ImportOperations, RotationOperations, TagOperations, Tags } from "./contract/key-attributes.ts";
 import type { GroupOperations, UserOperations } from "./contract/users.ts";
 import type { Grant } from "./policy/grant.ts";
 
@@ -20,6 +20,9 @@ export interface CustodyService {
   readonly signing: SigningOperations;
   readonly macs: MacOperations;
   readonly asymmetric: AsymmetricOperations;
+  readonly tags: TagOperations;
+  readonly rotation: RotationOperations;
+  readonly imports: ImportOperations;
   readonly aliases: AliasOperations;
   readonly policies: PolicyOperations;
   readonly grants: GrantOperations;
@@ -206,21 +209,41 @@ export interface AliasOperations {
   create(caller: Caller, alias: string, key: string): Promise<void>;
   update(caller: Caller, alias: string, key: string): Promise<void>;
   delete(caller: Caller, alias: string): Promise<void>;
-  list(caller: Caller): Promise<readonly { readonly alias: string; readonly keyId: string }[]>;
+  /** All, or those that point at `key`. */
+  list(caller: Caller, key?: string): Promise<readonly AliasDescription[]>;
+}
+
+export interface AliasDescription {
+  readonly alias: string;
+  readonly keyId: string;
+  readonly createdAt: string | null;
+  /** When it was last made to point at a key. */
+  readonly updatedAt: string | null;
 }
 
 export interface PolicyOperations {
   get(caller: Caller, key: string): Promise<string>;
+  /** The names of a key's policies: always the one, `default`. */
+  list(caller: Caller, key: string): Promise<readonly string[]>;
   put(caller: Caller, key: string, policy: string, options?: { bypassLockoutCheck?: boolean }): Promise<void>;
 }
 
 export type CreateGrantInput = Pick<Grant, "grantee" | "operations"> &
   Partial<Pick<Grant, "constraints" | "notAfter" | "name" | "retiring">>;
 
+export type GrantOnKey = Grant & { readonly keyId: string };
+
 export interface GrantOperations {
   create(caller: Caller, key: string, input: CreateGrantInput): Promise<Grant>;
   list(caller: Caller, key: string): Promise<readonly Grant[]>;
   revoke(caller: Caller, key: string, grantId: string): Promise<void>;
+  /**
+   * Ends a grant by right of the grant itself: by its retiring principal, or its grantee when it holds `RetireGrant`.
+   * `key` null: the key that the grant is on.
+   */
+  retire(caller: Caller, key: string | null, grantId: string): Promise<void>;
+  /** Grants on any key that this principal may retire as their retiring principal. */
+  listRetirable(caller: Caller, principal: string): Promise<readonly GrantOnKey[]>;
 }
 
 export type PrincipalKind = "user" | "node" | "service";

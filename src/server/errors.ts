@@ -4,6 +4,7 @@ export const serverErrors = {
   ADDRESS_NOT_PERMITTED: "this user may not listen on the address",
   ADDRESS_NOT_HERE: "this machine has no such address",
   SOCKET_PATH_TOO_LONG: "the data folder's path is too long for its administration socket",
+  CONSOLE_NOT_BUILT: "the console's page is not built: run script/setup, or npm run build:console",
   LISTEN_FAILED: "the address could not be listened on",
 } as const;
 

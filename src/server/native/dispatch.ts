@@ -28,6 +28,8 @@ export interface Authenticated extends Pick<Call, "principal" | "certificateNotA
   readonly arn: string;
 }
 
+const maxUserAgentLength = 256;
+
 export interface DispatchOptions extends DoorServices {
   readonly authentication: Authentication;
   readonly observer: RequestObserver;
@@ -116,6 +118,7 @@ async function perform(options: DispatchOptions, attempt: Attempt): Promise<unkn
     door: authentication.door,
     peer: authentication.peer(request),
     requestId,
+    ...agentOf(request),
   });
   const body = await readBody(request).catch(async (error: unknown) => {
     if (open || error instanceof CallerGone) throw error;
@@ -136,6 +139,7 @@ async function perform(options: DispatchOptions, attempt: Attempt): Promise<unkn
   const call: Call = {
     custody,
     authority,
+    ...(options.consoleCodes === undefined ? {} : { consoleCodes: options.consoleCodes }),
     caller,
     principal: known?.principal,
     certificateNotAfterMs: known?.certificateNotAfterMs,
@@ -144,6 +148,12 @@ async function perform(options: DispatchOptions, attempt: Attempt): Promise<unkn
     return endpoint.run(call, endpoint.validate(inputValue(request, endpoint.operation, body)), undefined);
   using secret = body.length > 0 ? SecretBuffer.take(body) : undefined;
   return await endpoint.run(call, endpoint.validate(inputValue(request, endpoint.operation, body)), secret);
+}
+
+/** What the caller's program calls itself, as it goes on record. */
+function agentOf(request: IncomingMessage): { readonly userAgent?: string } {
+  const agent = request.headers["user-agent"];
+  return agent === undefined ? {} : { userAgent: agent.slice(0, maxUserAgentLength) };
 }
 
 /** Sends what the operation gave. A secret is wiped once the connection has taken it, or is gone. */

@@ -3,12 +3,15 @@ import { type Answer, type Input, protocol } from "../../client/protocol.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { Caller, CustodyService, PrincipalDescription } from "../../custody/service.ts";
 import type { Authority } from "../authority.ts";
+import type { OneTimeCodes } from "../console/one-time-codes.ts";
 import { InputError } from "./failures.ts";
 
 /** What a handler may use. */
 export interface DoorServices {
   readonly custody: CustodyService;
   readonly authority: Authority;
+  /** Of the console; undefined when none is served. */
+  readonly consoleCodes?: OneTimeCodes;
 }
 
 /** Who sent the request that is being answered. */
