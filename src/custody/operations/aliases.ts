@@ -2,8 +2,8 @@ import { type Core, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { mustBeAlive } from "../key-states.ts";
 import { checkAlias } from "../names.ts";
-import type { AliasOperations, Caller } from "../service.ts";
-import { change } from "../state/records.ts";
+import type { AliasDescription, AliasOperations, Caller } from "../service.ts";
+import { type AliasRecord, change } from "../state/records.ts";
 
 /** Aliases: names that point at a master key and can be moved to another. */
 export class Aliases implements AliasOperations {
@@ -19,11 +19,11 @@ export class Aliases implements AliasOperations {
       this.#core,
       caller,
       { action: "kms:CreateAlias", reference: key, detail: { alias } },
-      (record) => {
+      (record, now) => {
         mustBeAlive(record);
         if (this.#core.state.get("alias", alias) !== undefined)
           throw new CustodyError("ALIAS_EXISTS", `${alias} points at a key already`);
-        return { value: undefined, changes: [change("alias", alias, { keyId: record.id })] };
+        return { value: undefined, changes: [change("alias", alias, newAlias(record.id, now))] };
       },
     );
   }
@@ -34,11 +34,12 @@ export class Aliases implements AliasOperations {
       this.#core,
       caller,
       { action: "kms:UpdateAlias", reference: key, detail: { alias } },
-      (record) => {
+      (record, now) => {
         mustBeAlive(record);
-        if (this.#core.state.get("alias", alias) === undefined)
-          throw new CustodyError("ALIAS_NOT_FOUND", `there is no ${alias}`);
-        return { value: undefined, changes: [change("alias", alias, { keyId: record.id })] };
+        const present = this.#core.state.get("alias", alias);
+        if (present === undefined) throw new CustodyError("ALIAS_NOT_FOUND", `there is no ${alias}`);
+        const moved = { ...present, keyId: record.id, updatedAt: now.toISOString() };
+        return { value: undefined, changes: [change("alias", alias, moved)] };
       },
     );
   }
@@ -56,9 +57,21 @@ export class Aliases implements AliasOperations {
     });
   }
 
-  async list(caller: Caller): Promise<readonly { readonly alias: string; readonly keyId: string }[]> {
-    return performOnAccount(this.#core, caller, { action: "kms:ListAliases" }, () => ({
-      value: [...this.#core.state.all("alias")].map(([alias, { keyId }]) => ({ alias, keyId })),
-    }));
+  async list(caller: Caller, key?: string): Promise<readonly AliasDescription[]> {
+    return performOnAccount(this.#core, caller, { action: "kms:ListAliases" }, () => {
+      const only = key === undefined ? undefined : this.#core.directory.find(key).id;
+      const value = [...this.#core.state.all("alias")].map(([alias, { keyId, createdAt, updatedAt }]) => ({
+        alias,
+        keyId,
+        createdAt: createdAt ?? null,
+        updatedAt: updatedAt ?? null,
+      }));
+      return { value: only === undefined ? value : value.filter(({ keyId }) => keyId === only) };
+    });
   }
+}
+
+/** The record of an alias that is made now. */
+export function newAlias(keyId: string, now: Date): AliasRecord {
+  return { keyId, createdAt: now.toISOString(), updatedAt: now.toISOString() };
 }

@@ -9,6 +9,7 @@ import type { ActionName } from "../policy/actions.ts";
 import { keyFacts } from "../policy/key-facts.ts";
 import type { Caller, CreateKeyInput, KeyDescription, KeyOperations } from "../service.ts";
 import { change, type KeyRecord } from "../state/records.ts";
+import { newAlias } from "./aliases.ts";
 import { mustHaveVersions, newVersion } from "./key-versions.ts";
 import { checkTags } from "./tags.ts";
 
@@ -77,7 +78,7 @@ export class Keys implements KeyOperations {
       const key: KeyRecord = { ...unmade, ...material };
       return {
         value: { ...this.#core.directory.describe(key), aliases: alias === undefined ? [] : [alias] },
-        changes: [change("key", id, key), ...(alias === undefined ? [] : [change("alias", alias, { keyId: id })])],
+        changes: [change("key", id, key), ...(alias === undefined ? [] : [change("alias", alias, newAlias(id, now))])],
       };
     });
   }

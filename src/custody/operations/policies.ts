@@ -17,6 +17,12 @@ export class Policies implements PolicyOperations {
     }));
   }
 
+  async list(caller: Caller, key: string): Promise<readonly string[]> {
+    return performOnKey(this.#core, caller, { action: "kms:ListKeyPolicies", reference: key }, () => ({
+      value: ["default"],
+    }));
+  }
+
   async put(
     caller: Caller,
     key: string,

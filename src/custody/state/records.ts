@@ -1,5 +1,5 @@
 import type { SuiteName } from "../../crypto/suite.ts";
-import type { Rotation, Tags, WrappingAlgorithm } from "../contract/key-attributes.ts";
+import type { Rotation, Tags, WrappingAlgorithm, WrappingKeySpec } from "../contract/key-attributes.ts";
 import type { Grant } from "../policy/grant.ts";
 import type { ManagedPolicyName } from "../policy/roles.ts";
 import type {
@@ -16,7 +16,7 @@ import type {
 /** What each kind of row holds, as JSON. Times are ISO 8601 in UTC, bytes base64. */
 export interface Records {
   readonly key: KeyRecord;
-  readonly alias: { readonly keyId: string };
+  readonly alias: AliasRecord;
   readonly grant: Grant & { readonly keyId: string };
   readonly principal: PrincipalRecord;
   readonly accessKey: AccessKeyRecord;
@@ -31,6 +31,14 @@ export interface Records {
 }
 
 export type RecordKind = keyof Records;
+
+/** Aliases that were made before their times were kept have none. */
+export interface AliasRecord {
+  readonly keyId: string;
+  readonly createdAt?: string;
+  /** When it was last made to point at a key. */
+  readonly updatedAt?: string;
+}
 
 export interface KeyRecord {
   readonly id: string;
@@ -90,6 +98,7 @@ export interface GroupRecord {
 export interface ImportTokenRecord {
   readonly keyId: string;
   readonly algorithm: WrappingAlgorithm;
+  readonly wrappingKeySpec: WrappingKeySpec;
   readonly box: string;
   readonly expiresAt: string;
 }
