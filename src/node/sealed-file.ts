@@ -117,7 +117,7 @@ function split(file: Buffer): { metadata: SealedMetadata; text: Buffer; box: Buf
 }
 
 const members = ["name", "node", "network", "format", "publicIdentity", "sealedAt"];
-const identityMembers = ["algorithm", "nodeId", "address", "fingerprint"];
+const identityMembers = ["algorithm", "nodeId", "address", "publicKey", "fingerprint"];
 
 function parseMetadata(text: Buffer): SealedMetadata {
   let value: unknown;

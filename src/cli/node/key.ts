@@ -1,4 +1,4 @@
-import { linkSync } from "node:fs";
+import { linkSync, lstatSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { NodeError } from "../../node/errors.ts";
@@ -32,7 +32,7 @@ export interface RelockOptions extends NewPasswordOptions {
 /** The largest file that any format reads. */
 const maxKeyFileBytes = 65_536;
 /** What the file is called between being replaced and being overwritten. */
-const asideSuffix = ".strongroom-wipe";
+const asideSuffix = ".strongroom-old";
 const paddedNote = "the key is stored in fewer than 32 bytes: GoQuorum pads it, geth refuses it since 2023";
 
 /** Prints what is known of a key file without the node; with a password also what only that proves. */
@@ -88,7 +88,7 @@ export function runFormats(options: OutputOptions): void {
 export async function runKeystorePassword(file: string, options: NewPasswordOptions & { light?: true }): Promise<void> {
   const { changeKeystorePassword, openKeystore } = await import("../../node/key-formats/keystore-lock.ts");
   const cost: KeystoreCost = options.light ? "light" : "standard";
-  using old = readKeyFile(file, maxKeyFileBytes).secret;
+  using old = readForChange(file);
   using oldPassword = await passwordOf(options, "Password: ");
   using password = await newPasswordOf(options);
   using changed = await changeKeystorePassword(old, oldPassword, password, cost);
@@ -101,7 +101,7 @@ export async function runKeystorePassword(file: string, options: NewPasswordOpti
 export async function runTesseraRelock(file: string, options: RelockOptions): Promise<void> {
   const { openTesseraKey, relockTesseraKey } = await import("../../node/key-formats/tessera-lock.ts");
   const { variant, memory: memoryKiB, passes, lanes: parallelism } = options;
-  using old = readKeyFile(file, maxKeyFileBytes).secret;
+  using old = readForChange(file);
   const read = readTesseraKey(old);
   if ("secret" in read) read.secret[Symbol.dispose]();
   using password = await newPasswordOf(options);
@@ -121,6 +121,18 @@ function replaceAndWipe(file: string, content: SecretBuffer): void {
   syncFolder(dirname(file));
   content.expose((bytes) => replaceFile(file, bytes));
   overwriteAndRemove(aside);
+}
+
+/** Reads a key file that is to be replaced, after clearing what a replacement left behind that was killed. */
+function readForChange(file: string): SecretBuffer {
+  const aside = file + asideSuffix;
+  const left = lstatSync(aside, { throwIfNoEntry: false });
+  // Killed before the replacement, the second name is of the same file; after it, of the old one.
+  if (left !== undefined) {
+    if (left.ino === lstatSync(file).ino) unlinkSync(aside);
+    else overwriteAndRemove(aside);
+  }
+  return readKeyFile(file, maxKeyFileBytes).secret;
 }
 
 async function withPassword<T>(

@@ -11,6 +11,8 @@ export interface PublicIdentity {
   readonly nodeId?: string;
   /** Ethereum address: `0x` and 40 lower-case hex characters (secp256k1 only). */
   readonly address?: string;
+  /** What a Constellation or Tessera `.pub` file holds, in base64. */
+  readonly publicKey?: string;
   /** `sha256:` and 64 hex characters, over the SubjectPublicKeyInfo; over the whole file when the key is `locked`. */
   readonly fingerprint?: string;
 }

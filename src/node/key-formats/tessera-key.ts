@@ -133,8 +133,9 @@ function x25519KeyOf(secret: Buffer): EnclaveKey {
       type: "spki",
       format: "der",
     });
-    const identity = { algorithm: "x25519", fingerprint: spkiFingerprint(spki) };
-    return { identity, publicKey: spki.subarray(x25519SpkiHeaderBytes) };
+    const publicKey = spki.subarray(x25519SpkiHeaderBytes);
+    const fingerprint = spkiFingerprint(spki);
+    return { identity: { algorithm: "x25519", publicKey: publicKey.toString("base64"), fingerprint }, publicKey };
   } finally {
     pkcs8.fill(0);
   }
@@ -145,7 +146,8 @@ function ecKeyOf(pkcs8: Buffer): EnclaveKey {
   try {
     const { scalar, curve, publicKey } = pem.expose(readPrivateKey);
     scalar[Symbol.dispose]();
-    return { identity: ecIdentity(curve, publicKey), publicKey: ecSpki(curve, publicKey) };
+    const spki = ecSpki(curve, publicKey);
+    return { identity: { ...ecIdentity(curve, publicKey), publicKey: spki.toString("base64") }, publicKey: spki };
   } catch (cause) {
     if (!(cause instanceof CryptoError)) throw cause;
     throw new NodeError("KEY_FILE_INVALID", "the key is neither 32 bytes of Curve25519 nor a PKCS#8 EC key", { cause });
