@@ -4,9 +4,10 @@ export class AwsError extends Error {
   readonly type: string;
   /** HTTP status. AWS KMS answers 400 to whatever is the client's fault. */
   readonly status: number;
-  /** Absent: the answer has no `message` member. */
+  /** Undefined: the answer has no `message` member. */
   readonly text: string | undefined;
 
+  /** @param options - `status`, by default 400; `cause`, such as custody's own error. */
   constructor(type: string, text?: string, options: { readonly status?: number; readonly cause?: unknown } = {}) {
     super(text ?? type, options.cause === undefined ? undefined : { cause: options.cause });
     this.type = type;
@@ -23,6 +24,5 @@ export interface AwsFailure {
 
 /** What to answer to a failed request; undefined for a failure that nobody foresaw. */
 export function awsFailureOf(error: unknown): AwsFailure | undefined {
-  if (error instanceof AwsError) return { status: error.status, type: error.type, message: error.text };
-  return undefined;
+  return error instanceof AwsError ? { status: error.status, type: error.type, message: error.text } : undefined;
 }

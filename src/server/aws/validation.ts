@@ -7,10 +7,10 @@ import type { InputOf, Members, Shape } from "./shape.ts";
 const maxShownCharacters = 256;
 
 /**
- * Reads a request by its table of members. Every constraint that fails is told of in one error, in AWS's words; a blob is
+ * Reads a request by its table of members. A secret blob may have been decoded to a SecretBuffer already. Every constraint that fails is told of in one error, in AWS's words; a blob is
  * never shown.
  *
- * @param lend - Told of each secret that was made, also when the request is then refused: the caller disposes of them.
+ * @param lend - Told of each secret that was made here, also when the request is then refused: the caller disposes of them.
  * @throws {AwsError} `SerializationException` for a value of another type, `ValidationException` for one that breaks a
  *   constraint, `UnsupportedOperationException` for a member that is not in the table: nothing that a caller asks for is
  *   passed over in silence.
@@ -102,15 +102,11 @@ class InputReader {
   }
 
   #blob(shape: Extract<Shape, { kind: "blob" }>, value: unknown, at: string): Buffer | SecretBuffer {
-    if (typeof value !== "string") throw wrongType(at, "a base64 string", value);
-    const text = Buffer.from(value, "latin1");
-    const bytes = text.length === value.length ? decodeBase64(text) : undefined;
-    text.fill(0);
-    if (bytes === undefined) throw new AwsError("SerializationException", `The value at '${at}' is not base64`);
-    const failed = lengthConstraint(shape, bytes.length);
+    const bytes = shape.secret && value instanceof SecretBuffer ? value : decoded(value, at);
+    const failed = lengthConstraint(shape, bytes.byteLength);
     if (failed !== undefined)
       this.#violations.push(`Value at '${at}' failed to satisfy constraint: Member must ${failed}`);
-    if (!shape.secret) return bytes;
+    if (!shape.secret || bytes instanceof SecretBuffer) return bytes;
     const secret = SecretBuffer.adopt(bytes);
     this.#lend(secret);
     return secret;
@@ -156,6 +152,16 @@ const greatestTimeSeconds = 8.64e12;
 function timestamp(value: unknown, at: string): Date {
   if (typeof value !== "number" || Math.abs(value) > greatestTimeSeconds) throw wrongType(at, "a timestamp", value);
   return new Date(value * 1000);
+}
+
+/** Canonical base64. */
+function decoded(value: unknown, at: string): Buffer {
+  if (typeof value !== "string") throw wrongType(at, "a base64 string", value);
+  const text = Buffer.from(value, "latin1");
+  const bytes = text.toString("latin1") === value ? decodeBase64(text) : undefined;
+  text.fill(0);
+  if (bytes === undefined) throw new AwsError("SerializationException", `The value at '${at}' is not base64`);
+  return bytes;
 }
 
 function stringMap(value: unknown, at: string): Readonly<Record<string, string>> {

@@ -1,0 +1,155 @@
+import { CryptoError } from "../../crypto/errors.ts";
+import type { CustodyErrorCode } from "../../custody/errors.ts";
+import { CustodyError } from "../../custody/errors.ts";
+import { PolicyError } from "../../custody/policy/errors.ts";
+import type { CustodyIdentity, KeyUsage } from "../../custody/service.ts";
+import { AwsError } from "./errors.ts";
+import { notFound } from "./identifiers.ts";
+import { awsKeyUsage } from "./vocabulary.ts";
+
+/** What a failure's message needs to know of the request. */
+export interface FailedRequest {
+  /** `Decrypt`, … */
+  readonly operation: string;
+  /** ARN of the caller. */
+  readonly principal: string;
+  readonly identity: CustodyIdentity;
+}
+
+type Words = (error: CustodyError, request: FailedRequest) => AwsError;
+
+/** A failure whose answer has no message. */
+const silent =
+  (type: string): Words =>
+  (cause) =>
+    new AwsError(type, undefined, { cause });
+/** A failure whose message is custody's, which says it as AWS does. */
+const said =
+  (type: string): Words =>
+  (cause) =>
+    new AwsError(type, cause.message, { cause });
+/** What is no fault of the request. AWS's clients try these again. */
+const serverFault =
+  (type: string, status: number, text: string): Words =>
+  (cause) =>
+    new AwsError(type, text, { status, cause });
+
+const noRecord = serverFault(
+  "DependencyTimeoutException",
+  503,
+  "The request could not be put on record, so nothing was done. You can retry the request.",
+);
+const internal = serverFault("KMSInternalException", 500, "The request failed inside the key manager.");
+
+/** AWS's words for each code of custody (facts of the API: type, then message). */
+const words: Readonly<Record<CustodyErrorCode, Words>> = {
+  ACCESS_DENIED: denied,
+  ALGORITHM_INVALID: said("InvalidKeyUsageException"),
+  ACCESS_KEY_NOT_FOUND: internal,
+  ALIAS_EXISTS: said("AlreadyExistsException"),
+  ALIAS_NOT_FOUND: said("NotFoundException"),
+  DRY_RUN: (cause) =>
+    new AwsError("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.", {
+      cause,
+    }),
+  GRANT_NOT_FOUND: said("NotFoundException"),
+  GROUP_EXISTS: internal,
+  GROUP_IN_USE: internal,
+  GROUP_NOT_FOUND: internal,
+  IMPORT_TOKEN_EXPIRED: silent("ExpiredImportTokenException"),
+  IMPORT_TOKEN_INVALID: silent("InvalidImportTokenException"),
+  INPUT_INVALID: invalid,
+  KEY_DISABLED: (cause) => new AwsError("DisabledException", `${cause.key ?? "The key"} is disabled.`, { cause }),
+  KEY_INCORRECT: (cause) =>
+    new AwsError(
+      "IncorrectKeyException",
+      "The key ID in the request does not identify a CMK that can perform this operation.",
+      { cause },
+    ),
+  KEY_NOT_FOUND: (cause, { identity }) => notFound(identity, cause.facts.reference ?? "", cause),
+  KEY_STATE_INVALID: wrongState,
+  KEY_UNSUPPORTED: (cause) =>
+    new AwsError(
+      "UnsupportedOperationException",
+      cause.facts.origin === undefined || cause.key === undefined
+        ? undefined
+        : `${cause.key} origin is ${cause.facts.origin === "external" ? "EXTERNAL" : "AWS_KMS"} which is not valid for this operation.`,
+      { cause },
+    ),
+  KEY_USAGE_INVALID: (cause, { operation }) =>
+    new AwsError("InvalidKeyUsageException", wrongUsage(cause.key, cause.usage, operation), { cause }),
+  LEGACY_REFUSED: internal,
+  LIMIT_EXCEEDED: said("LimitExceededException"),
+  MAC_INVALID: silent("KMSInvalidMacException"),
+  MATERIAL_INCORRECT: silent("IncorrectKeyMaterialException"),
+  PRINCIPAL_EXISTS: internal,
+  PRINCIPAL_NOT_FOUND: internal,
+  RECORD_NOT_WRITTEN: noRecord,
+  SIGNATURE_INVALID: silent("KMSInvalidSignatureException"),
+  STATE_ROLLED_BACK: internal,
+  STATE_TAMPERED: internal,
+  STORE_LOCKED: internal,
+  STORE_UNUSABLE: internal,
+  TAGS_INVALID: said("TagException"),
+  TOKEN_REFUSED: internal,
+  WRAP_REFUSED: silent("InvalidCiphertextException"),
+};
+
+/** A failure of custody in AWS's words. Anything that is not foreseen comes back as it is. */
+export function inAwsWords(error: unknown, request: FailedRequest): unknown {
+  if (error instanceof CustodyError) return words[error.code](error, request);
+  if (error instanceof CryptoError && error.code === "CONTEXT_INVALID")
+    return new AwsError("ValidationException", error.message, { cause: error });
+  return error;
+}
+
+/**
+ * The one answer to a caller who gave a ciphertext and no key: it does not tell a key that is absent from one that is
+ * another's, or that the caller may not use.
+ */
+export function hidden(cause: unknown, { operation, principal }: FailedRequest): AwsError {
+  return new AwsError(
+    "AccessDeniedException",
+    `User: ${principal} is not authorized to perform: kms:${operation} on the resource associated with this ciphertext ` +
+      "because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based " +
+      "policy explicitly denies access",
+    { cause },
+  );
+}
+
+/** The same whatever denied it: what did is in the audit record. */
+function denied(cause: CustodyError, { operation, principal }: FailedRequest): AwsError {
+  const action = cause.facts.action ?? `kms:${operation}`;
+  return new AwsError(
+    "AccessDeniedException",
+    `User: ${principal} is not authorized to perform: ${action} on resource: ${cause.key ?? "*"} ` +
+      `because no identity-based policy allows the ${action} action`,
+    { cause },
+  );
+}
+
+function invalid(cause: CustodyError): AwsError {
+  const isPolicy = cause.cause instanceof PolicyError && cause.cause.code !== "GRANT_INVALID";
+  return new AwsError(isPolicy ? "MalformedPolicyDocumentException" : "ValidationException", cause.message, { cause });
+}
+
+const stateWords: Readonly<Record<string, string>> = {
+  "pending-deletion": "is pending deletion.",
+  "pending-import": "is pending import.",
+  disabled: "is disabled.",
+  enabled: "is not pending deletion.",
+};
+
+/** A key whose material is destroyed is as absent as one that never was. */
+function wrongState(cause: CustodyError, { identity }: FailedRequest): AwsError {
+  const key = cause.key ?? "";
+  if (cause.state === "destroyed") return notFound(identity, key, cause);
+  return new AwsError("KMSInvalidStateException", `${key} ${stateWords[cause.state ?? ""] ?? "is in another state."}`, {
+    cause,
+  });
+}
+
+function wrongUsage(key: string | undefined, usage: KeyUsage | undefined, operation: string): string {
+  const has = usage === undefined ? "" : ` ${awsKeyUsage(usage)}`;
+  return `${key ?? "The key"} key usage is${has} which is not valid for ${operation}.`;
+}

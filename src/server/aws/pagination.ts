@@ -1,0 +1,50 @@
+import { AwsError } from "./errors.ts";
+import { limit, marker } from "./members.ts";
+import type { Optional } from "./shape.ts";
+
+/** The two members of every operation that lists. */
+export const page: { readonly Limit: Optional<typeof limit>; readonly Marker: Optional<typeof marker> } = {
+  Limit: { shape: limit, required: false },
+  Marker: { shape: marker, required: false },
+};
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** `NextMarker` and `Truncated` of the answer. */
+  readonly more: { readonly NextMarker?: string; readonly Truncated: boolean };
+}
+
+/**
+ * One page of a list, in the order of the items' ids. A marker names the last id that was told, so that a walk misses
+ * nothing that was there all the time, whatever is made or deleted between its pages.
+ *
+ * @throws {AwsError} `InvalidMarkerException`.
+ */
+export function pageOf<T>(
+  all: Iterable<T>,
+  input: { readonly Limit?: number | undefined; readonly Marker?: string | undefined },
+  idOf: (item: T) => string,
+  defaultLimit: number,
+): Page<T> {
+  const after = input.Marker === undefined ? undefined : idOfMarker(input.Marker);
+  const length = input.Limit ?? defaultLimit;
+  const rest = [...all]
+    .map((item) => ({ id: idOf(item), item }))
+    .filter(({ id }) => after === undefined || id > after)
+    .sort((left, right) => (left.id < right.id ? -1 : 1));
+  const items = rest.slice(0, length);
+  const last = items.at(-1);
+  return {
+    items: items.map(({ item }) => item),
+    more:
+      rest.length > length && last !== undefined
+        ? { NextMarker: Buffer.from(last.id).toString("base64url"), Truncated: true }
+        : { Truncated: false },
+  };
+}
+
+function idOfMarker(text: string): string {
+  const bytes = Buffer.from(text, "base64url");
+  if (bytes.length === 0 || bytes.toString("base64url") !== text) throw new AwsError("InvalidMarkerException");
+  return bytes.toString();
+}
