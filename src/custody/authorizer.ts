@@ -135,6 +135,11 @@ export class Authorizer {
     return this.#grants.of(keyId, principal);
   }
 
+  /** All grants on a key, in the order in which they were made. */
+  grantsOn(keyId: string): readonly Grant[] {
+    return [...this.#grants.onKey(keyId)].sort(byAge);
+  }
+
   /** Ids of the grants that were made by right of this one. */
   descendantsOf(grantId: string): readonly string[] {
     return this.#grants.descendants(grantId);
@@ -235,4 +240,8 @@ function denied({ caller, action, key }: Omit<Question, "now">, reason: DenialRe
     undefined,
     { action, deniedBy: reason, ...(key === undefined ? {} : { keyId: key.id }) },
   );
+}
+
+function byAge(left: Grant, right: Grant): number {
+  return left.createdAt < right.createdAt ? -1 : left.createdAt > right.createdAt ? 1 : left.id < right.id ? -1 : 1;
 }

@@ -1,6 +1,6 @@
 import { aliasArn, keyArn } from "./arn.ts";
 import { CustodyError } from "./errors.ts";
-import { materialExpired, withoutImportedMaterial } from "./key-states.ts";
+import { asExpired, materialExpired } from "./key-states.ts";
 import type { CustodyIdentity, KeyDescription } from "./service.ts";
 import type { KeyRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
@@ -60,6 +60,7 @@ export class KeyDirectory {
 
   describe(key: KeyRecord): KeyDescription {
     const newest = key.versions.at(-1);
+    const waits = key.state === "pending-import";
     return {
       keyId: key.id,
       arn: keyArn(this.#identity, key.id),
@@ -74,13 +75,13 @@ export class KeyDirectory {
       versions: key.versions.map(({ version, createdAt }) => ({ version, createdAt })),
       createdAt: key.createdAt,
       deletionAt: key.deletionAt,
-      materialId: newest === undefined || newest.material === null ? null : newest.materialId,
-      expiresAt: key.imported?.expiresAt ?? null,
+      materialId: newest === undefined || waits || newest.material === null ? null : newest.materialId,
+      expiresAt: waits ? null : (key.imported?.expiresAt ?? null),
     };
   }
 
   #asOfNow(key: KeyRecord): KeyRecord {
-    return key.imported !== null && materialExpired(key, this.#nowMs()) ? withoutImportedMaterial(key) : key;
+    return key.imported !== null && materialExpired(key, this.#nowMs()) ? asExpired(key) : key;
   }
 
   #point(alias: string, keyId: string): void {

@@ -98,6 +98,12 @@ export function materialExpired(key: KeyRecord, nowMs: number): boolean {
   return expiresAt !== null && nowMs >= Date.parse(expiresAt) && !lacksMaterial(key);
 }
 
+/** A key whose imported material has expired, as it is to be seen: of no use, until a sweep empties it. */
+export function asExpired(key: KeyRecord): KeyRecord {
+  const usable = key.state === "enabled" || key.state === "disabled";
+  return usable ? { ...key, state: "pending-import" } : withoutImportedMaterial(key);
+}
+
 /** The key without its material: it waits for the same to be imported again. Deletion that was scheduled stays so. */
 export function withoutImportedMaterial(key: KeyRecord): KeyRecord {
   return {

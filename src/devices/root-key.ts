@@ -11,6 +11,9 @@ export const rootLabels = {
   serviceSecrets: "strongroom/root/service-secrets/v1",
   legacyTag: "strongroom/root/legacy-tag/v1",
   accessKeys: "strongroom/root/access-keys/v1",
+  importToken: "strongroom/root/import-token/v1",
+  importWrappingKey: "strongroom/root/import-wrapping-key/v1",
+  importDigest: "strongroom/root/import-digest/v1",
   slotFile: "strongroom/root/slot-file/v1",
 } as const;
 

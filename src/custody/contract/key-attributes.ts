@@ -70,4 +70,6 @@ export interface ImportOperations {
   ): Promise<KeyDescription>;
   /** Back to `pending-import`: the key is of no use until the same material is imported again. */
   deleteMaterial(caller: Caller, key: string): Promise<KeyDescription>;
+  /** Drops expired material, each key with its own record, and expired tokens. Called by the server now and then. */
+  expireDue(): Promise<number>;
 }

@@ -1,13 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { asInput } from "../authorizer.ts";
-import { type Core, performOnKey } from "../core.ts";
+import { isSymmetricSpec } from "../../crypto/key-specs.ts";
+import { asInput, deniedBy } from "../authorizer.ts";
+import { type Core, performDecided, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
+import type { Subject } from "../journal.ts";
 import { mustBeUsable } from "../key-states.ts";
-import { type Grant, grantInForce } from "../policy/grant.ts";
+import { type Grant, grantInForce, mayRetireGrant } from "../policy/grant.ts";
 import { checkNewGrant, checkRegrant } from "../policy/grant-rules.ts";
 import { keyFacts } from "../policy/key-facts.ts";
-import type { Caller, CreateGrantInput, GrantOperations } from "../service.ts";
-import { change, type KeyRecord } from "../state/records.ts";
+import type { Caller, CreateGrantInput, GrantOnKey, GrantOperations } from "../service.ts";
+import { change, type KeyRecord, type StateChange } from "../state/records.ts";
 
 const maxGrantsPerKey = 50_000;
 
@@ -29,11 +31,13 @@ export class Grants implements GrantOperations {
     } as const;
     return performOnKey(this.#core, caller, subject, (record, now, decision) => {
       mustBeUsable(record);
-      asInput(() => checkNewGrant(input, { usage: keyFacts(record).usage, symmetric: true }, now));
+      asInput(() =>
+        checkNewGrant(input, { usage: keyFacts(record).usage, symmetric: isSymmetricSpec(record.spec) }, now),
+      );
       const same = this.#sameGrant(record, input);
       if (same !== undefined) return { value: same };
-      if (this.#grantsOn(record).length >= maxGrantsPerKey)
-        throw new CustodyError("INPUT_INVALID", `the key has ${maxGrantsPerKey} grants, which is the limit`);
+      if (this.#core.authorizer.grantsOn(record.id).length >= maxGrantsPerKey)
+        throw new CustodyError("LIMIT_EXCEEDED", `the key has ${maxGrantsPerKey} grants, which is the limit`);
       const parent = decision.by === "grant" ? this.#parentOf(input, record, caller, now) : undefined;
       const id = randomUUID();
       const grant = {
@@ -54,7 +58,7 @@ export class Grants implements GrantOperations {
 
   async list(caller: Caller, key: string): Promise<readonly Grant[]> {
     return performOnKey(this.#core, caller, { action: "kms:ListGrants", reference: key }, (record) => ({
-      value: this.#grantsOn(record),
+      value: this.#core.authorizer.grantsOn(record.id),
     }));
   }
 
@@ -64,13 +68,41 @@ export class Grants implements GrantOperations {
     return performOnKey(this.#core, caller, subject, (record) => {
       if (this.#core.state.get("grant", grantId)?.keyId !== record.id)
         throw new CustodyError("GRANT_NOT_FOUND", `key ${record.id} has no such grant`);
-      const ids = [grantId, ...this.#core.authorizer.descendantsOf(grantId)];
-      return { value: undefined, changes: ids.map((id) => change("grant", id, null)) };
+      return { value: undefined, changes: this.#ended(grantId) };
     });
   }
 
-  #grantsOn(key: KeyRecord): Grant[] {
-    return [...this.#core.state.all("grant")].map(([, grant]) => grant).filter((grant) => grant.keyId === key.id);
+  /** No policy is asked but for a Deny: the grant itself says who may (AWS KMS, RetireGrant). Possible in every key state. */
+  async retire(caller: Caller, key: string | null, grantId: string): Promise<void> {
+    const subject: Subject = { action: "kms:RetireGrant", detail: { grant: grantId.slice(0, 64) } };
+    return performDecided(this.#core, caller, subject, () => {
+      const grant = this.#core.state.get("grant", grantId);
+      const record = key === null ? undefined : this.#core.directory.find(key);
+      if (record !== undefined) subject.key = record.id;
+      if (grant === undefined || (record !== undefined && grant.keyId !== record.id))
+        throw new CustodyError("GRANT_NOT_FOUND");
+      const onKey = record ?? this.#core.directory.find(grant.keyId);
+      subject.key = onKey.id;
+      const now = new Date(this.#core.journal.nowMs());
+      const question = { caller, action: "kms:RetireGrant", now, key: onKey } as const;
+      const decision = this.#core.authorizer.decide(question);
+      if (decision.by === "explicit-deny") throw deniedBy(decision, question);
+      if (!mayRetireGrant(grant, caller.principal)) throw deniedBy({ effect: "deny", by: "default" }, question);
+      return { value: undefined, changes: this.#ended(grantId) };
+    });
+  }
+
+  async listRetirable(caller: Caller, principal: string): Promise<readonly GrantOnKey[]> {
+    const subject = { action: "kms:ListRetirableGrants", detail: { principal: principal.slice(0, 256) } } as const;
+    return performOnAccount(this.#core, caller, { ...subject }, () => ({
+      value: [...this.#core.state.all("grant")]
+        .map(([, grant]) => grant)
+        .filter(({ retiring }) => retiring === principal),
+    }));
+  }
+
+  #ended(grantId: string): StateChange[] {
+    return [grantId, ...this.#core.authorizer.descendantsOf(grantId)].map((id) => change("grant", id, null));
   }
 
   /** As with AWS KMS: the same name with the same content is the same grant, so that a retry makes no second one. */
@@ -78,7 +110,9 @@ export class Grants implements GrantOperations {
     if (input.name === undefined) return undefined;
     const content = ({ grantee, operations, retiring, constraints, notAfter }: CreateGrantInput) =>
       JSON.stringify([grantee, [...operations].sort(), retiring, constraints, notAfter]);
-    return this.#grantsOn(key).find((grant) => grant.name === input.name && content(grant) === content(input));
+    return this.#core.authorizer
+      .grantsOn(key.id)
+      .find((grant) => grant.name === input.name && content(grant) === content(input));
   }
 
   #parentOf(input: CreateGrantInput, key: KeyRecord, caller: Caller, now: Date): Grant {

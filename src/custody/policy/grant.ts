@@ -135,6 +135,11 @@ export class GrantIndex {
     return this.#byKeyAndGrantee.get(keyId)?.get(granteeArn) ?? none;
   }
 
+  /** All grants on a key. */
+  onKey(keyId: string): readonly Grant[] {
+    return [...(this.#byKeyAndGrantee.get(keyId)?.values() ?? [])].flat();
+  }
+
   /** Ids of the grants that were made by right of this one, and by right of those. */
   descendants(grantId: string): readonly string[] {
     const children = Map.groupBy(this.#byId.values(), (grant) => grant.parent);
