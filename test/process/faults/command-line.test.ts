@@ -15,7 +15,21 @@ import {
 } from "../running-server.ts";
 import { assertNoStack, assertOneClearLine } from "./one-clear-line.ts";
 
-const groups = ["init", "serve", "key", "policy", "grant", "principal", "audit", "node", "volume", "legacy", "doctor"];
+const groups = [
+  "init",
+  "serve",
+  "key",
+  "policy",
+  "grant",
+  "principal",
+  "user",
+  "group",
+  "audit",
+  "node",
+  "volume",
+  "legacy",
+  "doctor",
+];
 
 /** Every command under one, itself included. */
 function withSubcommands(command: Command): Command[] {
