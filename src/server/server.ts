@@ -11,6 +11,7 @@ import { OneTimeCodes } from "./console/one-time-codes.ts";
 import { listenFailure, ServerError } from "./errors.ts";
 import { type CertificateKeeper, withKeptCertificate } from "./kept-certificate.ts";
 import { addressOf, drain, hostPort, listen } from "./listener.ts";
+import { startMaintenance } from "./maintenance.ts";
 import { type NativeDoorOptions, replaceCertificate, socketServer, tlsServer } from "./native/door.ts";
 import { Metrics, observationServer } from "./observe.ts";
 
@@ -111,6 +112,7 @@ export async function startServer(custody: CustodyService, options: ServerOption
       closers.push(() => drain(server));
       addresses.metrics = addressOf(server);
     }
+    closers.push(startMaintenance(custody, options.log));
     return { addresses, caFingerprint: authority.fingerprint.toString("hex"), close };
   } catch (error) {
     await close();
