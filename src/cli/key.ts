@@ -1,10 +1,19 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { KeyDescription } from "../client/protocol.ts";
+import { keySpecs } from "../crypto/key-specs.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
 import { slotCommand } from "./key-slot.ts";
 import { type OutputOptions, printData, table, withJson } from "./output.ts";
 
 type Options = ConnectionOptions & OutputOptions;
+
+interface CreateOptions {
+  readonly suite?: KeyDescription["suite"];
+  readonly usage?: KeyDescription["usage"];
+  readonly spec?: KeyDescription["spec"];
+  readonly alias?: string;
+  readonly description: string;
+}
 
 export function command(): Command {
   const key = new Command("key").description("Master keys: create, rotate, disable, delete; aliases; unlock slots.");
@@ -15,6 +24,7 @@ A KEY is a key id, alias/NAME, a key ARN or an alias ARN.
 
 Example:
   strongroom key create --data ./km --alias alias/nodes --suite sm
+  strongroom key create --data ./km --alias alias/sender --usage sign --spec ECC_SECG_P256K1
   strongroom key rotate alias/nodes --data ./km`,
   );
   key.addCommand(createCommand());
@@ -52,14 +62,30 @@ Example:
 function createCommand(): Command {
   return withJson(withConnection(new Command("create").description("make a master key")))
     .addOption(
-      new Option("--suite <suite>", "intl (AES-256-GCM) or sm (SM4-GCM)").choices(["intl", "sm"]).default("intl"),
+      new Option(
+        "--suite <suite>",
+        "intl (AES-256-GCM) or sm (SM4-GCM); by default that of --spec, without one intl",
+      ).choices(["intl", "sm"]),
+    )
+    .addOption(
+      new Option("--usage <usage>", "what the key is for; by default the only usage of --spec, or encrypt").choices([
+        "encrypt",
+        "sign",
+        "mac",
+      ]),
+    )
+    .addOption(
+      new Option("--spec <spec>", "kind and size; by default AES_256, in suite sm SM4").choices(Object.keys(keySpecs)),
     )
     .option("--alias <alias>", "alias/NAME to point at it")
     .option("--description <text>", "for people", "")
-    .action((options: Options & { suite: "intl" | "sm"; alias?: string; description: string }) =>
+    .action((options: Options & CreateOptions) =>
       withClient(options, async (client) => {
-        const { suite, description, alias } = options;
-        show(options, await client.keys.create({ suite, description, ...(alias === undefined ? {} : { alias }) }));
+        const { suite, usage, spec, description, alias } = options;
+        const chosen = Object.fromEntries(
+          Object.entries({ suite, usage, spec, alias }).filter(([, value]) => value !== undefined),
+        );
+        show(options, await client.keys.create({ description, ...chosen }));
       }),
     );
 }
@@ -69,8 +95,16 @@ function listCommand(): Command {
     withClient(options, async (client) =>
       printData(options, await client.keys.list(), (keys) =>
         table(
-          ["KEY ID", "SUITE", "STATE", "VERSION", "ALIASES"],
-          keys.map((each) => [each.keyId, each.suite, each.state, String(each.currentVersion), each.aliases.join(" ")]),
+          ["KEY ID", "SUITE", "SPEC", "USAGE", "STATE", "VERSION", "ALIASES"],
+          keys.map((each) => [
+            each.keyId,
+            each.suite,
+            each.spec,
+            each.usage,
+            each.state,
+            String(each.currentVersion),
+            each.aliases.join(" "),
+          ]),
         ),
       ),
     ),

@@ -32,7 +32,7 @@ export const operations = {
   unwrap: { ...ask("/v1/unwrap"), answer: "secret" },
   rewrap: ask("/v1/rewrap"),
 
-  "keys.create": change("/v1/keys/create"),
+  "keys.create": { ...change("/v1/keys/create"), slow: true },
   "keys.describe": ask("/v1/keys/describe"),
   "keys.list": read("/v1/keys/list"),
   "keys.enable": change("/v1/keys/enable"),

@@ -2,12 +2,17 @@ import assert from "node:assert/strict";
 import { constants, createPrivateKey, createPublicKey, publicEncrypt, randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, it } from "node:test";
 import { keySpecs, maxEncryptBytes } from "../../../src/crypto/key-specs.ts";
+import { openBox } from "../../../src/crypto/sealed-box.ts";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
 import { sm2Encrypt } from "../../../src/crypto/sm2-encryption.ts";
 import type { AsymmetricEncryptionAlgorithm } from "../../../src/custody/contract/cryptography.ts";
+import { dataFiles } from "../../../src/custody/data-files.ts";
 import type { Caller, KeySpec } from "../../../src/custody/service.ts";
+import type { KeyRecord } from "../../../src/custody/state/records.ts";
+import { KeySlots } from "../../../src/devices/key-slots.ts";
 import { keyForUser } from "./granted-user.ts";
 import { TestKeyManager } from "./key-manager.ts";
 
@@ -237,35 +242,70 @@ describe("data key pairs", () => {
     await custody.keys.enable(admin, keyId);
   });
 
-  it("leave nothing of a private key in the data folder, nor do master key pairs", async () => {
+  it("leave nothing of a private key in the data folder, nor do master key pairs and MAC keys", async () => {
+    const { custody, admin } = km;
     const input = { key: keyId, context, spec: "RSA_2048", withPlaintext: true } as const;
-    const pair = await km.custody.asymmetric.generateDataKeyPair(user, input);
+    const pair = await custody.asymmetric.generateDataKeyPair(user, input);
     assert.ok(pair.privateKey !== undefined);
-    using privateKey = pair.privateKey;
-    await km.custody.keys.create(km.admin, { spec: "RSA_2048", usage: "sign" });
+    const planted = [pair.privateKey];
+    for (const [spec, usage] of [
+      ["RSA_2048", "sign"],
+      ["ECC_NIST_P384", "sign"],
+      ["SM2", "encrypt"],
+      ["HMAC_512", "mac"],
+    ] as const)
+      planted.push(await openedMaterial((await custody.keys.create(admin, { spec, usage })).keyId, spec, usage));
     await km.restart();
     const files = readdirSync(km.dataDir, { recursive: true, encoding: "utf8" })
       .map((name) => join(km.dataDir, name))
       .filter((path) => statSync(path).isFile());
-    assert.ok(files.length > 0);
-    // PKCS#8's version and RSA's algorithm, as every private key of RSA begins, in bytes and as base64 and hex would have it.
-    const beginning = Buffer.from("020100300d06092a864886f70d0101010500048204", "hex");
+    assert.ok(files.some((path) => path.endsWith(dataFiles.store)));
     for (const path of files) {
       const bytes = readFileSync(path);
-      const text = bytes.toString("latin1");
-      privateKey.expose((key) => {
-        for (let at = 0; at + 24 <= key.length; at += 12) {
-          const part = key.subarray(at, at + 24);
-          if (part.equals(pair.spki.subarray(0, 24))) continue;
-          const base64 = part.toString("base64");
-          const isPublic = pair.spki.includes(part);
-          assert.ok(isPublic || !(bytes.includes(part) || text.includes(base64)), `${path}, private key from ${at}`);
-        }
-      });
-      assert.ok(!bytes.includes(beginning) && !text.includes(beginning.toString("hex")), path);
+      for (const secret of planted)
+        assert.deepEqual(
+          secret.expose((key) => partsFoundIn(bytes, key)),
+          [],
+          path,
+        );
     }
+    for (const secret of planted) secret[Symbol.dispose]();
   });
+
+  /** The secret bytes that a key's row holds sealed, opened with the root key as the device does. */
+  async function openedMaterial(id: string, spec: KeySpec, usage: "sign" | "encrypt" | "mac"): Promise<SecretBuffer> {
+    const database = new DatabaseSync(join(km.dataDir, dataFiles.store), { readOnly: true });
+    const row = database.prepare("SELECT body FROM state WHERE kind = 'key' AND id = ?").get(id);
+    database.close();
+    const record = JSON.parse(String(row?.body)) as KeyRecord;
+    using root = await new KeySlots(join(km.dataDir, dataFiles.slots)).open(km.unlock);
+    using sealing = root.derive("softDevice");
+    const bound = { key: id, version: "1", suite: record.suite, spec, usage };
+    return openBox(Buffer.from(record.versions[0]?.material ?? "", "base64"), "masterKey", sealing, bound);
+  }
 });
+
+/** Where in the file, in the clear, as base64 or as hex, the parts of a secret are that its public half does not have. */
+function partsFoundIn(file: Buffer, secret: Buffer): string[] {
+  const found: string[] = [];
+  const spki = isPkcs8(secret)
+    ? createPublicKey(createPrivateKey({ key: secret, format: "der", type: "pkcs8" })).export({
+        format: "der",
+        type: "spki",
+      })
+    : Buffer.of();
+  for (let at = 0; at + 12 <= secret.length; at += 3) {
+    const part = secret.subarray(at, at + 12);
+    if (spki.includes(part)) continue;
+    for (const form of ["latin1", "base64", "hex"] as const)
+      if (file.includes(part.toString(form), 0, "latin1")) found.push(`${form} from ${at}`);
+  }
+  return found;
+}
+
+function isPkcs8(secret: Buffer): boolean {
+  return secret[0] === 0x30 && secret.length > 100;
+}
 
 describe("random bytes", () => {
   let km: TestKeyManager;
