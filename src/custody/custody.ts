@@ -24,6 +24,7 @@ import { Macs } from "./operations/macs.ts";
 import { Nodes } from "./operations/nodes.ts";
 import { Policies } from "./operations/policies.ts";
 import { describePrincipal, Principals } from "./operations/principals.ts";
+import { ReEncryption } from "./operations/reencryption.ts";
 import { KeyRotation } from "./operations/rotation.ts";
 import { Secrets } from "./operations/secrets.ts";
 import { Signing } from "./operations/signing.ts";
@@ -50,6 +51,7 @@ export class Custody implements CustodyService {
   readonly signing: Signing;
   readonly macs: Macs;
   readonly asymmetric: Asymmetric;
+  readonly reencryption: ReEncryption;
   readonly tags: KeyTags;
   readonly rotation: KeyRotation;
   readonly imports: Imports;
@@ -93,6 +95,7 @@ export class Custody implements CustodyService {
     this.signing = new Signing(this.#core);
     this.macs = new Macs(this.#core);
     this.asymmetric = new Asymmetric(this.#core);
+    this.reencryption = new ReEncryption(this.#core);
     this.tags = new KeyTags(this.#core);
     this.rotation = new KeyRotation(this.#core);
     this.#importTokens = new ImportTokens(root);

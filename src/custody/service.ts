@@ -2,7 +2,12 @@ import type { Context } from "../crypto/context.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
 import type { AuditFeed, AuditSearches } from "./contract/audit.ts";
-import type { AsymmetricOperations, MacOperations, SigningOperations } from "./contract/cryptography.ts";
+import type {
+  AsymmetricOperations,
+  MacOperations,
+  ReEncryptionOperations,
+  SigningOperations,
+} from "./contract/cryptography.ts";
 import type { ImportOperations, RotationOperations, TagOperations, Tags } from "./contract/key-attributes.ts";
 import type { GroupOperations, UserOperations } from "./contract/users.ts";
 import type { Grant } from "./policy/grant.ts";
@@ -20,6 +25,7 @@ export interface CustodyService {
   readonly signing: SigningOperations;
   readonly macs: MacOperations;
   readonly asymmetric: AsymmetricOperations;
+  readonly reencryption: ReEncryptionOperations;
   readonly tags: TagOperations;
   readonly rotation: RotationOperations;
   readonly imports: ImportOperations;

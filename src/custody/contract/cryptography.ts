@@ -97,3 +97,38 @@ export interface AsymmetricOperations {
     input: { readonly key: string; readonly context: Context; readonly spec: KeySpec; readonly withPlaintext: boolean },
   ): Promise<WrappedKey & { readonly spki: Buffer; readonly privateKey: SecretBuffer | undefined }>;
 }
+
+export type EncryptionAlgorithm = "SYMMETRIC_DEFAULT" | AsymmetricEncryptionAlgorithm;
+
+/** One side of a re-encryption. Only `SYMMETRIC_DEFAULT`, the sealed box, takes a context. */
+export interface ReEncryptionSide {
+  readonly algorithm: EncryptionAlgorithm;
+  readonly context: Context;
+}
+
+/** Moves a ciphertext from one key to another; the plaintext never leaves. */
+export interface ReEncryptionOperations {
+  /**
+   * Needs `kms:ReEncryptFrom` on the one key and `kms:ReEncryptTo` on the other. `from.key` may be left out for a sealed
+   * box, which names its key.
+   *
+   * @throws {CustodyError} `KEY_INCORRECT` for a box that is another key's than `from.key`, `WRAP_REFUSED`.
+   */
+  reencrypt(
+    caller: Caller,
+    input: {
+      readonly ciphertext: Buffer;
+      readonly from: ReEncryptionSide & { readonly key?: string };
+      readonly to: ReEncryptionSide & { readonly key: string };
+    },
+  ): Promise<ReEncrypted>;
+}
+
+export interface ReEncrypted {
+  readonly ciphertext: Buffer;
+  readonly fromKeyId: string;
+  readonly toKeyId: string;
+  /** See {@link WrappedKey.materialId}; undefined for key pairs. */
+  readonly fromMaterialId: string | undefined;
+  readonly toMaterialId: string | undefined;
+}

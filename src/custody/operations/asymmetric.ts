@@ -103,7 +103,12 @@ export class Asymmetric implements AsymmetricOperations {
   }
 }
 
-function encryptTo(key: KeyRecord, algorithm: AsymmetricEncryptionAlgorithm, plaintext: SecretBuffer): Buffer {
+/**
+ * Encrypts to a key pair's public half.
+ *
+ * @throws {CustodyError} `INPUT_INVALID` for a plaintext that is too long for the key.
+ */
+export function encryptTo(key: KeyRecord, algorithm: AsymmetricEncryptionAlgorithm, plaintext: SecretBuffer): Buffer {
   const spki = publicKeyOf(key);
   const { scheme, hash } = encryptionAlgorithms[algorithm];
   const most = isKeyPairSpec(key.spec) ? maxEncryptBytes(key.spec, algorithm) : 0;

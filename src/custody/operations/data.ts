@@ -5,7 +5,7 @@ import { type BoxHeader, type ReadBox, readBox, sealBox } from "../../crypto/sea
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { suites } from "../../crypto/suite.ts";
 import type { DeviceKey } from "../../devices/device.ts";
-import { type Core, type KeySubject, performOnKey, requestAliasOf } from "../core.ts";
+import { type Core, type KeySubject, performDecided, performOnKey, requestAliasOf } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { mustWrap } from "../key-use.ts";
 import type { ActionName } from "../policy/actions.ts";
@@ -17,7 +17,7 @@ const maxWrapBytes = 4096;
 /** A wrapped key: at most `maxWrapBytes` and the box around it, with room for a device blob. */
 const maxWrappedBytes = 8192;
 
-interface Opened {
+export interface Opened {
   readonly keyId: string;
   readonly keyVersion: number;
   readonly materialId: string;
@@ -74,19 +74,13 @@ export class Data implements DataOperations {
 
   async unwrap(caller: Caller, input: { wrapped: Buffer; context: Context; key?: string }): Promise<Opened> {
     const box = boxOf(input.wrapped);
-    const subject = {
-      ...dataKeySubject("kms:Decrypt", { key: box?.header.keyId ?? "", context: input.context }, {}),
-      calledAs: input.key,
-    };
+    const reference = input.key ?? box?.header.keyId;
+    if (reference === undefined) return refuseUnreadable(this.#core, caller, "kms:Decrypt", input.context);
     return performOnKey(
       this.#core,
       caller,
-      subject,
-      async (key) => {
-        if (input.key !== undefined && this.#core.directory.find(input.key).id !== key.id)
-          throw new CustodyError("KEY_INCORRECT");
-        return { value: await this.#open(key, box, input.context) };
-      },
+      dataKeySubject("kms:Decrypt", { key: reference, context: input.context }, {}),
+      async (key) => ({ value: await openDataKey(this.#core, key, box, input.context) }),
       (value) => value.plaintext[Symbol.dispose](),
     );
   }
@@ -122,7 +116,7 @@ export class Data implements DataOperations {
       });
       if (to.suite !== from.suite)
         throw new CustodyError("INPUT_INVALID", `a key of suite ${from.suite} is not rewrapped into suite ${to.suite}`);
-      const opened = await this.#open(from, box, input.context);
+      const opened = await openDataKey(this.#core, from, box, input.context);
       using plaintext = opened.plaintext;
       return { value: await this.#seal(to, toContext, plaintext) };
     });
@@ -131,24 +125,44 @@ export class Data implements DataOperations {
   #seal(key: KeyRecord, context: Context, plaintext: SecretBuffer): Promise<WrappedKey> {
     return sealDataKey(this.#core, key, context, plaintext);
   }
+}
 
-  async #open(key: KeyRecord, box: ReadBox | undefined, context: Context): Promise<Opened> {
-    mustWrap(key);
-    const deviceKey = box === undefined ? undefined : versionOf(key, box.header.keyVersion);
-    if (box === undefined || deviceKey === undefined || box.header.suite.name !== key.suite)
-      throw new CustodyError("WRAP_REFUSED");
-    const { deviceAlgorithm, deviceBlob } = box.header;
-    const bound = encodedContext(box.header.suite, context);
-    try {
-      const secret = await this.#core.device.boxSecretToOpen(deviceKey, deviceAlgorithm, deviceBlob);
-      const plaintext = await this.#core.opener.open({ box, context: bound, secret });
-      return { keyId: key.id, keyVersion: deviceKey.version, materialId: materialIdOf(key, deviceKey), plaintext };
-    } catch (cause) {
-      if (cause instanceof CryptoError && cause.code === "BOX_REFUSED")
-        throw new CustodyError("WRAP_REFUSED", undefined, cause);
-      throw cause;
-    }
+/**
+ * Opens what {@link sealDataKey} sealed. The caller disposes of the plaintext.
+ *
+ * @param box - Undefined for bytes that are no box at all.
+ * @throws {CustodyError} `KEY_INCORRECT` when the box is another key's; `WRAP_REFUSED`, `KEY_USAGE_INVALID`,
+ *   `ALGORITHM_INVALID`, `KEY_DISABLED`, `KEY_STATE_INVALID`.
+ */
+export async function openDataKey(
+  core: Core,
+  key: KeyRecord,
+  box: ReadBox | undefined,
+  context: Context,
+): Promise<Opened> {
+  if (box !== undefined && box.header.keyId !== key.id) throw new CustodyError("KEY_INCORRECT");
+  mustWrap(key);
+  const deviceKey = box === undefined ? undefined : versionOf(key, box.header.keyVersion);
+  if (box === undefined || deviceKey === undefined || box.header.suite.name !== key.suite)
+    throw new CustodyError("WRAP_REFUSED");
+  const { deviceAlgorithm, deviceBlob } = box.header;
+  const bound = encodedContext(box.header.suite, context);
+  try {
+    const secret = await core.device.boxSecretToOpen(deviceKey, deviceAlgorithm, deviceBlob);
+    const plaintext = await core.opener.open({ box, context: bound, secret });
+    return { keyId: key.id, keyVersion: deviceKey.version, materialId: materialIdOf(key, deviceKey), plaintext };
+  } catch (cause) {
+    if (cause instanceof CryptoError && cause.code === "BOX_REFUSED")
+      throw new CustodyError("WRAP_REFUSED", undefined, cause);
+    throw cause;
   }
+}
+
+/** The answer to bytes that are no box, for a request that names no key: there is no key whose policy could be asked. */
+export function refuseUnreadable(core: Core, caller: Caller, action: ActionName, context: Context): Promise<never> {
+  return performDecided(core, caller, { action, context }, () => {
+    throw new CustodyError("WRAP_REFUSED");
+  });
 }
 
 /**
@@ -189,7 +203,7 @@ export function dataKeySubject(
 }
 
 /** Names that begin `strongroom:` belong to the server; everything else about a context is checked where it is encoded. */
-function checkContext(context: Context): void {
+export function checkContext(context: Context): void {
   const reserved = Object.keys(context).find((name) => name.startsWith(serverContextPrefix));
   if (reserved !== undefined)
     throw new CustodyError(
@@ -198,7 +212,8 @@ function checkContext(context: Context): void {
     );
 }
 
-function boxOf(wrapped: Buffer): ReadBox | undefined {
+/** A wrapped key taken apart; undefined for what is none. */
+export function boxOf(wrapped: Buffer): ReadBox | undefined {
   if (wrapped.length > maxWrappedBytes) return undefined;
   try {
     return readBox(wrapped);

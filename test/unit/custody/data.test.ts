@@ -45,9 +45,10 @@ describe("data keys", () => {
     for (let length = 0; length < wrapped.length; length += 3)
       await assert.rejects(km.custody.data.unwrap(node, { wrapped: wrapped.subarray(0, length), context }), refused);
     await km.custody.keys.create(km.admin, { alias: "alias/other" });
-    await assert.rejects(km.custody.data.unwrap(node, { wrapped, context, key: "alias/other" }), {
-      code: "KEY_INCORRECT",
-    });
+    const underOther = { wrapped, context, key: "alias/other" };
+    await assert.rejects(km.custody.data.unwrap(node, underOther), { code: "ACCESS_DENIED" });
+    await km.custody.grants.create(km.admin, "alias/other", { grantee: node.principal, operations: ["Decrypt"] });
+    await assert.rejects(km.custody.data.unwrap(node, underOther), { code: "KEY_INCORRECT" });
   });
 
   it("are refused to everyone without a grant: other nodes, users, administrators, strangers", async () => {
