@@ -107,10 +107,11 @@ export function inAwsWords(error: unknown, request: FailedRequest): unknown {
  * The one answer to a caller who gave a ciphertext and no key: it does not tell a key that is absent from one that is
  * another's, or that the caller may not use.
  */
-export function hidden(cause: unknown, { operation, principal }: FailedRequest): AwsError {
+export function hidden(cause: CustodyError, { operation, principal }: FailedRequest): AwsError {
+  const action = operation === "ReEncrypt" ? "kms:ReEncryptFrom" : `kms:${operation}`;
   return new AwsError(
     "AccessDeniedException",
-    `User: ${principal} is not authorized to perform: kms:${operation} on the resource associated with this ciphertext ` +
+    `User: ${principal} is not authorized to perform: ${action} on the resource associated with this ciphertext ` +
       "because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based " +
       "policy explicitly denies access",
     { cause },

@@ -1,5 +1,6 @@
 import { keyArn } from "../../../custody/arn.ts";
-import type { AsymmetricEncryptionAlgorithm } from "../../../custody/contract/cryptography.ts";
+import type { EncryptionAlgorithm } from "../../../custody/contract/cryptography.ts";
+import type { CustodyError } from "../../../custody/errors.ts";
 import { type DefinedOperation, defineOperation } from "../define.ts";
 import { AwsError } from "../errors.ts";
 import { hiddenKeys } from "../hidden-keys.ts";
@@ -10,8 +11,6 @@ const encryptionAlgorithm = {
   kind: "string",
   values: ["SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"],
 } as const;
-
-type Algorithm = "SYMMETRIC_DEFAULT" | AsymmetricEncryptionAlgorithm;
 
 /** The ciphertext of a symmetric key is a sealed box; that of a key pair is the algorithm's own. */
 export const encrypt: DefinedOperation = defineOperation(
@@ -88,8 +87,55 @@ export const decrypt: DefinedOperation = defineOperation(
   },
 );
 
+export const reEncrypt: DefinedOperation = defineOperation(
+  "ReEncrypt",
+  {
+    CiphertextBlob: required(ciphertext),
+    SourceEncryptionContext: optional(encryptionContext),
+    SourceKeyId: optional(keyId),
+    DestinationKeyId: required(keyId),
+    DestinationEncryptionContext: optional(encryptionContext),
+    SourceEncryptionAlgorithm: optional(encryptionAlgorithm),
+    DestinationEncryptionAlgorithm: optional(encryptionAlgorithm),
+    GrantTokens: optional(grantTokens),
+    DryRun: optional(flag),
+  },
+  async (request, input) => {
+    const { custody, caller, identity, keyOrAlias } = request;
+    const source = input.SourceKeyId === undefined ? undefined : keyOrAlias(input.SourceKeyId);
+    const destination = keyOrAlias(input.DestinationKeyId);
+    const from = input.SourceEncryptionAlgorithm ?? "SYMMETRIC_DEFAULT";
+    const to = input.DestinationEncryptionAlgorithm ?? "SYMMETRIC_DEFAULT";
+    if (from !== "SYMMETRIC_DEFAULT") needed(source);
+    const moving = custody.reencryption.reencrypt(caller, {
+      ciphertext: input.CiphertextBlob,
+      from: {
+        ...(source === undefined ? {} : { key: source }),
+        algorithm: from,
+        context: contextFor(from, input.SourceEncryptionContext),
+      },
+      to: { key: destination, algorithm: to, context: contextFor(to, input.DestinationEncryptionContext) },
+    });
+    const moved = await (source === undefined ? hiddenKeys(request, moving, isOfSource(destination)) : moving);
+    return {
+      CiphertextBlob: moved.ciphertext,
+      SourceKeyId: keyArn(identity, moved.fromKeyId),
+      KeyId: keyArn(identity, moved.toKeyId),
+      SourceEncryptionAlgorithm: from,
+      DestinationEncryptionAlgorithm: to,
+      SourceKeyMaterialId: moved.fromMaterialId,
+      DestinationKeyMaterialId: moved.toMaterialId,
+    };
+  },
+);
+
+/** The caller named the destination: what is wrong with it may be told. */
+function isOfSource(destination: string): (error: CustodyError) => boolean {
+  return ({ facts }) => facts.action !== "kms:ReEncryptTo" && facts.reference !== destination;
+}
+
 function contextFor(
-  algorithm: Algorithm,
+  algorithm: EncryptionAlgorithm,
   context: Readonly<Record<string, string>> = {},
 ): Readonly<Record<string, string>> {
   if (algorithm !== "SYMMETRIC_DEFAULT" && Object.keys(context).length > 0)

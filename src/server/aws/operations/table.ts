@@ -1,5 +1,4 @@
 import type { DefinedOperation } from "../define.ts";
-import { AwsError } from "../errors.ts";
 import type { AwsOperation } from "../operation.ts";
 import { createAlias, deleteAlias, listAliases, updateAlias } from "./aliases.ts";
 import {
@@ -8,7 +7,7 @@ import {
   generateDataKeyPairWithoutPlaintext,
   generateDataKeyWithoutPlaintext,
 } from "./data-keys.ts";
-import { decrypt, encrypt } from "./encryption.ts";
+import { decrypt, encrypt, reEncrypt } from "./encryption.ts";
 import { createGrant, listGrants, listRetirableGrants, retireGrant, revokeGrant } from "./grants.ts";
 import { deleteImportedKeyMaterial, getParametersForImport, importKeyMaterial } from "./import.ts";
 import {
@@ -68,6 +67,7 @@ export const builtOperations: readonly DefinedOperation[] = [
   listResourceTags,
   listRetirableGrants,
   putKeyPolicy,
+  reEncrypt,
   retireGrant,
   revokeGrant,
   rotateKeyOnDemand,
@@ -100,19 +100,11 @@ export const unsupportedOperations: ReadonlySet<string> = new Set([
   "UpdatePrimaryRegion",
 ]);
 
-const known: ReadonlyMap<string, AwsOperation> = new Map([
-  ...[...unsupportedOperations].map((name) => [name, unsupported(name)] as const),
-  ...builtOperations.map((operation) => [operation.name, operation] as const),
-]);
+const byName: ReadonlyMap<string, AwsOperation> = new Map(
+  builtOperations.map((operation) => [operation.name, operation] as const),
+);
 
-/** The operation of this name, also one that only answers `UnsupportedOperationException`; undefined for unknown names. */
+/** The operation of this name; undefined for unknown names and {@link unsupportedOperations}. */
 export function awsOperation(name: string): AwsOperation | undefined {
-  return known.get(name);
-}
-
-function unsupported(name: string): AwsOperation {
-  return {
-    name,
-    run: () => Promise.reject(new AwsError("UnsupportedOperationException", `${name} is not supported.`)),
-  };
+  return byName.get(name);
 }
