@@ -49,6 +49,7 @@ export function parseAuthorization(header: string | undefined): Authorization {
   const missing = parts.filter((part) => !given.get(part));
   if (missing.length > 0)
     throw incomplete(missing.map((part) => `Authorization header requires '${part}' parameter. `).join(""), header);
+  if (rest.split(",").length !== parts.length) throw incomplete("Authorization header holds an empty part. ", header);
   const credential = (given.get("Credential") ?? "").split("/");
   const [accessKeyId = "", day = "", region = "", service = "", terminator = ""] = credential;
   if (credential.length !== 5 || accessKeyId === "")

@@ -55,7 +55,7 @@ export function sign(options: RequestToSign = {}): SignedRequest {
   const canonical = `${method}\n${url}\n\n${signed.map(([name, value]) => `${name}:${value}\n`).join("")}\n${names}\n${bodyHash}`;
   const { region = "cn-local-1", service = "kms", terminator = "aws4_request" } = options;
   const scope = [options.day ?? date.slice(0, 8), region, service, terminator];
-  const text = `AWS4-HMAC-SHA256\n${date}\n${scope.join("/")}\n${createHash("sha256").update(canonical).digest("hex")}`;
+  const text = `AWS4-HMAC-SHA256\n${date}\n${scope.join("/")}\n${createHash("sha256").update(canonical, "latin1").digest("hex")}`;
   const hmac = (secret: string | Buffer, data: string) => createHmac("sha256", secret).update(data).digest();
   const signature = hmac(scope.reduce<string | Buffer>(hmac, `AWS4${key.secret}`) as Buffer, text).toString("hex");
   const credential = `${key.id}/${scope.join("/")}`;
