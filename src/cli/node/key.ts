@@ -43,7 +43,7 @@ export async function runInspect(
   using key = readKeyFile(file, maxKeyFileBytes).secret;
   const format = options.format === undefined ? detectKeyFormat(key).format : keyFormatByName(options.format);
   const claimed = format.readPublicIdentity(key);
-  const proven = format.unlock !== undefined && options.passwordFile !== undefined;
+  const proven = claimed.algorithm === "locked" && options.passwordFile !== undefined;
   const identity = proven ? await withPassword(options, (password) => format.unlock?.(key, password)) : undefined;
   const known = identity ?? claimed;
   if (format === keystoreJson && known.address !== undefined) checkKeystoreFileName(basename(file), known.address);

@@ -99,7 +99,8 @@ export function readTesseraKey(file: SecretBuffer): { readonly secret: SecretBuf
 
 /** The public half of a private key: 32 bytes of Curve25519, or PKCS#8. @throws {NodeError} `KEY_FILE_INVALID`. */
 export function enclaveKeyOf(secret: SecretBuffer): EnclaveKey {
-  return secret.byteLength === x25519Bytes ? secret.expose(x25519KeyOf) : secret.expose(ecKeyOf);
+  const { identity, publicKey } = secret.expose(secret.byteLength === x25519Bytes ? x25519KeyOf : ecKeyOf);
+  return { identity: { ...identity, publicKey: encodeBase64(publicKey).toString() }, publicKey };
 }
 
 /** The text of a `.pub` file: base64 without a line end. */
@@ -135,7 +136,7 @@ function x25519KeyOf(secret: Buffer): EnclaveKey {
     });
     const publicKey = spki.subarray(x25519SpkiHeaderBytes);
     const fingerprint = spkiFingerprint(spki);
-    return { identity: { algorithm: "x25519", publicKey: publicKey.toString("base64"), fingerprint }, publicKey };
+    return { identity: { algorithm: "x25519", fingerprint }, publicKey };
   } finally {
     pkcs8.fill(0);
   }
@@ -147,7 +148,7 @@ function ecKeyOf(pkcs8: Buffer): EnclaveKey {
     const { scalar, curve, publicKey } = pem.expose(readPrivateKey);
     scalar[Symbol.dispose]();
     const spki = ecSpki(curve, publicKey);
-    return { identity: { ...ecIdentity(curve, publicKey), publicKey: spki.toString("base64") }, publicKey: spki };
+    return { identity: ecIdentity(curve, publicKey), publicKey: spki };
   } catch (cause) {
     if (!(cause instanceof CryptoError)) throw cause;
     throw new NodeError("KEY_FILE_INVALID", "the key is neither 32 bytes of Curve25519 nor a PKCS#8 EC key", { cause });
@@ -159,8 +160,9 @@ function costIn(options: JsonBytes): Argon2Cost {
   const variant = argon2Variants.find((name) => isText(options, "variant", name));
   const [memoryKiB, passes, parallelism] = ["memory", "iterations", "parallelism"].map((name) => options.get(name));
   const version = options.get("version");
-  // Constellation writes the version as a name, the library below it as 0x13; no other version was ever in use.
-  const current = version === undefined || version === 19 || isText(options, "version", "13");
+  // Where a file names the version at all, it must be 1.3 (0x13): the only one that is derived here.
+  const named = ["1.3", "13"].some((name) => isText(options, "version", name));
+  const current = version === undefined || version === 0x13 || named;
   if (variant === undefined || !current) throw malformed();
   if (typeof memoryKiB !== "number" || typeof passes !== "number" || typeof parallelism !== "number") throw malformed();
   const cost = { variant, memoryKiB, passes, parallelism };

@@ -51,6 +51,17 @@ describe("Constellation and Tessera keys", () => {
       await assert.rejects(openTesseraKey(file, secret(`${password}!`)), { code: "PASSWORD_WRONG" });
     });
 
+  it("may name Argon2's version, which must be 1.3", async () => {
+    const [box] = boxes;
+    assert.ok(box);
+    for (const version of ["1.3", "13", 19]) {
+      const { data } = box.json;
+      const json = { ...box.json, data: { ...data, aopts: { ...data.aopts, version } } };
+      const opened = await openTesseraKey(secret(JSON.stringify(json)), secret(box.password));
+      assert.equal(base64(opened.secret), box.priv_b64);
+    }
+  });
+
   it("say nothing of the public key while they are locked", () => {
     const { format, identity } = detectKeyFormat(secret(JSON.stringify(nodeKeyVectors.argon2sbox[0]?.json)));
     assert.equal(format, tesseraKey);
