@@ -149,7 +149,15 @@ export class Authorizer {
     const principal = this.#principals.get(question.caller.principal);
     if (principal === undefined) throw denied(question, "principal-unknown");
     if (principal.state !== "enabled") throw denied(question, "principal-disabled");
+    if (!this.#accessKeyHolds(question.caller, principal)) throw denied(question, "access-key-disabled");
     return principal;
+  }
+
+  /** Asked at each decision: a key may have ended since the door checked the signature. */
+  #accessKeyHolds({ accessKeyId }: Caller, { name }: PrincipalRecord): boolean {
+    if (accessKeyId === undefined) return true;
+    const key = this.#state.get("accessKey", accessKeyId);
+    return key?.state === "enabled" && key.user === name;
   }
 
   /** Those of its role, and the managed policies of its groups. A group that is gone brings none. */

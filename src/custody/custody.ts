@@ -4,6 +4,8 @@ import type { RootKey } from "../devices/root-key.ts";
 import { AccessKeySecrets } from "./access-key-secrets.ts";
 import { principalArn } from "./arn.ts";
 import { CheckpointSigner } from "./audit/checkpoint.ts";
+import { NoticeKeeper } from "./audit/notice-keeper.ts";
+import type { NoticeKind } from "./audit/notice-rules.ts";
 import { Authorizer } from "./authorizer.ts";
 import type { Core } from "./core.ts";
 import { CustodyError } from "./errors.ts";
@@ -75,6 +77,7 @@ export class Custody implements CustodyService {
   readonly #accessKeySecrets: AccessKeySecrets;
   readonly #importTokens: ImportTokens;
   readonly #release: () => void;
+  #notices: NoticeKeeper | undefined;
   readonly #probe: NodeJS.Timeout;
 
   private constructor(parts: CustodyParts, identity: CustodyIdentity, secrets: Secrets, signer: CheckpointSigner) {
@@ -105,7 +108,7 @@ export class Custody implements CustodyService {
     this.grants = new Grants(this.#core);
     this.principals = new Principals(this.#core);
     this.#accessKeySecrets = new AccessKeySecrets(state, root);
-    this.users = new Users(this.#core, this.#accessKeySecrets);
+    this.users = new Users(this.#core, this.#accessKeySecrets, this.#refusals);
     this.groups = new Groups(this.#core);
     this.nodes = new Nodes(this.#core);
     this.legacy = new Legacy(this.#core, root.derive("legacyTag"));
@@ -135,6 +138,11 @@ export class Custody implements CustodyService {
     return new Custody(parts, identity, secrets, new CheckpointSigner(signingKey));
   }
 
+  /** Begins to put notices on record of what stands out in the chain. The journal must have begun. */
+  watchChain(onNotice?: (kind: NoticeKind) => void): void {
+    this.#notices ??= new NoticeKeeper(this.#core.journal, this.#store, onNotice);
+  }
+
   async principalOfPublicKey(
     spkiSha256: Buffer,
     attempt: Omit<Caller, "principal">,
@@ -146,7 +154,7 @@ export class Custody implements CustodyService {
     if (record === undefined || key === undefined) return undefined;
     if (record.state === "revoked") {
       const caller = { ...attempt, principal: principalArn(this.identity, record.kind, record.name) };
-      await this.#refusals.ofRevoked(caller, hex);
+      await this.#refusals.ofRevoked(caller, { spkiSha256: hex });
       return undefined;
     }
     if (this.#core.journal.nowMs() >= Date.parse(key.notAfter)) return undefined;
@@ -182,6 +190,7 @@ export class Custody implements CustodyService {
   async close(): Promise<void> {
     clearInterval(this.#probe);
     await this.#refusals.flush();
+    await this.#notices?.close();
     await this.#core.journal.close();
     await this.#core.device.lock();
     await this.#core.opener.close();

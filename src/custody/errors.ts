@@ -78,7 +78,12 @@ export interface ErrorFacts {
 }
 
 /** Why a request was denied, as the audit record says it. */
-export type DenialReason = "explicit-deny" | "nothing-allows" | "principal-disabled" | "principal-unknown";
+export type DenialReason =
+  | "access-key-disabled"
+  | "explicit-deny"
+  | "nothing-allows"
+  | "principal-disabled"
+  | "principal-unknown";
 
 export class CustodyError extends Error {
   override readonly name = "CustodyError";

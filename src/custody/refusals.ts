@@ -35,12 +35,12 @@ export class Refusals {
    *
    * @throws {CustodyError} `RECORD_NOT_WRITTEN`.
    */
-  async ofRevoked(caller: Caller, spkiSha256: string): Promise<void> {
+  async ofRevoked(caller: Caller, detail: Readonly<Record<string, string>>): Promise<void> {
     const nowMs = performance.now();
     const lastMs = this.#revokedLastMs.get(caller.principal) ?? Number.NEGATIVE_INFINITY;
     if (nowMs - lastMs < revokedEveryMs) return this.count(caller.door, caller.peer, "principal is revoked");
     this.#revokedLastMs.set(caller.principal, nowMs);
-    const subject = { action: "strongroom:Authenticate", detail: { spkiSha256 } };
+    const subject = { action: "strongroom:Authenticate", detail };
     const refuse = () => {
       throw new CustodyError("ACCESS_DENIED", `${caller.principal} is revoked`);
     };

@@ -56,6 +56,16 @@ export interface UserOperations {
   ofAccessKey(
     id: string,
   ): { readonly principal: PrincipalDescription; readonly secret: SecretBuffer; readonly version: number } | undefined;
+  /**
+   * The same of an access key that is disabled or whose user is, for a door that is about to refuse: a signature that fits
+   * tells that it was this user's program that called. Undefined for a key in force and for one that is not known.
+   */
+  endedAccessKey(id: string): ReturnType<UserOperations["ofAccessKey"]>;
+  /**
+   * Puts on record, under the user's name, that an ended access key was used, and what ended it (`deniedBy`): once a second
+   * for each user, the rest is counted. Nothing for a key that is in force or not known.
+   */
+  recordEndedAccessKey(id: string, attempt: Omit<Caller, "principal" | "accessKeyId">): Promise<void>;
 }
 
 /** `policies` are names of managed policies (policy/roles.ts); an unknown one is `INPUT_INVALID`. */

@@ -3,8 +3,9 @@ import type { AccessKeySecrets } from "../access-key-secrets.ts";
 import { principalArn } from "../arn.ts";
 import type { AccessKeyDescription, NewAccessKey, UserDescription, UserOperations } from "../contract/users.ts";
 import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
-import { CustodyError } from "../errors.ts";
+import { CustodyError, type DenialReason } from "../errors.ts";
 import { checkPrincipalName } from "../names.ts";
+import type { Refusals } from "../refusals.ts";
 import type { Caller, PrincipalDescription, RoleName } from "../service.ts";
 import { type AccessKeyRecord, change, type PrincipalRecord } from "../state/records.ts";
 import { findGroup } from "./groups.ts";
@@ -18,17 +19,21 @@ const maxGroups = 10;
 const idPattern = /^AKIA[A-Z2-7]{16}$/;
 const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
+type SignerOfKey = NonNullable<ReturnType<UserOperations["ofAccessKey"]>>;
+
 /** Users, the groups they are in, and the access keys they sign requests with. Making or changing any takes an administrator. */
 export class Users implements UserOperations {
   readonly #core: Core;
   readonly #secrets: AccessKeySecrets;
+  readonly #refusals: Refusals;
   /** Records are never changed in place, so a record's description stays true. */
   readonly #described = new WeakMap<PrincipalRecord, PrincipalDescription>();
 
   /** `secrets` stays the caller's to dispose of. */
-  constructor(core: Core, secrets: AccessKeySecrets) {
+  constructor(core: Core, secrets: AccessKeySecrets, refusals: Refusals) {
     this.#core = core;
     this.#secrets = secrets;
+    this.#refusals = refusals;
   }
 
   async create(
@@ -158,13 +163,36 @@ export class Users implements UserOperations {
     });
   }
 
-  ofAccessKey(id: string): ReturnType<UserOperations["ofAccessKey"]> {
+  ofAccessKey(id: string): SignerOfKey | undefined {
+    const found = this.#signerOf(id);
+    return found?.endedBy === undefined ? found?.signer() : undefined;
+  }
+
+  endedAccessKey(id: string): SignerOfKey | undefined {
+    const found = this.#signerOf(id);
+    return found?.endedBy === undefined ? undefined : found.signer();
+  }
+
+  async recordEndedAccessKey(id: string, attempt: Omit<Caller, "principal" | "accessKeyId">): Promise<void> {
+    const found = this.#signerOf(id);
+    if (found?.endedBy === undefined) return;
+    const principal = principalArn(this.#core.identity, "user", found.user);
+    await this.#refusals.ofRevoked({ ...attempt, principal, accessKeyId: id }, { deniedBy: found.endedBy });
+  }
+
+  /** The user of an access key, and what ended their use, by the state of this moment. */
+  #signerOf(id: string) {
     const key = this.#core.state.get("accessKey", id);
-    if (key?.state !== "enabled") return undefined;
-    const record = this.#core.state.get("principal", key.user);
-    if (record?.state !== "enabled" || record.kind !== "user") return undefined;
-    const principal = this.#described.getOrInsertComputed(record, () => describePrincipal(this.#core, record));
-    return { principal, secret: this.#secrets.of(id, key.version), version: key.version };
+    const record = key === undefined ? undefined : this.#core.state.get("principal", key.user);
+    if (key === undefined || record?.kind !== "user") return undefined;
+    const endedBy: DenialReason | undefined =
+      record.state !== "enabled" ? "principal-disabled" : key.state !== "enabled" ? "access-key-disabled" : undefined;
+    const signer = (): SignerOfKey => ({
+      principal: this.#described.getOrInsertComputed(record, () => describePrincipal(this.#core, record)),
+      secret: this.#secrets.of(id, key.version),
+      version: key.version,
+    });
+    return { user: record.name, endedBy, signer };
   }
 
   #find(name: string): PrincipalRecord {

@@ -90,6 +90,56 @@ describe("users and their access keys", () => {
     await assert.rejects(km.custody.users.setAccessKeyState(km.admin, id, "enabled"), { code: "ACCESS_KEY_NOT_FOUND" });
   });
 
+  it("are refused at the decision, too, when their key ended after the door checked the signature", async () => {
+    const { users, data, keys } = km.custody;
+    await users.create(km.admin, { name: "signer", role: "key-user" });
+    const { id } = await users.createAccessKey(km.admin, "signer");
+    const { id: other } = await accessKey("another");
+    const { arn } = await users.describe(km.admin, "signer");
+    const signed: Caller = { ...km.as(arn), door: "aws", accessKeyId: id };
+    const input = { key: "alias/app", context: {} };
+    await data.generateDataKeyWithoutPlaintext(signed, input);
+    for (const accessKeyId of [other, "AKIAAAAAAAAAAAAAAAAA", ""])
+      await assert.rejects(data.generateDataKeyWithoutPlaintext({ ...signed, accessKeyId }, input), denied);
+    await users.setAccessKeyState(km.admin, id, "disabled");
+    await assert.rejects(data.generateDataKeyWithoutPlaintext(signed, input), denied);
+    await users.setAccessKeyState(km.admin, id, "enabled");
+    await data.generateDataKeyWithoutPlaintext(signed, input);
+    await users.deleteAccessKey(km.admin, id);
+    await assert.rejects(keys.describe(signed, "alias/app"), denied);
+    await km.custody.keys.describe(km.as(arn), "alias/app");
+  });
+
+  it("put the use of an ended key on record with what ended it, once a second, and of no other key", async () => {
+    const { users, principals } = km.custody;
+    const { id: keyOff, secret } = await accessKey("key-off");
+    const { id: userOff } = await accessKey("user-off");
+    const attempt = { door: "aws", peer: "127.0.0.1", requestId: "e" } as const;
+    const unknown = "AKIAAAAAAAAAAAAAAAAA";
+    for (const id of [keyOff, unknown]) assert.equal(users.endedAccessKey(id), undefined);
+    const { sequence } = await km.custody.audit.checkpoint(km.admin);
+    for (const id of [keyOff, unknown]) await users.recordEndedAccessKey(id, attempt);
+    await users.setAccessKeyState(km.admin, keyOff, "disabled");
+    await principals.disable(km.admin, "user-off");
+    assert.ok(users.endedAccessKey(keyOff)?.secret.equals(secret));
+    for (const id of [keyOff, userOff, keyOff, keyOff]) await users.recordEndedAccessKey(id, attempt);
+    const records = await km.custody.audit.read(km.admin, { after: sequence, limit: 100 });
+    const told = records
+      .filter(({ action }) => action === "strongroom:Authenticate")
+      .map(({ principal, accessKeyId, result, error, detail }) => ({ principal, accessKeyId, result, error, detail }));
+    const expected = (name: string, accessKeyId: string, deniedBy: string) => ({
+      principal: `arn:aws:iam::${km.custody.identity.account}:user/${name}`,
+      accessKeyId,
+      result: "refused",
+      error: "ACCESS_DENIED",
+      detail: { deniedBy },
+    });
+    assert.deepEqual(told.slice(0, 2), [
+      expected("key-off", keyOff, "access-key-disabled"),
+      expected("user-off", userOff, "principal-disabled"),
+    ]);
+  });
+
   it("wipe a secret that was held when its key is rotated, disabled or deleted", async () => {
     const { users } = km.custody;
     const { id } = await accessKey("wiped");
