@@ -5,8 +5,11 @@ import { der, derTags } from "./der.ts";
 import { type KeyPairSpecName, keySpecs } from "./key-specs.ts";
 import { writePrivateKeyDer } from "./pem.ts";
 import { SecretBuffer } from "./secret-buffer.ts";
+import { InTurn } from "./turns.ts";
 
 const generateInThread = promisify(generate);
+/** Node's four threads also serve its files and names: large primes take half of them at most. */
+const rsaInTurn = new InTurn(2);
 
 export interface NewKeyPair {
   /** PKCS#8, DER. The caller disposes of it. */
@@ -28,7 +31,9 @@ export async function generateKeyPairOf(spec: KeyPairSpecName): Promise<NewKeyPa
   } as const;
   const pair =
     facts.kind === "rsa"
-      ? await generateInThread("rsa", { modulusLength: facts.modulusBits, publicExponent: 65537, ...encoding })
+      ? await rsaInTurn.run(() =>
+          generateInThread("rsa", { modulusLength: facts.modulusBits, publicExponent: 65537, ...encoding }),
+        )
       : await generateInThread("ec", { namedCurve: facts.curve, ...encoding });
   return { pkcs8: SecretBuffer.take(pair.privateKey), spki: pair.publicKey };
 }

@@ -82,7 +82,7 @@ export class OpensslKey implements Disposable {
     this.#checkDigest(algorithm, digest);
     const context = this.#signatureContext(algorithm, "initSign");
     try {
-      const out = Buffer.allocUnsafeSlow(openssl.sizeOf(this.#key));
+      const out = Buffer.allocUnsafeSlow(openssl.sizeOf(this.#held()));
       const length = await this.#transform(openssl.sign, context, out, digest);
       if (length === undefined) throw new Error(`OpenSSL could not make a signature of ${algorithm}`);
       return out.subarray(0, length);
@@ -95,7 +95,7 @@ export class OpensslKey implements Disposable {
   verifyDigest(algorithm: SigningAlgorithmName, digest: Uint8Array, signature: Uint8Array): boolean {
     const openssl = this.#openssl;
     this.#checkDigest(algorithm, digest);
-    if (signature.byteLength === 0 || signature.byteLength > openssl.sizeOf(this.#key)) return false;
+    if (signature.byteLength === 0 || signature.byteLength > openssl.sizeOf(this.#held())) return false;
     const context = this.#signatureContext(algorithm, "initVerify");
     try {
       return openssl.verify(context, signature, signature.byteLength, digest, digest.byteLength) === 1;
@@ -115,7 +115,7 @@ export class OpensslKey implements Disposable {
     if (!this.#knows(keySpecs[this.spec].encryption, algorithm)) throw this.#foreign(algorithm);
     if (!this.#couldBeCiphertext(algorithm, ciphertext)) return undefined;
     const context = openssl.newContext(this.#held(), null);
-    const out = Buffer.allocUnsafeSlow(Math.max(openssl.sizeOf(this.#key), ciphertext.byteLength));
+    const out = Buffer.allocUnsafeSlow(Math.max(openssl.sizeOf(this.#held()), ciphertext.byteLength));
     try {
       const { scheme, hash } = encryptionAlgorithms[algorithm];
       const ready =
@@ -185,7 +185,7 @@ export class OpensslKey implements Disposable {
   }
 
   #couldBeCiphertext(algorithm: EncryptionAlgorithmName, ciphertext: Uint8Array): boolean {
-    if (algorithm !== "SM2PKE") return ciphertext.byteLength === this.#openssl.sizeOf(this.#key);
+    if (algorithm !== "SM2PKE") return ciphertext.byteLength === this.#openssl.sizeOf(this.#held());
     return ciphertext.byteLength <= maxSm2CiphertextBytes && isSm2Ciphertext(ciphertext);
   }
 
