@@ -3,6 +3,7 @@ import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { checkPrincipalName } from "../names.ts";
 import type { ActionName } from "../policy/actions.ts";
+import { parsePolicy } from "../policy/policy-document.ts";
 import type { Caller, PrincipalDescription, PrincipalKind, PrincipalOperations, RoleName } from "../service.ts";
 import { change, type PrincipalRecord, type StateChange } from "../state/records.ts";
 
@@ -35,8 +36,7 @@ export class Principals implements PrincipalOperations {
       detail: { name, kind: input.kind, role: input.role },
     };
     return performOnAccount(this.#core, caller, subject, (now) => {
-      if (this.#core.state.get("principal", name) !== undefined)
-        throw new CustodyError("PRINCIPAL_EXISTS", `there is a principal ${name} already`);
+      mustBeFree(this.#core, input.kind, name);
       const record: PrincipalRecord = {
         name,
         kind: input.kind,
@@ -104,6 +104,24 @@ export function tokensOf(core: Core, name: string): StateChange[] {
   return [...core.state.all("token")]
     .filter(([, token]) => token.node === name)
     .map(([id]) => change("token", id, null));
+}
+
+/**
+ * A name can be given to a new principal: nobody has it, and no key policy still names a deleted one of that name, whose
+ * rights would come with it.
+ *
+ * @throws {CustodyError} `PRINCIPAL_EXISTS`.
+ */
+export function mustBeFree(core: Core, kind: PrincipalKind, name: string): void {
+  if (core.state.get("principal", name) !== undefined)
+    throw new CustodyError("PRINCIPAL_EXISTS", `there is a principal ${name} already`);
+  const arn = principalArn(core.identity, kind, name);
+  for (const [keyId, { policy }] of core.state.all("key"))
+    if (policy !== core.authorizer.defaultKeyPolicy && parsePolicy(policy, "key").principalArns.includes(arn))
+      throw new CustodyError(
+        "PRINCIPAL_EXISTS",
+        `the policy of key ${keyId} still names a deleted ${kind} ${name}, whose rights a new one would get: change the policy first`,
+      );
 }
 
 /** @throws {CustodyError} `PRINCIPAL_NOT_FOUND`. */

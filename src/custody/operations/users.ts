@@ -9,7 +9,7 @@ import type { Refusals } from "../refusals.ts";
 import type { Caller, PrincipalDescription, RoleName } from "../service.ts";
 import { type AccessKeyRecord, change, type PrincipalRecord } from "../state/records.ts";
 import { findGroup } from "./groups.ts";
-import { describePrincipal, findPrincipal, tokensOf } from "./principals.ts";
+import { describePrincipal, findPrincipal, mustBeFree, tokensOf } from "./principals.ts";
 
 const userRoles: readonly RoleName[] = ["administrator", "auditor", "operator", "key-user", "none"];
 /** As AWS IAM: two, so that a new key can be handed out before the old one ends. */
@@ -47,8 +47,7 @@ export class Users implements UserOperations {
     const groups = distinctGroups(input.groups ?? []);
     const subject: AccountSubject = { action: "iam:CreateUser", detail: { name, role, groups: groups.join(",") } };
     return performOnAccount(this.#core, caller, subject, (now) => {
-      if (this.#core.state.get("principal", name) !== undefined)
-        throw new CustodyError("PRINCIPAL_EXISTS", `there is a principal ${name} already`);
+      mustBeFree(this.#core, "user", name);
       for (const group of groups) findGroup(this.#core, group);
       const record: PrincipalRecord = {
         name,

@@ -192,6 +192,22 @@ describe("users and their access keys", () => {
     assert.equal(km.custody.users.ofAccessKey(id), undefined);
   });
 
+  it("give no name away that a key policy still names, so that nobody takes over a deleted user's rights", async () => {
+    const { users, keys, policies, principals } = km.custody;
+    const { arn } = await make("named");
+    const { keyId } = await keys.create(km.admin, {});
+    const before = await policies.get(km.admin, keyId);
+    const statement = { Sid: "Named", Effect: "Allow", Principal: { AWS: arn }, Action: "kms:Encrypt", Resource: "*" };
+    const document = JSON.parse(before) as { Statement: object[] };
+    await policies.put(km.admin, keyId, JSON.stringify({ ...document, Statement: [...document.Statement, statement] }));
+    await users.delete(km.admin, "named");
+    const taken = { code: "PRINCIPAL_EXISTS" };
+    await assert.rejects(make("named"), taken);
+    await assert.rejects(principals.create(km.admin, { name: "named", kind: "user", role: "auditor" }), taken);
+    await policies.put(km.admin, keyId, before);
+    await make("named");
+  });
+
   it("are made and changed by administrators alone", async () => {
     const { users, groups } = km.custody;
     const { id } = await accessKey("target");
