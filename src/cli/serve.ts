@@ -84,13 +84,16 @@ async function run(options: ServeOptions): Promise<void> {
   const targets = await forwardTargets(options);
 
   const stop = stopSignal();
-  const [{ openCustody }, { startServer }, { Metrics }, { notifyServiceManager }] = await Promise.all([
-    import("../custody/open.ts"),
-    import("../server/server.ts"),
-    import("../server/observe.ts"),
-    import("../server/service-manager.ts"),
-  ]);
+  const [{ openCustody }, { startServer }, { Metrics }, { notifyServiceManager }, { noticeCounter }] =
+    await Promise.all([
+      import("../custody/open.ts"),
+      import("../server/server.ts"),
+      import("../server/observe.ts"),
+      import("../server/service-manager.ts"),
+      import("../server/notice-metric.ts"),
+    ]);
   const observer = new Metrics();
+  const notices = noticeCounter(observer.registry);
   const threadLost = Promise.withResolvers<Error>();
   let custody: Awaited<ReturnType<typeof openCustody>>;
   {
@@ -100,6 +103,7 @@ async function run(options: ServeOptions): Promise<void> {
       unlock,
       threaded: true,
       onThreadLost: threadLost.resolve,
+      onNotice: (kind) => notices.inc({ kind }),
       onCommit: (records, seconds) => observer.auditCommit(records, seconds),
       ...(checkpoint === undefined ? {} : { checkpoint }),
     });

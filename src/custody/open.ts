@@ -5,6 +5,7 @@ import type { SuiteName } from "../crypto/suite.ts";
 import { KeySlots, type SlotKind } from "../devices/key-slots.ts";
 import type { RootKey } from "../devices/root-key.ts";
 import { SoftDevice } from "../devices/soft.ts";
+import type { NoticeKind } from "./audit/notice-rules.ts";
 import { checkAgainstCheckpoint, checkLastRecord } from "./audit/store-checks.ts";
 import { Custody, type CustodyParts, initialise } from "./custody.ts";
 import { dataFiles } from "./data-files.ts";
@@ -83,6 +84,8 @@ export interface OpenOptions {
   readonly clock?: () => number;
   /** Told of each commit: how many records shared it, and how long it took, in seconds. */
   readonly onCommit?: (records: number, seconds: number) => void;
+  /** Told of each notice that was put on record (see audit/notice-rules.ts). */
+  readonly onNotice?: (kind: NoticeKind) => void;
   /**
    * Keep the store in a thread of its own, and open wrapped keys in another when many come at once: for a server, so that
    * neither a commit nor a crowd holds up the next requests.
@@ -129,6 +132,7 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
       await checkAgainstCheckpoint(options.checkpoint, store, journal.head, own);
     }
     await journal.begin();
+    custody.watchChain(options.onNotice);
     return custody;
   } catch (error) {
     await opener?.close();
