@@ -110,6 +110,40 @@ describe("users and their access keys", () => {
     await km.custody.keys.describe(km.as(arn), "alias/app");
   });
 
+  for (const [what, end] of [
+    ["its key is disabled", (id: string) => km.custody.users.setAccessKeyState(km.admin, id, "disabled")],
+    ["its key is deleted", (id: string) => km.custody.users.deleteAccessKey(km.admin, id)],
+    ["its user is disabled", (_id: string, name: string) => km.custody.principals.disable(km.admin, name)],
+    ["its user is deleted", (_id: string, name: string) => km.custody.users.delete(km.admin, name)],
+  ] as const)
+    it(`let no request through that starts after the answer that ${what}, under load`, async () => {
+      const { users, data } = km.custody;
+      const name = `loaded-${what.replaceAll(" ", "-")}`;
+      const { arn } = await users.create(km.admin, { name, role: "key-user" });
+      const { id } = await users.createAccessKey(km.admin, name);
+      const signed: Caller = { ...km.as(arn), door: "aws", accessKeyId: id };
+      let ended = false;
+      const late: boolean[] = [];
+      const client = async () => {
+        for (let round = 0; round < 40; round++) {
+          const startedAfter = ended;
+          const input = { key: "alias/app", context: {} };
+          const known = users.ofAccessKey(id) !== undefined;
+          const done = await data.generateDataKeyWithoutPlaintext(signed, input).then(
+            () => true,
+            () => false,
+          );
+          if (startedAfter) late.push(known || done);
+        }
+      };
+      const clients = Array.from({ length: 8 }, client);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await end(id, name);
+      ended = true;
+      await Promise.all(clients);
+      assert.ok(late.length > 0 && late.every((through) => !through));
+    });
+
   it("put the use of an ended key on record with what ended it, once a second, and of no other key", async () => {
     const { users, principals } = km.custody;
     const { id: keyOff, secret } = await accessKey("key-off");
