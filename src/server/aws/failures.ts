@@ -79,7 +79,14 @@ const words: Readonly<Record<CustodyErrorCode, Words>> = {
   KEY_USAGE_INVALID: (cause, { operation }) =>
     new AwsError("InvalidKeyUsageException", wrongUsage(cause.key, cause.usage, operation), { cause }),
   LEGACY_REFUSED: internal,
-  LIMIT_EXCEEDED: said("LimitExceededException"),
+  LIMIT_EXCEEDED: (cause, { operation }) =>
+    new AwsError(
+      "LimitExceededException",
+      operation === "RotateKeyOnDemand"
+        ? `The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: ${cause.key}`
+        : cause.message,
+      { cause },
+    ),
   MAC_INVALID: silent("KMSInvalidMacException"),
   MATERIAL_INCORRECT: silent("IncorrectKeyMaterialException"),
   PRINCIPAL_EXISTS: internal,
