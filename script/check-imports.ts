@@ -1,6 +1,7 @@
 /**
- * Checks that imports point only down the map of docs/architecture.md, that nothing is circular between parts, and that
- * product code imports nothing from tests, benches or scripts. Exit code 1 with one line for each offence.
+ * Checks that imports point only down the map of docs/architecture.md, that nothing is circular between parts, that product
+ * code imports nothing from tests, benches or scripts, and that the console's page knows the wire contract only. Exit code 1
+ * with one line for each offence.
  */
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -36,5 +37,14 @@ for (const file of globSync("src/**/*.ts", { cwd: root })) {
       offences.push(`${file}: ${part} may not import ${targetPart} (${target})`);
   }
 }
+// The page runs in browsers: of the product it knows the wire contract, as types only.
+for (const file of globSync("console/src/**/*.{ts,tsx}", { cwd: root }))
+  for (const match of readFileSync(join(root, file), "utf8").matchAll(
+    /(import|export)\s+(type\s)?[^;"]*?from\s+"(\.[^"]+)"/g,
+  )) {
+    const target = relative(root, join(root, dirname(file), match[3] ?? ""));
+    const isContract = target === "src/client/protocol.ts" && match[2] !== undefined;
+    if (!target.startsWith("console/src/") && !isContract) offences.push(`${file}: console may not import ${target}`);
+  }
 for (const offence of offences) console.log(offence);
 process.exitCode = offences.length > 0 ? 1 : 0;

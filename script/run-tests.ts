@@ -29,6 +29,7 @@ const skipped: string[] = [];
 
 const checks: readonly (readonly [string, string, ...string[]])[] = [
   ["types", join(root, "node_modules/.bin/tsc"), "--noEmit"],
+  ["types of the console", join(root, "node_modules/.bin/tsc"), "--noEmit", "-p", "console"],
   ["lint and format", join(root, "node_modules/.bin/biome"), "check", "--error-on-warnings", "."],
   ["imports point down the map", process.execPath, "script/check-imports.ts"],
   ["no secret is logged or formatted", process.execPath, "script/check-secrets.ts"],

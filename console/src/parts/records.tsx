@@ -1,0 +1,81 @@
+import { useState } from "preact/hooks";
+import type { AuditRecord } from "../api.ts";
+import { principalName } from "../names.ts";
+import { useSettings } from "../settings.tsx";
+import type { TextKey } from "../text/en.ts";
+import { Dialog } from "./dialog.tsx";
+import { StateBadge } from "./state-badge.tsx";
+
+interface RecordsProps {
+  readonly records: readonly AuditRecord[];
+  readonly caption: string;
+  readonly empty: TextKey;
+}
+
+/** Audit records in a table; each opens in full. */
+export function Records({ records, caption, empty }: RecordsProps) {
+  const { text, time } = useSettings();
+  const [shown, setShown] = useState<AuditRecord>();
+  if (records.length === 0) return <p class="empty">{text(empty)}</p>;
+  return (
+    <div class="scroll">
+      <table>
+        <caption class="hidden">{caption}</caption>
+        <thead>
+          <tr>
+            <th class="right">{text("audit.sequence")}</th>
+            <th>{text("audit.time")}</th>
+            <th>{text("audit.principal")}</th>
+            <th>{text("audit.action")}</th>
+            <th>{text("audit.key")}</th>
+            <th>{text("audit.peer")}</th>
+            <th>{text("audit.result")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {records.map((record) => (
+            <tr key={record.sequence}>
+              <td class="right">
+                <button type="button" class="link" onClick={() => setShown(record)}>
+                  {record.sequence}
+                </button>
+              </td>
+              <td class="nowrap">{time(record.at)}</td>
+              <td title={record.principal}>{principalName(record.principal)}</td>
+              <td class="mono">{record.action}</td>
+              <td class="mono" title={record.key ?? ""}>
+                {record.key ? `${record.key.slice(0, 8)}…` : ""}
+              </td>
+              <td class="nowrap">
+                {record.peer} <span class="quiet">{record.door}</span>
+              </td>
+              <td class="nowrap">
+                <StateBadge state={record.result} kind="result" />
+                {record.error !== null && <span class="mono quiet"> {record.error}</span>}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {shown !== undefined && (
+        <Dialog title={`${text("audit.sequence")} ${shown.sequence}`} wide onClose={() => setShown(undefined)}>
+          <dl>
+            {Object.entries(shown)
+              .filter(([, value]) => value !== null && value !== "")
+              .map(([name, value]) => (
+                <div key={name}>
+                  <dt>{name}</dt>
+                  <dd class="mono">{typeof value === "object" ? JSON.stringify(value) : String(value)}</dd>
+                </div>
+              ))}
+          </dl>
+          <div class="buttons">
+            <button type="button" onClick={() => setShown(undefined)}>
+              {text("action.close")}
+            </button>
+          </div>
+        </Dialog>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,21 @@
+import { useSettings } from "../settings.tsx";
+import { isTextKey } from "../text/text.ts";
+
+const tones: Readonly<Record<string, string>> = {
+  enabled: "good",
+  done: "good",
+  disabled: "warn",
+  "pending-deletion": "warn",
+  "pending-import": "warn",
+  failed: "warn",
+  revoked: "bad",
+  refused: "bad",
+  destroyed: "bad",
+};
+
+/** A state or result in a word; colour only repeats what the word says. */
+export function StateBadge({ state, kind = "state" }: { readonly state: string; readonly kind?: "state" | "result" }) {
+  const { text } = useSettings();
+  const key = `${kind}.${state}`;
+  return <span class={`badge ${tones[state] ?? ""}`}>{isTextKey(key) ? text(key) : state}</span>;
+}
