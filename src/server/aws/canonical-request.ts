@@ -1,4 +1,4 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHmac, hash } from "node:crypto";
 
 /** The parts of a request that a signature covers. */
 export interface CanonicalParts {
@@ -46,8 +46,8 @@ export function canonicalRequest(parts: CanonicalParts, options: { readonly norm
 
 /** `date`: `20150830T123600Z`; `scope`: `20150830/us-east-1/kms/aws4_request`. Node gives header bytes as Latin-1. */
 export function stringToSign(date: string, scope: string, canonical: string): string {
-  const hash = createHash("sha256").update(canonical, "latin1").digest("hex");
-  return [signingAlgorithm, date, scope, hash].join("\n");
+  const canonicalSha256 = hash("sha256", Buffer.from(canonical, "latin1"));
+  return [signingAlgorithm, date, scope, canonicalSha256].join("\n");
 }
 
 /**

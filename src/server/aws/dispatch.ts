@@ -166,8 +166,9 @@ function send(
   const wipe = () => {
     if (secret) bytes.fill(0);
   };
-  if (response.destroyed) {
+  if (response.headersSent || response.destroyed) {
     wipe();
+    response.destroy();
     return;
   }
   // A response closes when the connection has taken all of it, and when the connection is gone.

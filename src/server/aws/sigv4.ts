@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { UserOperations } from "../../custody/contract/users.ts";
 import type { PrincipalDescription } from "../../custody/service.ts";
@@ -99,7 +99,7 @@ export class SignatureVerifier implements Disposable {
   verify(claim: ClaimedSignature, body: Uint8Array): Signer {
     const { authorization, head, headers, date } = claim;
     const { accessKeyId, day, signedHeaders } = authorization;
-    const bodySha256 = createHash("sha256").update(body).digest("hex");
+    const bodySha256 = hash("sha256", body);
     const announced = headers.get("x-amz-content-sha256");
     const canonical = canonicalRequest({
       method: head.method,
@@ -146,15 +146,13 @@ export class SignatureVerifier implements Disposable {
     const nowMs = this.#clock();
     const earliestMs = nowMs - pastMinutes * minutesMs;
     const latestMs = nowMs + futureMinutes * minutesMs;
+    if (atMs >= earliestMs && atMs <= latestMs) return;
     const now = basicIso(nowMs);
-    if (atMs < earliestMs)
-      throw invalid(
-        `Signature expired: ${date} is now earlier than ${basicIso(earliestMs)} (${now} - ${pastMinutes} min.)`,
-      );
-    if (atMs > latestMs)
-      throw invalid(
-        `Signature not yet current: ${date} is still later than ${basicIso(latestMs)} (${now} + ${futureMinutes} min.)`,
-      );
+    throw invalid(
+      atMs < earliestMs
+        ? `Signature expired: ${date} is now earlier than ${basicIso(earliestMs)} (${now} - ${pastMinutes} min.)`
+        : `Signature not yet current: ${date} is still later than ${basicIso(latestMs)} (${now} + ${futureMinutes} min.)`,
+    );
   }
 }
 
