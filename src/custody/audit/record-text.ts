@@ -70,7 +70,6 @@ export class RecordEncoder {
     const head = { eventSource: source, eventName: name, awsRegion: region };
     const tail = {
       readOnly: isReadOnly(action),
-      eventType: "AwsApiCall",
       managementEvent: true,
       eventCategory: "Management",
       recipientAccountId: account,
@@ -117,7 +116,9 @@ function identityText(who: string): string {
   const end = who.indexOf("\0");
   const principal = end < 0 ? who : who.slice(0, end);
   const accessKey = end < 0 ? {} : { accessKeyId: who.slice(end + 1) };
-  return `"userIdentity":${asciiJson({ ...identityOf(principal), ...accessKey })}`;
+  // CloudTrail's word for what a service does of itself.
+  const eventType = principal === systemPrincipal ? "AwsServiceEvent" : "AwsApiCall";
+  return `"eventType":"${eventType}","userIdentity":${asciiJson({ ...identityOf(principal), ...accessKey })}`;
 }
 
 const identityTypes: Readonly<Record<string, string>> = { user: "IAMUser", node: "Node", service: "Service" };

@@ -87,6 +87,11 @@ describe("the text of an audit record", () => {
     assert.equal(parsed({ result: "failed", error: "SOMETHING_ELSE" }).errorMessage, undefined);
   });
 
+  it("calls what the key manager does of itself an event of the service", () => {
+    const { eventType, userIdentity } = parsed({ principal: "strongroom" });
+    assert.deepEqual([eventType, userIdentity.type], ["AwsServiceEvent", "AWSService"]);
+  });
+
   for (const [action, source, name, readOnly] of [
     ["kms:GenerateDataKey", "kms.amazonaws.com", "GenerateDataKey", true],
     ["kms:CreateKey", "kms.amazonaws.com", "CreateKey", false],
