@@ -95,7 +95,10 @@ export class OpensslKey implements Disposable {
   verifyDigest(algorithm: SigningAlgorithmName, digest: Uint8Array, signature: Uint8Array): boolean {
     const openssl = this.#openssl;
     this.#checkDigest(algorithm, digest);
-    if (signature.byteLength === 0 || signature.byteLength > openssl.sizeOf(this.#held())) return false;
+    const mostBytes = openssl.sizeOf(this.#held());
+    if (signature.byteLength === 0 || signature.byteLength > mostBytes) return false;
+    // RFC 8017 8.1.2 and 8.2.2, step 1. For PSS, OpenSSL also takes a signature without its leading zeros.
+    if (keySpecs[this.spec].kind === "rsa" && signature.byteLength !== mostBytes) return false;
     const context = this.#signatureContext(algorithm, "initVerify");
     try {
       return openssl.verify(context, signature, signature.byteLength, digest, digest.byteLength) === 1;

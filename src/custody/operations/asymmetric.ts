@@ -48,18 +48,28 @@ export class Asymmetric implements AsymmetricOperations {
     const { algorithm, ciphertext } = input;
     checkLength("a ciphertext", ciphertext.byteLength, maxCiphertextBytes);
     const subject = { action: "kms:Decrypt", reference: input.key, detail: { algorithm } } as const;
-    return performOnKey(
-      this.#core,
-      caller,
-      { ...subject },
-      async (key) => {
-        mustAllow(key, "encrypt", algorithm);
-        const plaintext = await this.#core.device.decrypt(specifiedDeviceKey(key), algorithm, ciphertext);
-        if (plaintext === undefined) throw new CustodyError("WRAP_REFUSED");
-        return { value: { keyId: key.id, plaintext } };
-      },
-      (value) => value.plaintext[Symbol.dispose](),
-    );
+    // Opened once for a key, which has one version for life: a decision that is taken anew asks again only who may.
+    let opened: { readonly keyId: string; readonly plaintext: SecretBuffer | undefined } | undefined;
+    try {
+      return await performOnKey(
+        this.#core,
+        caller,
+        { ...subject },
+        async (key) => {
+          mustAllow(key, "encrypt", algorithm);
+          if (opened?.keyId !== key.id) {
+            opened?.plaintext?.[Symbol.dispose]();
+            const plaintext = await this.#core.device.decrypt(specifiedDeviceKey(key), algorithm, ciphertext);
+            opened = { keyId: key.id, plaintext };
+          }
+          if (opened.plaintext === undefined) throw new CustodyError("WRAP_REFUSED");
+          return { value: { keyId: key.id, plaintext: opened.plaintext.clone() } };
+        },
+        (value) => value.plaintext[Symbol.dispose](),
+      );
+    } finally {
+      opened?.plaintext?.[Symbol.dispose]();
+    }
   }
 
   async generateRandom(caller: Caller, bytes: number): Promise<SecretBuffer> {

@@ -25,10 +25,15 @@ export class Signing implements SigningOperations {
   }
 
   async sign(caller: Caller, input: MessageToSign): Promise<{ readonly keyId: string; readonly signature: Buffer }> {
+    // Made once for a key, which has one version for life: a decision that is taken anew asks again only who may.
+    let made: { readonly keyId: string; readonly signature: Buffer } | undefined;
     return performOnKey(this.#core, caller, subjectOf("kms:Sign", input), async (key) => {
       const digest = digestToSign(key, input);
-      const signature = await this.#core.device.signDigest(specifiedDeviceKey(key), input.algorithm, digest);
-      return { value: { keyId: key.id, signature } };
+      if (made?.keyId !== key.id) {
+        const signature = await this.#core.device.signDigest(specifiedDeviceKey(key), input.algorithm, digest);
+        made = { keyId: key.id, signature };
+      }
+      return { value: made };
     });
   }
 

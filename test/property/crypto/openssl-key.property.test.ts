@@ -122,6 +122,19 @@ describe("keys inside OpenSSL", () => {
     );
   });
 
+  it("take no RSA signature that lacks its leading zero", async () => {
+    const { privateKey, publicKey } = pairOf("RSA_2048");
+    for (const algorithm of ["RSASSA_PSS_SHA_256", "RSASSA_PKCS1_V1_5_SHA_256"] as const)
+      for (let number = 0; ; number++) {
+        const digest = digestOf(algorithm, Buffer.from(String(number)));
+        const signature = await privateKey.signDigest(algorithm, digest);
+        if (signature[0] !== 0) continue;
+        assert.ok(publicKey.verifyDigest(algorithm, digest, signature));
+        assert.ok(!publicKey.verifyDigest(algorithm, digest, signature.subarray(1)));
+        break;
+      }
+  });
+
   it("decrypt what others encrypted, and nothing of any other bytes", async () => {
     const encryption = fc.constantFrom<[KeyPairSpecName, EncryptionAlgorithmName]>(
       ["RSA_2048", "RSAES_OAEP_SHA_1"],

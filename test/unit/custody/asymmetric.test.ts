@@ -114,6 +114,19 @@ describe("key pairs for encryption", () => {
     );
   });
 
+  it("decrypt while the state changes under the request", async () => {
+    const { keyId, user } = keyOf("RSA_2048");
+    const input = { key: keyId, algorithm: "RSAES_OAEP_SHA_256" } as const;
+    using plaintext = SecretBuffer.random(32);
+    const { ciphertext } = await km.custody.asymmetric.encrypt(user, { ...input, plaintext });
+    const opening = Array.from({ length: 8 }, () => km.custody.asymmetric.decrypt(user, { ...input, ciphertext }));
+    for (let i = 0; i < 5; i++) await km.custody.keys.updateDescription(km.admin, keyId, `change ${i}`);
+    for (const opened of await Promise.all(opening)) {
+      using again = opened.plaintext;
+      assert.ok(again.equals(plaintext));
+    }
+  });
+
   it("take no context: they wrap no data keys, and are not rotated", async () => {
     const { custody, admin } = km;
     for (const [spec, { keyId, user }] of keys) {

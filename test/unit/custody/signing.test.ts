@@ -239,6 +239,20 @@ describe("signing keys", () => {
     for (const use of uses()) await assert.rejects(use, { code: "KEY_STATE_INVALID" });
   });
 
+  it("are the key that the answer names, also while an alias moves and the state changes under the request", async () => {
+    const { custody, admin } = km;
+    const { keyId: other, user } = await keyForUser(km, { spec: "RSA_2048", usage: "sign" }, operations);
+    const { keyId } = await custody.keys.create(admin, { spec: "RSA_2048", usage: "sign", alias: "alias/moves" });
+    await custody.grants.create(admin, keyId, { grantee: user.principal, operations });
+    const asked = raw("alias/moves", "RSASSA_PSS_SHA_256");
+    for (let round = 0; round < 6; round++) {
+      const signing = Array.from({ length: 8 }, () => custody.signing.sign(user, asked));
+      await custody.aliases.update(admin, "alias/moves", round % 2 === 0 ? other : keyId);
+      for (const { keyId: signer, signature } of await Promise.all(signing))
+        await custody.signing.verify(user, { ...asked, key: signer, signature });
+    }
+  });
+
   it("put each use on record, with algorithm and message type and without the message", async () => {
     const { custody, admin } = km;
     const { keyId, user } = keyOf("ECC_NIST_P256");
