@@ -12,7 +12,10 @@ const groups: Readonly<Record<string, { purpose: string; load: () => Promise<{ c
   principal: { purpose: "administrators, auditors, operators, services", load: () => import("./principal.ts") },
   user: { purpose: "users and their access keys, for clients of a cloud KMS", load: () => import("./user.ts") },
   group: { purpose: "groups of users and their policies", load: () => import("./group.ts") },
-  audit: { purpose: "the audit chain: tail, export, verify, checkpoint", load: () => import("./audit.ts") },
+  audit: {
+    purpose: "the audit chain: tail, search, report, export, verify, checkpoint",
+    load: () => import("./audit.ts"),
+  },
   node: { purpose: "protect and start a node", load: () => import("./node.ts") },
   volume: { purpose: "encrypted data folders: create, open, close, status, check", load: () => import("./volume.ts") },
   legacy: { purpose: "FISCO key-manager formats: register, read, convert", load: () => import("./legacy.ts") },

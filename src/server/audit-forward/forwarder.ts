@@ -63,6 +63,7 @@ export class Forwarder {
     target.onLost = () => forwarder.#repeat();
     forwarder.#position = await forwarder.#firstPosition();
     forwarder.#notedAt = forwarder.#position;
+    forwarder.#lastBatchFrom = forwarder.#position;
     forwarder.#unfollow = feed.follow(() => forwarder.#wake());
     forwarder.#running = forwarder.#run();
     return forwarder;
@@ -165,7 +166,11 @@ export class Forwarder {
 
   #moveTo(sequence: number): void {
     this.#position = sequence;
-    this.#options.position.write(sequence);
+    try {
+      this.#options.position.write(sequence);
+    } catch {
+      // A full disk: after a restart, what was sent since the last position that was kept is sent again.
+    }
   }
 
   /** Sends the last batch again, once: the place was lost before it could have confirmed it. */

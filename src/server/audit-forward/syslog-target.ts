@@ -101,12 +101,15 @@ class StreamTarget implements ForwardTarget {
   async send(records: readonly StoredRecord[], signal: AbortSignal): Promise<number> {
     const messages = records.map((record) => syslogMessage(record, this.#sender));
     if (this.#datagrams === undefined) {
+      const kept = this.#socket !== undefined;
       try {
         this.#socket ??= await this.#connected(signal);
         await written(this.#socket, Buffer.concat(messages.map(counted)), signal);
         return records.length;
       } catch (error) {
         this.#drop();
+        // What was written before this may lie in the connection that is gone.
+        if (kept) this.onLost?.();
         if (this.#address.kind !== "unix" || (error as NodeJS.ErrnoException).code !== "EPROTOTYPE") throw error;
         this.#datagrams = await UnixDatagramSocket.connect(this.#address.path);
       }

@@ -193,6 +193,31 @@ describe("the forwarding of audit records", () => {
       assert.deepEqual([...new Set(target.received)], range(1, feed.sequence));
     });
 
+  it("does not begin anew when a connection is lost over which nothing was sent", async () => {
+    const { feed, target, start } = setting();
+    const first = await start();
+    feed.append(10);
+    await idle(first);
+    await first.close();
+    const second = await start();
+    target.onLost?.();
+    await idle(second);
+    await second.close();
+    assert.deepEqual(target.received, range(1, 11));
+  });
+
+  it("goes on when its position cannot be kept", async () => {
+    const { dataDir, feed, target, start } = setting();
+    const forwarder = await start();
+    await idle(forwarder);
+    rmSync(dataDir, { recursive: true });
+    target.behaviours.push("take and lose");
+    feed.append(5);
+    await idle(forwarder);
+    await forwarder.close();
+    assert.deepEqual([...new Set(target.received)], range(1, 6));
+  });
+
   it("keeps its position in a file of its owner", async () => {
     const { dataDir, start } = setting();
     await (await start()).close();
