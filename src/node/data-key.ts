@@ -3,7 +3,7 @@ import type { Context } from "../crypto/context.ts";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { hkdf, type Suite, suites } from "../crypto/suite.ts";
 import { NodeError } from "./errors.ts";
-import { asRefusal, type KeyManager } from "./key-manager.ts";
+import { type KeyManager, verdictOf } from "./key-manager.ts";
 import type { Manifest } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
 
@@ -41,7 +41,7 @@ export async function releaseDataKey(
   try {
     ({ plaintext } = await keyManager.unwrap({ wrapped, context: dataKeyContext(loaded.manifest) }));
   } catch (error) {
-    throw asRefusal(error);
+    throw verdictOf(error) === "refused" ? accessRefused(loaded, error) : error;
   }
   if (plaintext.byteLength === dataKeyBytes && keyCheckValue(suites[dataKey.suite], plaintext) === dataKey.check)
     return plaintext;
@@ -51,6 +51,16 @@ export async function releaseDataKey(
     `the key manager released a data key that is not the one of ${loaded.manifest.node.name} (its key-check value differs)`,
     { hint: `${loaded.at(dataKey.wrapped)} and ${loaded.file} do not belong together; restore them from one backup` },
   );
+}
+
+/** Every "no" reads the same here: which key, grant or policy it was, the key manager's audit log tells its administrators. */
+function accessRefused(loaded: LoadedManifest, cause: unknown): NodeError {
+  const requestId = typeof cause === "object" && cause !== null && "requestId" in cause ? cause.requestId : undefined;
+  const request = typeof requestId === "string" && requestId !== "" ? ` (request ${requestId})` : "";
+  return new NodeError("REFUSED", `access refused to the data key of ${loaded.manifest.node.name}${request}`, {
+    cause,
+    hint: "ask the key manager's administrator: its audit log tells why",
+  });
 }
 
 /** The wrapped data key, as it is on disk. */

@@ -23,6 +23,7 @@ export const nodeErrors = {
   TARGET_EXISTS: { exit: 1, meaning: "the file to write exists already" },
   TMPFS_MISSING: { exit: 1, meaning: "there is no tmpfs to hand keys over on" },
   UNREACHABLE: { exit: 4, meaning: "no key manager answered" },
+  WRONG_USER: { exit: 1, meaning: "the node belongs to another user of this machine" },
 } as const;
 
 export type NodeErrorCode = keyof typeof nodeErrors;

@@ -3,6 +3,7 @@ import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { handOverKey, type KeyHandover } from "../volume/key-handover.ts";
 import type { VolumeKey } from "../volume/volume.ts";
 import { NodeError } from "./errors.ts";
+import { KeystoreFolder } from "./keystore-folder.ts";
 import { pauseUnlessStopped } from "./lease.ts";
 import type { SealedFileEntry } from "./manifest.ts";
 
@@ -13,6 +14,8 @@ export interface KeyToHandOver {
   readonly reads: number;
   /** Where a symbolic link to the key stands while the program runs. */
   readonly linkPath?: string;
+  /** The file's name in the program's keystore folder, for a key that is handed over there. */
+  readonly keystoreName?: string;
 }
 
 interface GivenKey {
@@ -35,20 +38,37 @@ const pollMs = 100;
 export class Handover {
   readonly #given: readonly GivenKey[];
   readonly #links: readonly string[];
+  readonly #accounts: ReadonlyMap<string, string>;
+  readonly #keystore: KeystoreFolder | undefined;
+  #keysWiped = false;
   #wiped = false;
 
-  private constructor(given: readonly GivenKey[], links: readonly string[]) {
+  private constructor(
+    given: readonly GivenKey[],
+    links: readonly string[],
+    accounts: ReadonlyMap<string, string>,
+    keystore: KeystoreFolder | undefined,
+  ) {
     this.#given = given;
     this.#links = links;
+    this.#accounts = accounts;
+    this.#keystore = keystore;
   }
 
   /** Readies the keys; what was readied is wiped again if one fails. */
   static async ready(keys: readonly KeyToHandOver[]): Promise<Handover> {
     const given: GivenKey[] = [];
     const links: string[] = [];
+    const accounts = new Map<string, string>();
+    let keystore: KeystoreFolder | undefined;
     let nextFd = firstFd;
     try {
-      for (const { name, key, reads, linkPath } of keys) {
+      for (const { name, key, reads, linkPath, keystoreName } of keys) {
+        if (keystoreName !== undefined) {
+          keystore ??= new KeystoreFolder();
+          accounts.set(name, keystore.add(keystoreName, key.value));
+          continue;
+        }
         const handover = await handOverKey(key, reads);
         given.push({
           name,
@@ -60,9 +80,9 @@ export class Handover {
         placeLink(linkPath, handover.path);
         links.push(linkPath);
       }
-      return new Handover(given, links);
+      return new Handover(given, links, accounts, keystore);
     } catch (error) {
-      new Handover(given, links).wipe();
+      new Handover(given, links, accounts, keystore).wipe();
       throw error;
     }
   }
@@ -74,8 +94,15 @@ export class Handover {
 
   /** The path by which the program opens the key. */
   path(name: string): string | undefined {
+    const account = this.#accounts.get(name);
+    if (account !== undefined) return account;
     const found = this.#given.find((key) => key.name === name);
     return found?.fd === undefined ? found?.handover.path : `/dev/fd/${found.fd}`;
+  }
+
+  /** The folder of the keys that are handed over as `keystore`. */
+  get keystore(): string | undefined {
+    return this.#keystore?.path;
   }
 
   fd(name: string): number | undefined {
@@ -89,7 +116,8 @@ export class Handover {
 
   /**
    * Wipes each key once it has been read: a FIFO after its last agreed read; a descriptor or file `settleMs` after the
-   * first read (programs open a key more than once), seen by its access time; all of them `latestMs` after the call.
+   * first read (programs open a key more than once), seen by its access time; all of them `latestMs` after the call. The
+   * keystore stays: a program reads it at each unlock.
    */
   async wipeOnceRead(settleMs: number, latestMs: number, stopped: AbortSignal): Promise<void> {
     const latest = Date.now() + latestMs;
@@ -108,13 +136,20 @@ export class Handover {
         handover.wipe();
       }),
     );
-    this.wipe();
+    this.#wipeKeys();
   }
 
   /** Overwrites and removes everything at once. Safe to call twice. */
   wipe(): void {
+    this.#wipeKeys();
     if (this.#wiped) return;
     this.#wiped = true;
+    this.#keystore?.wipe();
+  }
+
+  #wipeKeys(): void {
+    if (this.#keysWiped) return;
+    this.#keysWiped = true;
     for (const { handover } of this.#given) handover.wipe();
     for (const link of this.#links) removeLink(link);
   }

@@ -1,9 +1,11 @@
 import { closeSync, constants, openSync } from "node:fs";
+import { basename } from "node:path";
 import { checkCoreDumps, temporaryFolderFor } from "../volume/launch-safety.ts";
 import { hardenThisProcess } from "../volume/process-hardening.ts";
 import { checkSwap } from "../volume/swap.ts";
 import { thisMachine } from "../volume/system-files.ts";
 import type { OpenVolume, VolumeDriver } from "../volume/volume.ts";
+import { Backoff } from "./backoff.ts";
 import { releaseDataKey } from "./data-key.ts";
 import { NodeError } from "./errors.ts";
 import type { Handover, KeyToHandOver, sealedFileKey } from "./handover.ts";
@@ -11,6 +13,7 @@ import { connectKeyManager, type KeyManager, verdictOf } from "./key-manager.ts"
 import { pauseUnlessStopped, watchLease } from "./lease.ts";
 import { isFisco, type Manifest } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
+import { refuseOtherUser } from "./node-user.ts";
 import { checkProgram, Program, type ProgramEnd } from "./program.ts";
 import type { openKeyFile } from "./sealed-key.ts";
 import { SignalRelay } from "./signal-relay.ts";
@@ -32,6 +35,7 @@ type Command = NonNullable<Manifest["command"]>;
  * Starts a node and stays with it: asks the key manager for the data key, checks it, opens and compares every sealed key,
  * opens the volume, starts the program with its keys handed over, wipes them once read, passes signals on, and locks the
  * volume at the end. After a crash it starts again as the manifest says, but only when the key manager agrees again.
+ * A node without protection (`node.protection`) is only started and watched over.
  *
  * Refused, unreachable or wrong: every file is as it was and nothing was started.
  *
@@ -40,16 +44,20 @@ type Command = NonNullable<Manifest["command"]>;
  *   `COMMAND_UNUSABLE` …; errors of the client and of the volume pass through.
  */
 export async function launchNode(loaded: LoadedManifest, options: LaunchOptions): Promise<number> {
-  const { command, restart } = loaded.manifest;
+  const { command, restart, node } = loaded.manifest;
   if (command === undefined)
     throw new NodeError("COMMAND_UNUSABLE", `${loaded.file} has no [command], so there is nothing to start`);
+  refuseOtherUser(loaded);
   checkKeysAreSealed(loaded.manifest);
   const folder = loaded.at(command.folder.includes("{") ? "." : command.folder);
   if (!command.argv[0]?.includes("{")) checkProgram(command.argv[0] ?? "", folder);
-  await refuseUnsafeMachine(options);
-  const keyManager = options.keyManager ?? (await connectKeyManager(loaded));
+  if (node.protection === "none") options.tell(`${node.name} is not protected: its keys are plain files`);
+  else await refuseUnsafeMachine(options);
+  const keyManager =
+    options.keyManager ?? (node.protection === "none" ? noKeyManager : await connectKeyManager(loaded));
   using signals = new SignalRelay();
-  let backoffMs = restart.backoffSeconds * 1000;
+  const longestMs = restart.maxBackoffSeconds * 1000;
+  const backoff = new Backoff(restart.backoffSeconds * 1000, longestMs);
   let startedBefore = false;
   try {
     for (;;) {
@@ -59,22 +67,35 @@ export async function launchNode(loaded: LoadedManifest, options: LaunchOptions)
         end = await runOnce(loaded, command, keyManager, signals, options);
       } catch (error) {
         // The first start tells its failure; a restart waits for a key manager that is only out of reach.
-        if (!startedBefore || verdictOf(error) !== "unreachable") throw error;
-        end = { exitCode: 4, description: `was not started: ${(error as Error).message}` };
+        const waits = startedBefore && verdictOf(error) === "unreachable";
+        const asksAgain = restart.afterRefusal && restart.policy !== "never" && isRefusal(error);
+        if (!waits && !asksAgain) throw error;
+        end = { exitCode: waits ? 4 : 3, description: `does not run: ${(error as Error).message}` };
       }
       startedBefore = true;
       const again = restart.policy === "always" || (restart.policy === "on-failure" && end.exitCode !== 0);
       if (!again || signals.stopping.aborted) return end.exitCode;
-      const maxMs = restart.maxBackoffSeconds * 1000;
-      if (Date.now() - startedAtMs > maxMs) backoffMs = restart.backoffSeconds * 1000;
-      options.tell(`the node ${end.description}; it is started again in ${backoffMs / 1000} s`);
-      await pauseUnlessStopped(backoffMs, signals.stopping);
+      if (Date.now() - startedAtMs > longestMs) backoff.reset();
+      const pauseMs = backoff.next();
+      options.tell(`the node ${end.description}; it is started again in ${(pauseMs / 1000).toFixed(1)} s`);
+      await pauseUnlessStopped(pauseMs, signals.stopping);
       if (signals.stopping.aborted) return end.exitCode;
-      backoffMs = Math.min(backoffMs * 2, maxMs);
     }
   } finally {
     if (options.keyManager === undefined) keyManager.close();
   }
+}
+
+/** What stands in for the key manager of a node that has none. */
+const noKeyManager: KeyManager = {
+  generateDataKey: () => Promise.reject(new NodeError("DATA_KEY_MISSING")),
+  unwrap: () => Promise.reject(new NodeError("DATA_KEY_MISSING")),
+  close() {},
+};
+
+/** The key manager's "no", to a start or to a lease. */
+function isRefusal(error: unknown): boolean {
+  return verdictOf(error) === "refused" || (error instanceof NodeError && error.code === "LEASE_LOST");
 }
 
 async function refuseUnsafeMachine({ allowUnsafe = false, tell }: LaunchOptions): Promise<void> {
@@ -109,6 +130,7 @@ async function runOnce(
     substitute(text, {
       key: (name) => handover.path(name),
       fd: (name) => handover.fd(volumeKeyNames.includes(name) ? "volume" : name),
+      keystore: handover.keystore,
       data: opened.volume?.dataPath,
       logs: opened.volume?.logPath,
       dir: loaded.folder,
@@ -178,6 +200,7 @@ async function openEverything(
   cleanup: AsyncDisposableStack,
 ): Promise<OpenedNode> {
   const { manifest } = loaded;
+  if (manifest.node.protection === "none") return { keys: [] };
   const answer = releaseDataKey(loaded, keyManager);
   const parts = loadParts(manifest);
   parts.catch(() => {});
@@ -188,8 +211,10 @@ async function openEverything(
     const { plaintext } = openKeyFile(loaded, entry, dataKey);
     cleanup.use(plaintext);
     if (entry.handover === "native") continue;
-    const link = entry.link && entry.handover !== "fd" ? { linkPath: loaded.at(entry.path) } : {};
-    keys.push({ name: entry.name, key: sealedFileKey(entry, plaintext), reads: entry.reads, ...link });
+    const key = { name: entry.name, key: sealedFileKey(entry, plaintext), reads: entry.reads };
+    if (entry.handover === "keystore") keys.push({ ...key, keystoreName: basename(entry.path) });
+    else if (entry.link && entry.handover !== "fd") keys.push({ ...key, linkPath: loaded.at(entry.path) });
+    else keys.push(key);
   }
   if (manifest.volume === undefined || driver === undefined) return { keys };
   const volume = await driver.open({ folder: loaded.at(manifest.volume.folder) }, dataKey);
@@ -250,7 +275,7 @@ async function startSidecar(
   { tell }: LaunchOptions,
 ): Promise<void> {
   const { node, sidecar } = loaded.manifest;
-  if (!isFisco(node.kind) || sidecar.port === 0) return;
+  if (!isFisco(node.kind) || sidecar.port === 0 || node.protection === "none") return;
   const { Sidecar } = await import("./sidecar.ts");
   const running = await Sidecar.start(loaded, keyManager, tell);
   cleanup.defer(() => running.close());

@@ -29,7 +29,9 @@ export async function watchLease({ everyMs, graceMs, ask, tell, stopped }: Lease
       answeredAtMs = performance.now();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (verdictOf(error) === "refused") throw new NodeError("LEASE_LOST", `lease lost: ${reason}`, { cause: error });
+      // A refusal by the key manager; why is for its administrators to read in the audit log.
+      if (verdictOf(error) === "refused")
+        throw new NodeError("LEASE_LOST", "lease lost: access refused", { cause: error });
       const silentMs = performance.now() - answeredAtMs;
       if (silentMs >= graceMs)
         throw new NodeError("LEASE_LOST", `lease lost: no key manager answered for ${Math.round(silentMs / 1000)} s`, {

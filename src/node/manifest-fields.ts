@@ -1,4 +1,4 @@
-import { handovers, identityKinds, manifestVolumeKinds, nodeKinds, restartPolicies } from "./manifest.ts";
+import { handovers, identityKinds, manifestVolumeKinds, nodeKinds, protections, restartPolicies } from "./manifest.ts";
 
 /** What a field's value must be. Numbers are whole and inclusive; texts are bounded and hold no control characters. */
 export type FieldRule =
@@ -44,6 +44,15 @@ export const manifestFields = {
       rule: { type: "text", pattern: name, says: "letters, digits, dot, dash, underscore; at most 63" },
       meaning: "the chain that the node belongs to; bound into everything sealed",
       required: true,
+    },
+    protection: {
+      rule: { type: "choice", of: protections },
+      meaning: "key-manager: keys are sealed; none: there is no key manager, and keys are plain files",
+      default: "key-manager",
+    },
+    uid: {
+      rule: { type: "number", from: 0, to: 0xfffffffe },
+      meaning: "user id that the node belongs to; a launch by another user is refused",
     },
     address: {
       rule: { type: "text", pattern: /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$/, says: "HOST:PORT" },
@@ -109,7 +118,7 @@ export const manifestFields = {
   command: {
     argv: {
       rule: { type: "texts", from: 1, to: 256 },
-      meaning: "program and arguments; {key:NAME} {fd:NAME} {data} {logs} {dir} are filled in",
+      meaning: "program and arguments; {key:NAME} {fd:NAME} {keystore} {data} {logs} {dir} are filled in",
       required: true,
     },
     folder: { rule: path, meaning: "working directory", default: "." },
@@ -135,10 +144,15 @@ export const manifestFields = {
     policy: { rule: { type: "choice", of: restartPolicies }, meaning: "when the program ends", default: "never" },
     backoff_seconds: {
       rule: { type: "number", from: 1, to: 3600 },
-      meaning: "pause before the first restart; doubles",
+      meaning: "longest pause before the first restart; doubles; half of each pause is random",
       default: 1,
     },
     max_backoff_seconds: { rule: { type: "number", from: 1, to: 3600 }, meaning: "the longest pause", default: 60 },
+    after_refusal: {
+      rule: { type: "flag" },
+      meaning: "ask again, after the same pauses, when the key manager refuses; false: end with exit code 3",
+      default: false,
+    },
   },
   lease: {
     seconds: {
@@ -191,7 +205,7 @@ export const sealedFileFields = {
   },
   handover: {
     rule: { type: "choice", of: handovers },
-    meaning: "how the program gets it: fd, fifo, tmpfs-file, or native (it opens the file itself)",
+    meaning: "how the program gets it: fd, fifo, tmpfs-file, keystore, or native (it opens the file itself)",
     default: "fd",
   },
   public_identity: {
@@ -202,6 +216,11 @@ export const sealedFileFields = {
     },
     meaning: "the key's node id, else its address, else a fingerprint; launch compares it",
     required: true,
+  },
+  version: {
+    rule: { type: "number", from: 1, to: 0xffffffff },
+    meaning: "raised when the key is replaced; a sealed file of another version is refused",
+    default: 1,
   },
   reads: { rule: { type: "number", from: 1, to: 64 }, meaning: "how often the program reads a fifo", default: 1 },
   link: { rule: { type: "flag" }, meaning: "put a symbolic link at path while the node runs", default: false },

@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { NodeError } from "./errors.ts";
 import {
@@ -8,12 +8,14 @@ import {
   type Manifest,
   manifestFileName,
   type NodeKind,
+  type Protection,
   type RestartPolicy,
   type SealedFileEntry,
   type VolumeKind,
 } from "./manifest.ts";
 import { type Field, type Fields, manifestFields, sealedFileFields } from "./manifest-fields.ts";
 import { nearest } from "./nearest.ts";
+import { checkOwnPlaces } from "./own-places.ts";
 import { checkSubstitutions } from "./substitutions.ts";
 
 export const maxManifestBytes = 256 * 1024;
@@ -48,10 +50,13 @@ export function loadManifest(where: string): LoadedManifest {
   if (found.size > maxManifestBytes) throw invalid(`${file} has ${found.size} bytes, the most is ${maxManifestBytes}`);
   const folder = dirname(file);
   try {
-    const manifest = parseManifest(readFileSync(file, "utf8"));
+    const manifest = parseManifest(readFileSync(file, "utf8"), folder);
     return { manifest, file, folder, at: (path) => resolve(folder, path) };
   } catch (error) {
-    if (error instanceof NodeError) throw new NodeError(error.code, `${file}: ${error.message}`, { cause: error });
+    if (error instanceof NodeError) {
+      const hint = error.hint === undefined ? {} : { hint: error.hint };
+      throw new NodeError(error.code, `${file}: ${error.message}`, { cause: error, ...hint });
+    }
     throw error;
   }
 }
@@ -59,19 +64,21 @@ export function loadManifest(where: string): LoadedManifest {
 /**
  * Parses a manifest. Unknown tables and fields are refused.
  *
+ * @param folder - Where its relative paths start.
  * @throws {NodeError} `MANIFEST_INVALID`.
  */
-export function parseManifest(text: string): Manifest {
+export function parseManifest(text: string, folder = "/"): Manifest {
   if (text.length > maxManifestBytes) throw invalid(`the manifest is over ${maxManifestBytes} characters`);
   const root = parseToml(text);
   refuseUnknown(root, [...Object.keys(manifestFields), "sealed_file"], "");
   const table = (name: keyof typeof manifestFields) => readTable(root[name], manifestFields[name], name);
-  const [node, keyManager, identity, dataKey] = [
-    table("node"),
-    table("key_manager"),
-    table("identity"),
-    table("data_key"),
-  ];
+  const node = table("node");
+  const unprotected = node.text("protection") === "none";
+  if (unprotected) refuseProtectedTables(root);
+  const [keyManager, identity] = unprotected
+    ? [new Table({ servers: [], master_key: "" }), new Table({ kind: "file", folder: "identity" })]
+    : [table("key_manager"), table("identity")];
+  const dataKey = table("data_key");
   const [restart, lease, sidecar] = [table("restart"), table("lease"), table("sidecar")];
   const volume = root.volume === undefined ? undefined : table("volume");
   const command = root.command === undefined ? undefined : table("command");
@@ -80,6 +87,8 @@ export function parseManifest(text: string): Manifest {
       name: node.text("name"),
       kind: node.text("kind") as NodeKind,
       network: node.text("network"),
+      protection: node.text("protection") as Protection,
+      ...node.maybeNumber("uid", "uid"),
       ...node.maybe("address", "address"),
     },
     keyManager: {
@@ -118,6 +127,7 @@ export function parseManifest(text: string): Manifest {
       policy: restart.text("policy") as RestartPolicy,
       backoffSeconds: restart.number("backoff_seconds"),
       maxBackoffSeconds: restart.number("max_backoff_seconds"),
+      afterRefusal: restart.flag("after_refusal"),
     },
     lease: { seconds: lease.number("seconds"), graceSeconds: lease.number("grace_seconds") },
     sidecar: {
@@ -128,7 +138,17 @@ export function parseManifest(text: string): Manifest {
     },
   };
   checkTogether(manifest);
+  checkOwnPlaces(manifest, folder);
   return manifest;
+}
+
+/** Without a key manager nothing can be sealed, so what would need one must not be there. */
+function refuseProtectedTables(root: Readonly<Record<string, unknown>>): void {
+  const found = ["key_manager", "identity", "data_key", "volume", "sealed_file"].find((name) => name in root);
+  if (found !== undefined)
+    throw invalid(
+      `node.protection is "none", which leaves keys plain, but there is a [${found}]: take one of them out`,
+    );
 }
 
 function readSealedFiles(value: unknown): SealedFileEntry[] {
@@ -145,6 +165,7 @@ function readSealedFiles(value: unknown): SealedFileEntry[] {
       format: table.text("format"),
       handover: table.text("handover") as Handover,
       publicIdentity: table.text("public_identity"),
+      version: table.number("version"),
       reads: table.number("reads"),
       link: table.flag("link"),
     };
@@ -156,12 +177,19 @@ function checkTogether(manifest: Manifest): void {
   const names = manifest.sealedFiles.map((file) => file.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw invalid(`two sealed files are named ${JSON.stringify(twice)}`);
+  const accounts = manifest.sealedFiles
+    .filter((file) => file.handover === "keystore")
+    .map((file) => basename(file.path));
+  const sameName = accounts.find((name, index) => accounts.indexOf(name) !== index);
+  if (sameName !== undefined) throw invalid(`two keystore files are named ${JSON.stringify(sameName)}`);
   const { id, version, check } = manifest.dataKey;
   const given = [id, version, check].filter((value) => value !== undefined).length;
   if (given !== 0 && given !== 3) throw invalid("data_key.id, data_key.version and data_key.check belong together");
   for (const name of Object.keys(manifest.command?.environment ?? {}))
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.startsWith("STRONGROOM_"))
       throw invalid(`command.environment.${name}: not a name for the node's environment`);
+  if (manifest.node.protection === "none" && manifest.lease.seconds > 0)
+    throw invalid("lease.seconds: without a key manager there is no lease");
   checkSubstitutions(manifest);
 }
 

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { parse, stringify } from "smol-toml";
 import { writeDurably } from "../volume/durable-file.ts";
 import { NodeError } from "./errors.ts";
-import { isFisco, type NodeKind, type SealedFileEntry } from "./manifest.ts";
+import { isFisco, type NodeKind, type Protection, type SealedFileEntry } from "./manifest.ts";
 import { type Fields, manifestFields, sealedFileFields } from "./manifest-fields.ts";
 import { type LoadedManifest, loadManifest, parseManifest } from "./manifest-reader.ts";
 
@@ -17,6 +17,9 @@ export interface NewManifest {
   readonly network: string;
   readonly servers: readonly string[];
   readonly masterKey: string;
+  /** @defaultValue `key-manager`; with `none`, servers, master key and identity are not written. */
+  readonly protection?: Protection;
+  readonly uid?: number;
   readonly identity: { readonly kind: "file" | "tmpfs"; readonly folder: string };
   readonly address?: string;
   readonly volumeKind?: string;
@@ -26,11 +29,13 @@ export interface NewManifest {
 
 /** The text of a new manifest: every table and field with its meaning; those without a value stand as comments. */
 export function newManifestText(given: NewManifest): string {
+  const plain = given.protection === "none";
+  const { name, kind, network, protection, uid, address } = given;
   const values: Readonly<Record<string, Values | undefined>> = {
-    node: { name: given.name, kind: given.kind, network: given.network, address: given.address },
-    key_manager: { servers: given.servers, master_key: given.masterKey },
-    identity: { kind: given.identity.kind, folder: given.identity.folder },
-    data_key: { suite: given.kind === "fisco-sm" ? "sm" : "intl" },
+    node: { name, kind, network, protection, uid, address },
+    key_manager: plain ? undefined : { servers: given.servers, master_key: given.masterKey },
+    identity: plain ? undefined : { kind: given.identity.kind, folder: given.identity.folder },
+    data_key: plain ? undefined : { suite: given.kind === "fisco-sm" ? "sm" : "intl" },
     volume: given.volumeKind === undefined ? undefined : { kind: given.volumeKind },
     command: given.argv === undefined ? undefined : { argv: given.argv },
     restart: {},
@@ -40,7 +45,7 @@ export function newManifestText(given: NewManifest): string {
   const parts = [
     `# Node manifest of Strongroom (docs/nodes.md). Paths start at this file's folder. No secrets belong here.`,
   ];
-  for (const [name, fields] of Object.entries(manifestFields)) parts.push(tableText(name, fields, values[name]));
+  for (const [table, fields] of Object.entries(manifestFields)) parts.push(tableText(table, fields, values[table]));
   parts.push(`# Each file sealed by 'strongroom node seal' adds a [[sealed_file]] below.`);
   const text = `${parts.join("\n\n")}\n`;
   parseManifest(text);
@@ -56,6 +61,7 @@ export function withSealedFile(text: string, entry: SealedFileEntry): string {
     format: entry.format,
     handover: entry.handover,
     public_identity: entry.publicIdentity,
+    ...(entry.version === sealedFileFields.version.default ? {} : { version: entry.version }),
     ...(entry.reads === sealedFileFields.reads.default ? {} : { reads: entry.reads }),
     ...(entry.link === sealedFileFields.link.default ? {} : { link: entry.link }),
   };
@@ -81,6 +87,11 @@ export function withoutSealedFile(text: string, name: string): string {
   });
 }
 
+/** Puts another entry in the place of the one of the same name. */
+export function withReplacedSealedFile(text: string, entry: SealedFileEntry): string {
+  return withSealedFile(withoutSealedFile(text, entry.name), entry);
+}
+
 /** Sets fields of a table that is there. */
 export function withTableFields(text: string, table: string, fields: Readonly<Record<string, Value>>): string {
   const lines = text.split("\n");
@@ -102,7 +113,7 @@ export function withTableFields(text: string, table: string, fields: Readonly<Re
 /** Edits a manifest on disk, durably, and reads it again. */
 export function updateManifest(loaded: LoadedManifest, edit: (text: string) => string): LoadedManifest {
   const edited = edit(readFileSync(loaded.file, "utf8"));
-  parseManifest(edited);
+  parseManifest(edited, loaded.folder);
   writeDurably(loaded.file, Buffer.from(edited));
   return loadManifest(loaded.file);
 }

@@ -4,11 +4,14 @@ export interface Manifest {
     readonly name: string;
     readonly kind: NodeKind;
     readonly network: string;
+    readonly protection: Protection;
+    /** User that the node belongs to; nobody else launches it. */
+    readonly uid?: number;
     /** `HOST:PORT` under which peers reach the node; part of its enode. */
     readonly address?: string;
   };
   readonly keyManager: {
-    /** `https://HOST:PORT`, in order of preference. */
+    /** `https://HOST:PORT`, in order of preference; none without protection. */
     readonly servers: readonly string[];
     /** PEM of the certificate that the servers chain to; by default the identity folder's `ca.pem`. */
     readonly ca?: string;
@@ -50,6 +53,8 @@ export interface Manifest {
     readonly policy: RestartPolicy;
     readonly backoffSeconds: number;
     readonly maxBackoffSeconds: number;
+    /** Ask again, after the same pauses, when the key manager refuses. */
+    readonly afterRefusal: boolean;
   };
   readonly lease: {
     /** 0: no lease. */
@@ -74,20 +79,29 @@ export interface SealedFileEntry {
   readonly format: string;
   readonly handover: Handover;
   readonly publicIdentity: string;
+  /** From 1; each replacement of the key raises it. */
+  readonly version: number;
   /** How often the program reads a `fifo`. */
   readonly reads: number;
   /** Whether a symbolic link stands at `path` while the node runs (`fifo`, `tmpfs-file`). */
   readonly link: boolean;
 }
 
-export const nodeKinds = ["fisco", "fisco-sm", "ethereumjs", "geth", "generic"] as const;
+export const nodeKinds = ["fisco", "fisco-sm", "ethereumjs", "geth", "goquorum", "besu", "tessera", "generic"] as const;
 export type NodeKind = (typeof nodeKinds)[number];
+
+/** `none`: the node has no key manager, and its keys are plain files. */
+export const protections = ["key-manager", "none"] as const;
+export type Protection = (typeof protections)[number];
 
 export const identityKinds = ["file", "tmpfs"] as const;
 export type IdentityKind = (typeof identityKinds)[number];
 
-/** `native`: the file on disk is the program's own encrypted format, and the program opens it itself. */
-export const handovers = ["fd", "fifo", "tmpfs-file", "native"] as const;
+/**
+ * `keystore`: under its own name in a private folder in memory, with all others of this kind. `native`: the file on disk is
+ * the program's own encrypted format, and the program opens it itself.
+ */
+export const handovers = ["fd", "fifo", "tmpfs-file", "keystore", "native"] as const;
 export type Handover = (typeof handovers)[number];
 
 export const manifestVolumeKinds = ["fscrypt", "gocryptfs", "level", "native"] as const;

@@ -182,9 +182,9 @@ function newEntry(
   const sealed = handover === "native" ? written : `sealed/${name}.sealed`;
   const { reads = 1, link = false } = options;
   const publicIdentity = identityLine(identity);
-  const entry = { name, path: written, sealed, format: format.name, handover, publicIdentity, reads, link };
+  const entry = { name, path: written, sealed, format: format.name, handover, publicIdentity, version: 1, reads, link };
   // What the manifest could not take later must be refused before anything is written.
-  parseManifest(withSealedFile(readFileSync(loaded.file, "utf8"), entry));
+  parseManifest(withSealedFile(readFileSync(loaded.file, "utf8"), entry), loaded.folder);
   return { entry, identity };
 }
 

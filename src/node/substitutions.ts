@@ -7,6 +7,8 @@ export interface SubstitutionValues {
   key(name: string): string | undefined;
   /** Number of the inherited descriptor of a sealed file, or of the volume's own key (`volume`). */
   fd(name: string): number | undefined;
+  /** The folder of the keys handed over as `keystore`. */
+  readonly keystore?: string | undefined;
   /** The volume's data folder. */
   readonly data?: string | undefined;
   /** The volume's folder for logs, where the kind encrypts any file. */
@@ -15,7 +17,7 @@ export interface SubstitutionValues {
   readonly dir: string;
 }
 
-const pattern = /\{(key|fd):([A-Za-z0-9._-]{1,63})\}|\{(data|dir|logs)\}/g;
+const pattern = /\{(key|fd):([A-Za-z0-9._-]{1,63})\}|\{(data|dir|keystore|logs)\}/g;
 
 /** `{fd:volume}` (or `{fd:level}`): the volume's own key for programs that encrypt by themselves. */
 export const volumeKeyNames: readonly string[] = ["volume", "level"];
@@ -25,7 +27,7 @@ export function substitute(argument: string, values: SubstitutionValues): string
   return argument.replace(pattern, (whole, kind?: string, name?: string, folder?: string) => {
     if (kind === "key") return values.key(name ?? "") ?? unknown(whole);
     if (kind === "fd") return String(values.fd(name ?? "") ?? unknown(whole));
-    return values[folder as "data" | "dir" | "logs"] ?? unknown(whole);
+    return values[folder as "data" | "dir" | "keystore" | "logs"] ?? unknown(whole);
   });
 }
 
@@ -66,6 +68,10 @@ export function checkKeysAreSealed(manifest: Manifest): void {
   const { argv = [], environment = {} } = manifest.command ?? {};
   for (const text of [...argv, ...Object.values(environment)])
     for (const [whole, kind, name = ""] of text.matchAll(pattern)) {
+      if (whole === "{keystore}" && !manifest.sealedFiles.some((entry) => entry.handover === "keystore"))
+        throw new NodeError("COMMAND_UNUSABLE", `${whole}: no sealed file is handed over as keystore`, {
+          hint: "seal an account: strongroom node seal … UTC--… --handover keystore",
+        });
       const known = manifest.sealedFiles.some((entry) => entry.name === name);
       if (kind === undefined || known || (kind === "fd" && volumeKeyNames.includes(name))) continue;
       throw new NodeError("COMMAND_UNUSABLE", `${whole}: there is no sealed file of that name`, {

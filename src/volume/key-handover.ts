@@ -63,7 +63,8 @@ function handOverDescriptor(key: VolumeKey): KeyHandover {
 function handOverFile(key: VolumeKey): KeyHandover {
   const folder = makeMemoryFolder();
   const path = join(folder.path, "key");
-  const writer = openSync(path, "wx", 0o400);
+  // Constellation warns of any other mode than this.
+  const writer = openSync(path, "wx", 0o600);
   key.value.expose((bytes) => writeWhole(writer, bytes));
   return {
     path,

@@ -12,7 +12,7 @@ const secret = "a key that must reach the program and nobody else\n";
 
 function entry(handover: SealedFileEntry["handover"], reads = 1): SealedFileEntry {
   const where = { name: "k", path: "k", sealed: "k.sealed", format: "opaque", publicIdentity: "none" };
-  return { ...where, handover, reads, link: false };
+  return { ...where, handover, version: 1, reads, link: false };
 }
 
 async function ready(

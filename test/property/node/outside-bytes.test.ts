@@ -71,10 +71,11 @@ describe("the manifest reader, whatever the file holds", () => {
       {
         name,
         path,
-        sealed: path,
+        sealed: path.map((text) => `sealed/${text.replaceAll("/", "_")}.sealed`),
         format: name,
         handover: fc.constantFrom("fd", "fifo", "tmpfs-file", "native"),
         publicIdentity: fc.constantFrom("none", "ab".repeat(64), `sha256:${"0".repeat(64)}`),
+        version: fc.integer({ min: 1, max: 0xffffffff }),
         reads: fc.integer({ min: 1, max: 64 }),
         link: fc.boolean(),
       },

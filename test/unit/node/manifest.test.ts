@@ -32,6 +32,7 @@ const entry: SealedFileEntry = {
   format: "nodekey-hex",
   handover: "fd",
   publicIdentity: "ab".repeat(64),
+  version: 1,
   reads: 1,
   link: false,
 };
@@ -52,7 +53,7 @@ function refused(manifest: string, pattern: RegExp): void {
 describe("a new node manifest", () => {
   it("reads back as what was asked for, with every default filled in", () => {
     const manifest = parseManifest(text);
-    assert.deepEqual(manifest.node, { name: "node-1", kind: "geth", network: "test-net" });
+    assert.deepEqual(manifest.node, { name: "node-1", kind: "geth", network: "test-net", protection: "key-manager" });
     assert.deepEqual(manifest.keyManager.servers, given.servers);
     assert.equal(manifest.dataKey.suite, "intl");
     assert.equal(manifest.volume?.kind, "gocryptfs");

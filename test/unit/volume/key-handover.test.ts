@@ -61,7 +61,7 @@ describe("a key handed over as a file", () => {
     const handover = await handOverKey(key("file", "KEY_FILE"));
     const path = handover.path ?? "";
     assert.equal(readFileSync(path, "utf8"), secret);
-    assert.equal(lstatSync(path).mode & 0o777, 0o400);
+    assert.equal(lstatSync(path).mode & 0o777, 0o600);
     assert.equal(statfsSync(path).type, tmpfsMagic);
     assert.deepEqual(environmentOf(handover), { KEY_FILE: path });
     const opened = openSync(path, "r");
