@@ -12,7 +12,7 @@ import { AwsError, type AwsFailure, awsFailureOf } from "./errors.ts";
 import { readInput } from "./input.ts";
 import type { AwsOperation } from "./operation.ts";
 import { awsOperation, unsupportedOperations } from "./operations/table.ts";
-import type { SignatureVerifier } from "./sigv4.ts";
+import { EndedAccessKeyError, type SignatureVerifier } from "./sigv4.ts";
 
 export interface AwsDispatchOptions {
   readonly custody: CustodyService;
@@ -122,7 +122,8 @@ function userAgentOf(header: string | undefined): Pick<Caller, "userAgent"> {
 
 /**
  * What to answer, with the refusal accounted for where custody has not done so: a known caller's on record under its name, a
- * stranger's as one more of its kind. A stranger that keeps coming is only told so.
+ * stranger's as one more of its kind, and of an ended access key under its user's name. A stranger that keeps coming is only
+ * told so.
  */
 async function accountFor(options: AwsDispatchOptions, attempt: Attempt, thrown: unknown): Promise<AwsFailure> {
   const { custody, strangers } = options;
@@ -130,7 +131,11 @@ async function accountFor(options: AwsDispatchOptions, attempt: Attempt, thrown:
   const error = thrown instanceof BodyTooLarge ? tooLarge() : thrown;
   const failure = failureOf(options, attempt, error);
   if (caller === undefined) {
-    custody.countRefusal("aws", peer, failure.type);
+    try {
+      await accountForStranger(options, attempt, error, failure);
+    } catch (unrecorded) {
+      return failureOf(options, attempt, unrecorded);
+    }
     return strangers.take(peerNetwork(peer)) ? failure : failureOf(options, attempt, throttled());
   }
   if (!isUnrecorded(error)) return failure;
@@ -140,6 +145,17 @@ async function accountFor(options: AwsDispatchOptions, attempt: Attempt, thrown:
   } catch (unrecorded) {
     return failureOf(options, attempt, unrecorded);
   }
+}
+
+async function accountForStranger(
+  { custody }: AwsDispatchOptions,
+  { request, requestId, peer }: Attempt,
+  error: unknown,
+  { type }: AwsFailure,
+): Promise<void> {
+  if (!(error instanceof EndedAccessKeyError)) return custody.countRefusal("aws", peer, type);
+  const agent = userAgentOf(request.headers["user-agent"]);
+  await custody.users.recordEndedAccessKey(error.accessKeyId, { door: "aws", peer, requestId, ...agent });
 }
 
 function failureOf({ onUnexpected }: AwsDispatchOptions, { requestId }: Attempt, error: unknown): AwsFailure {

@@ -8,7 +8,7 @@ import { AwsError } from "./errors.ts";
 import { SigningKeys } from "./signing-keys.ts";
 
 /** Looks up who signs with an access key. */
-export type AccessKeys = Pick<UserOperations, "ofAccessKey">;
+export type AccessKeys = Pick<UserOperations, "ofAccessKey" | "endedAccessKey">;
 
 /** A request's line and headers, as Node gives them. */
 export interface RequestHead {
@@ -42,9 +42,28 @@ const futureMinutes = 5;
 const alwaysSigned = ["host", "x-amz-date", "content-type"] as const;
 
 /**
+ * A good signature with an access key that is disabled, or whose user is. Answered as an access key that nobody has; only
+ * the audit record tells them apart.
+ */
+export class EndedAccessKeyError extends AwsError {
+  readonly accessKeyId: string;
+
+  constructor(accessKeyId: string) {
+    super(...unknownAccessKeyWords);
+    this.accessKeyId = accessKeyId;
+  }
+}
+
+const unknownAccessKeyWords = [
+  "UnrecognizedClientException",
+  "The security token included in the request is invalid.",
+] as const;
+
+/**
  * Verifies AWS Signature Version 4 in the Authorization header, for one region and the service `kms`.
  *
- * An access key that nobody has, or that is not enabled, costs the same work as a signature that is wrong.
+ * An access key that nobody has, or that is not enabled, costs the same work as a signature that is wrong. What was derived
+ * from the secret of an ended key is kept like any other's, since deriving it anew each time would tell it from an unknown one.
  */
 export class SignatureVerifier implements Disposable {
   readonly #accessKeys: AccessKeys;
@@ -94,6 +113,7 @@ export class SignatureVerifier implements Disposable {
   /**
    * The signer of the request, by the state of this moment.
    *
+   * @throws {EndedAccessKeyError} The signature fits a key that is not in force any more: for the audit record.
    * @throws {AwsError} `UnrecognizedClientException`, `InvalidSignatureException`.
    */
   verify(claim: ClaimedSignature, body: Uint8Array): Signer {
@@ -112,16 +132,19 @@ export class SignatureVerifier implements Disposable {
     const scope = `${day}/${this.#region}/${service}/${scopeTerminator}`;
     const text = stringToSign(date, scope, canonical);
     const known = this.#accessKeys.ofAccessKey(accessKeyId);
-    if (known === undefined) this.#keys.forget(accessKeyId);
+    const holder = known ?? this.#accessKeys.endedAccessKey(accessKeyId);
+    if (holder === undefined) this.#keys.forget(accessKeyId);
     const key =
-      known === undefined
+      holder === undefined
         ? this.#nobodysKeys.of("", this.#nobodysSecret, 0, day)
-        : this.#keys.of(accessKeyId, known.secret, known.version, day);
+        : this.#keys.of(accessKeyId, holder.secret, holder.version, day);
     const expected = key.expose((bytes) => signatureOf(bytes, text));
     const matches = timingSafeEqual(expected, authorization.signature);
     expected.fill(0);
-    if (known === undefined) throw unknownAccessKey();
-    if (!matches || (announced !== undefined && announced !== bodySha256)) throw wrongSignature();
+    const fits = matches && (announced === undefined || announced === bodySha256);
+    if (known === undefined)
+      throw fits && holder !== undefined ? new EndedAccessKeyError(accessKeyId) : unknownAccessKey();
+    if (!fits) throw wrongSignature();
     return { principal: known.principal, accessKeyId };
   }
 
@@ -157,7 +180,7 @@ export class SignatureVerifier implements Disposable {
 }
 
 function unknownAccessKey(): AwsError {
-  return new AwsError("UnrecognizedClientException", "The security token included in the request is invalid.");
+  return new AwsError(...unknownAccessKeyWords);
 }
 
 function invalid(message: string): AwsError {

@@ -21,7 +21,10 @@ import {
 describe("a signed request", () => {
   const secret = SecretBuffer.take(Buffer.from(exampleKey.secret));
   const verifier = new SignatureVerifier(
-    { ofAccessKey: (id) => (id === exampleKey.id ? { principal: userNamed("alice"), secret, version: 1 } : undefined) },
+    {
+      ofAccessKey: (id) => (id === exampleKey.id ? { principal: userNamed("alice"), secret, version: 1 } : undefined),
+      endedAccessKey: () => undefined,
+    },
     { region: "cn-local-1", clock: () => signedAtMs },
   );
   after(() => verifier[Symbol.dispose]());

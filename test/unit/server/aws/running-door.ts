@@ -87,7 +87,7 @@ export async function startDoor(options: { readonly rate?: AwsRate } = {}): Prom
   const authority = await Authority.open(fakeCustody);
   const aws = new AwsDoor({
     custody: fakeCustody,
-    accessKeys: { ofAccessKey: (id) => door.users.get(id) },
+    accessKeys: { ofAccessKey: (id) => door.users.get(id), endedAccessKey: () => undefined },
     metrics,
     operations(name) {
       const run = fakeOperations[name];

@@ -11,7 +11,7 @@ import {
   stringToSign,
 } from "../../../../src/server/aws/canonical-request.ts";
 import { AwsError } from "../../../../src/server/aws/errors.ts";
-import { type AccessKeys, SignatureVerifier } from "../../../../src/server/aws/sigv4.ts";
+import { type AccessKeys, EndedAccessKeyError, SignatureVerifier } from "../../../../src/server/aws/sigv4.ts";
 import { loadVectors } from "../../crypto/load-vectors.ts";
 import {
   exampleKey,
@@ -82,18 +82,21 @@ const user: PrincipalDescription = {
 describe("the verifier of signatures", () => {
   let nowMs = signedAtMs;
   let version = 1;
+  let ended = false;
   let asked: string[] = [];
   let secret: SecretBuffer;
   let verifier: SignatureVerifier;
   const accessKeys: AccessKeys = {
     ofAccessKey(id) {
       asked.push(id);
-      return id === exampleKey.id ? { principal: user, secret, version } : undefined;
+      return id === exampleKey.id && !ended ? { principal: user, secret, version } : undefined;
     },
+    endedAccessKey: (id) => (id === exampleKey.id && ended ? { principal: user, secret, version } : undefined),
   };
   beforeEach(() => {
     nowMs = signedAtMs;
     version = 1;
+    ended = false;
     asked = [];
     secret = SecretBuffer.take(Buffer.from(exampleKey.secret));
     verifier = new SignatureVerifier(accessKeys, { region: "cn-local-1", clock: () => nowMs });
@@ -308,6 +311,32 @@ describe("the verifier of signatures", () => {
     check(request);
     check(request);
     assert.deepEqual(asked, [exampleKey.id, exampleKey.id]);
+  });
+
+  it("tells a good signature with an ended access key from others by its class alone", () => {
+    const wrong = { id: exampleKey.id, secret: "another secret of forty characters......" };
+    const thrown = (request: SignedRequest) => {
+      try {
+        check(request);
+      } catch (error) {
+        assert.ok(error instanceof AwsError);
+        return error;
+      }
+      return assert.fail("a request with an ended access key passed");
+    };
+    check(sign());
+    ended = true;
+    const [fits, misses, nobodys] = [sign(), sign({ key: wrong }), sign({ key: { ...wrong, id: "AKIAUNKNOWN" } })].map(
+      thrown,
+    );
+    for (const error of [fits, misses, nobodys]) {
+      assert.deepEqual([error?.type, error?.status], ["UnrecognizedClientException", 400]);
+      assert.match(error?.text ?? "", unknown);
+    }
+    assert.ok(fits instanceof EndedAccessKeyError);
+    assert.equal(fits.accessKeyId, exampleKey.id);
+    assert.equal(misses instanceof EndedAccessKeyError, false);
+    assert.equal(nobodys instanceof EndedAccessKeyError, false);
   });
 
   it("forgets what was derived from a secret that was rotated", () => {
