@@ -1,4 +1,4 @@
-import { type Context, contextEquals, serverContextPrefix } from "../../crypto/context.ts";
+import { type Context, contextEquals, encodeContext, serverContextPrefix } from "../../crypto/context.ts";
 import { CryptoError } from "../../crypto/errors.ts";
 import { encodedContext } from "../../crypto/known-contexts.ts";
 import { type BoxHeader, type ReadBox, readBox, sealBox } from "../../crypto/sealed-box.ts";
@@ -159,7 +159,13 @@ export async function openDataKey(
 }
 
 /** The answer to bytes that are no box, for a request that names no key: there is no key whose policy could be asked. */
-export function refuseUnreadable(core: Core, caller: Caller, action: ActionName, context: Context): Promise<never> {
+export async function refuseUnreadable(
+  core: Core,
+  caller: Caller,
+  action: ActionName,
+  context: Context,
+): Promise<never> {
+  checkContext(context);
   return performDecided(core, caller, { action, context }, () => {
     throw new CustodyError("WRAP_REFUSED");
   });
@@ -202,7 +208,11 @@ export function dataKeySubject(
   return { action, reference: input.key, context: input.context, detail };
 }
 
-/** Names that begin `strongroom:` belong to the server; everything else about a context is checked where it is encoded. */
+/**
+ * Checks a context of a request. Names that begin `strongroom:` belong to the server.
+ *
+ * @throws {CustodyError} `INPUT_INVALID`.
+ */
 export function checkContext(context: Context): void {
   const reserved = Object.keys(context).find((name) => name.startsWith(serverContextPrefix));
   if (reserved !== undefined)
@@ -210,6 +220,11 @@ export function checkContext(context: Context): void {
       "INPUT_INVALID",
       `context names that begin ${serverContextPrefix} are set by the key manager only`,
     );
+  try {
+    encodeContext(context);
+  } catch (cause) {
+    throw cause instanceof CryptoError ? new CustodyError("INPUT_INVALID", cause.message, cause) : cause;
+  }
 }
 
 /** A wrapped key taken apart; undefined for what is none. */

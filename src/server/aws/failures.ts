@@ -1,6 +1,4 @@
-import { CryptoError } from "../../crypto/errors.ts";
-import type { CustodyErrorCode } from "../../custody/errors.ts";
-import { CustodyError } from "../../custody/errors.ts";
+import { CustodyError, type CustodyErrorCode } from "../../custody/errors.ts";
 import { PolicyError } from "../../custody/policy/errors.ts";
 import type { CustodyIdentity, KeyUsage } from "../../custody/service.ts";
 import { AwsError } from "./errors.ts";
@@ -104,10 +102,7 @@ const words: Readonly<Record<CustodyErrorCode, Words>> = {
 
 /** A failure of custody in AWS's words. Anything that is not foreseen comes back as it is. */
 export function inAwsWords(error: unknown, request: FailedRequest): unknown {
-  if (error instanceof CustodyError) return words[error.code](error, request);
-  if (error instanceof CryptoError && error.code === "CONTEXT_INVALID")
-    return new AwsError("ValidationException", error.message, { cause: error });
-  return error;
+  return error instanceof CustodyError ? words[error.code](error, request) : error;
 }
 
 /**

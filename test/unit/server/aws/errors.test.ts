@@ -215,6 +215,22 @@ describe("failures of the AWS door, in AWS's words", () => {
     );
   });
 
+  it("contexts: too large, with an empty name, with a name of the server's, for a key that takes none", async () => {
+    const many = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`n${index}`, "v"]));
+    for (const EncryptionContext of [many, { "": "v" }, { a: "x".repeat(9000) }, { "strongroom:node": "n1" }]) {
+      const sealing = { KeyId: id, Plaintext: b64("x"), EncryptionContext };
+      assert.equal((await account.failure(account.user, "Encrypt", sealing)).type, "ValidationException");
+      const opening = { CiphertextBlob: b64("x"), EncryptionContext };
+      assert.equal((await account.failure(account.user, "Decrypt", opening)).type, "ValidationException");
+    }
+    await account.refuses(
+      "Encrypt",
+      { KeyId: id, Plaintext: b64("x"), EncryptionContext: { a: "b" }, EncryptionAlgorithm: "RSAES_OAEP_SHA_256" },
+      "ValidationException",
+      "EncryptionContext is only supported for symmetric encryption keys.",
+    );
+  });
+
   it("dry runs, of every operation that has them", async () => {
     const passed = "The request would have succeeded, but the DryRun option is set.";
     const DryRun = true;
