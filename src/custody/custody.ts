@@ -25,7 +25,7 @@ import { Legacy } from "./operations/legacy.ts";
 import { Macs } from "./operations/macs.ts";
 import { Nodes } from "./operations/nodes.ts";
 import { Policies } from "./operations/policies.ts";
-import { describePrincipal, Principals } from "./operations/principals.ts";
+import { describePrincipal, endOf, Principals } from "./operations/principals.ts";
 import { ReEncryption } from "./operations/reencryption.ts";
 import { KeyRotation } from "./operations/rotation.ts";
 import { Secrets } from "./operations/secrets.ts";
@@ -152,9 +152,10 @@ export class Custody implements CustodyService {
     const record = name === undefined ? undefined : this.#core.state.get("principal", name);
     const key = record?.publicKeys.find((each) => each.spkiSha256 === hex);
     if (record === undefined || key === undefined) return undefined;
-    if (record.state === "revoked") {
+    const endedBy = endOf(record, key);
+    if (endedBy !== undefined) {
       const caller = { ...attempt, principal: principalArn(this.identity, record.kind, record.name) };
-      await this.#refusals.ofRevoked(caller, { spkiSha256: hex });
+      await this.#refusals.ofRevoked(caller, { spkiSha256: hex, deniedBy: endedBy });
       return undefined;
     }
     if (this.#core.journal.nowMs() >= Date.parse(key.notAfter)) return undefined;

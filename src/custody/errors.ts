@@ -80,6 +80,7 @@ export interface ErrorFacts {
 /** Why a request was denied, as the audit record says it. */
 export type DenialReason =
   | "access-key-disabled"
+  | "certificate-revoked"
   | "explicit-deny"
   | "nothing-allows"
   | "principal-disabled"

@@ -64,9 +64,28 @@ export function verdictOf(error: unknown): "refused" | "unreachable" | "other" {
   return code === "UNREACHABLE" ? "unreachable" : "other";
 }
 
-/** Gives every "no" of the key manager the one exit code for it; other errors pass as they are. */
+/** Ways a key manager cuts a caller off. Which one it was is for its audit record, not for who may hold a stolen node. */
+const cutOff: ReadonlySet<unknown> = new Set([
+  "ACCESS_DENIED",
+  "KEY_DISABLED",
+  "KEY_NOT_FOUND",
+  "KEY_STATE_INVALID",
+  "UNAUTHENTICATED",
+]);
+
+/**
+ * Gives every "no" of the key manager the one exit code for it; other errors pass as they are. One text for every way of
+ * cutting a node off: the request's id is all that leads to the reason.
+ */
 export function asRefusal(error: unknown): unknown {
   if (verdictOf(error) !== "refused") return error;
+  if (error instanceof Error && "serverCode" in error && cutOff.has(error.serverCode)) {
+    const request = "requestId" in error && error.requestId !== undefined ? ` (request ${error.requestId})` : "";
+    return new NodeError("REFUSED", `the key manager refused access${request}`, {
+      cause: error,
+      hint: "the key manager's audit record of this request says why",
+    });
+  }
   const reason = error instanceof Error ? error.message : String(error);
   return new NodeError("REFUSED", `the key manager refused: ${reason}`, { cause: error });
 }

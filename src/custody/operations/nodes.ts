@@ -7,7 +7,7 @@ import { checkPrincipalName } from "../names.ts";
 import type { ActionName } from "../policy/actions.ts";
 import type { Caller, Door, IdentityKind, NodeOperations, PrincipalDescription } from "../service.ts";
 import { change, type PrincipalRecord, type StateChange, type TokenRecord } from "../state/records.ts";
-import { describePrincipal, findPrincipal, tokensOf } from "./principals.ts";
+import { describePrincipal, findPrincipal, tokensOf, withCertificatesEnded } from "./principals.ts";
 
 const tokenLifeMs = 15 * 60 * 1000;
 const tokenBytes = 32;
@@ -149,7 +149,7 @@ export class Nodes implements NodeOperations {
         const record = findPrincipal(this.#core, name);
         if (record.kind !== "node")
           throw new CustodyError("PRINCIPAL_NOT_FOUND", `${name} is a ${record.kind}, not a node`);
-        const revoked: PrincipalRecord = { ...record, state: "revoked" };
+        const revoked = withCertificatesEnded({ ...record, state: "revoked" });
         const arn = principalArn(this.#core.identity, "node", name);
         const held = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
         const grants = new Set(held.flatMap(([id]) => [id, ...this.#core.authorizer.descendantsOf(id)]));

@@ -1,6 +1,6 @@
 import { principalArn } from "../arn.ts";
 import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
-import { CustodyError } from "../errors.ts";
+import { CustodyError, type DenialReason } from "../errors.ts";
 import { checkPrincipalName } from "../names.ts";
 import type { ActionName } from "../policy/actions.ts";
 import { parsePolicy } from "../policy/policy-document.ts";
@@ -94,10 +94,24 @@ export class Principals implements PrincipalOperations {
  */
 function enabled(record: PrincipalRecord): PrincipalRecord {
   if (record.state === "enabled" || record.kind !== "node") return { ...record, state: "enabled" };
-  return { ...record, state: "enabled", publicKeys: record.publicKeys.map((key) => ({ ...key, notAfter: ended })) };
+  return withCertificatesEnded({ ...record, state: "enabled" });
+}
+
+/** With every certificate revoked: no TLS peer is this principal until it enrols anew. */
+export function withCertificatesEnded(record: PrincipalRecord): PrincipalRecord {
+  return { ...record, publicKeys: record.publicKeys.map((key) => ({ ...key, notAfter: ended })) };
 }
 
 const ended = new Date(0).toISOString();
+
+/** What ended the use of one of a principal's certificates before its time; undefined for one that is in force. */
+export function endOf(
+  { state }: PrincipalRecord,
+  { notAfter }: PrincipalRecord["publicKeys"][number],
+): DenialReason | undefined {
+  if (notAfter === ended) return "certificate-revoked";
+  return state === "revoked" ? "principal-disabled" : undefined;
+}
 
 /** A principal has one open token at most: a new one, a use and a revocation end the others. */
 export function tokensOf(core: Core, name: string): StateChange[] {
