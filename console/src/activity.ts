@@ -1,4 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
+import { api } from "./api.ts";
 import type { Bucket } from "./parts/activity-chart.tsx";
 
 /** The server's live counts; `live` is false while the stream is broken off. */
@@ -15,7 +16,11 @@ export function useActivity(): { readonly buckets: readonly Bucket[]; readonly l
       const newest: readonly Bucket[] = JSON.parse(event.data);
       setBuckets((before) => merged(before, newest));
     });
-    source.addEventListener("error", () => setLive(false));
+    source.addEventListener("error", () => {
+      setLive(false);
+      // A stream that is refused for good looks like one that broke off: the session tells which it is.
+      api.session().catch(() => {});
+    });
     return () => source.close();
   }, []);
   return { buckets, live };

@@ -1,5 +1,5 @@
 import { type ComponentChildren, createContext } from "preact";
-import { useContext, useEffect, useMemo, useState } from "preact/hooks";
+import { useContext, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { type Language, type Text, textIn } from "./text/text.ts";
 
 export type Theme = "system" | "light" | "dark";
@@ -21,11 +21,11 @@ const Context = createContext<Settings | undefined>(undefined);
 export function SettingsProvider({ children }: { readonly children: ComponentChildren }) {
   const [language, setLanguage] = useState<Language>(() => stored("language", ["en", "zh"]) ?? browserLanguage());
   const [theme, setTheme] = useState<Theme>(() => stored("theme", themes) ?? "system");
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
     localStorage.setItem("language", language);
   }, [language]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (theme === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
     localStorage.setItem("theme", theme);

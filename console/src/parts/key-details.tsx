@@ -74,10 +74,10 @@ export function KeyDetails({ keyShown: key, onClose }: KeyDetailsProps) {
             <tbody>
               {grants.value.map((grant) => (
                 <tr key={grant.id}>
-                  <td>{principalName(grant.grantee)}</td>
+                  <td class="nowrap">{principalName(grant.grantee)}</td>
                   <td class="small">{grant.operations.join(", ")}</td>
                   <td class="mono small">{contextOf(grant) ?? text("grant.anyContext")}</td>
-                  <td>{grant.notAfter === undefined ? text("grant.forever") : time(grant.notAfter)}</td>
+                  <td class="nowrap">{grant.notAfter === undefined ? text("grant.forever") : time(grant.notAfter)}</td>
                   <td class="right">
                     <button type="button" class="danger quiet-button" onClick={() => revoke(grant)}>
                       {text("action.revoke")}

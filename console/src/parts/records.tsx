@@ -41,7 +41,9 @@ export function Records({ records, caption, empty }: RecordsProps) {
                 </button>
               </td>
               <td class="nowrap">{time(record.at)}</td>
-              <td title={record.principal}>{principalName(record.principal)}</td>
+              <td class="nowrap" title={record.principal}>
+                {principalName(record.principal)}
+              </td>
               <td class="mono">{record.action}</td>
               <td class="mono" title={record.key ?? ""}>
                 {record.key ? `${record.key.slice(0, 8)}…` : ""}

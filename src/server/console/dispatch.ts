@@ -30,6 +30,8 @@ export interface ConsoleDispatchOptions extends ConsoleServices {
 
 /** Carries the session's token with everything that changes state. */
 export const tokenHeader = "strongroom-csrf";
+/** What an open page asks by itself does not keep a session from going idle. */
+const passive: ReadonlySet<string> = new Set(["/api/session", "/api/activity"]);
 const maxUserAgentCharacters = 256;
 
 /** Answers one request of a browser: a file of the page, or under `/api/` data as the session's principal. */
@@ -81,7 +83,7 @@ async function perform(options: ConsoleDispatchOptions, attempt: Attempt): Promi
     if (session === undefined) throw new ConsoleError("SESSION_ENDED");
     return session;
   };
-  const early = sessionNow(true);
+  const early = sessionNow(!passive.has(path));
   attempt.caller = callerOf(attempt, early.principal);
   if (request.method !== "GET" && !carriesToken(early, oneHeader(request, tokenHeader)))
     throw new ConsoleError("CROSS_SITE");

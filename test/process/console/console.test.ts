@@ -1,0 +1,279 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import type { Enrolment } from "../../../src/client/enroll.ts";
+import { KeyManagerFolder, repository } from "../running-server.ts";
+import { codeFor, noBrowser, openBrowser, openPage, type ServedConsole, serveConsole, signIn } from "./browser.ts";
+
+const context = (node: string) => ({ network: "consortium", node, purpose: "ledger" });
+
+describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, () => {
+  let manager: KeyManagerFolder;
+  let served: ServedConsole;
+  let browser: Browser;
+  let key: string;
+  const nodes = new Map<string, Enrolment>();
+  before(async () => {
+    manager = await KeyManagerFolder.make();
+    [served, browser] = await Promise.all([serveConsole(manager), openBrowser()]);
+    const { admin } = served.server;
+    key = (await admin.keys.create({ alias: "alias/ledger", description: "Ledgers of bank A's nodes" })).keyId;
+    await admin.keys.create({ alias: "alias/archive", suite: "sm" });
+    await admin.principals.create({ name: "alice", kind: "user", role: "auditor" });
+    for (const name of ["bank-a-1", "bank-a-2"]) nodes.set(name, await served.server.enrol(name, key));
+  });
+  after(async () => {
+    await browser?.close();
+    await served?.[Symbol.asyncDispose]();
+    manager?.[Symbol.dispose]();
+  });
+
+  /** One unwrap as the node makes it when it starts; resolves to the code of the refusal, or `released`. */
+  async function unwrapAs(name: string): Promise<string> {
+    const enrolment = nodes.get(name);
+    if (enrolment === undefined) throw new Error(`${name} is not enrolled`);
+    using client = served.server.clientOf(enrolment);
+    try {
+      const { wrapped } = await client.generateDataKey({ key, context: context(name) });
+      using plaintext = (await client.unwrap({ wrapped, context: context(name) })).plaintext;
+      return plaintext.byteLength === 32 ? "released" : "short";
+    } catch (error) {
+      return (error as { code?: string }).code ?? String(error);
+    }
+  }
+  const code = (...more: readonly string[]) => codeFor(manager, ...more);
+  async function screenshot(page: Page, name: string): Promise<void> {
+    if (process.env.STRONGROOM_SCREENSHOTS !== "1") return;
+    await page.screenshot({ path: join(repository, `docs/images/console-${name}.png`) });
+  }
+
+  it("signs in with a code once, and not a second time", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    const typed = await code();
+    await page.goto(served.url);
+    await screenshot(page, "sign-in");
+    await signIn(page, served.url, ` ${typed.toLowerCase().replaceAll("-", " ")}`);
+    assert.equal(await page.locator(".principal").textContent(), "user/local-administrator");
+    const cookies = await window.cookies();
+    assert.deepEqual(
+      cookies.map(({ name, httpOnly, secure, sameSite, path }) => ({ name, httpOnly, secure, sameSite, path })),
+      [{ name: "__Host-strongroom", httpOnly: true, secure: true, sameSite: "Strict", path: "/" }],
+    );
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.locator("input[name=code]").fill(typed);
+    await page.locator("button[type=submit]").click();
+    await page.getByRole("alert").filter({ hasText: "Refused" }).waitFor();
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
+
+  it("shows keys with state, versions, aliases, policy and grants", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    await signIn(page, served.url, await code());
+    await page.getByRole("link", { name: "Master keys" }).click();
+    const row = page.locator(`tr[data-key="${key}"]`);
+    await row.getByText("enabled").waitFor();
+    await screenshot(page, "keys");
+    await row.getByRole("button", { name: "alias/ledger" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("node/bank-a-1").waitFor();
+    await dialog.getByText("2012-10-17").waitFor();
+    assert.match((await dialog.textContent()) ?? "", new RegExp(key));
+    await screenshot(page, "key");
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
+
+  it("disables a key after naming what stops: the next unwrap is refused, and enabling restores it", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    await signIn(page, served.url, await code());
+    await page.goto(`${served.url}#keys`);
+    assert.equal(await unwrapAs("bank-a-1"), "released");
+    const row = page.locator(`tr[data-key="${key}"]`);
+    await row.getByRole("button", { name: "Disable" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("node bank-a-1: its unwraps with alias/ledger").waitFor();
+    await dialog.getByText("node bank-a-2: its unwraps with alias/ledger").waitFor();
+    await screenshot(page, "disable-key");
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    assert.equal(await unwrapAs("bank-a-1"), "released");
+    await row.getByRole("button", { name: "Disable" }).click();
+    await dialog.getByRole("button", { name: "Disable" }).click();
+    await page.getByRole("status").filter({ hasText: "alias/ledger is disabled." }).waitFor();
+    assert.equal(await unwrapAs("bank-a-1"), "REFUSED");
+    await row.getByRole("button", { name: "Enable" }).click();
+    await dialog.getByRole("button", { name: "Enable" }).click();
+    await page.getByRole("status").filter({ hasText: "alias/ledger is enabled." }).waitFor();
+    assert.equal(await unwrapAs("bank-a-1"), "released");
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
+
+  it("revokes a node: its next unwrap is refused, and other nodes go on", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    await signIn(page, served.url, await code());
+    assert.equal(await unwrapAs("bank-a-2"), "released");
+    await page.goto(`${served.url}#nodes`);
+    const row = page.locator('tr[data-node="bank-a-2"]');
+    await row.getByText("alias/ledger").waitFor();
+    assert.match((await row.textContent()) ?? "", /file on its disk.*127\.0\.0\.1/);
+    await screenshot(page, "nodes");
+    await row.getByRole("button", { name: "Revoke" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("its unwraps with alias/ledger").waitFor();
+    await screenshot(page, "revoke-node");
+    await dialog.getByRole("button", { name: "Revoke" }).click();
+    await page.getByRole("status").filter({ hasText: "bank-a-2 is revoked." }).waitFor();
+    assert.equal(await unwrapAs("bank-a-2"), "REFUSED");
+    assert.equal(await unwrapAs("bank-a-1"), "released");
+    await row.getByText("revoked").waitFor();
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
+
+  it("counts unwraps and refusals live", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    await signIn(page, served.url, await code());
+    await page.locator(".live.on").waitFor();
+    await page.locator(".chart canvas").waitFor();
+    const unwraps = page.locator(".tile").filter({ hasText: "Unwraps" }).locator(".number");
+    const before = Number(await unwraps.textContent());
+    for (let count = 0; count < 5; count++) assert.equal(await unwrapAs("bank-a-1"), "released");
+    await page.waitForFunction(
+      ([selector, least]) => Number(document.querySelectorAll(String(selector))[2]?.textContent) >= Number(least),
+      [".tile .number", before + 5] as const,
+    );
+    await screenshot(page, "overview");
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
+
+  it("searches the audit chain and verifies it", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    await signIn(page, served.url, await code("--principal", "alice"));
+    await page.goto(`${served.url}#audit`);
+    await page.locator("input[name=node]").fill("bank-a-2");
+    await page.locator("input[name=action]").fill("strongroom:RevokeNode");
+    await page.getByRole("button", { name: "Search" }).click();
+    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 1);
+    assert.match(
+      (await page.locator("tbody tr").textContent()) ?? "",
+      /user\/local-administrator.*RevokeNode.*console/,
+    );
+    await page.getByRole("button", { name: "Clear" }).click();
+    await page.getByRole("button", { name: "Verify chain" }).click();
+    await page.getByText(/The chain is whole: \d+ records/).waitFor();
+    await screenshot(page, "audit");
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
+
+  it("lets an auditor look and change nothing", async () => {
+    const { context: window, page } = await openPage(browser);
+    await signIn(page, served.url, await code("--principal", "alice"));
+    await page.goto(`${served.url}#keys`);
+    await page.locator(`tr[data-key="${key}"]`).getByRole("button", { name: "Disable" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Disable" }).click();
+    await page.getByRole("dialog").getByRole("alert").filter({ hasText: "You may not do this." }).waitFor();
+    assert.equal(await unwrapAs("bank-a-1"), "released");
+    await window.close();
+  });
+
+  it("ends the session of a user who is disabled, on an open page", async () => {
+    const { context: window, page } = await openPage(browser);
+    await served.server.admin.principals.create({ name: "bob", kind: "user", role: "auditor" });
+    await signIn(page, served.url, await code("--principal", "bob"));
+    await page.locator(".live.on").waitFor();
+    await served.server.admin.principals.disable("bob");
+    await page.getByText("Your session has ended. Sign in again.").waitFor();
+    await window.close();
+  });
+
+  it("switches theme and language, and keeps both", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    await signIn(page, served.url, await code());
+    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await background();
+    await page.locator("select[name=theme]").selectOption("dark");
+    await page.waitForFunction((before) => getComputedStyle(document.body).backgroundColor !== before, light);
+    await page.locator("select[name=language]").selectOption("zh");
+    await page.getByRole("heading", { name: "概览" }).waitFor();
+    await page.locator(".live.on").waitFor();
+    await screenshot(page, "overview-dark-zh");
+    await page.reload();
+    await page.getByRole("link", { name: "主密钥" }).click();
+    await page.getByRole("heading", { name: "主密钥" }).waitFor();
+    assert.equal(await page.locator("html").getAttribute("lang"), "zh-CN");
+    await screenshot(page, "keys-dark-zh");
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
+
+  it("follows the system's dark theme and language without being asked", async () => {
+    const { context: window, page } = await openPage(browser, { colorScheme: "dark", locale: "zh-CN" });
+    await page.goto(served.url);
+    await page.getByRole("heading", { name: "登录" }).waitFor();
+    assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(15, 22, 25)");
+    await window.close();
+  });
+
+  it("is worked from sign-in to a disabled key by keyboard alone", async () => {
+    const { context: window, page } = await openPage(browser);
+    const typed = await code();
+    await page.goto(served.url);
+    await page.locator("input[name=code]").waitFor();
+    const focused = () =>
+      page.evaluate(() => `${document.activeElement?.tagName}:${document.activeElement?.textContent ?? ""}`);
+    const tabTo = async (wanted: RegExp, most = 40) => {
+      for (let count = 0; count < most; count++) {
+        await page.keyboard.press("Tab");
+        if (wanted.test(await focused())) return;
+      }
+      assert.fail(`Tab did not reach ${wanted}; the focus is on ${await focused()}`);
+    };
+    await tabTo(/^INPUT/);
+    await page.keyboard.type(typed);
+    await page.keyboard.press("Enter");
+    await page.locator("nav").waitFor();
+    await tabTo(/^A:Master keys/);
+    await page.keyboard.press("Enter");
+    await page.locator(`tr[data-key="${key}"]`).waitFor();
+    await tabTo(/^BUTTON:Disable/);
+    const outline = await page.evaluate(() => getComputedStyle(document.activeElement as Element).outlineStyle);
+    assert.equal(outline, "solid");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor();
+    assert.equal(await focused(), "BUTTON:Cancel");
+    for (let count = 0; count < 6; count++) {
+      await page.keyboard.press("Tab");
+      assert.match(await focused(), /^(BUTTON:(Cancel|Disable)|BODY:)/, "the focus stays in the dialog");
+    }
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    assert.match(await focused(), /^BUTTON:Disable/);
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByRole("status").filter({ hasText: "is disabled." }).waitFor();
+    await window.close();
+  });
+
+  it("loads nothing from elsewhere, and has a form of five fields that waits for its store", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    const origins = new Set<string>();
+    page.on("request", (request) => origins.add(new URL(request.url()).origin));
+    await signIn(page, served.url, await code());
+    await page.goto(`${served.url}#integrations`);
+    await page.getByRole("heading", { name: "New integration" }).waitFor();
+    const labels = await page.locator("form label > span").allTextContents();
+    assert.deepEqual(labels, ["Name", "Region string", "API key", "API secret", "Master key"]);
+    await screenshot(page, "integrations");
+    assert.deepEqual([...origins], [new URL(served.url).origin]);
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
+});
