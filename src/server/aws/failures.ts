@@ -45,6 +45,15 @@ const words: Readonly<Record<string, Words | undefined>> = {
   ALGORITHM_INVALID: said("InvalidKeyUsageException"),
   ALIAS_EXISTS: said("AlreadyExistsException"),
   ALIAS_NOT_FOUND: said("NotFoundException"),
+  DEVICE_REFUSED: (cause) =>
+    new AwsError("KMSInvalidStateException", `${cause.key ?? "The key"} is refused by the key store that holds it.`, {
+      cause,
+    }),
+  DEVICE_UNREACHABLE: serverFault(
+    "KeyUnavailableException",
+    500,
+    "The request was rejected because the key store that holds the key does not answer. You can retry the request.",
+  ),
   DRY_RUN: (cause) =>
     new AwsError("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.", {
       cause,
