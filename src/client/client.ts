@@ -12,6 +12,7 @@ import type {
   Grant,
   GroupDescription,
   Input,
+  IntegrationDescription,
   IssuedCertificates,
   KeyDescription,
   LegacyEntry,
@@ -210,6 +211,20 @@ export class KeyManagerClient implements Disposable {
       const arn = member(answer, "principal", secret);
       return { code: secret, principal: arn, expiresAt: member(answer, "expiresAt", secret) };
     },
+  };
+
+  /** Upstream key management services that master keys of origin `aws-kms` live in. */
+  readonly integrations = {
+    /** `apiSecret` is lent for the call. */
+    create: ({
+      apiSecret,
+      ...input
+    }: Input<"integrations.create"> & { apiSecret: SecretBuffer }): Promise<IntegrationDescription> =>
+      this.#askWithSecret("integrations.create", input, apiSecret),
+    list: async (): Promise<readonly IntegrationDescription[]> =>
+      list((await this.#ask("integrations.list")).integrations),
+    describe: (name: string): Promise<IntegrationDescription> => this.#ask("integrations.describe", { name }),
+    delete: (name: string): Promise<void> => this.#order("integrations.delete", { name }),
   };
 
   readonly legacy = {

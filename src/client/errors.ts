@@ -55,10 +55,16 @@ export class ClientError extends Error {
   }
 }
 
-/** The client's code for a status of the native door; 500 with an integrity code of custody is `INTEGRITY`. */
+/**
+ * The client's code for a status of the native door; 500 with an integrity code of custody is `INTEGRITY`. What the device of
+ * a master key said counts as if the key manager itself had said it.
+ */
 export function codeOfAnswer(status: number, serverCode: string | undefined): ClientErrorCode {
   if (serverCode === "STATE_ROLLED_BACK" || serverCode === "STATE_TAMPERED") return "INTEGRITY";
-  if (serverCode === "KEY_DISABLED" || status === 401 || status === 403) return "REFUSED";
+  if (serverCode === "DEVICE_FAILED") return "INTEGRITY";
+  if (serverCode === "DEVICE_UNREACHABLE") return "UNREACHABLE";
+  if (serverCode === "DEVICE_REFUSED" || serverCode === "KEY_DISABLED" || status === 401 || status === 403)
+    return "REFUSED";
   if (status === 404) return "NOT_FOUND";
   if (status === 409) return "CONFLICT";
   if (status >= 400 && status < 500) return "REQUEST_INVALID";

@@ -82,6 +82,11 @@ export const operations = {
 
   "console.createCode": { ...change("/v1/console/create-code"), answer: "secret" },
 
+  "integrations.create": { ...change("/v1/integrations/create"), input: "secret" },
+  "integrations.list": read("/v1/integrations/list"),
+  "integrations.describe": ask("/v1/integrations/describe"),
+  "integrations.delete": order("/v1/integrations/delete"),
+
   "legacy.register": { ...change("/v1/legacy/register"), input: "secret" },
   "legacy.list": read("/v1/legacy/list"),
 

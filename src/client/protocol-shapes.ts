@@ -161,6 +161,16 @@ export const grant = z.object({
   createdAt: time,
 });
 
+export const integration = z.object({
+  name: z.string(),
+  region: z.string(),
+  apiKey: z.string().meta({ description: "access key id" }),
+  masterKey: z.string(),
+  endpoint: z.string().nullable(),
+  caPem: z.string().nullable(),
+  createdAt: time,
+});
+
 export const legacyEntry = z.object({
   cipherDataKey: z.string(),
   mode: legacyMode,

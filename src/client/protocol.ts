@@ -15,6 +15,7 @@ import {
   group,
   groupNames,
   identity,
+  integration,
   key,
   keyDescription,
   keyInput,
@@ -93,6 +94,8 @@ export const protocol = {
       description: z.string().max(8192).exactOptional(),
       alias: text(256).exactOptional(),
       policy: text(32_768).exactOptional(),
+      origin: z.enum(["soft", "aws-kms"]).exactOptional(),
+      upstream: z.strictObject({ integration: name, key: key.exactOptional() }).exactOptional(),
     }),
     answer: keyDescription,
   },
@@ -177,6 +180,21 @@ export const protocol = {
     answer: z.object({ principal: z.string(), expiresAt: time }),
   },
 
+  "integrations.create": {
+    input: z.strictObject({
+      name,
+      region: text(63),
+      apiKey: text(128),
+      masterKey: key.exactOptional(),
+      endpoint: text(512).exactOptional(),
+      caPem: text(8192).exactOptional(),
+    }),
+    answer: integration,
+  },
+  "integrations.list": { input: nothing, answer: z.object({ integrations: z.array(integration) }) },
+  "integrations.describe": { input: nameInput, answer: integration },
+  "integrations.delete": { input: nameInput, answer: z.void() },
+
   "legacy.register": {
     input: z.strictObject({ mode: legacyMode, cipherDataKey: text(4096), node: name.exactOptional() }),
     answer: legacyEntry,
@@ -240,6 +258,7 @@ export type UserDescription = Answer<"users.describe">;
 export type AccessKeyDescription = Answer<"accessKeys.create">;
 export type GroupDescription = Answer<"groups.create">;
 export type Grant = Answer<"grants.create">;
+export type IntegrationDescription = Answer<"integrations.describe">;
 export type LegacyEntry = Answer<"legacy.register">;
 export type AuditRecord = Answer<"audit.read">["records"][number];
 export type Checkpoint = Answer<"audit.checkpoint">;

@@ -1,6 +1,6 @@
-import type { CryptoDevice } from "../devices/device.ts";
 import { aliasArn, keyArn } from "./arn.ts";
 import type { AuthorizationFacts, Authorizer } from "./authorizer.ts";
+import type { Devices } from "./devices.ts";
 import { CustodyError } from "./errors.ts";
 import type { Decision, Journal, Subject } from "./journal.ts";
 import type { KeyDirectory } from "./key-directory.ts";
@@ -18,7 +18,7 @@ export interface Core {
   readonly state: State;
   readonly authorizer: Authorizer;
   readonly directory: KeyDirectory;
-  readonly device: CryptoDevice;
+  readonly devices: Devices;
   readonly opener: Opener;
   /** Counts a refusal of a caller nobody knows, in place of a record. */
   readonly countRefusal: (door: Door, peer: string, reason: string) => void;
@@ -96,7 +96,8 @@ export async function performDecided<T>(
 function note(core: Core, subject: Subject, error: CustodyError): void {
   const keyId = error.facts.keyId ?? (subject.key === "" ? undefined : subject.key);
   if (keyId !== undefined) error.about({ key: keyArn(core.identity, keyId) });
-  const { deniedBy, statement } = error.facts;
+  const { deniedBy, statement, upstream } = error.facts;
+  if (upstream !== undefined) subject.detail = { ...subject.detail, upstream };
   if (deniedBy !== undefined)
     subject.detail = {
       ...subject.detail,

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { AwsKmsDevice } from "../devices/aws-kms/device.ts";
 import type { CryptoDevice } from "../devices/device.ts";
 import type { RootKey } from "../devices/root-key.ts";
 import { AccessKeySecrets } from "./access-key-secrets.ts";
@@ -8,8 +9,10 @@ import { NoticeKeeper } from "./audit/notice-keeper.ts";
 import type { NoticeKind } from "./audit/notice-rules.ts";
 import { Authorizer } from "./authorizer.ts";
 import type { Core } from "./core.ts";
+import { Devices } from "./devices.ts";
 import { CustodyError } from "./errors.ts";
 import { ImportTokens } from "./import-tokens.ts";
+import { IntegrationClients } from "./integration-clients.ts";
 import type { Journal } from "./journal.ts";
 import { KeyDirectory } from "./key-directory.ts";
 import type { Opener } from "./opening/opener.ts";
@@ -20,6 +23,7 @@ import { Data } from "./operations/data.ts";
 import { Grants } from "./operations/grants.ts";
 import { Groups } from "./operations/groups.ts";
 import { Imports } from "./operations/imports.ts";
+import { Integrations } from "./operations/integrations.ts";
 import { Keys } from "./operations/keys.ts";
 import { Legacy } from "./operations/legacy.ts";
 import { Macs } from "./operations/macs.ts";
@@ -65,6 +69,7 @@ export class Custody implements CustodyService {
   readonly groups: Groups;
   readonly nodes: Nodes;
   readonly legacy: Legacy;
+  readonly integrations: Integrations;
   readonly audit: Audit;
   readonly secrets: Secrets;
   readonly #core: Core;
@@ -76,6 +81,7 @@ export class Custody implements CustodyService {
   readonly #principalsByPublicKey = new Map<string, string>();
   readonly #accessKeySecrets: AccessKeySecrets;
   readonly #importTokens: ImportTokens;
+  readonly #integrationClients: IntegrationClients;
   readonly #release: () => void;
   #notices: NoticeKeeper | undefined;
   readonly #probe: NodeJS.Timeout;
@@ -89,7 +95,10 @@ export class Custody implements CustodyService {
     this.#refusals = new Refusals(journal);
     this.#refusedForms = new RefusedForms(journal, this.#refusals);
     const countRefusal = this.countRefusal.bind(this);
-    this.#core = { identity, journal, state, device, opener, directory, authorizer, countRefusal };
+    this.#integrationClients = new IntegrationClients(state, root);
+    const upstream = new AwsKmsDevice(this.#integrationClients);
+    const devices = new Devices({ soft: device, external: device, "aws-kms": upstream });
+    this.#core = { identity, journal, state, devices, opener, directory, authorizer, countRefusal };
     this.#store = store;
     this.#release = parts.release;
     this.secrets = secrets;
@@ -111,6 +120,7 @@ export class Custody implements CustodyService {
     this.users = new Users(this.#core, this.#accessKeySecrets, this.#refusals);
     this.groups = new Groups(this.#core);
     this.nodes = new Nodes(this.#core);
+    this.integrations = new Integrations(this.#core, root);
     this.legacy = new Legacy(this.#core, root.derive("legacyTag"));
     this.audit = new Audit(this.#core, store, authenticator, signer);
     this.#indexPublicKeys();
@@ -193,7 +203,8 @@ export class Custody implements CustodyService {
     await this.#refusals.flush();
     await this.#notices?.close();
     await this.#core.journal.close();
-    await this.#core.device.lock();
+    await this.#core.devices.lock();
+    this.#integrationClients[Symbol.dispose]();
     await this.#core.opener.close();
     await this.#store.close();
     this.#accessKeySecrets[Symbol.dispose]();
@@ -219,6 +230,7 @@ export interface CustodyParts {
   readonly journal: Journal;
   readonly authenticator: Authenticator;
   readonly root: RootKey;
+  /** Of the keys whose material is in the store. */
   readonly device: CryptoDevice;
   readonly opener: Opener;
   /** Called last at close: drops the folder's lock and wipes the root key. */

@@ -10,6 +10,13 @@ export const custodyErrors = {
   ALGORITHM_INVALID: { status: 400, exit: 2, meaning: "the algorithm is not one of the master key's spec and usage" },
   ALIAS_EXISTS: { status: 409, exit: 1, meaning: "the alias points at a key already" },
   ALIAS_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no such alias" },
+  DEVICE_FAILED: {
+    status: 502,
+    exit: 5,
+    meaning: "the device that holds the master key failed, or its answer is wrong",
+  },
+  DEVICE_REFUSED: { status: 502, exit: 3, meaning: "access refused by the device that holds the master key" },
+  DEVICE_UNREACHABLE: { status: 503, exit: 4, meaning: "the device that holds the master key does not answer" },
   DRY_RUN: { status: 412, exit: 1, meaning: "the request would have succeeded; it was a dry run, so nothing was done" },
   GRANT_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no such grant on this key" },
   GROUP_EXISTS: { status: 409, exit: 1, meaning: "a group of that name exists" },
@@ -18,6 +25,9 @@ export const custodyErrors = {
   IMPORT_TOKEN_EXPIRED: { status: 403, exit: 3, meaning: "the import token is older than 24 hours" },
   IMPORT_TOKEN_INVALID: { status: 403, exit: 3, meaning: "the import token is not one of this key" },
   INPUT_INVALID: { status: 400, exit: 2, meaning: "an argument is missing, malformed or out of range" },
+  INTEGRATION_EXISTS: { status: 409, exit: 1, meaning: "an integration of that name exists" },
+  INTEGRATION_IN_USE: { status: 409, exit: 1, meaning: "a master key needs the integration" },
+  INTEGRATION_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no integration of that name" },
   KEY_DISABLED: { status: 409, exit: 3, meaning: "the master key is disabled" },
   KEY_INCORRECT: { status: 403, exit: 3, meaning: "the wrapped key is under another master key than the one named" },
   KEY_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no master key of that id, alias or ARN" },
@@ -75,6 +85,8 @@ export interface ErrorFacts {
   readonly deniedBy?: DenialReason;
   /** Of `ACCESS_DENIED` by an explicit deny: the statement, by its Sid or place. For the audit record only. */
   readonly statement?: string;
+  /** Of `DEVICE_*`: the code of what an upstream KMS failed with. For the audit record only. */
+  readonly upstream?: string;
 }
 
 /** Why a request was denied, as the audit record says it. */

@@ -1,6 +1,7 @@
 import type { Context } from "../crypto/context.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
+import type { UpstreamKeyChoice } from "../devices/device.ts";
 import type { AuditFeed, AuditSearches } from "./contract/audit.ts";
 import type {
   AsymmetricOperations,
@@ -8,6 +9,7 @@ import type {
   ReEncryptionOperations,
   SigningOperations,
 } from "./contract/cryptography.ts";
+import type { IntegrationOperations } from "./contract/integrations.ts";
 import type { ImportOperations, RotationOperations, TagOperations, Tags } from "./contract/key-attributes.ts";
 import type { GroupOperations, UserOperations } from "./contract/users.ts";
 import type { Grant } from "./policy/grant.ts";
@@ -37,6 +39,7 @@ export interface CustodyService {
   readonly groups: GroupOperations;
   readonly nodes: NodeOperations;
   readonly legacy: LegacyOperations;
+  readonly integrations: IntegrationOperations;
   readonly audit: AuditOperations;
   readonly secrets: ServiceSecrets;
   /**
@@ -169,8 +172,14 @@ export interface CreateKeyInput {
   readonly policy?: string;
   readonly bypassLockoutCheck?: boolean;
   readonly tags?: Tags;
-  /** `external`: without material, which is imported later. @defaultValue `"soft"` */
-  readonly origin?: "soft" | "external";
+  /**
+   * `external`: without material, which is imported later; `aws-kms`: a key of an upstream KMS, which `upstream` names.
+   *
+   * @defaultValue `"soft"`
+   */
+  readonly origin?: "soft" | "external" | "aws-kms";
+  /** Of a key of origin `aws-kms`, and of no other. */
+  readonly upstream?: UpstreamKeyChoice;
 }
 
 export interface WrappedKey {

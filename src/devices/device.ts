@@ -1,3 +1,4 @@
+import type { Context } from "../crypto/context.ts";
 import type {
   EncryptionAlgorithmName,
   KeyPairSpecName,
@@ -50,6 +51,14 @@ export interface NewSpecifiedKey {
   readonly spki: Buffer | null;
 }
 
+/** Which key of an upstream KMS a new master key stands for. */
+export interface UpstreamKeyChoice {
+  /** Name of the integration by which the KMS is reached. */
+  readonly integration: string;
+  /** Key id, key ARN, alias name or alias ARN there; left out: the integration's own. */
+  readonly key?: string;
+}
+
 /** The secret S of a sealed box, and how the box names it. */
 export interface BoxSecret {
   readonly secret: SecretBuffer;
@@ -70,8 +79,12 @@ export interface BoxSecret {
 export interface CryptoDevice extends AsyncDisposable {
   capabilities(): DeviceCapabilities;
   health(): Promise<DeviceHealth>;
-  /** Makes the key material of one version. Nothing is kept until the caller has stored `material`. */
-  createKey(key: Omit<DeviceKey, "material">): Promise<Buffer>;
+  /**
+   * Makes the key material of one version. Nothing is kept until the caller has stored `material`.
+   *
+   * @param upstream - For devices whose keys are made elsewhere (`aws-kms`); others take none.
+   */
+  createKey(key: Omit<DeviceKey, "material">, upstream?: UpstreamKeyChoice): Promise<Buffer>;
   /**
    * Takes material that was made elsewhere as one version of a symmetric key: it becomes the box secret S. Absent where a
    * device takes none. Nothing is kept until the caller has stored what it returns.
@@ -79,10 +92,14 @@ export interface CryptoDevice extends AsyncDisposable {
    * @param secret - S, at least 16 bytes; stays the caller's to dispose of.
    */
   importKey?(key: Omit<DeviceKey, "material">, secret: SecretBuffer): Promise<Buffer>;
-  /** A box secret to seal under `key`. The caller disposes of `secret`. */
-  boxSecretToSeal(key: DeviceKey): Promise<BoxSecret>;
-  /** The box secret of a box that names `key`. The caller disposes of it. */
-  boxSecretToOpen(key: DeviceKey, algorithm: number, blob: Uint8Array): Promise<SecretBuffer>;
+  /**
+   * A box secret to seal under `key`. The caller disposes of `secret`.
+   *
+   * @param context - What the box will be bound to; devices that can, bind their blob to it too.
+   */
+  boxSecretToSeal(key: DeviceKey, context: Context): Promise<BoxSecret>;
+  /** The box secret of a box that names `key`, under the box's context. The caller disposes of it. */
+  boxSecretToOpen(key: DeviceKey, algorithm: number, blob: Uint8Array, context: Context): Promise<SecretBuffer>;
   /**
    * Makes a key of a spec and usage that the caller has checked to go together, without holding up the process.
    *

@@ -15,6 +15,7 @@ export const rootLabels = {
   importWrappingKey: "strongroom/root/import-wrapping-key/v1",
   importDigest: "strongroom/root/import-digest/v1",
   slotFile: "strongroom/root/slot-file/v1",
+  integrations: "strongroom/root/integrations/v1",
 } as const;
 
 /** The key manager's root key: random, held in key slots, the parent of every key that authenticates or seals state. */

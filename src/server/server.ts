@@ -195,7 +195,7 @@ async function openConsole(
     port,
     certificate,
     codes,
-    integrations,
+    integrations: integrations ?? door.custody.integrations,
     pageFolder,
     sessionClock,
   });

@@ -148,7 +148,9 @@ export async function openDataKey(
   const { deviceAlgorithm, deviceBlob } = box.header;
   const bound = encodedContext(box.header.suite, context);
   try {
-    const secret = await core.device.boxSecretToOpen(deviceKey, deviceAlgorithm, deviceBlob);
+    const secret = await core.devices.use(key.origin, (device) =>
+      device.boxSecretToOpen(deviceKey, deviceAlgorithm, deviceBlob, context),
+    );
     const plaintext = await core.opener.open({ box, context: bound, secret });
     return { keyId: key.id, keyVersion: deviceKey.version, materialId: materialIdOf(key, deviceKey), plaintext };
   } catch (cause) {
@@ -184,7 +186,9 @@ export async function sealDataKey(
 ): Promise<WrappedKey> {
   mustWrap(key);
   const deviceKey = newestVersion(key);
-  const { secret, algorithm, blob } = await core.device.boxSecretToSeal(deviceKey);
+  const { secret, algorithm, blob } = await core.devices.use(key.origin, (device) =>
+    device.boxSecretToSeal(deviceKey, context),
+  );
   using boxSecret = secret;
   const header: BoxHeader = {
     suite: suites[key.suite],

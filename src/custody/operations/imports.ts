@@ -178,8 +178,8 @@ export class Imports implements ImportOperations {
 
   /** The one version that a key of imported material has; named anew only the first time. */
   async #versionOf(record: KeyRecord, material: SecretBuffer, now: Date): Promise<KeyRecord["versions"][number]> {
-    const { device } = this.#core;
-    const { id: keyId, suite, spec } = record;
+    const { id: keyId, suite, spec, origin } = record;
+    const device = this.#core.devices.of(origin);
     if (device.importKey === undefined)
       throw new CustodyError("KEY_UNSUPPORTED", "the device of this key takes no material from outside");
     using secret = boxSecretOf(spec, material);
@@ -199,7 +199,9 @@ export class Imports implements ImportOperations {
     const record = this.#core.state.get("key", keyId);
     if (record === undefined) return;
     for (const { version } of record.versions)
-      await this.#core.device.destroyKey({ keyId, version, suite: record.suite, material: Buffer.alloc(0) });
+      await this.#core.devices
+        .of(record.origin)
+        .destroyKey({ keyId, version, suite: record.suite, material: Buffer.alloc(0) });
   }
 
   #crowdedOut(keyId: string): StateChange[] {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { isSymmetricSpec } from "../../crypto/key-specs.ts";
+import type { UpstreamKeyChoice } from "../../devices/device.ts";
 import type { Core } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { mustEncrypt } from "../key-states.ts";
@@ -8,12 +9,17 @@ import type { KeyRecord, KeyVersionRecord } from "../state/records.ts";
 /** A first or further version of a symmetric key, with material that the device makes. */
 export async function newVersion(
   core: Core,
-  key: Pick<KeyRecord, "id" | "suite" | "versions">,
+  key: Pick<KeyRecord, "id" | "suite" | "origin" | "versions">,
   kind: "created" | "automatic" | "on-demand",
   now: Date,
+  upstream?: UpstreamKeyChoice,
 ): Promise<KeyVersionRecord> {
   const version = (key.versions.at(-1)?.version ?? 0) + 1;
-  const material = await core.device.createKey({ keyId: key.id, version, suite: key.suite });
+  const material = await core.devices.use(
+    key.origin,
+    (device) => device.createKey({ keyId: key.id, version, suite: key.suite }, upstream),
+    "reason",
+  );
   return {
     version,
     createdAt: now.toISOString(),
@@ -34,7 +40,7 @@ export function newMaterialId(): string {
  * @throws {CustodyError} `KEY_UNSUPPORTED`.
  */
 export function mustHaveVersions(key: KeyRecord): void {
-  if (key.origin === "external") throw unsupportedOrigin(key);
+  if (key.origin === "external" || key.origin === "aws-kms") throw unsupportedOrigin(key);
   if (key.usage !== "encrypt" || !isSymmetricSpec(key.spec))
     throw new CustodyError(
       "KEY_UNSUPPORTED",

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { isSymmetricSpec } from "../../crypto/key-specs.ts";
+import type { UpstreamKeyChoice } from "../../devices/device.ts";
 import { type AccountSubject, type Core, type KeySubject, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { type KeyTransition, mustBeAlive, mustBeUsable, stateAfter, withoutMaterial } from "../key-states.ts";
@@ -28,6 +29,7 @@ export class Keys implements KeyOperations {
     const choice = chooseKey(input);
     const origin = input.origin ?? "soft";
     if (origin === "external") mustBeImportable(this.#core, choice);
+    const upstream = upstreamOf(input, choice);
     const description = checkDescription(input.description ?? "");
     const alias = input.alias === undefined ? undefined : checkAlias(input.alias);
     const tags = checkTags(input.tags ?? {});
@@ -39,7 +41,7 @@ export class Keys implements KeyOperations {
     };
     const subject: AccountSubject = {
       action: "kms:CreateKey",
-      detail: { ...choice, origin, ...(alias === undefined ? {} : { alias }) },
+      detail: { ...choice, origin, ...(alias === undefined ? {} : { alias }), ...upstreamDetail(upstream) },
       key: "",
       facts,
     };
@@ -70,9 +72,9 @@ export class Keys implements KeyOperations {
       this.#core.authorizer.checkKeyPolicy(unmade.policy, unmade, caller, now, {
         bypassLockoutCheck: bypassLockoutCheck || input.policy === undefined,
       });
-      if (origin === "soft")
-        material ??= (await makeSpecifiedKey(this.#core.device, id, choice, unmade.createdAt)) ?? {
-          versions: [await newVersion(this.#core, unmade, "created", now)],
+      if (origin !== "external")
+        material ??= (await makeSpecifiedKey(this.#core.devices.of(origin), id, choice, unmade.createdAt)) ?? {
+          versions: [await newVersion(this.#core, unmade, "created", now, upstream)],
           publicKey: null,
         };
       const key: KeyRecord = { ...unmade, ...material };
@@ -148,7 +150,7 @@ export class Keys implements KeyOperations {
             suite: record.suite,
             material: Buffer.from(material ?? "", "base64"),
           };
-          await this.#core.device.destroyKey(deviceKey);
+          await this.#core.devices.of(record.origin).destroyKey(deviceKey);
         }
         return { value: this.#core.directory.describe(destroyed), changes: [change("key", record.id, destroyed)] };
       },
@@ -183,7 +185,25 @@ export class Keys implements KeyOperations {
 }
 
 /** @throws {CustodyError} `KEY_UNSUPPORTED` for a key that could not take material from outside. */
-function mustBeImportable({ device }: Core, { usage, spec }: KeyChoice): void {
-  if (device.importKey === undefined || usage !== "encrypt" || !isSymmetricSpec(spec))
+function mustBeImportable({ devices }: Core, { usage, spec }: KeyChoice): void {
+  if (devices.of("external").importKey === undefined || usage !== "encrypt" || !isSymmetricSpec(spec))
     throw new CustodyError("KEY_UNSUPPORTED", `material is imported into symmetric keys for encryption, not ${spec}`);
+}
+
+/** @throws {CustodyError} `INPUT_INVALID`, `KEY_UNSUPPORTED` unless origin, spec and the upstream key go together. */
+function upstreamOf({ origin, upstream }: CreateKeyInput, { usage, spec }: KeyChoice): UpstreamKeyChoice | undefined {
+  if ((origin === "aws-kms") !== (upstream !== undefined))
+    throw new CustodyError("INPUT_INVALID", "a key of origin aws-kms, and no other, names the integration of its KMS");
+  if (upstream !== undefined && (usage !== "encrypt" || spec !== "AES_256"))
+    throw new CustodyError(
+      "KEY_UNSUPPORTED",
+      `a key of origin aws-kms is AES_256 for encryption, not ${spec} for ${usage}`,
+    );
+  return upstream;
+}
+
+function upstreamDetail(upstream: UpstreamKeyChoice | undefined): Record<string, string> {
+  if (upstream === undefined) return {};
+  const { integration, key } = upstream;
+  return { integration: integration.slice(0, 64), ...(key === undefined ? {} : { upstreamKey: key.slice(0, 512) }) };
 }

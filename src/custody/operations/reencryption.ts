@@ -83,7 +83,7 @@ export class ReEncryption implements ReEncryptionOperations {
   async #open(key: KeyRecord, { algorithm, context }: Source, ciphertext: Buffer): Promise<Opened> {
     if (algorithm === "SYMMETRIC_DEFAULT") return openDataKey(this.#core, key, boxOf(ciphertext), context);
     mustAllow(key, "encrypt", algorithm);
-    const plaintext = await this.#core.device.decrypt(specifiedDeviceKey(key), algorithm, ciphertext);
+    const plaintext = await this.#core.devices.of(key.origin).decrypt(specifiedDeviceKey(key), algorithm, ciphertext);
     if (plaintext === undefined) throw new CustodyError("WRAP_REFUSED");
     return { plaintext, materialId: undefined };
   }

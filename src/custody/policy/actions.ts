@@ -63,7 +63,9 @@ const kmsActions = [
 /** What Strongroom does beyond AWS KMS. There is no action that alters or erases an audit record. */
 const strongroomActions = [
   "Checkpoint",
+  "CreateIntegration",
   "CreatePrincipal",
+  "DeleteIntegration",
   "DisablePrincipal",
   "EnablePrincipal",
   "EnrollNode",
@@ -71,6 +73,7 @@ const strongroomActions = [
   "LegacyEncrypt",
   "LegacyList",
   "LegacyRegister",
+  "ListIntegrations",
   "ListNodes",
   "ListPrincipals",
   "ManageSlots",

@@ -1,4 +1,5 @@
 import type { SuiteName } from "../../crypto/suite.ts";
+import type { AwsKmsSettings } from "../../devices/aws-kms/settings.ts";
 import type { Rotation, Tags, WrappingAlgorithm, WrappingKeySpec } from "../contract/key-attributes.ts";
 import type { Grant } from "../policy/grant.ts";
 import type { ManagedPolicyName } from "../policy/roles.ts";
@@ -24,6 +25,7 @@ export interface Records {
   readonly token: TokenRecord;
   readonly importToken: ImportTokenRecord;
   readonly legacy: LegacyRecord;
+  readonly integration: IntegrationRecord;
   /** A secret of the server itself: sealed box of type `state`. */
   readonly secret: { readonly box: string };
   /** A public companion: a certificate. */
@@ -113,6 +115,12 @@ export interface LegacyRecord {
   readonly mode: LegacyMode;
   readonly node: string | null;
   readonly origin: "made" | "registered";
+  readonly createdAt: string;
+}
+
+/** An upstream KMS: its settings, and the secret in a sealed box of type `state` that is bound to them. */
+export interface IntegrationRecord extends AwsKmsSettings {
+  readonly box: string;
   readonly createdAt: string;
 }
 

@@ -24,6 +24,7 @@ export class State {
     token: new Map(),
     importToken: new Map(),
     legacy: new Map(),
+    integration: new Map(),
     secret: new Map(),
     public: new Map(),
   };
@@ -130,6 +131,7 @@ const kinds: ReadonlySet<string> = new Set<RecordKind>([
   "token",
   "importToken",
   "legacy",
+  "integration",
   "secret",
   "public",
 ]);

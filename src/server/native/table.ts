@@ -4,6 +4,7 @@ import { consoleEndpoints } from "./console.ts";
 import { dataEndpoints } from "./data.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { identityEndpoints } from "./identity.ts";
+import { integrationEndpoints } from "./integrations.ts";
 import { keyEndpoints } from "./keys.ts";
 import { legacyEndpoints } from "./legacy.ts";
 import { nodeEndpoints } from "./nodes.ts";
@@ -18,6 +19,7 @@ export const endpoints: readonly Endpoint[] = [
   ...userEndpoints,
   ...nodeEndpoints,
   ...consoleEndpoints,
+  ...integrationEndpoints,
   ...legacyEndpoints,
   ...auditEndpoints,
 ];

@@ -1,0 +1,98 @@
+import { X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
+import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { AwsKmsError } from "./errors.ts";
+
+/** How a KMS is reached and which master key is meant: all of an integration but its secret. */
+export interface AwsKmsSettings {
+  /** Such as `eu-west-1`; part of every signature. */
+  readonly region: string;
+  /** Access key id. */
+  readonly apiKey: string;
+  /** Key id, key ARN, alias name or alias ARN. */
+  readonly masterKey: string;
+  /** `https://HOST[:PORT]`, or `http://` on loopback. Left out: AWS's own endpoint of the region. */
+  readonly endpoint?: string;
+  /** PEM of the certificate that a private endpoint chains to. Left out: the authorities that Node brings. */
+  readonly caPem?: string;
+}
+
+/** Which master key is meant where none is named. `integration`: settings in the form that Kaleido's document has. */
+export const defaultMasterKeys = { integration: "alias/kaleido", own: "alias/strongroom" } as const;
+
+export const maxCaPemCharacters = 8192;
+/** Of a secret access key. AWS's have 40. */
+const secretBytes = { least: 16, most: 128 } as const;
+
+const forms = {
+  region: [/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, "lower-case letters, digits and dashes, such as eu-west-1"],
+  apiKey: [/^[A-Za-z0-9_]{16,128}$/, "16 to 128 letters and digits"],
+  masterKey: [
+    /^(?:[A-Za-z0-9-]{1,128}|alias\/[A-Za-z0-9/_-]{1,250}|arn:aws[a-z-]{0,16}:kms:[a-z0-9-]{1,63}:\d{12}:(?:key\/[A-Za-z0-9-]{1,128}|alias\/[A-Za-z0-9/_-]{1,250}))$/,
+    "a key id, a key ARN, alias/NAME or an alias ARN",
+  ],
+} as const;
+
+/**
+ * Checks settings and gives back those that are known, in their one form.
+ *
+ * @throws {AwsKmsError} `KMS_SETTINGS_INVALID`, naming the setting.
+ */
+export function checkSettings(settings: AwsKmsSettings): AwsKmsSettings {
+  for (const name of ["region", "apiKey", "masterKey"] as const) {
+    const [pattern, says] = forms[name];
+    if (typeof settings[name] !== "string" || !pattern.test(settings[name])) throw invalid(name, says);
+  }
+  const { region, apiKey, masterKey, endpoint, caPem } = settings;
+  return {
+    region,
+    apiKey,
+    masterKey,
+    ...(endpoint === undefined ? {} : { endpoint: checkEndpoint(endpoint) }),
+    ...(caPem === undefined ? {} : { caPem: checkCaPem(caPem) }),
+  };
+}
+
+/** A secret access key: 16 to 128 printable characters. @throws {AwsKmsError} `KMS_SETTINGS_INVALID`. */
+export function checkSecret(secret: SecretBuffer): void {
+  const { least, most } = secretBytes;
+  const { byteLength } = secret;
+  const printable = secret.expose((bytes) => bytes.every((byte) => byte > 0x20 && byte < 0x7f));
+  if (byteLength < least || byteLength > most || !printable)
+    throw invalid("the secret access key", `${least} to ${most} printable characters on one line`);
+}
+
+/** Where requests go. AWS's China regions have a domain of their own. */
+export function endpointOf({ endpoint, region }: AwsKmsSettings): string {
+  if (endpoint !== undefined) return endpoint;
+  return `https://kms.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`;
+}
+
+function checkEndpoint(text: string): string {
+  const url = text.length <= 512 && URL.canParse(text) ? new URL(text) : undefined;
+  const bare = url !== undefined && url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "";
+  if (url === undefined || !bare || url.password !== "" || !/^https?:$/.test(url.protocol))
+    throw invalid("endpoint", "https://HOST or https://HOST:PORT, without a path");
+  if (url.protocol === "http:" && !isLoopback(url.hostname))
+    throw invalid("endpoint", "https: plain http is for loopback addresses only");
+  return url.origin;
+}
+
+function isLoopback(hostname: string): boolean {
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+function checkCaPem(pem: string): string {
+  try {
+    if (pem.length > maxCaPemCharacters || /PRIVATE KEY/.test(pem)) throw new Error("not a certificate alone");
+    new X509Certificate(pem);
+    return pem;
+  } catch {
+    throw invalid("the endpoint's CA", `one certificate in PEM, at most ${maxCaPemCharacters} characters`);
+  }
+}
+
+function invalid(name: string, says: string): AwsKmsError {
+  return new AwsKmsError("KMS_SETTINGS_INVALID", `${name} of an integration is not ${says}`);
+}

@@ -1,0 +1,117 @@
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { getCACertificates } from "node:tls";
+
+interface OutgoingRequest {
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port?: number | undefined;
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+interface Answer {
+  readonly response: {
+    readonly statusCode: number;
+    readonly headers: Record<string, string>;
+    readonly body: Uint8Array;
+  };
+}
+
+export interface TransportOptions {
+  /** Time for one attempt, in milliseconds. */
+  readonly attemptMs: number;
+  /** PEM of the certificate that the endpoint chains to; by default the authorities that Node brings. */
+  readonly caPem?: string | undefined;
+}
+
+/** KMS answers are a few KiB. */
+const maxAnswerBytes = 64 * 1024;
+const maxConnections = 16;
+
+/** An attempt that took too long; the SDK tries errors of this name again. */
+class AttemptTimeout extends Error {
+  override readonly name = "TimeoutError";
+}
+
+/** An answer that is larger than any KMS gives. */
+export class AnswerTooLarge extends Error {
+  override readonly name = "AnswerTooLarge";
+}
+
+/**
+ * Sends the SDK's requests: each attempt has a deadline, each answer a largest size, TLS trusts what the integration says
+ * and nothing of the process's surroundings (no proxy, no extra authorities).
+ */
+export class Transport {
+  readonly #options: TransportOptions;
+  readonly #http: HttpAgent = new HttpAgent({ keepAlive: true, maxSockets: maxConnections });
+  readonly #https: HttpsAgent;
+  readonly metadata = { handlerProtocol: "http/1.1" } as const;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    const ca = options.caPem ?? getCACertificates("bundled");
+    this.#https = new HttpsAgent({ keepAlive: true, maxSockets: maxConnections, ca: ca as string });
+  }
+
+  async handle(request: OutgoingRequest, { abortSignal }: { abortSignal?: unknown } = {}): Promise<Answer> {
+    const { protocol, hostname, port, method, path, headers, body } = request;
+    const secure = protocol === "https:";
+    const attempt = AbortSignal.timeout(this.#options.attemptMs);
+    const signal = abortSignal instanceof AbortSignal ? AbortSignal.any([attempt, abortSignal]) : attempt;
+    const options = {
+      host: hostname.replace(/^\[(.*)\]$/, "$1"),
+      port: port ?? (secure ? 443 : 80),
+      method,
+      path,
+      headers,
+      agent: secure ? this.#https : this.#http,
+      signal,
+    };
+    try {
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        const sent = (secure ? httpsRequest : httpRequest)(options, resolve);
+        sent.once("error", reject);
+        sent.end(body);
+      });
+      return { response: { statusCode: answer.statusCode ?? 0, headers: plain(answer), body: await readAll(answer) } };
+    } catch (error) {
+      if (attempt.aborted && !(abortSignal instanceof AbortSignal && abortSignal.aborted))
+        throw new AttemptTimeout(`no answer within ${this.#options.attemptMs} ms`, { cause: error });
+      throw error;
+    }
+  }
+
+  /** Ends the connections that were kept. */
+  destroy(): void {
+    this.#http.destroy();
+    this.#https.destroy();
+  }
+}
+
+async function readAll(answer: IncomingMessage): Promise<Uint8Array> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of answer as AsyncIterable<Buffer>) {
+    length += piece.length;
+    if (length > maxAnswerBytes) throw new AnswerTooLarge(`the answer has over ${maxAnswerBytes} bytes`);
+    pieces.push(piece);
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    piece.fill(0);
+    at += piece.length;
+  }
+  return whole;
+}
+
+function plain({ headers }: IncomingMessage): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : (value ?? "")]),
+  );
+}
