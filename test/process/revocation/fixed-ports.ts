@@ -1,0 +1,50 @@
+import { createServer } from "node:net";
+import type { KeyManagerFolder, RunningServer } from "../running-server.ts";
+import { startServer } from "../running-server.ts";
+
+/** Free ports of loopback, which stay a server's own over its restarts. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports: number[] = [];
+  for (const server of servers) {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    if (typeof address === "object" && address !== null) ports.push(address.port);
+  }
+  for (const server of servers) await new Promise((resolve) => server.close(resolve));
+  return ports;
+}
+
+/** A server that comes back at the same addresses. */
+export class LastingServer implements AsyncDisposable {
+  readonly #folder: KeyManagerFolder;
+  readonly #more: readonly string[];
+  #running: RunningServer | undefined;
+
+  private constructor(folder: KeyManagerFolder, more: readonly string[]) {
+    this.#folder = folder;
+    this.#more = more;
+  }
+
+  /** `doors`: options of `strongroom serve` with fixed addresses. */
+  static async start(folder: KeyManagerFolder, doors: readonly string[]): Promise<LastingServer> {
+    const server = new LastingServer(folder, doors);
+    server.#running = await startServer(folder, doors);
+    return server;
+  }
+
+  get now(): RunningServer {
+    if (this.#running === undefined) throw new Error("the server is not running");
+    return this.#running;
+  }
+
+  /** SIGKILL, and a start on the same folder. */
+  async killAndStart(): Promise<void> {
+    await this.now.kill();
+    this.#running = await startServer(this.#folder, this.#more);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#running?.[Symbol.asyncDispose]();
+  }
+}
