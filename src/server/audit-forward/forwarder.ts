@@ -123,7 +123,7 @@ export class Forwarder {
   }
 
   async #forwardSome(signal: AbortSignal): Promise<void> {
-    const { feed, target, observer } = this.#options;
+    const { feed, target, observer, sleep = sleepFor } = this.#options;
     await this.#giveUpTheOldest();
     const from = this.#position;
     const records = batchOf(await feed.read(from, maxBatchRecords));
@@ -135,7 +135,9 @@ export class Forwarder {
       taken = await target.send(records, signal);
     } catch (error) {
       if (!(error instanceof RecordRefused)) throw error;
-      return await this.#giveUp(first.sequence, error.message);
+      await this.#giveUp(first.sequence, error.message);
+      // That gap is a record too: a place that refuses them all must not have the chain grow as fast as it can.
+      return await sleep(this.#backoff.next(), signal);
     }
     this.#lastBatchFrom = from;
     this.#moveTo(records[taken - 1]?.sequence ?? from);

@@ -4,7 +4,7 @@ import { connect, isIPv6, type Socket } from "node:net";
 import { hostname } from "node:os";
 import type { StoredRecord } from "../../custody/contract/audit.ts";
 import { counted, type SyslogSender, syslogMessage } from "./syslog-message.ts";
-import type { ForwardTarget } from "./target.ts";
+import { type ForwardTarget, RecordRefused } from "./target.ts";
 import { UnixDatagramSocket } from "./unix-datagram.ts";
 
 /** Where a syslog server listens. */
@@ -66,14 +66,26 @@ class UdpTarget implements ForwardTarget {
   }
 
   async send(records: readonly StoredRecord[]): Promise<number> {
+    let taken = 0;
     for (const record of records) {
       const message = syslogMessage(record, this.#sender);
-      await new Promise<void>((resolve, reject) => {
-        const { host, port } = this.#address;
-        this.#socket.send(message, port, host, (error) => (error === null ? resolve() : reject(error)));
-      });
+      try {
+        await this.#sendOne(message);
+      } catch (error) {
+        if (taken > 0) return taken;
+        if ((error as NodeJS.ErrnoException).code !== "EMSGSIZE") throw error;
+        throw new RecordRefused(`the record has ${message.length} bytes, too many for a datagram`);
+      }
+      taken += 1;
     }
-    return records.length;
+    return taken;
+  }
+
+  #sendOne(message: Buffer): Promise<void> {
+    const { host, port } = this.#address;
+    return new Promise((resolve, reject) => {
+      this.#socket.send(message, port, host, (error) => (error === null ? resolve() : reject(error)));
+    });
   }
 
   close(): void {
@@ -131,6 +143,7 @@ class StreamTarget implements ForwardTarget {
       }
     } catch (error) {
       if (taken > 0) return taken;
+      if (error instanceof RecordRefused) throw error;
       socket.close();
       this.#datagrams = undefined;
       throw error;

@@ -1,3 +1,5 @@
+import { RecordRefused } from "./target.ts";
+
 /**
  * A local datagram socket (unix(7), SOCK_DGRAM), which /dev/log mostly is and Node cannot open: the C library through koffi,
  * loaded only when such a socket is named.
@@ -8,6 +10,7 @@ const closeOnExec = 0o2000000;
 /** Never wait, and no signal when the other side is gone. */
 const sendFlags = 0x40 | 0x4000;
 const maxPathBytes = 107;
+const messageTooLong = 90; // EMSGSIZE
 
 interface Calls {
   socket(family: number, type: number, protocol: number): number;
@@ -45,10 +48,16 @@ export class UnixDatagramSocket {
     return new UnixDatagramSocket(calls, socket);
   }
 
-  /** @throws {Error} When it is not taken at once: the receiver's queue is full, or it is gone. */
+  /**
+   * @throws {RecordRefused} When it is larger than the receiver takes in one datagram.
+   * @throws {Error} When it is not taken at once: the receiver's queue is full, or it is gone.
+   */
   send(message: Buffer): void {
-    if (this.#calls.send(this.#socket, message, message.length, sendFlags) < 0)
-      throw new Error(`the message was not taken (errno ${this.#calls.errno()})`);
+    if (this.#calls.send(this.#socket, message, message.length, sendFlags) >= 0) return;
+    const errno = this.#calls.errno();
+    if (errno === messageTooLong)
+      throw new RecordRefused(`the record has ${message.length} bytes, too many for a datagram`);
+    throw new Error(`the message was not taken (errno ${errno})`);
   }
 
   close(): void {

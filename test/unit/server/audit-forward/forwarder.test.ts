@@ -149,6 +149,21 @@ describe("the forwarding of audit records", () => {
     assert.deepEqual(target.received, [1, ...range(3, feed.sequence)]);
   });
 
+  it("waits longer and longer before a place that refuses every record, whose gaps are records too", async () => {
+    const { feed, target, waits, start } = setting();
+    const forwarder = await start();
+    await idle(forwarder);
+    waits.length = 0;
+    target.behaviours.push(...Array<Behaviour>(6).fill("refuse"));
+    feed.append(1);
+    await idle(forwarder);
+    await forwarder.close();
+    assert.deepEqual(
+      waits.map((ms) => ms / 0.75),
+      [500, 1000, 2000, 4000, 8000, 16_000],
+    );
+  });
+
   it("puts records on record that are missing from the store", async () => {
     const { feed, target, start } = setting();
     const forwarder = await start();

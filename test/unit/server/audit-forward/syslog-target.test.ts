@@ -10,6 +10,7 @@ import { after, describe, it } from "node:test";
 import type { StoredRecord } from "../../../../src/custody/contract/audit.ts";
 import { counted, syslogMessage } from "../../../../src/server/audit-forward/syslog-message.ts";
 import { parseSyslogAddress, syslogTarget } from "../../../../src/server/audit-forward/syslog-target.ts";
+import { RecordRefused } from "../../../../src/server/audit-forward/target.ts";
 
 const never = new AbortController().signal;
 const folder = mkdtempSync(join(tmpdir(), "strongroom-syslog-"));
@@ -126,6 +127,19 @@ describe("a syslog server", () => {
     );
   });
 
+  it("is not sent over UDP what no datagram holds, and gets what is before and behind it", async () => {
+    const server = createSocket("udp4");
+    server.bind(0, "127.0.0.1");
+    await once(server, "listening");
+    const target = syslogTarget({ kind: "udp", host: "127.0.0.1", port: server.address().port });
+    const tooLong = record(2, { requestParameters: { toContext: "x".repeat(65_536) } });
+    assert.equal(await target.send([record(1), tooLong, record(3)], never), 1);
+    await assert.rejects(target.send([tooLong, record(3)], never), RecordRefused);
+    assert.equal(await target.send([record(3)], never), 1);
+    target.close();
+    server.close();
+  });
+
   async function streamServer(listen: (server: Server) => void) {
     const sockets: Socket[] = [];
     const pieces: Buffer[] = [];
@@ -183,7 +197,7 @@ import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind(sys.argv[1])
 print("ready", flush=True)
-for _ in range(3):
+for _ in range(4):
     sys.stdout.write(s.recv(65536).decode() + "\\n")
 sys.stdout.flush()`;
     const child = spawn("python3", ["-c", program, path], { stdio: ["ignore", "pipe", "inherit"] });
@@ -195,13 +209,16 @@ sys.stdout.flush()`;
     const target = syslogTarget({ kind: "unix", path });
     assert.equal(await target.send([record(1), record(2)], never), 2);
     assert.equal(await target.send([record(3)], never), 1);
+    const tooLong = record(4, { requestParameters: { toContext: "x".repeat(4 * 1024 * 1024) } });
+    await assert.rejects(target.send([tooLong], never), RecordRefused);
+    assert.equal(await target.send([record(5)], never), 1);
     await once(child, "close");
     const messages = output.trim().split("\n").slice(1);
     assert.deepEqual(
       messages.map((message) => parse(message).sequenceId),
-      [1, 2, 3],
+      [1, 2, 3, 5],
     );
-    await assert.rejects(target.send([record(4)], never));
+    await assert.rejects(target.send([record(6)], never));
     target.close();
   });
 });
