@@ -5,6 +5,8 @@ import { peerAddress } from "../fisco/peers.ts";
 /** The type of a TLS handshake record (RFC 8446 section 5.1), with which every TLS connection begins. */
 const tlsHandshake = 0x16;
 const firstByteTimeoutMs = 10_000;
+/** How long a refused peer may take to read why and to let go. */
+const refusalTimeoutMs = 2_000;
 
 const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
@@ -19,11 +21,11 @@ const plainRefusal =
  * which it is. From anywhere else plain HTTP is refused, whatever address the server listens on.
  *
  * @param count - Told why a connection ended before a request.
- * @returns Ends the connections that have not sent a byte.
+ * @returns Ends the connections that no server has: those that have not sent a byte, and those that are being refused.
  */
 export function answerPlainHttpOnLoopback(server: HttpsServer, count: (reason: string) => void): () => void {
   const tlsListeners = server.listeners("connection");
-  const silent = new Set<Socket>();
+  const unanswered = new Set<Socket>();
   server.removeAllListeners("connection");
   server.on("connection", (socket: Socket) => {
     const end = (reason: string) => {
@@ -35,24 +37,34 @@ export function answerPlainHttpOnLoopback(server: HttpsServer, count: (reason: s
     const onReadable = () => {
       const first: Buffer | null = socket.read(1);
       if (first === null) return;
-      silent.delete(socket);
       socket.setTimeout(0);
       socket.off("timeout", onTimeout).off("error", onError).off("readable", onReadable);
-      socket.unshift(first);
-      if (first[0] === tlsHandshake) for (const listener of tlsListeners) listener.call(server, socket);
-      else if (isLoopback(socket.localAddress)) server.emit("secureConnection", socket);
-      else {
+      const isTls = first[0] === tlsHandshake;
+      if (!isTls && !isLoopback(socket.localAddress)) {
         count("ERR_PLAIN_HTTP");
-        socket.once("error", () => socket.destroy()).end(plainRefusal);
+        refuse(socket);
+        return;
       }
+      unanswered.delete(socket);
+      socket.unshift(first);
+      if (isTls) for (const listener of tlsListeners) listener.call(server, socket);
+      else server.emit("secureConnection", socket);
     };
-    silent.add(socket);
-    socket.once("close", () => silent.delete(socket));
+    unanswered.add(socket);
+    socket.once("close", () => unanswered.delete(socket));
     socket.setTimeout(firstByteTimeoutMs).on("timeout", onTimeout).on("error", onError).on("readable", onReadable);
   });
   return () => {
-    for (const socket of silent) socket.destroy();
+    for (const socket of unanswered) socket.destroy();
   };
+}
+
+/** Tells why, reads what still comes (its end would not be seen otherwise), and lets go soon, whatever the peer does. */
+function refuse(socket: Socket): void {
+  const timer = setTimeout(() => socket.destroy(), refusalTimeoutMs);
+  socket.once("close", () => clearTimeout(timer));
+  socket.on("error", () => socket.destroy());
+  socket.resume().end(plainRefusal);
 }
 
 function isLoopback(localAddress: string | undefined): boolean {

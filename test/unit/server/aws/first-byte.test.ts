@@ -62,6 +62,27 @@ describe("plain HTTP at the AWS door", () => {
     }
   });
 
+  it("lets go of a refused connection once its peer has, whatever the peer sent before", async () => {
+    const { socket } = await begin("10.0.0.1", "POST / HTTP/1.1\r\n\r\n");
+    socket.push("more that nobody asked for");
+    socket.push(null);
+    await once(socket, "close");
+    assert.equal(socket.destroyed, true);
+  });
+
+  it("does not wait for a refused peer that never lets go", async (test) => {
+    test.mock.timers.enable({ apis: ["setTimeout"] });
+    const { socket } = await begin("10.0.0.1", "POST / HTTP/1.1\r\n\r\n");
+    test.mock.timers.tick(10_000);
+    assert.equal(socket.destroyed, true);
+  });
+
+  it("ends refused connections with the silent ones when the door closes", async () => {
+    const { socket, endSilent } = await begin("10.0.0.1", "POST / HTTP/1.1\r\n\r\n");
+    endSilent();
+    assert.equal(socket.destroyed, true);
+  });
+
   it("leaves no connection behind that never sent a byte", async () => {
     const { socket, endSilent } = await begin("127.0.0.1", "");
     endSilent();
