@@ -52,7 +52,7 @@ export class ImportTokens implements Disposable {
       if (!timingSafeEqual(this.#mac(head, keyId), bytes.subarray(head.length)))
         throw new CustodyError("IMPORT_TOKEN_INVALID");
       if (BigInt(nowMs) >= head.readBigUInt64BE(idBytes)) throw new CustodyError("IMPORT_TOKEN_EXPIRED");
-      return head.toString("hex", 0, idBytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+      return head.toString("hex", 0, idBytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"); // exposes-secret: the id is public
     });
   }
 
