@@ -22,10 +22,10 @@ function cloudTrailRecord(value: JsonObject): AuditRecord | undefined {
   if (!isObject(userIdentity) || !Array.isArray(resources)) return undefined;
   if (typeof eventSource !== "string" || typeof eventName !== "string") return undefined;
   const parameters = isObject(requestParameters) ? requestParameters : {};
-  const detail: Record<string, string | number> = {};
+  const details: [string, string | number][] = [];
   for (const [parameter, member] of Object.entries(parameters)) {
     const name = detailName(parameter);
-    if (name !== undefined) detail[name] = member as string | number;
+    if (name !== undefined) details.push([name, member as string | number]);
   }
   return {
     sequence: value.sequence as number,
@@ -42,7 +42,8 @@ function cloudTrailRecord(value: JsonObject): AuditRecord | undefined {
     result: value.result as AuditRecord["result"],
     error: textOf(value.errorCode),
     requestId: textOf(value.requestID) ?? "",
-    detail,
+    // An assignment would take the name __proto__ for the object's prototype.
+    detail: Object.fromEntries(details),
   };
 }
 

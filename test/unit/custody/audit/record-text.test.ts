@@ -124,7 +124,7 @@ describe("the text of an audit record", () => {
   });
 
   it("keeps details apart from the parameters that every record may have", () => {
-    const detail = { keyId: "asked", encryptionContext: "none", "detail:x": 1, __proto__x: "y" };
+    const detail = { keyId: "asked", encryptionContext: "none", "detail:x": 1, ["__proto__"]: "y" };
     assert.deepEqual(decodeRecord(encode({ detail, key: null, context: null }))?.detail, detail);
     assert.deepEqual(decodeRecord(encode({ detail }))?.detail, detail);
   });
