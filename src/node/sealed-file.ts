@@ -16,6 +16,8 @@ export interface SealedMetadata {
   /** Name of a key format. */
   readonly format: string;
   readonly publicIdentity: PublicIdentity;
+  /** Which key of this name it is: from 1, raised when the key is replaced. */
+  readonly version: number;
   /** ISO 8601 in UTC. */
   readonly sealedAt: string;
 }
@@ -28,7 +30,10 @@ export interface DataKeyName {
 }
 
 const magic = Buffer.from("SRSF");
-const format = 1;
+/** Format 1 had no version of the key and bound neither that nor the key's kind by name; its files are version 1. */
+const formats = [1, 2] as const;
+type Format = (typeof formats)[number];
+const newest: Format = 2;
 const fixedBytes = 7;
 const maxMetadataBytes = 4096;
 /** Metadata, box header and the largest plaintext. */
@@ -37,10 +42,11 @@ export const maxSealedFileBytes = fixedBytes + maxMetadataBytes + maxBoxPlaintex
 /**
  * Seals a file under the node's data key:
  *
- *     "SRSF" (4) ‖ format = 1 (1) ‖ metadata length (u16) ‖ metadata (JSON, UTF-8) ‖ sealed box of type `file`
+ *     "SRSF" (4) ‖ format = 2 (1) ‖ metadata length (u16) ‖ metadata (JSON, UTF-8) ‖ sealed box of type `file`
  *
  * The box's secret S is the data key, its device algorithm 2 (`dataKey`), its key id and version the data key's. Its context is
- * network, node, purpose `sealed-file`, name, publicIdentity and metadata (SHA-256 of the metadata bytes, hex).
+ * network, node, purpose `sealed-file`, name, kind (the key format), publicIdentity, version (of the key, decimal) and metadata
+ * (SHA-256 of the metadata bytes, hex).
  */
 export function encodeSealedFile(
   metadata: SealedMetadata,
@@ -59,10 +65,10 @@ export function encodeSealedFile(
     deviceAlgorithm: deviceAlgorithms.dataKey,
     deviceBlob: Buffer.alloc(0),
   } as const;
-  const box = plaintext.expose((bytes) => sealBox(header, dataKey, contextOf(metadata, text), bytes));
+  const box = plaintext.expose((bytes) => sealBox(header, dataKey, contextOf(newest, metadata, text), bytes));
   const fixed = Buffer.alloc(fixedBytes);
   magic.copy(fixed);
-  fixed.writeUInt8(format, 4);
+  fixed.writeUInt8(newest, 4);
   fixed.writeUInt16BE(text.length, 5);
   return Buffer.concat([fixed, text, box]);
 }
@@ -86,51 +92,56 @@ export function openSealedFile(
   owner: { readonly node: string; readonly network: string },
   dataKey: SecretBuffer,
 ): { readonly metadata: SealedMetadata; readonly plaintext: SecretBuffer } {
-  const { metadata, text, box } = split(file);
+  const { format, metadata, text, box } = split(file);
   if (metadata.node !== owner.node || metadata.network !== owner.network) throw damaged();
   try {
-    return { metadata, plaintext: openBox(box, "file", dataKey, contextOf(metadata, text)) };
+    return { metadata, plaintext: openBox(box, "file", dataKey, contextOf(format, metadata, text)) };
   } catch (error) {
     if (error instanceof CryptoError) throw damaged(error);
     throw error;
   }
 }
 
-function contextOf(metadata: SealedMetadata, text: Buffer): Context {
+function contextOf(format: Format, metadata: SealedMetadata, text: Buffer): Context {
   return {
     network: metadata.network,
     node: metadata.node,
     purpose: "sealed-file",
     name: metadata.name,
     publicIdentity: identityLine(metadata.publicIdentity),
+    ...(format === 1 ? {} : { kind: metadata.format, version: String(metadata.version) }),
     metadata: createHash("sha256").update(text).digest("hex"),
   };
 }
 
-function split(file: Buffer): { metadata: SealedMetadata; text: Buffer; box: Buffer } {
+function split(file: Buffer): { format: Format; metadata: SealedMetadata; text: Buffer; box: Buffer } {
   if (file.length < fixedBytes || file.length > maxSealedFileBytes || !file.subarray(0, 4).equals(magic))
     throw damaged();
   const length = file.readUInt16BE(5);
-  if (file.readUInt8(4) !== format || length > maxMetadataBytes || file.length < fixedBytes + length) throw damaged();
+  const format = formats.find((known) => known === file.readUInt8(4));
+  if (format === undefined || length > maxMetadataBytes || file.length < fixedBytes + length) throw damaged();
   const text = file.subarray(fixedBytes, fixedBytes + length);
-  return { metadata: parseMetadata(text), text, box: file.subarray(fixedBytes + length) };
+  return { format, metadata: parseMetadata(format, text), text, box: file.subarray(fixedBytes + length) };
 }
 
 const members = ["name", "node", "network", "format", "publicIdentity", "sealedAt"];
 const identityMembers = ["algorithm", "nodeId", "address", "publicKey", "fingerprint"];
 
-function parseMetadata(text: Buffer): SealedMetadata {
+function parseMetadata(format: Format, text: Buffer): SealedMetadata {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text));
   } catch (cause) {
     throw damaged(cause);
   }
-  if (!isTextTable(value, members, ["publicIdentity"]) || members.some((name) => !Object.hasOwn(value, name)))
-    throw damaged();
+  const expected = format === 1 ? members : [...members, "version"];
+  if (!isTextTable(value, expected, ["publicIdentity", "version"])) throw damaged();
+  if (expected.some((name) => !Object.hasOwn(value, name))) throw damaged();
+  const version = format === 1 ? 1 : value.version;
+  if (typeof version !== "number" || !Number.isSafeInteger(version) || version < 1) throw damaged();
   const identity: unknown = value.publicIdentity;
   if (!isTextTable(identity, identityMembers, []) || !Object.hasOwn(identity, "algorithm")) throw damaged();
-  return value as unknown as SealedMetadata;
+  return { ...(value as unknown as SealedMetadata), version };
 }
 
 /** An object with no members but `known`, all of them texts but those in `other`. */

@@ -9,7 +9,13 @@ import type { PublicIdentity } from "./key-formats/format.ts";
 import { identityLine, keyFormatByName } from "./key-formats/table.ts";
 import type { Manifest, SealedFileEntry } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
-import { encodeSealedFile, maxSealedFileBytes, openSealedFile } from "./sealed-file.ts";
+import {
+  encodeSealedFile,
+  maxSealedFileBytes,
+  openSealedFile,
+  readSealedMetadata,
+  type SealedMetadata,
+} from "./sealed-file.ts";
 
 /** A key file's plaintext and what is known of it. The caller disposes of `plaintext`. */
 export interface OpenedKey {
@@ -20,16 +26,22 @@ export interface OpenedKey {
 /**
  * Opens one sealed file of the manifest and proves that it holds the key that the manifest names.
  *
+ * @param accept - `any`: whatever key it holds, for a manifest that does not name it yet.
  * @throws {NodeError} `SEALED_FILE_DAMAGED`, `IDENTITY_MISMATCH`, `FILE_UNUSABLE`, `FILE_UNSAFE`.
  */
-export function openKeyFile(loaded: LoadedManifest, entry: SealedFileEntry, dataKey: SecretBuffer): OpenedKey {
+export function openKeyFile(
+  loaded: LoadedManifest,
+  entry: SealedFileEntry,
+  dataKey: SecretBuffer,
+  accept: "named" | "any" = "named",
+): OpenedKey {
   const { manifest } = loaded;
   const file = loaded.at(entry.sealed);
   const plaintext =
     entry.handover === "native" ? openNative(manifest, file, dataKey) : openSealed(manifest, file, entry, dataKey);
   try {
     const identity = readIdentity(entry, file, plaintext);
-    if (identityLine(identity) !== entry.publicIdentity)
+    if (accept === "named" && identityLine(identity) !== entry.publicIdentity)
       throw new NodeError(
         "IDENTITY_MISMATCH",
         `${file} holds the key of ${identityLine(identity)}, but the manifest names ${entry.publicIdentity}`,
@@ -56,9 +68,10 @@ export function encodeKeyFile(
   }
   const { id, version } = manifest.dataKey;
   if (id === undefined || version === undefined) throw new NodeError("DATA_KEY_MISSING");
-  const { name, network } = manifest.node;
+  const { name: node, network } = manifest.node;
+  const { name, format, version: keyVersion } = entry;
   const sealedAt = new Date().toISOString();
-  const metadata = { name: entry.name, node: name, network, format: entry.format, publicIdentity: identity, sealedAt };
+  const metadata = { name, node, network, format, publicIdentity: identity, version: keyVersion, sealedAt };
   return encodeSealedFile(metadata, { suite, id, version }, dataKey, plaintext);
 }
 
@@ -91,14 +104,32 @@ function openSealed(manifest: Manifest, file: string, entry: SealedFileEntry, da
   const owner = { node: manifest.node.name, network: manifest.node.network };
   using bytes = readSecretFile(file, maxSealedFileBytes).secret;
   try {
-    const { metadata, plaintext } = bytes.expose((sealed) => openSealedFile(sealed, owner, dataKey));
-    if (metadata.name === entry.name && metadata.format === entry.format) return plaintext;
-    plaintext[Symbol.dispose]();
-    throw new NodeError("SEALED_FILE_DAMAGED", `it holds ${metadata.name} (${metadata.format}), which is another file`);
+    refuseAnotherKey(manifest, entry, bytes.expose(readSealedMetadata));
+    return bytes.expose((sealed) => openSealedFile(sealed, owner, dataKey)).plaintext;
   } catch (error) {
     if (!(error instanceof NodeError)) throw error;
-    throw new NodeError(error.code, `${file}: ${error.message}`, { cause: error });
+    const hint = error.hint === undefined ? {} : { hint: error.hint };
+    throw new NodeError(error.code, `${file}: ${error.message}`, { cause: error, ...hint });
   }
+}
+
+/**
+ * Tells a file that was swapped for another node's, another key's or an earlier version's from one that is damaged. What it
+ * says of itself is proven only when it opens.
+ */
+function refuseAnotherKey({ node }: Manifest, entry: SealedFileEntry, found: SealedMetadata): void {
+  const expected = { ...entry, node: node.name, network: node.network };
+  const foundLine = identityLine(found.publicIdentity);
+  const same = ["name", "format", "version", "node", "network"] as const;
+  if (foundLine === entry.publicIdentity && same.every((member) => found[member] === expected[member])) return;
+  const tell = ({ name, format, version, node: of, network }: Pick<SealedMetadata, (typeof same)[number]>) =>
+    `${name} (${format}, version ${version}) of ${of} in ${network}`;
+  throw new NodeError(
+    "IDENTITY_MISMATCH",
+    `expected is ${tell(expected)} with the public identity ${entry.publicIdentity}, ` +
+      `found is ${tell(found)} with the public identity ${foundLine}`,
+    { hint: "put this node's own sealed file back in its place" },
+  );
 }
 
 /** The legacy format authenticates nothing; strict parsing and the public identity do what can be done. */

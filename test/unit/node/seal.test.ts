@@ -142,7 +142,8 @@ describe("sealing a key file", () => {
     const { loaded, dataKey } = await ready(folder, "geth");
     const { loaded: sealed, entry } = sealFile(loaded, dataKey, folder.write("nodekey", nodekey));
     assert.throws(() => openKeyFile(sealed, entry, SecretBuffer.random(32)), { code: "SEALED_FILE_DAMAGED" });
-    assert.throws(() => openKeyFile(sealed, { ...entry, name: "other" }, dataKey), { code: "SEALED_FILE_DAMAGED" });
+    for (const other of [{ name: "other" }, { version: 2 }, { format: "besu-key" }])
+      assert.throws(() => openKeyFile(sealed, { ...entry, ...other }, dataKey), { code: "IDENTITY_MISMATCH" });
     assert.throws(() => openKeyFile(sealed, { ...entry, publicIdentity: "ab".repeat(64) }, dataKey), {
       code: "IDENTITY_MISMATCH",
       exitCode: 5,

@@ -11,6 +11,7 @@ const metadata = {
   ...owner,
   format: "opaque",
   publicIdentity: { algorithm: "none" },
+  version: 3,
   sealedAt: "2026-01-01T00:00:00.000Z",
 };
 const damaged = { code: "SEALED_FILE_DAMAGED", exitCode: 5 };
@@ -68,6 +69,10 @@ for (const suite of [suites.intl, suites.sm])
       for (const bad of [
         { ...metadata, more: "x" },
         { ...metadata, name: 1 },
+        { ...metadata, version: undefined },
+        { ...metadata, version: "3" },
+        { ...metadata, version: 0 },
+        { ...metadata, version: 1.5 },
         { ...metadata, publicIdentity: { algorithm: "none", more: "x" } },
         { ...metadata, publicIdentity: {} },
         { ...metadata, publicIdentity: null },
@@ -77,7 +82,7 @@ for (const suite of [suites.intl, suites.sm])
       ]) {
         const text = Buffer.from(JSON.stringify(bad));
         const head = Buffer.from(
-          [..."SRSF"].map((letter) => letter.charCodeAt(0)).concat(1, text.length >> 8, text.length & 255),
+          [..."SRSF"].map((letter) => letter.charCodeAt(0)).concat(2, text.length >> 8, text.length & 255),
         );
         assert.throws(() => readSealedMetadata(Buffer.concat([head, text])), damaged);
       }
