@@ -8,6 +8,11 @@ export function shown(text: string): string {
   return text.replace(unprintable, (character) => character.split("").map(escaped).join(""));
 }
 
+/** Lines of text, each as it may be shown on a terminal. */
+export function shownLines(text: string): string {
+  return text.split("\n").map(shown).join("\n");
+}
+
 /** One UTF-16 unit. */
 function escaped(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
@@ -16,7 +21,7 @@ function escaped(unit: string): string {
 /** A value as JSON that a terminal can show; parsed, it is the same value. */
 export function shownJson(value: unknown, indent?: number): string {
   // Line ends between members are the only unprintable characters outside strings.
-  return JSON.stringify(value, null, indent).split("\n").map(shown).join("\n");
+  return shownLines(JSON.stringify(value, null, indent));
 }
 
 /** A record on one line. */

@@ -1,3 +1,5 @@
+import { shownLines } from "./audit-lines.ts";
+
 /** The documented exit codes of every command (docs/operations.md). */
 export const exitCodes = { done: 0, other: 1, usage: 2, refused: 3, unreachable: 4, integrity: 5 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
@@ -25,7 +27,7 @@ export function exitCodeOf(error: unknown): number {
 /** Prints `strongroom: error: …` (and a hint) on standard error: lower case, no stack, never a secret. */
 export function reportError(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`strongroom: error: ${message}\n`);
+  process.stderr.write(`strongroom: error: ${shownLines(message)}\n`);
   if (typeof error === "object" && error !== null && "hint" in error && typeof error.hint === "string")
-    process.stderr.write(`strongroom: hint: ${error.hint}\n`);
+    process.stderr.write(`strongroom: hint: ${shownLines(error.hint)}\n`);
 }

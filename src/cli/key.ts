@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { KeyDescription } from "../client/protocol.ts";
 import { keySpecs } from "../crypto/key-specs.ts";
+import { shown } from "./audit-lines.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
 import { slotCommand } from "./key-slot.ts";
 import { type OutputOptions, printData, table, withJson } from "./output.ts";
@@ -154,7 +155,7 @@ function show(options: OutputOptions, key: KeyDescription): void {
       `state        ${key.state}${key.deletionAt === null ? "" : `, destroyed from ${key.deletionAt} on`}`,
       `version      ${key.currentVersion}`,
       `aliases      ${key.aliases.join(" ") || "none"}`,
-      `description  ${key.description || "none"}`,
+      `description  ${shown(key.description) || "none"}`,
     ].join("\n"),
   );
 }

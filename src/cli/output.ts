@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { shown, shownJson, shownLines } from "./audit-lines.ts";
 
 /** Every command that prints data takes `--json`: one JSON value on standard output, nothing else there. */
 export interface OutputOptions {
@@ -10,9 +11,13 @@ export function withJson(command: Command): Command {
   return command.option("--json", "print one JSON value");
 }
 
-/** Prints data on standard output: the value as JSON, or the lines that `render` makes of it for a person. */
+/**
+ * Prints data on standard output: the value as JSON, or the lines that `render` makes of it for a person. Nothing in them
+ * steers a terminal; a text of many lines that someone else chose is for `render` to make one line ({@link shown}).
+ */
 export function printData<T>(options: OutputOptions, value: T, render: (value: T) => string): void {
-  process.stdout.write(options.json ? `${JSON.stringify(value, null, 2)}\n` : `${render(value).replace(/\n*$/, "")}\n`);
+  const text = options.json ? shownJson(value, 2) : shownLines(render(value).replace(/\n*$/, ""));
+  process.stdout.write(`${text}\n`);
 }
 
 /** Prints text that is ready as data on standard output; nothing when there is none. */
@@ -20,8 +25,9 @@ export function printText(text: string): void {
   if (text !== "") process.stdout.write(`${text.replace(/\n*$/, "")}\n`);
 }
 
-/** Lines up rows of cells under headings; empty rows give the headings alone. */
-export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Lines up rows of cells under headings; empty rows give the headings alone. A cell is one line, whatever is in it. */
+export function table(headings: readonly string[], given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map(shown));
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...rows.map((row) => (row[column] ?? "").length)),
   );
@@ -35,5 +41,5 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
 
 /** Tells the person something on standard error; data goes to standard output. */
 export function tell(message: string): void {
-  process.stderr.write(`strongroom: ${message}\n`);
+  process.stderr.write(`strongroom: ${shownLines(message)}\n`);
 }
