@@ -14,8 +14,8 @@ export interface LoadOrder {
   readonly requests: number;
   /** The whole request in base64, head and body. */
   readonly requestBase64: string;
-  /** PEM files for TLS; plain HTTP without. */
-  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
+  /** PEM files for TLS, the client's own where the server asks for them; plain HTTP without. */
+  readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
 }
 
 export interface LoadReport {
@@ -51,8 +51,8 @@ function open({ port, tls }: LoadOrder): Promise<Socket> {
               port,
               minVersion: "TLSv1.3",
               ca: readFileSync(tls.ca),
-              cert: readFileSync(tls.cert),
-              key: readFileSync(tls.key),
+              ...(tls.cert === undefined ? {} : { cert: readFileSync(tls.cert) }),
+              ...(tls.key === undefined ? {} : { key: readFileSync(tls.key) }),
             },
             () => resolve(socket),
           );
