@@ -5,6 +5,7 @@ import { type BoxHeader, type ReadBox, readBox, sealBox } from "../../crypto/sea
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { suites } from "../../crypto/suite.ts";
 import type { DeviceKey } from "../../devices/device.ts";
+import { shortContext } from "../commit-batch.ts";
 import { type Core, type KeySubject, performDecided, performOnKey, requestAliasOf } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { mustWrap } from "../key-use.ts";
@@ -100,10 +101,7 @@ export class Data implements DataOperations {
     };
     return performOnKey(this.#core, caller, subject, async (from, now) => {
       const to = destination(from);
-      subject.detail = {
-        toKey: to.id,
-        ...(contextEquals(input.context, toContext) ? {} : { toContext: JSON.stringify(toContext) }),
-      };
+      subject.detail = destinationDetail(to, input.context, toContext, "asked for");
       checkContext(toContext);
       this.#core.authorizer.check({
         caller,
@@ -118,7 +116,9 @@ export class Data implements DataOperations {
         throw new CustodyError("INPUT_INVALID", `a key of suite ${from.suite} is not rewrapped into suite ${to.suite}`);
       const opened = await openDataKey(this.#core, from, box, input.context);
       using plaintext = opened.plaintext;
-      return { value: await this.#seal(to, toContext, plaintext) };
+      const value = await this.#seal(to, toContext, plaintext);
+      subject.detail = destinationDetail(to, input.context, toContext, "done");
+      return { value };
     });
   }
 
@@ -210,6 +210,20 @@ export function dataKeySubject(
 ): KeySubject {
   checkContext(input.context);
   return { action, reference: input.key, context: input.context, detail };
+}
+
+/**
+ * What a record says of where a re-encryption goes to. As with a request's own context, only a short one is kept of a request
+ * that is refused: it is the caller's to choose, and was not checked.
+ */
+export function destinationDetail(
+  { id: toKey }: KeyRecord,
+  from: Context,
+  to: Context,
+  state: "asked for" | "done",
+): Record<string, string> {
+  if (contextEquals(from, to)) return { toKey };
+  return { toKey, toContext: JSON.stringify(state === "done" ? to : shortContext(to)) };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { isSymmetricSpec } from "../../crypto/key-specs.ts";
 import { asInput, deniedBy } from "../authorizer.ts";
-import { type Core, performDecided, performOnAccount, performOnKey } from "../core.ts";
+import { type Core, type KeySubject, performDecided, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import type { Subject } from "../journal.ts";
 import { mustBeUsable } from "../key-states.ts";
@@ -22,20 +22,24 @@ export class Grants implements GrantOperations {
   }
 
   async create(caller: Caller, key: string, input: CreateGrantInput): Promise<Grant> {
-    const subject = {
+    const asked = { grantee: input.grantee.slice(0, 512), operations: input.operations.join(",").slice(0, 512) };
+    const subject: KeySubject = {
       action: "kms:CreateGrant",
       reference: key,
-      detail: { grantee: input.grantee, operations: input.operations.join(",") } as Record<string, string>,
+      detail: asked,
       facts: { grant: requestedGrant(input) },
       context: input.constraints?.encryptionContextEquals ?? input.constraints?.encryptionContextSubset ?? {},
-    } as const;
+    };
     return performOnKey(this.#core, caller, subject, (record, now, decision) => {
       mustBeUsable(record);
       asInput(() =>
         checkNewGrant(input, { usage: keyFacts(record).usage, symmetric: isSymmetricSpec(record.spec) }, now),
       );
       const same = this.#sameGrant(record, input);
-      if (same !== undefined) return { value: same };
+      if (same !== undefined) {
+        subject.detail = { ...asked, ...boundsOf(same) };
+        return { value: same };
+      }
       if (this.#core.authorizer.grantsOn(record.id).length >= maxGrantsPerKey)
         throw new CustodyError("LIMIT_EXCEEDED", `the key has ${maxGrantsPerKey} grants, which is the limit`);
       const parent = decision.by === "grant" ? this.#parentOf(input, record, caller, now) : undefined;
@@ -52,6 +56,7 @@ export class Grants implements GrantOperations {
         ...(parent === undefined ? {} : { parent: parent.id }),
         createdAt: now.toISOString(),
       };
+      subject.detail = { ...asked, ...boundsOf(grant) };
       return { value: grant, changes: [change("grant", id, grant)] };
     });
   }
@@ -130,4 +135,14 @@ function requestedGrant(input: CreateGrantInput) {
         ? ("EncryptionContextSubset" as const)
         : undefined;
   return { operations: input.operations, grantee: input.grantee, retiring: input.retiring, constraintType };
+}
+
+/** Which grant it is and what else bounds it, for the record; its context is the record's own. */
+function boundsOf({ id, retiring, notAfter, constraints }: Grant): Record<string, string> {
+  return {
+    grant: id,
+    ...(retiring === undefined ? {} : { retiring }),
+    ...(notAfter === undefined ? {} : { notAfter }),
+    ...(constraints === undefined ? {} : { contextIs: constraints.encryptionContextEquals ? "equal" : "contained" }),
+  };
 }

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { type Core, type KeySubject, performOnKey } from "../core.ts";
 import { mustExist } from "../key-states.ts";
 import type { Caller, PolicyOperations } from "../service.ts";
@@ -33,7 +34,7 @@ export class Policies implements PolicyOperations {
     const subject: KeySubject = {
       action: "kms:PutKeyPolicy",
       reference: key,
-      detail: { bytes: Buffer.byteLength(policy) },
+      detail: { bytes: Buffer.byteLength(policy), sha256: hash("sha256", policy) },
       facts: { bypassLockoutCheck },
     };
     return performOnKey(this.#core, caller, subject, (record, now) => {

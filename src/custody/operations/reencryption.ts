@@ -1,4 +1,3 @@
-import { contextEquals } from "../../crypto/context.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { ReEncrypted, ReEncryptionOperations, ReEncryptionSide } from "../contract/cryptography.ts";
 import { type Core, performOnKey, requestAliasOf } from "../core.ts";
@@ -7,7 +6,15 @@ import { mustAllow, specifiedDeviceKey } from "../key-use.ts";
 import type { Caller } from "../service.ts";
 import type { KeyRecord } from "../state/records.ts";
 import { encryptTo } from "./asymmetric.ts";
-import { boxOf, checkContext, dataKeySubject, openDataKey, refuseUnreadable, sealDataKey } from "./data.ts";
+import {
+  boxOf,
+  checkContext,
+  dataKeySubject,
+  destinationDetail,
+  openDataKey,
+  refuseUnreadable,
+  sealDataKey,
+} from "./data.ts";
 
 type Source = ReEncryptionSide & { readonly key?: string };
 type Destination = ReEncryptionSide & { readonly key: string };
@@ -47,10 +54,7 @@ export class ReEncryption implements ReEncryptionOperations {
     };
     return performOnKey(this.#core, caller, subject, async (key, now) => {
       const destination = this.#core.directory.find(to.key);
-      subject.detail = {
-        toKey: destination.id,
-        ...(contextEquals(from.context, to.context) ? {} : { toContext: JSON.stringify(to.context) }),
-      };
+      subject.detail = destinationDetail(destination, from.context, to.context, "asked for");
       this.#core.authorizer.check({
         caller,
         action: "kms:ReEncryptTo",
@@ -68,6 +72,7 @@ export class ReEncryption implements ReEncryptionOperations {
           `a key of suite ${key.suite} is not re-encrypted into suite ${destination.suite}`,
         );
       const sealed = await this.#seal(destination, to, plaintext);
+      subject.detail = destinationDetail(destination, from.context, to.context, "done");
       return {
         value: {
           ciphertext: sealed.ciphertext,

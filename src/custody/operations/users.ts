@@ -91,7 +91,10 @@ export class Users implements UserOperations {
     });
   }
 
-  /** With its access keys, its open token, its grants, and those that were made by right of them. */
+  /**
+   * With its access keys, its open token, its grants, and those that were made by right of them. Grants that it might retire
+   * stay, without anyone in its place: a new user of its name would be another.
+   */
   async delete(caller: Caller, name: string): Promise<void> {
     const subject = { action: "iam:DeleteUser", detail: { name: name.slice(0, 64) } } as const;
     return performOnAccount(this.#core, caller, subject, () => {
@@ -99,6 +102,9 @@ export class Users implements UserOperations {
       const arn = principalArn(this.#core.identity, "user", name);
       const held = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
       const grants = new Set(held.flatMap(([id]) => [id, ...this.#core.authorizer.descendantsOf(id)]));
+      const retirable = [...this.#core.state.all("grant")].filter(
+        ([id, { retiring }]) => retiring === arn && !grants.has(id),
+      );
       return {
         value: undefined,
         changes: [
@@ -106,6 +112,7 @@ export class Users implements UserOperations {
           ...this.#keysOf(name).map(([id]) => change("accessKey", id, null)),
           ...tokensOf(this.#core, name),
           ...[...grants].map((id) => change("grant", id, null)),
+          ...retirable.map(([id, { retiring: _, ...kept }]) => change("grant", id, kept)),
         ],
       };
     });

@@ -34,6 +34,34 @@ describe("grants", () => {
     await assert.rejects(km.custody.grants.retire(keeper, key, parent.id), { code: "GRANT_NOT_FOUND" });
   });
 
+  it("are on record with their id, their end, who may retire them and how a context bounds them", async () => {
+    const { sequence } = await km.custody.audit.checkpoint(km.admin);
+    const notAfter = new Date(km.nowMs + 60_000).toISOString();
+    const bounds = { notAfter, retiring: keeper.principal, constraints: { encryptionContextSubset: { node: "n1" } } };
+    const wanted = { grantee: node.principal, operations: ["Decrypt"], ...bounds } as const;
+    const { id } = await km.custody.grants.create(km.admin, key, wanted);
+    const records = await km.custody.audit.read(km.admin, { after: sequence, limit: 10 });
+    const made = records.find(({ action }) => action === "kms:CreateGrant");
+    assert.deepEqual(made?.detail, {
+      grantee: node.principal,
+      operations: "Decrypt",
+      grant: id,
+      retiring: keeper.principal,
+      notAfter,
+      contextIs: "contained",
+    });
+    await km.custody.grants.revoke(km.admin, key, id);
+  });
+
+  it("leave a short record when they are refused, however much was asked for", async () => {
+    const { sequence } = await km.custody.audit.checkpoint(km.admin);
+    const operations = Array<GrantOperation>(20_000).fill("Decrypt");
+    const wanted = { grantee: `arn:aws:iam::111122223333:user/${"x".repeat(20_000)}`, operations };
+    await assert.rejects(km.custody.grants.create(keeper, key, wanted), denied);
+    const records = await km.custody.audit.export(km.admin, { after: sequence, limit: 10 });
+    assert.ok(records.every(({ text }) => text.length < 4096));
+  });
+
   it("are retired by their grantee when they hold RetireGrant, named by themselves alone if need be", async () => {
     const { id } = await grant(["Decrypt", "RetireGrant"]);
     await km.custody.grants.retire(node, null, id);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import type { Context } from "../../../src/crypto/context.ts";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
 import type { Caller } from "../../../src/custody/service.ts";
 import { TestKeyManager } from "./key-manager.ts";
@@ -78,4 +79,43 @@ describe("a key policy that asks what a request says", () => {
     await assert.rejects(unwrap(), denied);
     await unwrap("alias/first");
   });
+});
+
+describe("the record of a re-encryption", () => {
+  let km: TestKeyManager;
+  let user: Caller;
+  let key: string;
+  before(async () => {
+    km = await TestKeyManager.make();
+    user = await km.user("rita", "key-user");
+    key = (await km.custody.keys.create(km.admin, {})).keyId;
+  });
+  after(() => km.end());
+
+  const moves = [
+    ["rewrap", (wrapped: Buffer, to: Context) => km.custody.data.rewrap(user, { wrapped, context, toContext: to })],
+    [
+      "reencrypt",
+      (wrapped: Buffer, to: Context) =>
+        km.custody.reencryption.reencrypt(user, {
+          ciphertext: wrapped,
+          from: { algorithm: "SYMMETRIC_DEFAULT", context },
+          to: { key, algorithm: "SYMMETRIC_DEFAULT", context: to },
+        }),
+    ],
+  ] as const;
+  for (const [name, move] of moves)
+    it(`holds all of the new context when it is done, and no long one when it is refused (${name})`, async () => {
+      using plaintext = SecretBuffer.random(32);
+      const { wrapped } = await km.custody.data.wrap(user, { key, context, plaintext });
+      const { sequence } = await km.custody.audit.checkpoint(km.admin);
+      const long = { purpose: "x".repeat(4000) };
+      await move(wrapped, long);
+      await assert.rejects(move(wrapped, { purpose: "x".repeat(100_000) }));
+      const records = await km.custody.audit.read(km.admin, { after: sequence, limit: 10 });
+      const [done, refused] = records.filter(({ action }) => action === "kms:ReEncryptFrom");
+      assert.deepEqual([done?.result, done?.detail], ["done", { toKey: key, toContext: JSON.stringify(long) }]);
+      assert.notEqual(refused?.result, "done");
+      assert.ok(String(refused?.detail.toContext).length < 1024);
+    });
 });

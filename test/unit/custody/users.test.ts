@@ -110,6 +110,20 @@ describe("users and their access keys", () => {
     await km.custody.keys.describe(km.as(arn), "alias/app");
   });
 
+  it("take the right to retire grants with them: a new user of the name does not have it", async () => {
+    const { users, grants } = km.custody;
+    const { arn } = await make("retirer");
+    const grantee = (await make("grantee")).arn;
+    const made = await grants.create(km.admin, "alias/app", { grantee, operations: ["Decrypt"], retiring: arn });
+    await users.delete(km.admin, "retirer");
+    await make("retirer");
+    await assert.rejects(grants.retire(km.as(arn), null, made.id), denied);
+    assert.deepEqual(await grants.listRetirable(km.admin, arn), []);
+    const kept = (await grants.list(km.admin, "alias/app")).find(({ id }) => id === made.id);
+    const { retiring: _, ...rest } = made;
+    assert.deepEqual(kept, rest);
+  });
+
   for (const [what, end] of [
     ["its key is disabled", (id: string) => km.custody.users.setAccessKeyState(km.admin, id, "disabled")],
     ["its key is deleted", (id: string) => km.custody.users.deleteAccessKey(km.admin, id)],
