@@ -198,6 +198,8 @@ export class KeyManagerClient implements Disposable {
       return { token: secret, expiresAt: member(answer, "expiresAt", secret) };
     },
     revoke: (name: string): Promise<PrincipalDescription> => this.#ask("nodes.revoke", { name }),
+    /** For the node itself: puts what is destroyed with it on record, and revokes it. */
+    destroyed: (input: Input<"nodes.destroyed">): Promise<PrincipalDescription> => this.#ask("nodes.destroyed", input),
     list: async (): Promise<readonly PrincipalDescription[]> => list((await this.#ask("nodes.list")).nodes),
   };
 

@@ -78,6 +78,7 @@ export const operations = {
 
   "nodes.createToken": { ...change("/v1/nodes/create-token"), answer: "secret" },
   "nodes.revoke": change("/v1/nodes/revoke"),
+  "nodes.destroyed": change("/v1/nodes/destroyed"),
   "nodes.list": read("/v1/nodes/list"),
 
   "console.createCode": { ...change("/v1/console/create-code"), answer: "secret" },

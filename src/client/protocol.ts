@@ -173,6 +173,14 @@ export const protocol = {
     answer: z.object({ expiresAt: time }),
   },
   "nodes.revoke": { input: nameInput, answer: principal },
+  "nodes.destroyed": {
+    input: z.strictObject({
+      name,
+      network: text(64),
+      keys: z.array(z.strictObject({ name: text(64), format: text(64), publicIdentity: text(256) })).max(64),
+    }),
+    answer: principal,
+  },
   "nodes.list": { input: nothing, answer: z.object({ nodes: z.array(principal) }) },
 
   "console.createCode": {

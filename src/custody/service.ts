@@ -86,6 +86,8 @@ export interface Caller {
   readonly userAgent?: string;
   /** Id of the access key that signed the request. */
   readonly accessKeyId?: string;
+  /** Whether the request came over TLS (`aws:SecureTransport`), at a door that takes both. */
+  readonly secureTransport?: boolean;
   /** Decide and record, but do nothing: a request that would succeed is refused with `DRY_RUN`. */
   readonly dryRun?: boolean;
 }
@@ -308,6 +310,18 @@ export interface NodeOperations {
   renew(caller: Caller, name: string, spkiSha256: Buffer, notAfter: string): Promise<PrincipalDescription>;
   /** One command: principal revoked, its grants and tokens gone. */
   revoke(caller: Caller, name: string): Promise<PrincipalDescription>;
+  /**
+   * A node tells of its own end: what keys are destroyed with it goes on record, and it is revoked. Only the node itself
+   * may. Of each key its name, format and public identity.
+   */
+  destroyed(
+    caller: Caller,
+    input: {
+      name: string;
+      network: string;
+      keys: readonly { readonly name: string; readonly format: string; readonly publicIdentity: string }[];
+    },
+  ): Promise<PrincipalDescription>;
   list(caller: Caller): Promise<readonly PrincipalDescription[]>;
 }
 

@@ -149,20 +149,21 @@ export class Nodes implements NodeOperations {
         const record = findPrincipal(this.#core, name);
         if (record.kind !== "node")
           throw new CustodyError("PRINCIPAL_NOT_FOUND", `${name} is a ${record.kind}, not a node`);
-        const revoked = withCertificatesEnded({ ...record, state: "revoked" });
-        const arn = principalArn(this.#core.identity, "node", name);
-        const held = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
-        const grants = new Set(held.flatMap(([id]) => [id, ...this.#core.authorizer.descendantsOf(id)]));
-        return {
-          value: describePrincipal(this.#core, revoked),
-          changes: [
-            change("principal", name, revoked),
-            ...tokensOf(this.#core, name),
-            ...[...grants].map((id) => change("grant", id, null)),
-          ],
-        };
+        return this.#revocationOf(record);
       },
     );
+  }
+
+  async destroyed(caller: Caller, input: Parameters<NodeOperations["destroyed"]>[1]): Promise<PrincipalDescription> {
+    const { name, network, keys } = input;
+    const detail: Record<string, string | number> = { name: name.slice(0, 64), network, keys: keys.length };
+    for (const key of keys) detail[`key ${key.name}`] = `${key.format} ${key.publicIdentity}`;
+    return this.#core.journal.perform(caller, { action: "strongroom:DestroyNode", detail }, () => {
+      const record = this.#core.state.get("principal", name);
+      const isItself = record?.kind === "node" && principalArn(this.#core.identity, "node", name) === caller.principal;
+      if (!isItself || record.state !== "enabled") throw new CustodyError("ACCESS_DENIED");
+      return this.#revocationOf(record);
+    });
   }
 
   async list(caller: Caller): Promise<readonly PrincipalDescription[]> {
@@ -189,6 +190,22 @@ export class Nodes implements NodeOperations {
       value: undefined,
       changes: expired() === undefined ? [] : [change("token", id, null)],
     }));
+  }
+
+  /** The principal revoked; its grants, what was granted on from them, and its tokens gone. */
+  #revocationOf(record: PrincipalRecord): { value: PrincipalDescription; changes: StateChange[] } {
+    const revoked = withCertificatesEnded({ ...record, state: "revoked" });
+    const arn = principalArn(this.#core.identity, "node", record.name);
+    const held = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
+    const grants = new Set(held.flatMap(([id]) => [id, ...this.#core.authorizer.descendantsOf(id)]));
+    return {
+      value: describePrincipal(this.#core, revoked),
+      changes: [
+        change("principal", record.name, revoked),
+        ...tokensOf(this.#core, record.name),
+        ...[...grants].map((id) => change("grant", id, null)),
+      ],
+    };
   }
 
   /** The enabled principal that this token enrols now, if it is for this name. */

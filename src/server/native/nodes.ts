@@ -21,6 +21,7 @@ export const nodeEndpoints: readonly Endpoint[] = [
     };
   }),
   endpoint("nodes.revoke", ({ custody, caller }, { name }) => custody.nodes.revoke(caller, name)),
+  endpoint("nodes.destroyed", ({ custody, caller }, input) => custody.nodes.destroyed(caller, input)),
   endpoint("nodes.list", async ({ custody, caller }) => ({ nodes: await custody.nodes.list(caller) })),
 
   openEndpoint("enroll", async ({ custody, authority, peer }, { name, token, csr }) => {
