@@ -39,6 +39,8 @@ export interface Question {
 }
 
 const typeNames: Readonly<Record<PrincipalKind, string>> = { user: "User", node: "Node", service: "Service" };
+/** Doors that take nothing but TLS, or what does not leave the machine. */
+const secureDoors: ReadonlySet<Caller["door"]> = new Set<Caller["door"]>(["native", "console", "local"]);
 const principalKinds = Object.keys(typeNames) as PrincipalKind[];
 
 /**
@@ -178,7 +180,7 @@ export class Authorizer {
       resource: key === undefined ? undefined : this.#resourceOf(key),
       context,
       sourceIp: caller.peer.startsWith("unix:") || caller.peer === "local" ? undefined : caller.peer,
-      secureTransport: caller.door === "native" || caller.door === "local",
+      secureTransport: caller.secureTransport ?? secureDoors.has(caller.door),
       now,
       requestAlias,
       grant: facts?.grant,

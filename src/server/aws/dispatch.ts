@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { TLSSocket } from "node:tls";
 import { isOnRecord } from "../../custody/core.ts";
 import { CustodyError } from "../../custody/errors.ts";
 import type { Caller, CustodyService } from "../../custody/service.ts";
@@ -90,6 +91,7 @@ async function perform(options: AwsDispatchOptions, attempt: Attempt): Promise<A
       peer,
       requestId,
       accessKeyId,
+      secureTransport: request.socket instanceof TLSSocket,
       ...userAgentOf(claim.headers.get("user-agent")),
     };
     attempt.caller = caller;

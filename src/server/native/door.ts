@@ -2,6 +2,7 @@ import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import type { TLSSocket } from "node:tls";
 import type { ServerCertificate } from "../authority.ts";
+import { peerAddress } from "../fisco/peers.ts";
 import { httpLimits, idleTimeoutMs, maxConnections, refuseMalformed } from "../listener.ts";
 import type { Metrics } from "../observe.ts";
 import { type Authentication, dispatcher } from "./dispatch.ts";
@@ -32,7 +33,7 @@ export function tlsServer(options: TlsDoorOptions): HttpsServer {
   const certificates = new WeakMap<object, PeerCertificate>();
   const authentication: Authentication = {
     door: "native",
-    peer: ({ socket }) => socket.remoteAddress ?? "unknown",
+    peer: ({ socket }) => peerAddress(socket.remoteAddress),
     mayBeKnown({ socket }) {
       const certificate = certificates.get(socket);
       return certificate !== undefined && inForce(certificate, clock());
@@ -42,7 +43,7 @@ export function tlsServer(options: TlsDoorOptions): HttpsServer {
       if (certificate === undefined || !inForce(certificate, clock())) return undefined;
       const principal = await custody.principalOfPublicKey(certificate.spkiSha256, {
         door: "native",
-        peer: socket.remoteAddress ?? "unknown",
+        peer: peerAddress(socket.remoteAddress),
         requestId,
       });
       if (principal?.state !== "enabled") return undefined;

@@ -81,6 +81,36 @@ describe("a key policy that asks what a request says", () => {
   });
 });
 
+describe("a key policy that asks for aws:SecureTransport", () => {
+  let km: TestKeyManager;
+  let key: string;
+  let user: Caller;
+  before(async () => {
+    km = await TestKeyManager.make();
+    user = await km.user("tess", "key-user");
+    key = (await km.custody.keys.create(km.admin, {})).keyId;
+    const account = `arn:aws:iam::${km.custody.identity.account}:root`;
+    const overPlain = { Bool: { "aws:SecureTransport": "false" } };
+    const Statement = [
+      { Effect: "Allow", Principal: { AWS: account }, Action: "kms:*", Resource: "*" },
+      { Effect: "Deny", Principal: "*", Action: "kms:DescribeKey", Resource: "*", Condition: overPlain },
+    ];
+    await km.custody.policies.put(km.admin, key, JSON.stringify({ Version: "2012-10-17", Statement }));
+  });
+  after(() => km.end());
+
+  for (const door of ["native", "console", "local"] as const)
+    it(`lets through what came at the door ${door}`, () => km.custody.keys.describe({ ...user, door }, key));
+
+  it("lets through what came at the AWS door over TLS", () =>
+    km.custody.keys.describe({ ...user, door: "aws", secureTransport: true }, key));
+
+  it("refuses what came at the AWS door over plain HTTP, or at the FISCO door", async () => {
+    for (const plain of [{ door: "aws", secureTransport: false }, { door: "aws" }, { door: "fisco" }] as const)
+      await assert.rejects(km.custody.keys.describe({ ...user, ...plain }, key), denied);
+  });
+});
+
 describe("the record of a re-encryption", () => {
   let km: TestKeyManager;
   let user: Caller;

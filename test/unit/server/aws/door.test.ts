@@ -69,6 +69,10 @@ describe("the AWS door", () => {
       socket.destroy();
     }
     assert.equal(replyOf(await rawExchange(door.port, request)).status, 200);
+    assert.deepEqual(
+      door.callers.slice(-3).map(({ secureTransport }) => secureTransport),
+      [true, true, false],
+    );
   });
 
   it("refuses TLS 1.1", async () => {
