@@ -14,7 +14,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
   server: ["custody", "devices", "client", "crypto"],
   custody: ["devices", "crypto"],
   devices: ["crypto"],
-  node: ["volume", "client", "level", "crypto"],
+  node: ["devices", "volume", "client", "level", "crypto"],
   volume: ["client", "level", "crypto"],
   client: ["crypto"],
   level: ["crypto"],

@@ -3,6 +3,7 @@ import type { KeyDescription } from "../client/protocol.ts";
 import { keySpecs } from "../crypto/key-specs.ts";
 import { shown } from "./audit-lines.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
+import { CommandFailure, exitCodes } from "./failure.ts";
 import { slotCommand } from "./key-slot.ts";
 import { type OutputOptions, printData, table, withJson } from "./output.ts";
 
@@ -14,6 +15,9 @@ interface CreateOptions {
   readonly spec?: KeyDescription["spec"];
   readonly alias?: string;
   readonly description: string;
+  readonly origin?: "soft" | "aws-kms";
+  readonly integration?: string;
+  readonly upstreamKey?: string;
 }
 
 export function command(): Command {
@@ -78,17 +82,38 @@ function createCommand(): Command {
     .addOption(
       new Option("--spec <spec>", "kind and size; by default AES_256, in suite sm SM4").choices(Object.keys(keySpecs)),
     )
+    .addOption(
+      new Option("--origin <origin>", "where it lives: soft (here), or aws-kms (with --integration)").choices([
+        "soft",
+        "aws-kms",
+      ]),
+    )
+    .option("--integration <name>", "the integration with the KMS that it lives in")
+    .option("--upstream-key <key>", "id, ARN, alias/NAME or alias ARN there (default: the integration's)")
     .option("--alias <alias>", "alias/NAME to point at it")
     .option("--description <text>", "for people", "")
     .action((options: Options & CreateOptions) =>
       withClient(options, async (client) => {
-        const { suite, usage, spec, description, alias } = options;
+        const { suite, usage, spec, description, alias, origin } = options;
         const chosen = Object.fromEntries(
-          Object.entries({ suite, usage, spec, alias }).filter(([, value]) => value !== undefined),
+          Object.entries({ suite, usage, spec, alias, origin, upstream: upstreamOf(options) }).filter(
+            ([, value]) => value !== undefined,
+          ),
         );
         show(options, await client.keys.create({ description, ...chosen }));
       }),
     );
+}
+
+/** @throws {CommandFailure} 2 unless origin and integration go together. */
+function upstreamOf({ origin, integration, upstreamKey }: CreateOptions) {
+  if ((origin === "aws-kms") !== (integration !== undefined))
+    throw new CommandFailure(exitCodes.usage, "--origin aws-kms and --integration NAME go together");
+  if (integration === undefined) {
+    if (upstreamKey === undefined) return undefined;
+    throw new CommandFailure(exitCodes.usage, "--upstream-key goes with --origin aws-kms");
+  }
+  return { integration, ...(upstreamKey === undefined ? {} : { key: upstreamKey }) };
 }
 
 function listCommand(): Command {

@@ -27,12 +27,16 @@ export const identityFiles = { privateKey: "key.pem", certificate: "certificate.
 const maxPemBytes = 64 * 1024;
 
 /**
- * A client with the node's own identity.
+ * A client with the node's own identity; for a node with a `[kms]` a client of that KMS, whose code is loaded only then.
  *
  * @throws {NodeError} `IDENTITY_MISSING` when the node is not enrolled, or its tmpfs is gone.
  */
 export async function connectKeyManager(loaded: LoadedManifest): Promise<KeyManager> {
-  const { keyManager, identity } = loaded.manifest;
+  const { keyManager, kms, identity } = loaded.manifest;
+  if (kms !== undefined) {
+    const { connectKms } = await import("./kms/kms-key-manager.ts");
+    return connectKms(loaded, kms);
+  }
   const folder = loaded.at(identity.folder);
   const keyFile = join(folder, identityFiles.privateKey);
   if (statSync(keyFile, { throwIfNoEntry: false }) === undefined)
@@ -61,6 +65,8 @@ export function verdictOf(error: unknown): "refused" | "unreachable" | "other" {
   const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
   // A key that is gone, scheduled for deletion or of another usage is a "no" as well: an answer, and not the key.
   if (code === "REFUSED" || code === "CONFLICT" || code === "NOT_FOUND" || code === "REQUEST_INVALID") return "refused";
+  if (error instanceof Error && error.name === "AwsKmsError" && "exitCode" in error)
+    return error.exitCode === 3 ? "refused" : error.exitCode === 4 ? "unreachable" : "other";
   return code === "UNREACHABLE" ? "unreachable" : "other";
 }
 

@@ -25,6 +25,7 @@ export interface Field {
 export type Fields = Readonly<Record<string, Field>>;
 
 const name = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+const integrationName = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const path = { type: "text" } as const;
 
@@ -79,6 +80,23 @@ export const manifestFields = {
       rule: { type: "text", pattern: /^[A-Za-z0-9/_:.-]{1,512}$/, says: "an id, alias/NAME or ARN" },
       meaning: "id, alias/NAME or ARN of the master key over this node's data key",
       required: true,
+    },
+  },
+  kms: {
+    integration: {
+      rule: { type: "text", pattern: integrationName, says: "letters, digits or ._@-; at most 64" },
+      meaning:
+        "in place of [key_manager] and [identity]: the integration with a KMS that this node's data key is under",
+      required: true,
+    },
+    store: { rule: path, meaning: "folder of the integrations on this host", required: true },
+    unlock_file: {
+      rule: path,
+      meaning: "file that opens the store (0600); by default the systemd credential strongroom-unlock",
+    },
+    master_key: {
+      rule: { type: "text", pattern: /^[A-Za-z0-9/_:.-]{1,512}$/, says: "an id, alias/NAME or ARN" },
+      meaning: "id, alias/NAME or ARN of another master key than the integration's own",
     },
   },
   identity: {

@@ -75,9 +75,12 @@ export function parseManifest(text: string, folder = "/"): Manifest {
   const node = table("node");
   const unprotected = node.text("protection") === "none";
   if (unprotected) refuseProtectedTables(root);
-  const [keyManager, identity] = unprotected
-    ? [new Table({ servers: [], master_key: "" }), new Table({ kind: "file", folder: "identity" })]
-    : [table("key_manager"), table("identity")];
+  const kms = root.kms === undefined ? undefined : table("kms");
+  if (kms !== undefined) refuseSecondKeyManager(root);
+  const [keyManager, identity] =
+    unprotected || kms !== undefined
+      ? [new Table({ servers: [], master_key: "" }), new Table({ kind: "file", folder: "identity" })]
+      : [table("key_manager"), table("identity")];
   const dataKey = table("data_key");
   const [restart, lease, sidecar] = [table("restart"), table("lease"), table("sidecar")];
   const volume = root.volume === undefined ? undefined : table("volume");
@@ -96,6 +99,14 @@ export function parseManifest(text: string, folder = "/"): Manifest {
       ...keyManager.maybe("ca", "ca"),
       masterKey: keyManager.text("master_key"),
     },
+    ...(kms && {
+      kms: {
+        integration: kms.text("integration"),
+        store: kms.text("store"),
+        ...kms.maybe("unlock_file", "unlockFile"),
+        ...kms.maybe("master_key", "masterKey"),
+      },
+    }),
     identity: { kind: identity.text("kind") as IdentityKind, folder: identity.text("folder") },
     dataKey: {
       suite: dataKey.text("suite") as "intl" | "sm",
@@ -144,11 +155,18 @@ export function parseManifest(text: string, folder = "/"): Manifest {
 
 /** Without a key manager nothing can be sealed, so what would need one must not be there. */
 function refuseProtectedTables(root: Readonly<Record<string, unknown>>): void {
-  const found = ["key_manager", "identity", "data_key", "volume", "sealed_file"].find((name) => name in root);
+  const found = ["key_manager", "kms", "identity", "data_key", "volume", "sealed_file"].find((name) => name in root);
   if (found !== undefined)
     throw invalid(
       `node.protection is "none", which leaves keys plain, but there is a [${found}]: take one of them out`,
     );
+}
+
+/** A node has one key manager: with a KMS there is none of ours, nor an identity for it. */
+function refuseSecondKeyManager(root: Readonly<Record<string, unknown>>): void {
+  const found = ["key_manager", "identity"].find((name) => name in root);
+  if (found !== undefined)
+    throw invalid(`there is a [kms] and a [${found}]: a node has one key manager, take one of them out`);
 }
 
 function readSealedFiles(value: unknown): SealedFileEntry[] {

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { parse, stringify } from "smol-toml";
 import { writeDurably } from "../volume/durable-file.ts";
 import { NodeError } from "./errors.ts";
-import { isFisco, type NodeKind, type Protection, type SealedFileEntry } from "./manifest.ts";
+import { isFisco, type Manifest, type NodeKind, type Protection, type SealedFileEntry } from "./manifest.ts";
 import { type Fields, manifestFields, sealedFileFields } from "./manifest-fields.ts";
 import { type LoadedManifest, loadManifest, parseManifest } from "./manifest-reader.ts";
 
@@ -19,6 +19,8 @@ export interface NewManifest {
   readonly masterKey: string;
   /** @defaultValue `key-manager`; with `none`, servers, master key and identity are not written. */
   readonly protection?: Protection;
+  /** In place of servers, master key and identity, which are not written then. */
+  readonly kms?: Manifest["kms"];
   readonly uid?: number;
   readonly identity: { readonly kind: "file" | "tmpfs"; readonly folder: string };
   readonly address?: string;
@@ -30,11 +32,18 @@ export interface NewManifest {
 /** The text of a new manifest: every table and field with its meaning; those without a value stand as comments. */
 export function newManifestText(given: NewManifest): string {
   const plain = given.protection === "none";
+  const native = !plain && given.kms === undefined;
   const { name, kind, network, protection, uid, address } = given;
   const values: Readonly<Record<string, Values | undefined>> = {
     node: { name, kind, network, protection, uid, address },
-    key_manager: plain ? undefined : { servers: given.servers, master_key: given.masterKey },
-    identity: plain ? undefined : { kind: given.identity.kind, folder: given.identity.folder },
+    key_manager: !native ? undefined : { servers: given.servers, master_key: given.masterKey },
+    identity: !native ? undefined : { kind: given.identity.kind, folder: given.identity.folder },
+    kms: given.kms && {
+      integration: given.kms.integration,
+      store: given.kms.store,
+      unlock_file: given.kms.unlockFile,
+      master_key: given.kms.masterKey,
+    },
     data_key: plain ? undefined : { suite: given.kind === "fisco-sm" ? "sm" : "intl" },
     volume: given.volumeKind === undefined ? undefined : { kind: given.volumeKind },
     command: given.argv === undefined ? undefined : { argv: given.argv },

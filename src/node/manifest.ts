@@ -18,6 +18,16 @@ export interface Manifest {
     /** Id, `alias/NAME` or ARN of the master key. */
     readonly masterKey: string;
   };
+  /** A KMS in place of a key manager: `keyManager` and `identity` have nothing to say then. */
+  readonly kms?: {
+    readonly integration: string;
+    /** Folder of the integrations on this host. */
+    readonly store: string;
+    /** File that opens the store; by default the systemd credential `strongroom-unlock`. */
+    readonly unlockFile?: string;
+    /** Another master key than the integration's own. */
+    readonly masterKey?: string;
+  };
   readonly identity: {
     readonly kind: IdentityKind;
     /** Folder of `key.pem`, `certificate.pem` and `ca.pem`. */

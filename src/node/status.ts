@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { NodeError } from "./errors.ts";
 import { identityMeanings } from "./identity.ts";
 import { identityFiles } from "./key-manager.ts";
 import type { IdentityKind } from "./manifest.ts";
@@ -18,6 +19,13 @@ export interface NodeStatus {
     readonly enrolled: boolean;
     readonly notAfter: string | null;
   };
+  /** The KMS in place of a key manager; null for a node that has a key manager of ours. */
+  readonly kms: {
+    readonly integration: string;
+    readonly store: string;
+    /** Such as `AKIA… at https://kms.eu-west-1.amazonaws.com, alias/kaleido`; or what is wrong with the integration. */
+    readonly detail: string;
+  } | null;
   readonly dataKey: { readonly made: boolean; readonly suite: string; readonly version: number | null };
   readonly sealedFiles: readonly {
     readonly name: string;
@@ -48,6 +56,7 @@ export async function nodeStatus(loaded: LoadedManifest): Promise<NodeStatus> {
       enrolled: notAfter !== null && exists(join(folder, identityFiles.privateKey)),
       notAfter,
     },
+    kms: await kmsOf(loaded),
     dataKey: { made: dataKey.check !== undefined, suite: dataKey.suite, version: dataKey.version ?? null },
     sealedFiles: sealedFiles.map((entry) => ({
       name: entry.name,
@@ -66,6 +75,25 @@ export async function nodeStatus(loaded: LoadedManifest): Promise<NodeStatus> {
         ? "none: a running node keeps its keys until it stops; revoking it bars the next start"
         : `asked every ${lease.seconds} s; stopped when refused, or after ${lease.graceSeconds} s without an answer`,
   };
+}
+
+async function kmsOf(loaded: LoadedManifest): Promise<NodeStatus["kms"]> {
+  const { kms } = loaded.manifest;
+  if (kms === undefined) return null;
+  const [{ IntegrationFolder }, { endpointOf }] = await Promise.all([
+    import("./kms/integration-folder.ts"),
+    import("../devices/aws-kms/settings.ts"),
+  ]);
+  const { integration, masterKey } = kms;
+  const store = loaded.at(kms.store);
+  try {
+    const settings = new IntegrationFolder(store).describe(integration);
+    const detail = `${settings.apiKey} at ${endpointOf(settings)}, ${masterKey ?? settings.masterKey}`;
+    return { integration, store, detail };
+  } catch (error) {
+    if (error instanceof NodeError) return { integration, store, detail: error.message };
+    throw error;
+  }
 }
 
 async function volumeState(loaded: LoadedManifest): Promise<NodeStatus["volume"]> {

@@ -23,11 +23,19 @@ export async function runStatus(node: string, options: OutputOptions & { ask?: t
 }
 
 function render(status: NodeStatus): string {
-  const { identity, volume } = status;
+  const { identity, kms, volume } = status;
   return [
     `node ${status.name} (${status.kind}) of ${status.network}`,
-    `identity ${identity.kind}: ${identity.meaning}`,
-    `  ${identity.enrolled ? `enrolled, certificate until ${identity.notAfter}` : `not enrolled (${identity.folder})`}`,
+    ...(kms === null
+      ? [
+          `identity ${identity.kind}: ${identity.meaning}`,
+          `  ${identity.enrolled ? `enrolled, certificate until ${identity.notAfter}` : `not enrolled (${identity.folder})`}`,
+        ]
+      : [
+          `KMS: integration ${kms.integration} of ${kms.store}`,
+          `  ${kms.detail}`,
+          "  a stolen disk that holds the unlock file opens this node while the access key may use the master key",
+        ]),
     `data key: ${status.dataKey.made ? `version ${status.dataKey.version}, suite ${status.dataKey.suite}` : "none yet"}`,
     `lease: ${status.lease}`,
     `volume: ${volume === null ? "none" : `${volume.kind}, ${volume.state} (${volume.detail})`}`,

@@ -152,7 +152,7 @@ export class AwsKmsClient implements Disposable {
       endpoint: endpointOf(this.#settings),
       // Only its id is asked for: the signer has the secret.
       credentials: { accessKeyId: apiKey, secretAccessKey: "held by the signer" },
-      signer: new RequestSigner(apiKey, this.#secret),
+      signer: new RequestSigner(apiKey, region, this.#secret),
       requestHandler: new Transport({ attemptMs, caPem }),
       maxAttempts: attempts,
       retryMode: "standard",

@@ -10,12 +10,7 @@ export interface SignableRequest {
   readonly body?: unknown;
 }
 
-export interface SigningArguments {
-  readonly signingDate?: Date | string | number;
-  readonly signingRegion?: string;
-  readonly signingService?: string;
-}
-
+const service = "kms";
 const algorithm = "AWS4-HMAC-SHA256";
 
 /**
@@ -25,23 +20,26 @@ const algorithm = "AWS4-HMAC-SHA256";
  */
 export class RequestSigner {
   readonly #apiKey: string;
+  readonly #region: string;
   readonly #secret: SecretBuffer;
 
   /** @param secret - The secret access key; lent for as long as the signer is used. */
-  constructor(apiKey: string, secret: SecretBuffer) {
+  constructor(apiKey: string, region: string, secret: SecretBuffer) {
     this.#apiKey = apiKey;
+    this.#region = region;
     this.#secret = secret;
   }
 
+  /** Signs `request` in place. `signingDate` is the SDK's idea of the KMS's time. */
   sign<R extends SignableRequest>(
     request: R,
-    { signingDate, signingRegion, signingService }: SigningArguments,
+    { signingDate = new Date() }: { readonly signingDate?: Date | string | number } = {},
   ): Promise<R> {
     const { method, path, query, body } = request;
     if (method !== "POST" || path !== "/" || Object.keys(query ?? {}).length > 0)
       throw new TypeError(`only POST / without a query is signed, not ${method} ${path}`);
     if (typeof body !== "string" && !(body instanceof Uint8Array)) throw new TypeError("only a whole body is signed");
-    const time = `${new Date(signingDate ?? Date.now()).toISOString().slice(0, 19).replace(/[-:]/g, "")}Z`;
+    const time = `${new Date(signingDate).toISOString().slice(0, 19).replace(/[-:]/g, "")}Z`;
     const payload = sha256(body);
     const headers: Record<string, string> = { ...request.headers, "x-amz-date": time, "x-amz-content-sha256": payload };
     delete headers.authorization;
@@ -58,7 +56,7 @@ export class RequestSigner {
       signed.join(";"),
       payload,
     ].join("\n");
-    const scope = [time.slice(0, 8), signingRegion ?? "", signingService ?? "", "aws4_request"];
+    const scope = [time.slice(0, 8), this.#region, service, "aws4_request"];
     const signature = this.#signature(scope, [algorithm, time, scope.join("/"), sha256(canonical)].join("\n"));
     headers.authorization = `${algorithm} Credential=${[this.#apiKey, ...scope].join("/")}, SignedHeaders=${signed.join(";")}, Signature=${signature}`;
     request.headers = headers;
