@@ -5,10 +5,12 @@ import type { InputOf, Members, Shape } from "./shape.ts";
 
 /** Values longer than this are not shown in an error. */
 const maxShownCharacters = 256;
+/** So many broken constraints are told of; of more than these there is but the number. */
+const maxToldViolations = 64;
 
 /**
- * Reads a request by its table of members. A secret blob may have been decoded to a SecretBuffer already. Every constraint that fails is told of in one error, in AWS's words; a blob is
- * never shown.
+ * Reads a request by its table of members. A secret blob may have been decoded to a SecretBuffer already. Every constraint that fails is told of in one error, in AWS's words (of very many
+ * the first); a blob is never shown.
  *
  * @param lend - Told of each secret that was made here, also when the request is then refused: the caller disposes of them.
  * @throws {AwsError} `SerializationException` for a value of another type, `ValidationException` for one that breaks a
@@ -27,7 +29,9 @@ export function readInput<M extends Members>(
 }
 
 class InputReader {
+  /** In words, the first of them. */
   readonly #violations: string[] = [];
+  #violationCount = 0;
   readonly #lend: (secret: SecretBuffer) => void;
 
   constructor(lend: (secret: SecretBuffer) => void) {
@@ -35,10 +39,15 @@ class InputReader {
   }
 
   refuseIfInvalid(): void {
-    const count = this.#violations.length;
+    const count = this.#violationCount;
     if (count === 0) return;
     const errors = count === 1 ? "1 validation error" : `${count} validation errors`;
     throw new AwsError("ValidationException", `${errors} detected: ${this.#violations.join("; ")}`);
+  }
+
+  #violated(words: string): void {
+    this.#violationCount += 1;
+    if (this.#violations.length < maxToldViolations) this.#violations.push(words);
   }
 
   structure(members: Members, input: unknown, path: string): Readonly<Record<string, unknown>> {
@@ -54,7 +63,7 @@ class InputReader {
       const at = path === "" ? lowerCamel(name) : `${path}.${lowerCamel(name)}`;
       if (value !== undefined && value !== null) read[name] = this.#value(member.shape, value, at);
       else if (member.required)
-        this.#violations.push(`Value null at '${at}' failed to satisfy constraint: Member must not be null`);
+        this.#violated(`Value null at '${at}' failed to satisfy constraint: Member must not be null`);
     }
     return read;
   }
@@ -89,14 +98,14 @@ class InputReader {
     if (failed.length > 0) {
       const shown = shape.sensitive || value.length > maxShownCharacters ? "" : ` '${value}'`;
       for (const each of failed)
-        this.#violations.push(`Value${shown} at '${at}' failed to satisfy constraint: Member must ${each}`);
+        this.#violated(`Value${shown} at '${at}' failed to satisfy constraint: Member must ${each}`);
     }
     return value;
   }
 
   #range({ min, max }: { readonly min?: number; readonly max?: number }, value: number, at: string): void {
     const fail = (what: string) =>
-      this.#violations.push(`Value '${value}' at '${at}' failed to satisfy constraint: Member must have value ${what}`);
+      this.#violated(`Value '${value}' at '${at}' failed to satisfy constraint: Member must have value ${what}`);
     if (min !== undefined && value < min) fail(`greater than or equal to ${min}`);
     if (max !== undefined && value > max) fail(`less than or equal to ${max}`);
   }
@@ -104,8 +113,7 @@ class InputReader {
   #blob(shape: Extract<Shape, { kind: "blob" }>, value: unknown, at: string): Buffer | SecretBuffer {
     const bytes = shape.secret && value instanceof SecretBuffer ? value : decoded(value, at);
     const failed = lengthConstraint(shape, bytes.byteLength);
-    if (failed !== undefined)
-      this.#violations.push(`Value at '${at}' failed to satisfy constraint: Member must ${failed}`);
+    if (failed !== undefined) this.#violated(`Value at '${at}' failed to satisfy constraint: Member must ${failed}`);
     if (!shape.secret || bytes instanceof SecretBuffer) return bytes;
     const secret = SecretBuffer.adopt(bytes);
     this.#lend(secret);
@@ -115,8 +123,7 @@ class InputReader {
   #list(shape: Extract<Shape, { kind: "list" }>, value: unknown, at: string): readonly unknown[] {
     if (!Array.isArray(value)) throw wrongType(at, "a list", value);
     const failed = lengthConstraint(shape, value.length);
-    if (failed !== undefined)
-      this.#violations.push(`Value at '${at}' failed to satisfy constraint: Member must ${failed}`);
+    if (failed !== undefined) this.#violated(`Value at '${at}' failed to satisfy constraint: Member must ${failed}`);
     if (shape.max !== undefined && value.length > shape.max) return [];
     return value.map((item, index) => {
       if (item === null) throw wrongType(at, "a list without nulls", item);

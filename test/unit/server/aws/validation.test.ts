@@ -225,6 +225,19 @@ describe("requests of the AWS door, as their tables say", () => {
     );
   });
 
+  it("get a short answer however much is wrong with them", async () => {
+    const Operations = Array<string>(30_000).fill("a");
+    const GranteePrincipal = account.user.principal;
+    const failure = await account.failure(account.user, "CreateGrant", {
+      KeyId: "alias/a",
+      GranteePrincipal,
+      Operations,
+    });
+    assert.equal(failure.type, "ValidationException");
+    assert.match(failure.message ?? "", /^3000[0-9] validation errors detected: /);
+    assert.ok((failure.message ?? "").length < 64 * 1024);
+  });
+
   it("never see their own blobs, grant tokens or long values in an error", async () => {
     const secret = "TopSecretPlantedValue".repeat(300);
     const inputs: readonly (readonly [string, Record<string, unknown>])[] = [
