@@ -1,6 +1,6 @@
-import { type Context, contextEquals, encodeContext, serverContextPrefix } from "../../crypto/context.ts";
+import { type Context, contextEquals, serverContextPrefix } from "../../crypto/context.ts";
 import { CryptoError } from "../../crypto/errors.ts";
-import { encodedContext } from "../../crypto/known-contexts.ts";
+import { checkEncodable, encodedContext } from "../../crypto/known-contexts.ts";
 import { type BoxHeader, type ReadBox, readBox, sealBox } from "../../crypto/sealed-box.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { suites } from "../../crypto/suite.ts";
@@ -239,7 +239,7 @@ export function checkContext(context: Context): void {
       `context names that begin ${serverContextPrefix} are set by the key manager only`,
     );
   try {
-    encodeContext(context);
+    checkEncodable(context);
   } catch (cause) {
     throw cause instanceof CryptoError ? new CustodyError("INPUT_INVALID", cause.message, cause) : cause;
   }

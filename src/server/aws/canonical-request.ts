@@ -8,7 +8,7 @@ export interface CanonicalParts {
   /** As sent, behind the question mark; empty without one. */
   readonly query: string;
   /** In the order sent; names in any case. */
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly headers: Iterable<readonly [name: string, value: string]>;
   /** Lower case, sorted. */
   readonly signedHeaders: readonly string[];
   /** SHA-256 of the body, lower-case hex. */
@@ -29,19 +29,27 @@ export const emptySha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495
  */
 export function canonicalRequest(parts: CanonicalParts, options: { readonly normalizePath?: boolean } = {}): string {
   const path = options.normalizePath === false ? parts.path : normalized(parts.path);
-  const values = Map.groupBy(parts.headers, ([name]) => name.toLowerCase());
-  const headers = parts.signedHeaders.map((name) => {
-    const given = values.get(name) ?? [];
-    return `${name}:${given.map(([, value]) => value.trim().replace(/ +/g, " ")).join(",")}\n`;
-  });
+  const values = new Map<string, string>();
+  for (const [given, value] of parts.headers) {
+    const name = given.toLowerCase();
+    const before = values.get(name);
+    values.set(name, before === undefined ? folded(value) : `${before},${folded(value)}`);
+  }
+  let headers = "";
+  for (const name of parts.signedHeaders) headers += `${name}:${values.get(name) ?? ""}\n`;
   return [
     parts.method,
-    path.split("/").map(percentEncoded).join("/"),
+    path === "/" ? path : path.split("/").map(percentEncoded).join("/"),
     canonicalQuery(parts.query),
-    headers.join(""),
+    headers,
     parts.signedHeaders.join(";"),
     parts.bodySha256,
   ].join("\n");
+}
+
+function folded(value: string): string {
+  const trimmed = value.trim();
+  return trimmed.includes("  ") ? trimmed.replace(/ +/g, " ") : trimmed;
 }
 
 /** `date`: `20150830T123600Z`; `scope`: `20150830/us-east-1/kms/aws4_request`. Node gives header bytes as Latin-1. */
@@ -75,6 +83,7 @@ export function signatureOf(key: Uint8Array, text: string): Buffer {
 }
 
 function normalized(path: string): string {
+  if (path === "/") return path;
   const kept: string[] = [];
   const segments = path.split("/");
   for (const segment of segments) {

@@ -38,8 +38,8 @@ const service = "kms";
 const minutesMs = 60_000;
 const pastMinutes = 15;
 const futureMinutes = 5;
-/** Signed whenever they are sent, as is every header whose name begins `x-amz-`; without the first two nothing is signed well. */
-const alwaysSigned = ["host", "x-amz-date", "content-type"] as const;
+/** Always signed; so are, when they are sent, `content-type` and every header whose name begins `x-amz-`. */
+const neverMissing = ["host", "x-amz-date", "x-amz-target"] as const;
 
 /**
  * A good signature with an access key that is disabled, or whose user is. Answered as an access key that nobody has; only
@@ -125,7 +125,7 @@ export class SignatureVerifier implements Disposable {
       method: head.method,
       path: head.url,
       query: "",
-      headers: [...headers],
+      headers,
       signedHeaders,
       bodySha256,
     });
@@ -200,18 +200,26 @@ function headersOf(rawHeaders: readonly string[]): Map<string, string> {
 
 function checkCoverage({ signedHeaders }: Authorization, headers: ReadonlyMap<string, string>): void {
   const signed = new Set(signedHeaders);
-  const mustSign = (name: string) => alwaysSigned.some((each) => each === name) || name.startsWith("x-amz-");
-  for (const name of new Set(["host", "x-amz-date", "x-amz-target", ...headers.keys()]))
-    if (mustSign(name) && !signed.has(name))
-      throw invalid(`'${name}' must be a 'SignedHeader' in the AWS Authorization.`);
+  for (const name of neverMissing) if (!signed.has(name)) throw uncovered(name);
+  for (const name of headers.keys())
+    if ((name === "content-type" || name.startsWith("x-amz-")) && !signed.has(name)) throw uncovered(name);
   for (const name of signedHeaders) if (!headers.has(name)) throw wrongSignature();
+}
+
+function uncovered(name: string): AwsError {
+  return invalid(`'${name}' must be a 'SignedHeader' in the AWS Authorization.`);
 }
 
 /** Unix milliseconds of `20150830T123600Z`; undefined for anything else, and for a day or time that is not. */
 function timeOf(date: string): number | undefined {
-  const [, year, month, day, hour, minute, second] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(date) ?? [];
-  const atMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
-  return Number.isNaN(atMs) || basicIso(atMs) !== date ? undefined : atMs;
+  if (!/^\d{8}T\d{6}Z$/.test(date)) return undefined;
+  const number = (from: number, to: number) => Number(date.slice(from, to));
+  const [year, month, day] = [number(0, 4), number(4, 6), number(6, 8)];
+  const [hour, minute, second] = [number(9, 11), number(11, 13), number(13, 15)];
+  const at = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
+  const isOnCalendar = at.getUTCFullYear() === year && at.getUTCMonth() === month - 1 && at.getUTCDate() === day;
+  const isOnClock = at.getUTCHours() === hour && at.getUTCMinutes() === minute && at.getUTCSeconds() === second;
+  return isOnCalendar && isOnClock ? at.getTime() : undefined;
 }
 
 function basicIso(ms: number): string {
