@@ -47,7 +47,7 @@ export async function unwrapMaterial(
 ): Promise<SecretBuffer | undefined> {
   const { encryption, withKeyWrap } = wrappings[algorithm];
   using privateKey = await OpensslKey.ofPrivateKey(spec, pkcs8);
-  if (!withKeyWrap) return privateKey.decrypt(encryption, wrapped);
+  if (!withKeyWrap) return await privateKey.decrypt(encryption, wrapped);
   const facts = keySpecs[spec];
   const rsaBytes = facts.kind === "rsa" ? facts.modulusBits / 8 : 0;
   using wrappingKey = await privateKey.decrypt(encryption, wrapped.subarray(0, rsaBytes));
