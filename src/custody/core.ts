@@ -4,6 +4,7 @@ import type { Devices } from "./devices.ts";
 import { CustodyError } from "./errors.ts";
 import type { Decision, Journal, Subject } from "./journal.ts";
 import type { KeyDirectory } from "./key-directory.ts";
+import { mustExist } from "./key-states.ts";
 import type { Opener } from "./opening/opener.ts";
 import type { ActionName } from "./policy/actions.ts";
 import type { Decision as Authorization } from "./policy/evaluate.ts";
@@ -34,6 +35,8 @@ export type AccountSubject = PermittedSubject & { readonly facts?: Authorization
 /** A subject that is about the key that `reference` names (id, alias, ARN). */
 export type KeySubject = PermittedSubject & {
   readonly reference: string;
+  /** Whether a key is still found for it once it is destroyed. */
+  readonly ofDestroyed?: boolean;
   /** What the request calls the key, when `reference` was read elsewhere (from a wrapped key). */
   readonly calledAs?: string | undefined;
   /** Given the key, where they depend on the state. */
@@ -142,6 +145,7 @@ export function performOnAccount<T>(
 
 /**
  * One operation on the key that `reference` names (id, alias, ARN): found, authorised, decided, recorded.
+ * A key that is destroyed can be described, and nothing else, whoever asks.
  *
  * @param discard - Disposes of an answer that is not released.
  */
@@ -160,6 +164,7 @@ export function performOnKey<T>(
       const now = new Date(core.journal.nowMs());
       const key = core.directory.find(subject.reference);
       subject.key = key.id;
+      if (subject.ofDestroyed !== true) mustExist(key);
       const facts = typeof subject.facts === "function" ? subject.facts(key) : subject.facts;
       const authorization = core.authorizer.check({
         caller,

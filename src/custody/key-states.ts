@@ -34,11 +34,12 @@ export function stateAfter(key: KeyRecord, transition: KeyTransition): KeyState 
 
 /**
  * What the operations of AWS KMS ask of a key's state ("Key states of AWS KMS keys"), by kind of operation. What is in no
- * row is possible in every state: describe, list, get a policy, delete an alias, revoke or retire a grant.
+ * row is possible in every state but `destroyed`: list grants, get a policy, delete an alias, revoke or retire a grant.
  *
  * - `use`: cryptography, CreateGrant, GetPublicKey, and what concerns rotation;
  * - `change`: CreateAlias, UpdateAlias (the key it will point at), tags, description, import and deletion of material;
- * - `govern`: PutKeyPolicy.
+ * - `govern`: PutKeyPolicy, and every other operation but describe and list: a key that is destroyed can be read about,
+ *   not worked with.
  */
 const statesFor: Readonly<Record<"use" | "change" | "govern", readonly KeyState[]>> = {
   use: ["enabled"],
@@ -56,7 +57,7 @@ export function mustBeAlive(key: KeyRecord): void {
   mustAllow(key, "change");
 }
 
-/** Refuses to govern a key that is gone. @throws {CustodyError} `KEY_STATE_INVALID`. */
+/** Refuses any work on a key that is destroyed. @throws {CustodyError} `KEY_STATE_INVALID`. */
 export function mustExist(key: KeyRecord): void {
   mustAllow(key, "govern");
 }

@@ -149,7 +149,8 @@ export interface KeyDescription {
 /** `key` is everywhere an id (UUID), an `alias/NAME`, a key ARN or an alias ARN. */
 export interface KeyOperations {
   create(caller: Caller, input: CreateKeyInput): Promise<KeyDescription>;
-  describe(caller: Caller, key: string): Promise<KeyDescription>;
+  /** `unlessDestroyed`: a destroyed key is refused, as every other operation refuses it (`KEY_STATE_INVALID`). */
+  describe(caller: Caller, key: string, options?: { readonly unlessDestroyed?: boolean }): Promise<KeyDescription>;
   list(caller: Caller): Promise<readonly KeyDescription[]>;
   enable(caller: Caller, key: string): Promise<KeyDescription>;
   disable(caller: Caller, key: string): Promise<KeyDescription>;
@@ -159,8 +160,10 @@ export interface KeyOperations {
   scheduleDeletion(caller: Caller, key: string, pendingDays: number): Promise<KeyDescription>;
   /** Back to `disabled`. */
   cancelDeletion(caller: Caller, key: string): Promise<KeyDescription>;
-  /** Destroys the key material of a key whose waiting time has passed. */
+  /** Destroys the key material of a key whose waiting time has passed; its aliases and grants go with it. */
   destroy(caller: Caller, key: string): Promise<KeyDescription>;
+  /** Destroys every key whose waiting time has passed, each with its own record. Called by the server now and then. */
+  destroyDue(): Promise<number>;
   updateDescription(caller: Caller, key: string, description: string): Promise<KeyDescription>;
 }
 

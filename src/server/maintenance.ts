@@ -3,19 +3,21 @@ import type { CustodyService } from "../custody/service.ts";
 const everyMs = 10 * 60 * 1000;
 
 /**
- * Does what is due without anyone's asking, at once and every ten minutes: rotates keys by the calendar, and drops imported
- * material that has expired (which is of no use from its expiry on, whether dropped or not).
+ * Does what is due without anyone's asking, at once and every ten minutes: rotates keys by the calendar, destroys
+ * keys whose waiting time has passed, and drops imported material that has expired (which is of no use from its expiry on,
+ * whether dropped or not).
  *
  * @param log - Told in one line of what could not be done; it is tried again the next time.
  * @returns Ends it, and waits for what is under way.
  */
 export function startMaintenance(
-  custody: Pick<CustodyService, "rotation" | "imports">,
+  custody: Pick<CustodyService, "keys" | "rotation" | "imports">,
   log: (line: string) => void,
 ): () => Promise<void> {
   let running: Promise<void> = Promise.resolve();
   const tasks = [
     { what: "keys could not be rotated", run: () => custody.rotation.rotateDue() },
+    { what: "keys could not be destroyed", run: () => custody.keys.destroyDue() },
     { what: "expired material could not be dropped", run: () => custody.imports.expireDue() },
   ];
   const runAll = async () => {

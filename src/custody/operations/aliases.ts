@@ -1,7 +1,7 @@
 import { isMacSpec } from "../../crypto/key-specs.ts";
 import { type Core, performDecided, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
-import { mustBeAlive } from "../key-states.ts";
+import { mustBeAlive, mustExist } from "../key-states.ts";
 import { checkAlias } from "../names.ts";
 import type { AliasDescription, AliasOperations, Caller } from "../service.ts";
 import { type AliasRecord, change, type KeyRecord } from "../state/records.ts";
@@ -72,14 +72,15 @@ export class Aliases implements AliasOperations {
 
   async list(caller: Caller, key?: string): Promise<readonly AliasDescription[]> {
     return performOnAccount(this.#core, caller, { action: "kms:ListAliases" }, () => {
-      const only = key === undefined ? undefined : this.#core.directory.find(key).id;
+      const only = key === undefined ? undefined : this.#core.directory.find(key);
+      if (only !== undefined) mustExist(only);
       const value = [...this.#core.state.all("alias")].map(([alias, { keyId, createdAt, updatedAt }]) => ({
         alias,
         keyId,
         createdAt: createdAt ?? null,
         updatedAt: updatedAt ?? null,
       }));
-      return { value: only === undefined ? value : value.filter(({ keyId }) => keyId === only) };
+      return { value: only === undefined ? value : value.filter(({ keyId }) => keyId === only.id) };
     });
   }
 

@@ -4,7 +4,7 @@ import { asInput, deniedBy } from "../authorizer.ts";
 import { type Core, type KeySubject, performDecided, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import type { Subject } from "../journal.ts";
-import { mustBeUsable } from "../key-states.ts";
+import { mustBeUsable, mustExist } from "../key-states.ts";
 import { type Grant, grantInForce, mayRetireGrant } from "../policy/grant.ts";
 import { checkNewGrant, checkRegrant } from "../policy/grant-rules.ts";
 import { keyFacts } from "../policy/key-facts.ts";
@@ -83,7 +83,10 @@ export class Grants implements GrantOperations {
     return performDecided(this.#core, caller, subject, () => {
       const grant = this.#core.state.get("grant", grantId);
       const record = key === null ? undefined : this.#core.directory.find(key);
-      if (record !== undefined) subject.key = record.id;
+      if (record !== undefined) {
+        subject.key = record.id;
+        mustExist(record);
+      }
       if (grant === undefined || (record !== undefined && grant.keyId !== record.id))
         throw new CustodyError("GRANT_NOT_FOUND");
       const onKey = record ?? this.#core.directory.find(grant.keyId);

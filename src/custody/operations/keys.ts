@@ -3,7 +3,7 @@ import { isSymmetricSpec } from "../../crypto/key-specs.ts";
 import type { UpstreamKeyChoice } from "../../devices/device.ts";
 import { type AccountSubject, type Core, type KeySubject, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
-import { type KeyTransition, mustBeAlive, mustBeUsable, stateAfter, withoutMaterial } from "../key-states.ts";
+import { type KeyTransition, mustBeAlive, mustBeUsable, stateAfter } from "../key-states.ts";
 import { checkAlias, checkDescription } from "../names.ts";
 import { chooseKey, type KeyChoice, type KeyMaterial, makeSpecifiedKey } from "../new-key.ts";
 import type { ActionName } from "../policy/actions.ts";
@@ -11,6 +11,7 @@ import { keyFacts } from "../policy/key-facts.ts";
 import type { Caller, CreateKeyInput, KeyDescription, KeyOperations } from "../service.ts";
 import { change, type KeyRecord } from "../state/records.ts";
 import { newAlias } from "./aliases.ts";
+import { KeyDestruction } from "./key-destruction.ts";
 import { mustHaveVersions, newVersion } from "./key-versions.ts";
 import { checkTags } from "./tags.ts";
 
@@ -20,9 +21,11 @@ const maxRotationsOnDemand = 25;
 /** Master keys: create, describe, list, rotate, and their life and death. */
 export class Keys implements KeyOperations {
   readonly #core: Core;
+  readonly #destruction: KeyDestruction;
 
   constructor(core: Core) {
     this.#core = core;
+    this.#destruction = new KeyDestruction(core);
   }
 
   async create(caller: Caller, input: CreateKeyInput): Promise<KeyDescription> {
@@ -85,8 +88,13 @@ export class Keys implements KeyOperations {
     });
   }
 
-  async describe(caller: Caller, key: string): Promise<KeyDescription> {
-    return performOnKey(this.#core, caller, { action: "kms:DescribeKey", reference: key }, (record) => ({
+  async describe(
+    caller: Caller,
+    key: string,
+    { unlessDestroyed = false }: { readonly unlessDestroyed?: boolean } = {},
+  ): Promise<KeyDescription> {
+    const subject = { action: "kms:DescribeKey", reference: key, ofDestroyed: !unlessDestroyed } as const;
+    return performOnKey(this.#core, caller, subject, (record) => ({
       value: this.#core.directory.describe(record),
     }));
   }
@@ -138,23 +146,16 @@ export class Keys implements KeyOperations {
       caller,
       { action: "strongroom:DestroyKey", permission: "kms:ScheduleKeyDeletion", reference: key },
       async (record, now) => {
-        const state = stateAfter(record, "destroy");
-        if (record.deletionAt === null || now.getTime() < Date.parse(record.deletionAt))
-          throw new CustodyError("KEY_STATE_INVALID", `master key ${record.id} waits until ${record.deletionAt}`);
-        const destroyed: KeyRecord = { ...record, state, versions: record.versions.map(withoutMaterial) };
+        const destroyed = this.#destruction.after(record, now);
         if (caller.dryRun) return { value: this.#core.directory.describe(destroyed) };
-        for (const { version, material } of record.versions) {
-          const deviceKey = {
-            keyId: record.id,
-            version,
-            suite: record.suite,
-            material: Buffer.from(material ?? "", "base64"),
-          };
-          await this.#core.devices.of(record.origin).destroyKey(deviceKey);
-        }
-        return { value: this.#core.directory.describe(destroyed), changes: [change("key", record.id, destroyed)] };
+        const changes = await this.#destruction.carryOut(record, destroyed);
+        return { value: { ...this.#core.directory.describe(destroyed), aliases: [] }, changes };
       },
     );
+  }
+
+  destroyDue(): Promise<number> {
+    return this.#destruction.destroyDue();
   }
 
   async updateDescription(caller: Caller, key: string, description: string): Promise<KeyDescription> {

@@ -2,6 +2,7 @@ import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { ReEncrypted, ReEncryptionOperations, ReEncryptionSide } from "../contract/cryptography.ts";
 import { type Core, performOnKey, requestAliasOf } from "../core.ts";
 import { CustodyError } from "../errors.ts";
+import { mustExist } from "../key-states.ts";
 import { mustAllow, specifiedDeviceKey } from "../key-use.ts";
 import type { Caller } from "../service.ts";
 import type { KeyRecord } from "../state/records.ts";
@@ -54,6 +55,7 @@ export class ReEncryption implements ReEncryptionOperations {
     };
     return performOnKey(this.#core, caller, subject, async (key, now) => {
       const destination = this.#core.directory.find(to.key);
+      mustExist(destination);
       subject.detail = destinationDetail(destination, from.context, to.context, "asked for");
       this.#core.authorizer.check({
         caller,

@@ -15,7 +15,9 @@ export async function hiddenKeys<T>(
   try {
     return await work;
   } catch (error) {
-    const mayTell = error instanceof CustodyError && (error.code === "KEY_NOT_FOUND" || error.code === "ACCESS_DENIED");
+    const mayTell =
+      error instanceof CustodyError &&
+      (error.code === "KEY_NOT_FOUND" || error.code === "ACCESS_DENIED" || error.state === "destroyed");
     if (mayTell && isAboutIt(error)) throw hidden(error, request);
     throw error;
   }

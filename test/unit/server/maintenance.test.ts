@@ -29,16 +29,34 @@ describe("a server's maintenance", () => {
     await km.end();
   });
 
+  it("destroys what fell due while no server ran, and leaves what still waits", async () => {
+    const km = await TestKeyManager.make();
+    const [gone, waits] = [await km.custody.keys.create(km.admin, {}), await km.custody.keys.create(km.admin, {})];
+    await km.custody.keys.scheduleDeletion(km.admin, gone.keyId, 7);
+    await km.custody.keys.scheduleDeletion(km.admin, waits.keyId, 8);
+    km.nowMs += 7 * dayMs;
+    await km.restart();
+    await startMaintenance(km.custody, assert.fail)();
+    assert.equal((await km.custody.keys.describe(km.admin, gone.keyId)).state, "destroyed");
+    assert.equal((await km.custody.keys.describe(km.admin, waits.keyId)).state, "pending-deletion");
+    await km.end();
+  });
+
   it("says what could not be done, goes on to the rest, and never throws", async () => {
     const failing = (what: string) => Promise.reject(new Error(what));
     const fake = {
       rotation: { rotateDue: () => failing("no room") },
+      keys: { destroyDue: () => failing("no fire") },
       imports: { expireDue: () => failing("no light") },
     };
     const lines: string[] = [];
     // Stands in for custody: only what maintenance calls, and that fails.
     await startMaintenance(fake as unknown as Parameters<typeof startMaintenance>[0], (line) => lines.push(line))();
-    assert.deepEqual(lines, ["keys could not be rotated: no room", "expired material could not be dropped: no light"]);
+    assert.deepEqual(lines, [
+      "keys could not be rotated: no room",
+      "keys could not be destroyed: no fire",
+      "expired material could not be dropped: no light",
+    ]);
   });
 
   it("leaves disabled keys alone and rotates the rest", async () => {

@@ -131,7 +131,8 @@ export const reEncrypt: DefinedOperation = defineOperation(
 
 /** The caller named the destination: what is wrong with it may be told. */
 function isOfSource(destination: string): (error: CustodyError) => boolean {
-  return ({ facts }) => facts.action !== "kms:ReEncryptTo" && facts.reference !== destination;
+  return ({ facts: { action, reference, keyId } }) =>
+    action !== "kms:ReEncryptTo" && reference !== destination && (keyId === undefined || !destination.endsWith(keyId));
 }
 
 function contextFor(

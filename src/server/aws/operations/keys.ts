@@ -87,8 +87,7 @@ export const describeKey: DefinedOperation = defineOperation(
   "DescribeKey",
   { KeyId: required(keyId), GrantTokens: optional(grantTokens) },
   async ({ custody, caller, identity, keyOrAlias }, input) => {
-    const key = await custody.keys.describe(caller, keyOrAlias(input.KeyId));
-    if (key.state === "destroyed") throw new AwsError("NotFoundException", `Key '${key.arn}' does not exist`);
+    const key = await custody.keys.describe(caller, keyOrAlias(input.KeyId), { unlessDestroyed: true });
     return { KeyMetadata: keyMetadata(identity, key) };
   },
 );
