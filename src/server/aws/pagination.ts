@@ -28,19 +28,39 @@ export function pageOf<T>(
 ): Page<T> {
   const after = input.Marker === undefined ? undefined : idOfMarker(input.Marker);
   const length = input.Limit ?? defaultLimit;
-  const rest = [...all]
-    .map((item) => ({ id: idOf(item), item }))
-    .filter(({ id }) => after === undefined || id > after)
-    .sort((left, right) => (left.id < right.id ? -1 : 1));
-  const items = rest.slice(0, length);
+  const first = firstBehind(all, after, length + 1, idOf);
+  const items = first.slice(0, length);
   const last = items.at(-1);
   return {
     items: items.map(({ item }) => item),
     more:
-      rest.length > length && last !== undefined
+      first.length > length && last !== undefined
         ? { NextMarker: Buffer.from(last.id).toString("base64url"), Truncated: true }
         : { Truncated: false },
   };
+}
+
+/** The first `count` items behind `after`, in order. A long list is not sorted for it: what can't be among them is passed over. */
+function firstBehind<T>(
+  all: Iterable<T>,
+  after: string | undefined,
+  count: number,
+  idOf: (item: T) => string,
+): readonly { readonly id: string; readonly item: T }[] {
+  const kept: { readonly id: string; readonly item: T }[] = [];
+  let highest: string | undefined;
+  const keepFirst = () => {
+    kept.sort((left, right) => (left.id < right.id ? -1 : 1)).splice(count);
+    if (kept.length === count) highest = kept.at(-1)?.id;
+  };
+  for (const item of all) {
+    const id = idOf(item);
+    if ((after !== undefined && id <= after) || (highest !== undefined && id > highest)) continue;
+    kept.push({ id, item });
+    if (kept.length >= 2 * count) keepFirst();
+  }
+  keepFirst();
+  return kept;
 }
 
 function idOfMarker(text: string): string {
