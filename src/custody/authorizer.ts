@@ -142,9 +142,9 @@ export class Authorizer {
     return [...this.#grants.onKey(keyId)].sort(byAge);
   }
 
-  /** Ids of the grants that were made by right of this one. */
-  descendantsOf(grantId: string): readonly string[] {
-    return this.#grants.descendants(grantId);
+  /** Ids of the grants that end with these: they, and those that were made by right of them. */
+  endingWith(grantIds: Iterable<string>): ReadonlySet<string> {
+    return this.#grants.withDescendants(grantIds);
   }
 
   #principalOf(question: Omit<Question, "now">): PrincipalRecord {

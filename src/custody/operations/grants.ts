@@ -110,7 +110,7 @@ export class Grants implements GrantOperations {
   }
 
   #ended(grantId: string): StateChange[] {
-    return [grantId, ...this.#core.authorizer.descendantsOf(grantId)].map((id) => change("grant", id, null));
+    return [...this.#core.authorizer.endingWith([grantId])].map((id) => change("grant", id, null));
   }
 
   /** As with AWS KMS: the same name with the same content is the same grant, so that a retry makes no second one. */

@@ -197,7 +197,7 @@ export class Nodes implements NodeOperations {
     const revoked = withCertificatesEnded({ ...record, state: "revoked" });
     const arn = principalArn(this.#core.identity, "node", record.name);
     const held = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
-    const grants = new Set(held.flatMap(([id]) => [id, ...this.#core.authorizer.descendantsOf(id)]));
+    const grants = this.#core.authorizer.endingWith(held.map(([id]) => id));
     return {
       value: describePrincipal(this.#core, revoked),
       changes: [

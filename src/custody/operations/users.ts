@@ -101,7 +101,7 @@ export class Users implements UserOperations {
       this.#findChangeable(name);
       const arn = principalArn(this.#core.identity, "user", name);
       const held = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
-      const grants = new Set(held.flatMap(([id]) => [id, ...this.#core.authorizer.descendantsOf(id)]));
+      const grants = this.#core.authorizer.endingWith(held.map(([id]) => id));
       const retirable = [...this.#core.state.all("grant")].filter(
         ([id, { retiring }]) => retiring === arn && !grants.has(id),
       );

@@ -140,13 +140,15 @@ export class GrantIndex {
     return [...(this.#byKeyAndGrantee.get(keyId)?.values() ?? [])].flat();
   }
 
-  /** Ids of the grants that were made by right of this one, and by right of those. */
-  descendants(grantId: string): readonly string[] {
+  /**
+   * These ids, and those of the grants that were made by right of them, and by right of those. One pass over all grants,
+   * however many ids are given: who holds many grants is cut off as fast as anyone.
+   */
+  withDescendants(grantIds: Iterable<string>): ReadonlySet<string> {
     const children = Map.groupBy(this.#byId.values(), (grant) => grant.parent);
-    const found = new Set([grantId]);
+    const found = new Set(grantIds);
     // A Set's iterator also visits what is added while it runs.
     for (const parent of found) for (const child of children.get(parent) ?? []) found.add(child.id);
-    found.delete(grantId);
-    return [...found];
+    return found;
   }
 }

@@ -241,8 +241,10 @@ describe("the index of grants", () => {
     const index = new GrantIndex();
     for (const [id, parent] of [["a"], ["b", "a"], ["c", "b"], ["d", "x"], ["e", "c"], ["f", "f"]] as const)
       index.add(grant({ id, ...(parent === undefined ? {} : { parent }) }));
-    assert.deepEqual([...index.descendants("a")].sort(), ["b", "c", "e"]);
-    assert.deepEqual(index.descendants("f"), []);
-    assert.deepEqual(index.descendants("e"), []);
+    assert.deepEqual([...index.withDescendants(["a"])].sort(), ["a", "b", "c", "e"]);
+    assert.deepEqual([...index.withDescendants(["f"])], ["f"]);
+    assert.deepEqual([...index.withDescendants(["e"])], ["e"]);
+    assert.deepEqual([...index.withDescendants(["c", "x", "e"])].sort(), ["c", "d", "e", "x"]);
+    assert.deepEqual([...index.withDescendants([])], []);
   });
 });
