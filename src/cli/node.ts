@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { handovers, identityKinds, manifestVolumeKinds, nodeKinds } from "../node/manifest.ts";
+import { handovers, identityKinds, manifestVolumeKinds, nodeKinds, protections } from "../node/manifest.ts";
 import { withConnection } from "./connection.ts";
 import { keyCommand } from "./node/key-command.ts";
 import { withJson } from "./output.ts";
@@ -15,12 +15,16 @@ export function command(): Command {
     `
 Example:
   strongroom node token node-1 --data ./km --unlock-file ./unlock >token   # at the key manager
+  strongroom node create node-1 --kind geth --network net-1 --server https://km:8443 --key alias/nodes \\
+    --dir ./node-1 --token-file token                                      # a new node, with its keys
   strongroom node init node-1 --kind geth --network net-1 --server https://km:8443 --key alias/nodes --dir ./node-1
-  strongroom node enroll ./node-1 --token-file token
+  strongroom node enroll ./node-1 --token-file token                       # a node that exists
   strongroom node seal ./node-1 ./data/geth/nodekey
   strongroom node launch ./node-1`,
   );
   for (const make of [
+    createCommand,
+    destroyCommand,
     initCommand,
     enrollCommand,
     sealCommand,
@@ -37,9 +41,58 @@ Example:
   return node;
 }
 
+function createCommand(): Command {
+  return withJson(withNewNode(new Command("create")))
+    .description("make a node with its keys: generated here, sealed before anything touches a disk")
+    .option("--token-file <file>", "file with the enrolment token (mode 0600 or 0400)")
+    .option("--token-fd <number>", "file descriptor to read the token from", wholeNumber)
+    .addOption(
+      new Option("--protection <how>", "none: no key manager, keys are plain files")
+        .choices(protections)
+        .default("key-manager"),
+    )
+    .option("--light-kdf", "lock the account as geth --lightkdf does: 4 MiB for each unlock in place of 256")
+    .addHelpText(
+      "after",
+      `
+Killed at any point, the same command goes on. What each kind of node is given: docs/nodes.md.
+
+Example:
+  strongroom node create node-1 --kind goquorum --network net-1 --server https://km:8443 --key alias/nodes \\
+    --dir ./node-1 --token-file token --volume gocryptfs`,
+    )
+    .action(async (name, argv, options) => (await import("./node/create.ts")).runCreate(name, argv, options));
+}
+
+function destroyCommand(): Command {
+  return withJson(new Command("destroy"))
+    .description("destroy a node with its keys, data key, identity and volume; the key manager puts it on record")
+    .argument("<node>", where)
+    .option("--yes", "really")
+    .option("--without-record", "go on although the key manager cannot be told; revoke the node there by hand")
+    .addHelpText(
+      "after",
+      "\nRefused while the node runs. Killed at any point, the same command goes on.\n\nExample:\n  strongroom node destroy ./node-1 --yes",
+    )
+    .action(async (node, options) => (await import("./node/destroy.ts")).runDestroy(node, options));
+}
+
 function initCommand(): Command {
-  return new Command("init")
+  return withNewNode(new Command("init"))
     .description("write a node manifest with every field explained")
+    .addHelpText(
+      "after",
+      `
+Example:
+  strongroom node init node-1 --kind geth --network net-1 --server https://km:8443 --key alias/nodes \\
+    --dir ./node-1 --volume gocryptfs -- geth --nodekey {key:nodekey} --datadir {data}`,
+    )
+    .action(async (name, argv, options) => (await import("./node/init.ts")).runInit(name, argv, options));
+}
+
+/** What is said of a node that is new. */
+function withNewNode(command: Command): Command {
+  return command
     .argument("<name>", "the node's name at the key manager")
     .addOption(new Option("--kind <kind>", "what program the node is").choices(nodeKinds).makeOptionMandatory())
     .requiredOption("--network <name>", "the chain that the node belongs to")
@@ -54,15 +107,7 @@ function initCommand(): Command {
     .addOption(new Option("--volume <kind>", "how the data folder is encrypted").choices(manifestVolumeKinds))
     .option("--address <host:port>", "under which peers reach the node")
     .option("--sidecar-port <port>", "loopback port of a FISCO node's sidecar", wholeNumber)
-    .argument("[command...]", "after --: the node's program and arguments")
-    .addHelpText(
-      "after",
-      `
-Example:
-  strongroom node init node-1 --kind geth --network net-1 --server https://km:8443 --key alias/nodes \\
-    --dir ./node-1 --volume gocryptfs -- geth --nodekey {key:nodekey} --datadir {data}`,
-    )
-    .action(async (name, argv, options) => (await import("./node/init.ts")).runInit(name, argv, options));
+    .argument("[command...]", "after --: the node's program and arguments");
 }
 
 function enrollCommand(): Command {
@@ -91,6 +136,7 @@ function sealCommand(): Command {
       "<file...>",
       "key files: FISCO node.pem, ssl.key; geth nodekey, UTC--… accounts; Tessera .key; Besu key; .p12; …",
     )
+    .option("--replace <name>", "put this key in the place of the sealed one of that name, as its next version")
     .option("--name <name>", "name in {key:NAME} (default: the file's base name)")
     .option("--format <format>", "key format (default: detected; strongroom node key formats lists them)")
     .addOption(new Option("--handover <how>", "how the program gets the key").choices(handovers))

@@ -10,6 +10,7 @@ import { releaseDataKey } from "./data-key.ts";
 import { NodeError } from "./errors.ts";
 import type { Handover, KeyToHandOver, sealedFileKey } from "./handover.ts";
 import { connectKeyManager, type KeyManager, verdictOf } from "./key-manager.ts";
+import { lockNode } from "./launch-lock.ts";
 import { pauseUnlessStopped, watchLease } from "./lease.ts";
 import { isFisco, type Manifest } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
@@ -53,6 +54,7 @@ export async function launchNode(loaded: LoadedManifest, options: LaunchOptions)
   if (!command.argv[0]?.includes("{")) checkProgram(command.argv[0] ?? "", folder);
   if (node.protection === "none") options.tell(`${node.name} is not protected: its keys are plain files`);
   else await refuseUnsafeMachine(options);
+  using _lock = await lockNode(loaded);
   const keyManager =
     options.keyManager ?? (node.protection === "none" ? noKeyManager : await connectKeyManager(loaded));
   using signals = new SignalRelay();

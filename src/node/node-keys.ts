@@ -18,11 +18,8 @@ export interface PlannedKey extends Omit<NewKeyPlace, "path"> {
   /** In the node's folder; of an account it is made of the file's own name. */
   path(key: { readonly fileName: string }): string;
   /** The caller disposes of `file`. */
-  make(making: KeyMaking): Promise<NodeKey>;
+  make(making: KeyMaking): Promise<GeneratedKey>;
 }
-
-/** A key, and the file with its public half where programs want one. */
-export type NodeKey = GeneratedKey & { readonly publicFile?: Buffer; readonly publicFileName?: string };
 
 const nodekey: PlannedKey = {
   name: "nodekey",

@@ -4,13 +4,18 @@ import { join } from "node:path";
 import { NodeError } from "./errors.ts";
 import { identityMeanings } from "./identity.ts";
 import { identityFiles } from "./key-manager.ts";
-import type { IdentityKind } from "./manifest.ts";
+import type { IdentityKind, Protection } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
 
 export interface NodeStatus {
   readonly name: string;
   readonly kind: string;
   readonly network: string;
+  readonly protection: Protection;
+  /** What that means for the node's keys. */
+  readonly protectionMeaning: string;
+  /** User that the node belongs to; null when the manifest does not say. */
+  readonly uid: number | null;
   readonly identity: {
     readonly kind: IdentityKind;
     readonly folder: string;
@@ -32,6 +37,7 @@ export interface NodeStatus {
     readonly format: string;
     readonly handover: string;
     readonly publicIdentity: string;
+    readonly version: number;
     /** `sealed`; `missing`; `plain beside`: the plain original is (again) where it was. */
     readonly state: "sealed" | "missing" | "plain beside";
   }[];
@@ -39,6 +45,12 @@ export interface NodeStatus {
   /** What holds a running node to the key manager's word. */
   readonly lease: string;
 }
+
+/** What a node's protection means for its keys. Shown by `node status` word for word. */
+export const protectionMeanings: Readonly<Record<Protection, string>> = {
+  "key-manager": "keys are sealed; the node starts only when its key manager agrees",
+  none: "NOT PROTECTED: keys are plain files, and whoever copies this disk has them; there is nothing to revoke",
+};
 
 /** What can be said of a node without a key. Changes nothing. */
 export async function nodeStatus(loaded: LoadedManifest): Promise<NodeStatus> {
@@ -49,6 +61,9 @@ export async function nodeStatus(loaded: LoadedManifest): Promise<NodeStatus> {
     name: node.name,
     kind: node.kind,
     network: node.network,
+    protection: node.protection,
+    protectionMeaning: protectionMeanings[node.protection],
+    uid: node.uid ?? null,
     identity: {
       kind: identity.kind,
       folder,
@@ -63,6 +78,7 @@ export async function nodeStatus(loaded: LoadedManifest): Promise<NodeStatus> {
       format: entry.format,
       handover: entry.handover,
       publicIdentity: entry.publicIdentity,
+      version: entry.version,
       state: !exists(loaded.at(entry.sealed))
         ? "missing"
         : entry.sealed !== entry.path && exists(loaded.at(entry.path)) && !isLink(loaded.at(entry.path))

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { enroll } from "../../client/enroll.ts";
+import { type Enrolment, enroll } from "../../client/enroll.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { NodeError } from "../../node/errors.ts";
 import {
@@ -25,6 +25,17 @@ interface EnrollOptions extends OutputOptions {
 
 /** Enrols the node of a manifest, or with `--into` any principal: an administrator, an auditor, a service. */
 export async function runEnroll(node: string, options: EnrollOptions): Promise<void> {
+  const { kind, folder, name, principal, notAfter } = await enrolNode(node, options);
+  printData(options, { name, principal, notAfter, identity: kind, folder }, () =>
+    [`${name} is enrolled as ${principal}`, `certificate valid until ${notAfter}`].join("\n"),
+  );
+}
+
+/** Enrols, and writes the identity; what it means against a stolen disk is told. */
+export async function enrolNode(
+  node: string,
+  options: EnrollOptions,
+): Promise<{ kind: IdentityKind; folder: string } & Pick<Enrolment, "name" | "principal" | "notAfter">> {
   const { kind, folder, servers, name } = options.into === undefined ? ofManifest(node, options) : apart(options);
   refuseDisk(kind, folder);
   refuseStrangersFolder(folder);
@@ -33,10 +44,7 @@ export async function runEnroll(node: string, options: EnrollOptions): Promise<v
   using _key = enrolment.privateKeyPem;
   writeIdentity(kind, folder, enrolment);
   tell(`${folder}: ${identityMeanings[kind]}`);
-  const { principal, notAfter } = enrolment;
-  printData(options, { name: enrolment.name, principal, notAfter, identity: kind, folder }, () =>
-    [`${enrolment.name} is enrolled as ${principal}`, `certificate valid until ${notAfter}`].join("\n"),
-  );
+  return { kind, folder, name: enrolment.name, principal: enrolment.principal, notAfter: enrolment.notAfter };
 }
 
 interface Enrolling {

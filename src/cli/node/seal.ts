@@ -6,6 +6,7 @@ import { enodeUrl } from "../../node/key-formats/ec-identity.ts";
 import { connectKeyManager } from "../../node/key-manager.ts";
 import { makeDataKey } from "../../node/make-data-key.ts";
 import { type LoadedManifest, loadManifest } from "../../node/manifest-reader.ts";
+import { replaceKey } from "../../node/replace.ts";
 import { type SealOptions, sealFile } from "../../node/seal.ts";
 import { storageSecurityBlock } from "../../node/storage-security.ts";
 import { sealedEntry, unsealInPlace, unsealTo } from "../../node/unseal.ts";
@@ -18,6 +19,10 @@ export async function withDataKey<T>(
   { make = true }: { make?: boolean } = {},
 ): Promise<T> {
   const loaded = loadManifest(where);
+  if (loaded.manifest.node.protection === "none")
+    throw new NodeError("INPUT_INVALID", `${loaded.manifest.node.name} is not protected: it has no data key`, {
+      hint: "take node.protection out of the manifest, add [key_manager] and [identity], and enroll it",
+    });
   const keyManager = await connectKeyManager(loaded);
   try {
     if (loaded.manifest.dataKey.check === undefined && make) {
@@ -38,14 +43,16 @@ export async function withDataKey<T>(
 export async function runSeal(
   node: string,
   files: readonly string[],
-  options: SealOptions & OutputOptions,
+  options: SealOptions & OutputOptions & { readonly replace?: string },
 ): Promise<void> {
-  if (files.length > 1 && options.name !== undefined)
-    throw new NodeError("INPUT_INVALID", "--name is for one file; seal the files one by one");
+  const { replace } = options;
+  if (files.length > 1 && (options.name !== undefined || replace !== undefined))
+    throw new NodeError("INPUT_INVALID", "--name and --replace are for one file; seal the files one by one");
   await withDataKey(node, (first, dataKey) => {
     let loaded = first;
     const sealed = files.map((file) => {
-      const outcome = sealFile(loaded, dataKey, file, options);
+      const outcome =
+        replace === undefined ? sealFile(loaded, dataKey, file, options) : replaceKey(loaded, dataKey, replace, file);
       loaded = outcome.loaded;
       const { entry, identity } = outcome;
       const { address } = loaded.manifest.node;
@@ -55,6 +62,7 @@ export async function runSeal(
         file: resolve(file),
         sealed: loaded.at(entry.sealed),
         handover: entry.handover,
+        version: entry.version,
         ...identity,
         enode,
       };

@@ -23,9 +23,14 @@ export async function runStatus(node: string, options: OutputOptions & { ask?: t
 }
 
 function render(status: NodeStatus): string {
-  const { identity, kms, volume } = status;
+  const { identity, kms, volume, uid } = status;
+  const head = [
+    `node ${status.name} (${status.kind}) of ${status.network}${uid === null ? "" : `, user ${uid}`}`,
+    `protection ${status.protection}: ${status.protectionMeaning}`,
+  ];
+  if (status.protection === "none") return head.join("\n");
   return [
-    `node ${status.name} (${status.kind}) of ${status.network}`,
+    ...head,
     ...(kms === null
       ? [
           `identity ${identity.kind}: ${identity.meaning}`,
@@ -41,8 +46,15 @@ function render(status: NodeStatus): string {
     `volume: ${volume === null ? "none" : `${volume.kind}, ${volume.state} (${volume.detail})`}`,
     "",
     table(
-      ["SEALED FILE", "FORMAT", "HANDOVER", "STATE", "PUBLIC IDENTITY"],
-      status.sealedFiles.map((file) => [file.name, file.format, file.handover, file.state, file.publicIdentity]),
+      ["SEALED FILE", "FORMAT", "VERSION", "HANDOVER", "STATE", "PUBLIC IDENTITY"],
+      status.sealedFiles.map((file) => [
+        file.name,
+        file.format,
+        String(file.version),
+        file.handover,
+        file.state,
+        file.publicIdentity,
+      ]),
     ),
   ].join("\n");
 }
