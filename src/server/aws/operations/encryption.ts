@@ -132,7 +132,10 @@ export const reEncrypt: DefinedOperation = defineOperation(
 /** The caller named the destination: what is wrong with it may be told. */
 function isOfSource(destination: string): (error: CustodyError) => boolean {
   return ({ facts: { action, reference, keyId } }) =>
-    action !== "kms:ReEncryptTo" && reference !== destination && (keyId === undefined || !destination.endsWith(keyId));
+    action === "kms:ReEncryptFrom" ||
+    (action !== "kms:ReEncryptTo" &&
+      reference !== destination &&
+      (keyId === undefined || !destination.endsWith(keyId)));
 }
 
 function contextFor(
