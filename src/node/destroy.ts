@@ -71,8 +71,8 @@ export async function destroyNode(where: string, options: DestroyOptions = {}): 
   if (state.volume !== null) destroyVolume(state.volume);
   onStep("volume");
   for (const each of [...state.folders].reverse()) removeIfEmpty(each);
+  // An end behind this leaves an empty folder, which is no node.
   journal.end();
-  onStep("removed");
   if (!removeIfEmpty(folder))
     tell(`${folder} still holds ${readdirSync(folder).length} entries that are not Strongroom's`);
   return state;
