@@ -3,7 +3,6 @@ import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
 import { CustodyError, type DenialReason } from "../errors.ts";
 import { checkPrincipalName } from "../names.ts";
 import type { ActionName } from "../policy/actions.ts";
-import { parsePolicy } from "../policy/policy-document.ts";
 import type { Caller, PrincipalDescription, PrincipalKind, PrincipalOperations, RoleName } from "../service.ts";
 import { change, type PrincipalRecord, type StateChange } from "../state/records.ts";
 
@@ -121,8 +120,8 @@ export function tokensOf(core: Core, name: string): StateChange[] {
 }
 
 /**
- * A name can be given to a new principal: nobody has it, and no key policy still names a deleted one of that name, whose
- * rights would come with it.
+ * A name can be given to a new principal: nobody has it, and no key policy still names a deleted one of that name, as a
+ * principal or in a condition: its rights would come with it. Policies of destroyed keys give none.
  *
  * @throws {CustodyError} `PRINCIPAL_EXISTS`.
  */
@@ -130,12 +129,17 @@ export function mustBeFree(core: Core, kind: PrincipalKind, name: string): void 
   if (core.state.get("principal", name) !== undefined)
     throw new CustodyError("PRINCIPAL_EXISTS", `there is a principal ${name} already`);
   const arn = principalArn(core.identity, kind, name);
-  for (const [keyId, { policy }] of core.state.all("key"))
-    if (policy !== core.authorizer.defaultKeyPolicy && parsePolicy(policy, "key").principalArns.includes(arn))
+  for (const [keyId, { policy, state }] of core.state.all("key"))
+    if (state !== "destroyed" && policy !== core.authorizer.defaultKeyPolicy && names(policy, arn))
       throw new CustodyError(
         "PRINCIPAL_EXISTS",
         `the policy of key ${keyId} still names a deleted ${kind} ${name}, whose rights a new one would get: change the policy first`,
       );
+}
+
+/** Whether a text of a policy is this ARN, however its JSON writes it. */
+function names(policy: string, arn: string): boolean {
+  return JSON.stringify(JSON.parse(policy)).includes(JSON.stringify(arn));
 }
 
 /** @throws {CustodyError} `PRINCIPAL_NOT_FOUND`. */

@@ -256,6 +256,24 @@ describe("users and their access keys", () => {
     await make("named");
   });
 
+  it("give no name away that a condition of a key policy still names, until the key is destroyed", async () => {
+    const { users, keys, policies } = km.custody;
+    const { arn } = await make("conditional");
+    const { keyId } = await keys.create(km.admin, {});
+    const document = JSON.parse(await policies.get(km.admin, keyId)) as { Statement: object[] };
+    const Condition = { ArnEquals: { "aws:PrincipalArn": arn } };
+    const statement = { Effect: "Allow", Principal: { AWS: "*" }, Action: "kms:Encrypt", Resource: "*", Condition };
+    const text = JSON.stringify({ ...document, Statement: [...document.Statement, statement] });
+    await policies.put(km.admin, keyId, text.replaceAll("user/conditional", "user\\/con\\u0064itional"));
+    await users.delete(km.admin, "conditional");
+    await assert.rejects(make("conditional"), { code: "PRINCIPAL_EXISTS" });
+    await keys.scheduleDeletion(km.admin, keyId, 7);
+    await assert.rejects(make("conditional"), { code: "PRINCIPAL_EXISTS" });
+    km.nowMs += 7 * 24 * 60 * 60 * 1000;
+    await keys.destroy(km.admin, keyId);
+    await make("conditional");
+  });
+
   it("are made and changed by administrators alone", async () => {
     const { users, groups } = km.custody;
     const { id } = await accessKey("target");
