@@ -4,7 +4,8 @@ import { CustodyError, type DenialReason } from "./errors.ts";
 import type { ActionName } from "./policy/actions.ts";
 import { PolicyError } from "./policy/errors.ts";
 import { type Decision, decide } from "./policy/evaluate.ts";
-import { type Grant, GrantIndex } from "./policy/grant.ts";
+import type { Grant } from "./policy/grant.ts";
+import { GrantIndex } from "./policy/grant-index.ts";
 import { keyFacts } from "./policy/key-facts.ts";
 import { checkKeepsAccess, defaultKeyPolicy } from "./policy/lockout.ts";
 import { type CompiledPolicy, parsePolicy } from "./policy/policy-document.ts";
@@ -132,14 +133,14 @@ export class Authorizer {
     });
   }
 
-  /** Grants on a key that the caller holds. */
-  grantsOf(keyId: string, principal: string): readonly Grant[] {
-    return this.#grants.of(keyId, principal);
+  /** The grants of the state, to look up; who may read of them is asked apart. */
+  get grants(): Omit<GrantIndex, "add" | "remove"> {
+    return this.#grants;
   }
 
   /** All grants on a key, in the order in which they were made. */
   grantsOn(keyId: string): readonly Grant[] {
-    return [...this.#grants.onKey(keyId)].sort(byAge);
+    return this.#grants.onKey(keyId).toSorted(byAge);
   }
 
   /** Ids of the grants that end with these: they, and those that were made by right of them. */

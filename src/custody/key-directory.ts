@@ -2,6 +2,7 @@ import { aliasArn, keyArn } from "./arn.ts";
 import { CustodyError } from "./errors.ts";
 import { asExpired, materialExpired } from "./key-states.ts";
 import type { CustodyIdentity, KeyDescription } from "./service.ts";
+import { type Page, type PageInput, pageOfIds, SortedIds } from "./sorted-ids.ts";
 import type { KeyRecord } from "./state/records.ts";
 import type { State } from "./state/state.ts";
 
@@ -10,6 +11,8 @@ export class KeyDirectory {
   readonly #state: State;
   readonly #identity: CustodyIdentity;
   readonly #nowMs: () => number;
+  /** Ids of the keys that are not destroyed. */
+  readonly #living = new SortedIds();
   readonly #aliases = new Map<string, Set<string>>();
   readonly #aliasOwners = new Map<string, string>();
 
@@ -18,8 +21,10 @@ export class KeyDirectory {
     this.#state = state;
     this.#identity = identity;
     this.#nowMs = nowMs;
+    for (const [id, key] of state.all("key")) this.#place(id, key);
     for (const [alias, { keyId }] of state.all("alias")) this.#point(alias, keyId);
     state.onChange((change) => {
+      if (change.kind === "key") this.#place(change.id, change.record as KeyRecord | null);
       if (change.kind !== "alias") return;
       this.#unpoint(change.id);
       if (change.record !== null) this.#point(change.id, (change.record as { keyId: string }).keyId);
@@ -53,6 +58,14 @@ export class KeyDirectory {
     return [...this.#state.all("key")].map(([, key]) => this.#asOfNow(key));
   }
 
+  /** One page of the keys that are not destroyed, in the order of their ids. */
+  pageOfLiving(page: PageInput): Page<KeyRecord> {
+    return pageOfIds(this.#living, page, (id) => {
+      const key = this.#state.get("key", id);
+      return key === undefined ? undefined : this.#asOfNow(key);
+    });
+  }
+
   /** Aliases that point at a key, sorted. */
   aliasesOf(keyId: string): readonly string[] {
     return [...(this.#aliases.get(keyId) ?? [])].sort();
@@ -82,6 +95,11 @@ export class KeyDirectory {
 
   #asOfNow(key: KeyRecord): KeyRecord {
     return key.imported !== null && materialExpired(key, this.#nowMs()) ? asExpired(key) : key;
+  }
+
+  #place(id: string, key: KeyRecord | null): void {
+    if (key === null || key.state === "destroyed") this.#living.delete(id);
+    else this.#living.add(id);
   }
 
   #point(alias: string, keyId: string): void {

@@ -13,6 +13,7 @@ import type { IntegrationOperations } from "./contract/integrations.ts";
 import type { ImportOperations, RotationOperations, TagOperations, Tags } from "./contract/key-attributes.ts";
 import type { GroupOperations, UserOperations } from "./contract/users.ts";
 import type { Grant } from "./policy/grant.ts";
+import type { Page, PageInput } from "./sorted-ids.ts";
 
 /**
  * What every door calls. A door authenticates and translates; all rules are here.
@@ -152,6 +153,8 @@ export interface KeyOperations {
   /** `unlessDestroyed`: a destroyed key is refused, as every other operation refuses it (`KEY_STATE_INVALID`). */
   describe(caller: Caller, key: string, options?: { readonly unlessDestroyed?: boolean }): Promise<KeyDescription>;
   list(caller: Caller): Promise<readonly KeyDescription[]>;
+  /** One page of the keys that are not destroyed, in the order of their ids. */
+  page(caller: Caller, page: PageInput): Promise<Page<KeyDescription>>;
   enable(caller: Caller, key: string): Promise<KeyDescription>;
   disable(caller: Caller, key: string): Promise<KeyDescription>;
   /** Makes a new version; boxes of older versions still open. */
@@ -253,9 +256,16 @@ export type CreateGrantInput = Pick<Grant, "grantee" | "operations"> &
 
 export type GrantOnKey = Grant & { readonly keyId: string };
 
+/** Which page, and of which grants on the key: all, a grantee's, or the one of an id. */
+export type GrantPageInput = PageInput & { readonly grantee?: string; readonly grantId?: string };
+
 export interface GrantOperations {
   create(caller: Caller, key: string, input: CreateGrantInput): Promise<Grant>;
   list(caller: Caller, key: string): Promise<readonly Grant[]>;
+  /** One page of the grants on a key, in the order of their ids. */
+  page(caller: Caller, key: string, page: GrantPageInput): Promise<Page<Grant>>;
+  /** Grants on every key whose grants the caller may list, or those of one grantee (an ARN): one record for all. */
+  listAll(caller: Caller, grantee?: string): Promise<readonly GrantOnKey[]>;
   revoke(caller: Caller, key: string, grantId: string): Promise<void>;
   /**
    * Ends a grant by right of the grant itself: by its retiring principal, or its grantee when it holds `RetireGrant`.

@@ -8,7 +8,8 @@ import { mustBeUsable, mustExist } from "../key-states.ts";
 import { type Grant, grantInForce, mayRetireGrant } from "../policy/grant.ts";
 import { checkNewGrant, checkRegrant } from "../policy/grant-rules.ts";
 import { keyFacts } from "../policy/key-facts.ts";
-import type { Caller, CreateGrantInput, GrantOnKey, GrantOperations } from "../service.ts";
+import type { Caller, CreateGrantInput, GrantOnKey, GrantOperations, GrantPageInput } from "../service.ts";
+import { type Page, pageOfIds, SortedIds } from "../sorted-ids.ts";
 import { change, type KeyRecord, type StateChange } from "../state/records.ts";
 
 const maxGrantsPerKey = 50_000;
@@ -40,7 +41,7 @@ export class Grants implements GrantOperations {
         subject.detail = { ...asked, ...boundsOf(same) };
         return { value: same };
       }
-      if (this.#core.authorizer.grantsOn(record.id).length >= maxGrantsPerKey)
+      if (this.#core.authorizer.grants.countOnKey(record.id) >= maxGrantsPerKey)
         throw new CustodyError("LIMIT_EXCEEDED", `the key has ${maxGrantsPerKey} grants, which is the limit`);
       const parent = decision.by === "grant" ? this.#parentOf(input, record, caller, now) : undefined;
       const id = randomUUID();
@@ -65,6 +66,39 @@ export class Grants implements GrantOperations {
     return performOnKey(this.#core, caller, { action: "kms:ListGrants", reference: key }, (record) => ({
       value: this.#core.authorizer.grantsOn(record.id),
     }));
+  }
+
+  async page(caller: Caller, key: string, { grantee, grantId, ...page }: GrantPageInput): Promise<Page<Grant>> {
+    return performOnKey(this.#core, caller, { action: "kms:ListGrants", reference: key }, ({ id: keyId }) => {
+      const { grants } = this.#core.authorizer;
+      const asked = (grant: Grant | undefined) =>
+        grant?.keyId === keyId &&
+        (grantee === undefined || grant.grantee === grantee) &&
+        (grantId === undefined || grant.id === grantId)
+          ? grant
+          : undefined;
+      const named = grantId === undefined ? grants.idsOnKey(keyId) : new SortedIds([grantId]);
+      return { value: pageOfIds(named, page, (id) => asked(this.#core.state.get("grant", id))) };
+    });
+  }
+
+  /** A key that the caller may not list the grants of is passed over. */
+  async listAll(caller: Caller, grantee?: string): Promise<readonly GrantOnKey[]> {
+    const detail = grantee === undefined ? {} : { grantee: grantee.slice(0, 256) };
+    const subject = { action: "strongroom:ListAllGrants", permission: "kms:ListGrants", detail } as const;
+    return performOnAccount(this.#core, caller, { ...subject }, (now) => {
+      const readable = new Map<string, boolean>();
+      const mayRead = (keyId: string) =>
+        readable.getOrInsertComputed(keyId, () => {
+          const key = this.#core.directory.find(keyId);
+          return this.#core.authorizer.decide({ caller, action: "kms:ListGrants", now, key }).effect === "allow";
+        });
+      const grants =
+        grantee === undefined
+          ? [...this.#core.state.all("grant")].map(([, grant]) => grant)
+          : this.#core.authorizer.grants.ofGrantee(grantee);
+      return { value: grants.filter(({ keyId }) => mayRead(keyId)) };
+    });
   }
 
   /** Grants that were made by right of this one end with it. */
@@ -103,9 +137,7 @@ export class Grants implements GrantOperations {
   async listRetirable(caller: Caller, principal: string): Promise<readonly GrantOnKey[]> {
     const subject = { action: "kms:ListRetirableGrants", detail: { principal: principal.slice(0, 256) } } as const;
     return performOnAccount(this.#core, caller, { ...subject }, () => ({
-      value: [...this.#core.state.all("grant")]
-        .map(([, grant]) => grant)
-        .filter(({ retiring }) => retiring === principal),
+      value: this.#core.authorizer.grants.retirableBy(principal),
     }));
   }
 
@@ -118,13 +150,11 @@ export class Grants implements GrantOperations {
     if (input.name === undefined) return undefined;
     const content = ({ grantee, operations, retiring, constraints, notAfter }: CreateGrantInput) =>
       JSON.stringify([grantee, [...operations].sort(), retiring, constraints, notAfter]);
-    return this.#core.authorizer
-      .grantsOn(key.id)
-      .find((grant) => grant.name === input.name && content(grant) === content(input));
+    return this.#core.authorizer.grants.named(key.id, input.name).find((grant) => content(grant) === content(input));
   }
 
   #parentOf(input: CreateGrantInput, key: KeyRecord, caller: Caller, now: Date): Grant {
-    const held = this.#core.authorizer.grantsOf(key.id, caller.principal).filter((grant) => grantInForce(grant, now));
+    const held = this.#core.authorizer.grants.of(key.id, caller.principal).filter((grant) => grantInForce(grant, now));
     return asInput(() => checkRegrant(input, held));
   }
 }

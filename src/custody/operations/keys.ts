@@ -9,6 +9,7 @@ import { chooseKey, type KeyChoice, type KeyMaterial, makeSpecifiedKey } from ".
 import type { ActionName } from "../policy/actions.ts";
 import { keyFacts } from "../policy/key-facts.ts";
 import type { Caller, CreateKeyInput, KeyDescription, KeyOperations } from "../service.ts";
+import type { Page, PageInput } from "../sorted-ids.ts";
 import { change, type KeyRecord } from "../state/records.ts";
 import { newAlias } from "./aliases.ts";
 import { KeyDestruction } from "./key-destruction.ts";
@@ -103,6 +104,13 @@ export class Keys implements KeyOperations {
     return performOnAccount(this.#core, caller, { action: "kms:ListKeys" }, () => ({
       value: this.#core.directory.all().map((key) => this.#core.directory.describe(key)),
     }));
+  }
+
+  async page(caller: Caller, page: PageInput): Promise<Page<KeyDescription>> {
+    return performOnAccount(this.#core, caller, { action: "kms:ListKeys" }, () => {
+      const { items, more } = this.#core.directory.pageOfLiving(page);
+      return { value: { items: items.map((key) => this.#core.directory.describe(key)), more } };
+    });
   }
 
   async enable(caller: Caller, key: string): Promise<KeyDescription> {

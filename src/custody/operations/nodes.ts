@@ -196,8 +196,8 @@ export class Nodes implements NodeOperations {
   #revocationOf(record: PrincipalRecord): { value: PrincipalDescription; changes: StateChange[] } {
     const revoked = withCertificatesEnded({ ...record, state: "revoked" });
     const arn = principalArn(this.#core.identity, "node", record.name);
-    const held = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
-    const grants = this.#core.authorizer.endingWith(held.map(([id]) => id));
+    const held = this.#core.authorizer.grants.ofGrantee(arn);
+    const grants = this.#core.authorizer.endingWith(held.map(({ id }) => id));
     return {
       value: describePrincipal(this.#core, revoked),
       changes: [
@@ -218,10 +218,7 @@ export class Nodes implements NodeOperations {
 
   #grantChange({ kind, name }: PrincipalRecord, keyId: string, now: Date): StateChange[] {
     const grantee = principalArn(this.#core.identity, kind, name);
-    const held = [...this.#core.state.all("grant")].some(
-      ([, grant]) => grant.grantee === grantee && grant.keyId === keyId && grant.name === "enrolment",
-    );
-    if (held) return [];
+    if (this.#core.authorizer.grants.of(keyId, grantee).some(({ name: its }) => its === "enrolment")) return [];
     const id = randomUUID();
     return [
       change("grant", id, {

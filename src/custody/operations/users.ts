@@ -100,11 +100,9 @@ export class Users implements UserOperations {
     return performOnAccount(this.#core, caller, subject, () => {
       this.#findChangeable(name);
       const arn = principalArn(this.#core.identity, "user", name);
-      const held = [...this.#core.state.all("grant")].filter(([, grant]) => grant.grantee === arn);
-      const grants = this.#core.authorizer.endingWith(held.map(([id]) => id));
-      const retirable = [...this.#core.state.all("grant")].filter(
-        ([id, { retiring }]) => retiring === arn && !grants.has(id),
-      );
+      const held = this.#core.authorizer.grants.ofGrantee(arn);
+      const grants = this.#core.authorizer.endingWith(held.map(({ id }) => id));
+      const retirable = this.#core.authorizer.grants.retirableBy(arn).filter(({ id }) => !grants.has(id));
       return {
         value: undefined,
         changes: [
@@ -112,7 +110,7 @@ export class Users implements UserOperations {
           ...this.#keysOf(name).map(([id]) => change("accessKey", id, null)),
           ...tokensOf(this.#core, name),
           ...[...grants].map((id) => change("grant", id, null)),
-          ...retirable.map(([id, { retiring: _, ...kept }]) => change("grant", id, kept)),
+          ...retirable.map(({ retiring: _, ...kept }) => change("grant", kept.id, kept)),
         ],
       };
     });

@@ -1,3 +1,4 @@
+import type { Page as CustodyPage, PageInput } from "../../custody/sorted-ids.ts";
 import { AwsError } from "./errors.ts";
 import { limit, marker } from "./members.ts";
 import type { Optional } from "./shape.ts";
@@ -14,29 +15,32 @@ export interface Page<T> {
   readonly more: { readonly NextMarker?: string; readonly Truncated: boolean };
 }
 
+type Asked = { readonly Limit?: number | undefined; readonly Marker?: string | undefined };
+
+/** What custody is asked for, where it keeps the order itself. @throws {AwsError} `InvalidMarkerException`. */
+export function pageAsked({ Limit, Marker }: Asked, defaultLimit: number): PageInput {
+  return { limit: Limit ?? defaultLimit, ...(Marker === undefined ? {} : { after: idOfMarker(Marker) }) };
+}
+
+/** The members of the answer beside a page's items. */
+export function moreAfter<T>({ items, more }: CustodyPage<T>, idOf: (item: T) => string): Page<T>["more"] {
+  const last = items.at(-1);
+  return more && last !== undefined ? { NextMarker: markerOf(idOf(last)), Truncated: true } : { Truncated: false };
+}
+
 /**
  * One page of a list, in the order of the items' ids. A marker names the last id that was told, so that a walk misses
  * nothing that was there all the time, whatever is made or deleted between its pages.
  *
  * @throws {AwsError} `InvalidMarkerException`.
  */
-export function pageOf<T>(
-  all: Iterable<T>,
-  input: { readonly Limit?: number | undefined; readonly Marker?: string | undefined },
-  idOf: (item: T) => string,
-  defaultLimit: number,
-): Page<T> {
-  const after = input.Marker === undefined ? undefined : idOfMarker(input.Marker);
-  const length = input.Limit ?? defaultLimit;
+export function pageOf<T>(all: Iterable<T>, input: Asked, idOf: (item: T) => string, defaultLimit: number): Page<T> {
+  const { after, limit: length } = pageAsked(input, defaultLimit);
   const first = firstBehind(all, after, length + 1, idOf);
   const items = first.slice(0, length);
-  const last = items.at(-1);
   return {
     items: items.map(({ item }) => item),
-    more:
-      first.length > length && last !== undefined
-        ? { NextMarker: Buffer.from(last.id).toString("base64url"), Truncated: true }
-        : { Truncated: false },
+    more: moreAfter({ items, more: first.length > length }, ({ id }) => id),
   };
 }
 
@@ -61,6 +65,10 @@ function firstBehind<T>(
   }
   keepFirst();
   return kept;
+}
+
+function markerOf(id: string): string {
+  return Buffer.from(id).toString("base64url");
 }
 
 function idOfMarker(text: string): string {

@@ -1,7 +1,14 @@
-import type { AuditRecord, Caller, CustodyService, PrincipalDescription } from "../../custody/service.ts";
+import type {
+  AuditRecord,
+  Caller,
+  CustodyService,
+  GrantOnKey,
+  KeyDescription,
+  PrincipalDescription,
+} from "../../custody/service.ts";
 
-/** Keys whose grants are looked at for one view, and unwraps that are looked through for the last of each node. */
-const maxKeys = 500;
+/** Keys that are shown of each node, and unwraps that are looked through for the last of each. */
+const maxProtections = 50;
 const maxUnwraps = 1000;
 
 /** A key that a node may use by a grant. */
@@ -15,15 +22,15 @@ export interface Protection {
 }
 
 export interface NodeInView extends PrincipalDescription {
+  /** The first fifty. */
   readonly protections: readonly Protection[];
+  readonly protectionsInAll: number;
   /** The newest unwrap among the last thousand; null when there is none of this node's. */
   readonly lastUnwrap: Pick<AuditRecord, "at" | "peer" | "result" | "error" | "sequence"> | null;
 }
 
 export interface NodesInView {
   readonly nodes: readonly NodeInView[];
-  /** False when there are more keys than are looked at. */
-  readonly complete: boolean;
   /** When the oldest unwrap that was looked at happened; null when all were. */
   readonly unwrapsSince: string | null;
 }
@@ -33,36 +40,39 @@ export interface NodesInView {
  * as the caller, who must be allowed to read it.
  */
 export async function nodesInView(custody: CustodyService, caller: Caller): Promise<NodesInView> {
-  const [nodes, keys, unwraps] = await Promise.all([
+  const [nodes, keys, grants, unwraps] = await Promise.all([
     custody.nodes.list(caller),
     custody.keys.list(caller),
+    custody.grants.listAll(caller),
     custody.audit.search(caller, { action: "kms:Decrypt", order: "newest", limit: maxUnwraps }),
   ]);
-  const alive = keys.filter((key) => key.state !== "destroyed" && key.usage === "encrypt");
-  const looked = alive.slice(0, maxKeys);
-  const held = await Promise.all(
-    looked.map(async (key) => (await custody.grants.list(caller, key.keyId)).map((grant) => ({ key, grant }))),
-  );
-  const protections = Map.groupBy(held.flat(), ({ grant }) => grant.grantee);
+  const encrypting = new Map(keys.filter(({ usage }) => usage === "encrypt").map((key) => [key.keyId, key]));
+  const held = Map.groupBy(grants, ({ grantee }) => grantee);
+  const protectionsOf = (node: PrincipalDescription) =>
+    (held.get(node.arn) ?? []).flatMap((grant) => {
+      const key = encrypting.get(grant.keyId);
+      return key === undefined ? [] : [protection(key, grant)];
+    });
   const lastUnwraps = new Map<string, AuditRecord>();
   for (const record of unwraps.records)
     if (!lastUnwraps.has(record.principal)) lastUnwraps.set(record.principal, record);
   return {
-    nodes: nodes.map((node) => ({
-      ...node,
-      protections: (protections.get(node.arn) ?? []).map(({ key, grant }) => ({
-        keyId: key.keyId,
-        aliases: key.aliases,
-        state: key.state,
-        grantId: grant.id,
-        operations: grant.operations,
-        notAfter: grant.notAfter ?? null,
-      })),
-      lastUnwrap: briefly(lastUnwraps.get(node.arn)),
-    })),
-    complete: looked.length === alive.length,
+    nodes: nodes.map((node) => {
+      const protections = protectionsOf(node);
+      return {
+        ...node,
+        protections: protections.slice(0, maxProtections),
+        protectionsInAll: protections.length,
+        lastUnwrap: briefly(lastUnwraps.get(node.arn)),
+      };
+    }),
     unwrapsSince: unwraps.next === null ? null : (unwraps.records.at(-1)?.at ?? null),
   };
+}
+
+function protection({ keyId, aliases, state }: KeyDescription, grant: GrantOnKey): Protection {
+  const { id: grantId, operations, notAfter = null } = grant;
+  return { keyId, aliases, state, grantId, operations, notAfter };
 }
 
 function briefly(record: AuditRecord | undefined): NodeInView["lastUnwrap"] {

@@ -7,7 +7,7 @@ import { AwsError } from "../errors.ts";
 import { grantIdOf, grantTokenOf } from "../grant-token.ts";
 import { encryptionContext, flag, grantId, grantToken, grantTokens, keyId, principalId } from "../members.ts";
 import type { JsonObject } from "../operation.ts";
-import { page, pageOf } from "../pagination.ts";
+import { moreAfter, page, pageAsked, pageOf } from "../pagination.ts";
 import { optional, required } from "../shape.ts";
 import { epochSeconds } from "../vocabulary.ts";
 
@@ -84,20 +84,27 @@ export const listGrants: DefinedOperation = defineOperation(
   "ListGrants",
   { KeyId: required(keyId), GrantId: optional(grantId), GranteePrincipal: optional(principalId), ...page },
   async ({ custody, caller, identity, key }, input) => {
-    const grants = (await custody.grants.list(caller, key(input.KeyId))).filter(
-      (grant) =>
-        (input.GrantId === undefined || grant.id === input.GrantId) &&
-        (input.GranteePrincipal === undefined || grant.grantee === input.GranteePrincipal),
-    );
-    return grantList(identity, grants, input);
+    const { GrantId, GranteePrincipal } = input;
+    const grants = await custody.grants.page(caller, key(input.KeyId), {
+      ...pageAsked(input, defaultPageLength),
+      ...(GrantId === undefined ? {} : { grantId: GrantId }),
+      ...(GranteePrincipal === undefined ? {} : { grantee: GranteePrincipal }),
+    });
+    return {
+      Grants: grants.items.map((grant) => grantEntry(identity, grant)),
+      ...moreAfter(grants, ({ id }) => id),
+    };
   },
 );
 
 export const listRetirableGrants: DefinedOperation = defineOperation(
   "ListRetirableGrants",
   { RetiringPrincipal: required(principalId), ...page },
-  async ({ custody, caller, identity }, input) =>
-    grantList(identity, await custody.grants.listRetirable(caller, input.RetiringPrincipal), input),
+  async ({ custody, caller, identity }, input) => {
+    const grants = await custody.grants.listRetirable(caller, input.RetiringPrincipal);
+    const { items, more } = pageOf(grants, input, ({ id }) => id, defaultPageLength);
+    return { Grants: items.map((grant) => grantEntry(identity, grant)), ...more };
+  },
 );
 
 export const revokeGrant: DefinedOperation = defineOperation(
@@ -133,15 +140,6 @@ export const retireGrant: DefinedOperation = defineOperation(
     return undefined;
   },
 );
-
-function grantList(
-  identity: CustodyIdentity,
-  grants: readonly Grant[],
-  input: { readonly Limit?: number | undefined; readonly Marker?: string | undefined },
-): JsonObject {
-  const { items, more } = pageOf(grants, input, ({ id }) => id, defaultPageLength);
-  return { Grants: items.map((grant) => grantEntry(identity, grant)), ...more };
-}
 
 function grantEntry(identity: CustodyIdentity, grant: Grant): JsonObject {
   const { encryptionContextEquals: equals, encryptionContextSubset: subset } = grant.constraints ?? {};

@@ -4,7 +4,7 @@ import { type DefinedOperation, defineOperation } from "../define.ts";
 import { AwsError } from "../errors.ts";
 import { keyMetadata } from "../key-metadata.ts";
 import { description, flag, grantTokens, keyId, policy, tagList } from "../members.ts";
-import { page, pageOf } from "../pagination.ts";
+import { moreAfter, page, pageAsked } from "../pagination.ts";
 import { optional, required } from "../shape.ts";
 import { awsKeyState, epochSeconds, keySpecNames, keySpecOf, keyUsageOf } from "../vocabulary.ts";
 import { tagsOf } from "./tag-list.ts";
@@ -93,9 +93,9 @@ export const describeKey: DefinedOperation = defineOperation(
 );
 
 export const listKeys: DefinedOperation = defineOperation("ListKeys", page, async ({ custody, caller }, input) => {
-  const keys = (await custody.keys.list(caller)).filter(({ state }) => state !== "destroyed");
-  const { items, more } = pageOf(keys, input, (key) => key.keyId, defaultPageLength);
-  return { Keys: items.map((key) => ({ KeyId: key.keyId, KeyArn: key.arn })), ...more };
+  const keys = await custody.keys.page(caller, pageAsked(input, defaultPageLength));
+  const more = moreAfter(keys, ({ keyId }) => keyId);
+  return { Keys: keys.items.map((key) => ({ KeyId: key.keyId, KeyArn: key.arn })), ...more };
 });
 
 export const updateKeyDescription: DefinedOperation = defineOperation(

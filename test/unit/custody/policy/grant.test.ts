@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { GrantIndex, grantAllows, grantInForce, mayRetireGrant } from "../../../../src/custody/policy/grant.ts";
+import { grantAllows, grantInForce, mayRetireGrant } from "../../../../src/custody/policy/grant.ts";
+import { GrantIndex } from "../../../../src/custody/policy/grant-index.ts";
 import { checkNewGrant, checkRegrant, type NewGrant } from "../../../../src/custody/policy/grant-rules.ts";
 import { alice, bob, by, grant, key, nodeOne, now, request } from "./sample.ts";
 
