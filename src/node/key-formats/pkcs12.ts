@@ -6,7 +6,11 @@ import type { KeyFormat } from "./format.ts";
 const maxPkcs12Bytes = 32_768;
 /** Content of id-data, 1.2.840.113549.1.7.1. */
 const dataOid = Buffer.from("2a864886f70d010701", "hex");
+/** 1.2.840.113549.1.5.14: a MAC whose key is PBKDF2's (RFC 9579). */
+const pbmac1Oid = Buffer.from("2a864886f70d01050e", "hex");
 const version = Buffer.of(3);
+/** Of the MAC's key: what OpenSSL works off in one go, before it knows the password right. */
+const maxMacIterations = 10_000_000;
 
 /**
  * PKCS#12 (RFC 7292), in its modern (PBES2 with AES) and its older (3DES) dress: TLS keys of Besu, Tessera and Java programs.
@@ -41,8 +45,31 @@ function checkFrame(bytes: Buffer): void {
   if (!content.read(derTags.objectIdentifier).equals(dataOid)) throw malformed();
   content.read(derTags.explicit0);
   content.end();
-  pfx.read(derTags.sequence);
+  checkMacData(pfx.enter(derTags.sequence));
   pfx.end();
+}
+
+/** MacData of RFC 7292, section 4, with iterations as they are counted there or (PBMAC1) in the algorithm's parameters. */
+function checkMacData(macData: DerReader): void {
+  const digestInfo = macData.enter(derTags.sequence);
+  const algorithm = digestInfo.enter(derTags.sequence);
+  if (algorithm.read(derTags.objectIdentifier).equals(pbmac1Oid)) {
+    const derivation = algorithm.enter(derTags.sequence).enter(derTags.sequence);
+    derivation.read(derTags.objectIdentifier);
+    const parameters = derivation.enter(derTags.sequence);
+    parameters.read(derTags.octetString);
+    checkIterations(parameters);
+  }
+  digestInfo.read(derTags.octetString);
+  digestInfo.end();
+  macData.read(derTags.octetString);
+  if (macData.peek() !== undefined) checkIterations(macData);
+  macData.end();
+}
+
+function checkIterations(reader: DerReader): void {
+  if (reader.readUnsigned(4).readUInt32BE() > maxMacIterations)
+    throw new NodeError("KEY_FILE_INVALID", `the PKCS#12 file's MAC takes more than ${maxMacIterations} iterations`);
 }
 
 function malformed(): NodeError {

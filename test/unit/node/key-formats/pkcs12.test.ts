@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { DerReader, der, derTags, derUnsigned } from "../../../../src/crypto/der.ts";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
 import { pkcs12 } from "../../../../src/node/key-formats/pkcs12.ts";
 import { detectKeyFormat } from "../../../../src/node/key-formats/table.ts";
@@ -29,6 +30,41 @@ const rsa = ["-newkey", "rsa:2048"];
 const p256 = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const tripleDes = ["-certpbe", "PBE-SHA1-3DES", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1"];
 
+const { integer, octetString, objectIdentifier, sequence } = derTags;
+const oid = (hex: string) => der(objectIdentifier, Buffer.from(hex, "hex"));
+const none = der(0x05);
+const count = (value: number) => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return derUnsigned(bytes);
+};
+const eight = der(octetString, Buffer.alloc(8));
+const digest = der(octetString, Buffer.alloc(32));
+
+/** MacData of RFC 7292 over SHA-256. */
+function classicMac(iterations: number): Buffer {
+  const algorithm = der(sequence, oid("608648016503040201"), none);
+  return der(sequence, der(sequence, algorithm, digest), eight, count(iterations));
+}
+
+/** MacData of RFC 9579: PBMAC1 with PBKDF2 and HMAC-SHA-256. */
+function pbmac1(iterations: number): Buffer {
+  const hmac = der(sequence, oid("2a864886f70d0209"), none);
+  const parameters = der(sequence, eight, count(iterations), count(32), hmac);
+  const derivation = der(sequence, oid("2a864886f70d01050c"), parameters);
+  const algorithm = der(sequence, oid("2a864886f70d01050e"), der(sequence, derivation, hmac));
+  return der(sequence, der(sequence, algorithm, digest), eight, count(1));
+}
+
+/** The file with another MacData. */
+function withMac(file: SecretBuffer, macData: Buffer): SecretBuffer {
+  return file.expose((bytes) => {
+    const pfx = new DerReader(bytes, () => new Error("no DER")).enter(sequence);
+    const version = der(integer, pfx.read(integer));
+    return SecretBuffer.take(der(sequence, version, der(sequence, pfx.read(sequence)), macData));
+  });
+}
+
 describe("PKCS#12 files", { skip: missing }, () => {
   after(() => rmSync(folder, { recursive: true }));
 
@@ -46,6 +82,18 @@ describe("PKCS#12 files", { skip: missing }, () => {
       assert.equal((await pkcs12.unlock?.(file, secret("päss ")))?.fingerprint, fingerprint);
       for (const wrong of ["päss", "PÄSS ", "", "x"])
         await assert.rejects(async () => pkcs12.unlock?.(file, secret(wrong)), { code: "PASSWORD_WRONG" });
+    });
+
+  for (const [name, macData] of [
+    ["RFC 7292", classicMac],
+    ["PBMAC1", pbmac1],
+  ] as const)
+    it(`that would keep the program busy for hours before any password is known wrong are refused (${name})`, () => {
+      const { file } = make(p256, []);
+      const readWith = (iterations: number) => pkcs12.readPublicIdentity(withMac(file, macData(iterations)));
+      for (const iterations of [1, 2048, 10_000_000]) assert.equal(readWith(iterations).algorithm, "locked");
+      for (const iterations of [10_000_001, 2 ** 31 - 1, 2 ** 32 - 1])
+        assert.throws(() => readWith(iterations), { code: "KEY_FILE_INVALID", message: /iterations/ });
     });
 
   it("under RC2 are recognised, and refused with a way out", async () => {
