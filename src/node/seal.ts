@@ -7,7 +7,7 @@ import { NodeError } from "./errors.ts";
 import { overwriteAndRemove, readSecretFile, removeDeadTemporaries, replaceFile, writeNewFile } from "./file-steps.ts";
 import type { PublicIdentity } from "./key-formats/format.ts";
 import { detectKeyFormat, identityLine, keyFormatByName } from "./key-formats/table.ts";
-import { type Handover, isFisco, type SealedFileEntry } from "./manifest.ts";
+import { type Handover, isFisco, type NodeKind, type SealedFileEntry } from "./manifest.ts";
 import { type LoadedManifest, parseManifest } from "./manifest-reader.ts";
 import { updateManifest, withSealedFile } from "./manifest-writer.ts";
 import { encodeKeyFile, isPlainAgain, openKeyFile, opensNatively } from "./sealed-key.ts";
@@ -17,7 +17,7 @@ export interface SealOptions {
   readonly name?: string;
   /** Name of a key format. @defaultValue Detected. */
   readonly format?: string;
-  /** @defaultValue `native` for PEM keys of FISCO nodes, else `fd`. */
+  /** @defaultValue `native` for PEM keys of FISCO nodes, `keystore` for accounts of geth and GoQuorum, else `fd`. */
   readonly handover?: Handover;
   readonly reads?: number;
   readonly link?: boolean;
@@ -168,7 +168,7 @@ function newEntry(
   const format = options.format === undefined ? detectKeyFormat(plaintext).format : keyFormatByName(options.format);
   const identity = format.readPublicIdentity(plaintext);
   const { kind } = loaded.manifest.node;
-  const handover = options.handover ?? (isFisco(kind) && format.name === "pem" ? "native" : "fd");
+  const handover = options.handover ?? usualHandover(kind, format.name);
   if (handover === "native" && !isFisco(kind))
     throw new NodeError("INPUT_INVALID", `a ${kind} node has no encrypted key format of its own`, {
       hint: "use --handover fd, fifo or tmpfs-file",
@@ -186,6 +186,11 @@ function newEntry(
   // What the manifest could not take later must be refused before anything is written.
   parseManifest(withSealedFile(readFileSync(loaded.file, "utf8"), entry), loaded.folder);
   return { entry, identity };
+}
+
+function usualHandover(kind: NodeKind, format: string): Handover {
+  if (isFisco(kind) && format === "pem") return "native";
+  return (kind === "geth" || kind === "goquorum") && format === "keystore-json" ? "keystore" : "fd";
 }
 
 function defaultName(path: string): string {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { deviceAlgorithms, readBoxHeader } from "../../../src/crypto/sealed-box.ts";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
@@ -15,6 +16,33 @@ const metadata = {
   sealedAt: "2026-01-01T00:00:00.000Z",
 };
 const damaged = { code: "SEALED_FILE_DAMAGED", exitCode: 5 };
+
+interface OldFile {
+  readonly dataKey: string;
+  readonly plaintext: string;
+  readonly file: string;
+}
+const oldFiles = JSON.parse(
+  readFileSync(new URL("../../vectors/sealed-file-1.json", import.meta.url), "utf8"),
+) as readonly OldFile[];
+
+describe("a sealed file of format 1", () => {
+  for (const { dataKey, plaintext, file } of oldFiles) {
+    const open = (bytes: Buffer) => openSealedFile(bytes, owner, SecretBuffer.copyOf(Buffer.from(dataKey, "hex")));
+
+    it("opens, as version 1 of its key", () => {
+      const opened = open(Buffer.from(file, "hex"));
+      assert.equal(opened.metadata.version, 1);
+      assert.ok(opened.plaintext.equals(Buffer.from(plaintext)));
+    });
+
+    it("does not open as format 2", () => {
+      const bytes = Buffer.from(file, "hex");
+      bytes.writeUInt8(2, 4);
+      assert.throws(() => open(bytes), damaged);
+    });
+  }
+});
 
 for (const suite of [suites.intl, suites.sm])
   describe(`a sealed file (${suite.name})`, () => {
