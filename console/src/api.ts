@@ -17,6 +17,7 @@ export interface Session {
 }
 
 export interface NodeInView extends PrincipalDescription {
+  readonly protectionsInAll: number;
   readonly protections: readonly {
     readonly keyId: string;
     readonly aliases: readonly string[];
@@ -35,7 +36,6 @@ export interface NodeInView extends PrincipalDescription {
 
 export interface NodesInView {
   readonly nodes: readonly NodeInView[];
-  readonly complete: boolean;
   readonly unwrapsSince: string | null;
 }
 

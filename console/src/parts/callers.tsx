@@ -1,5 +1,6 @@
 import type { PrincipalDescription } from "../api.ts";
 import { useSettings } from "../settings.tsx";
+import { Paged } from "./paged.tsx";
 import { StateBadge } from "./state-badge.tsx";
 
 interface CallersProps {
@@ -15,47 +16,51 @@ const ownNames: ReadonlySet<string> = new Set(["local-administrator"]);
 export function Callers({ principals, onDisable, onEnable }: CallersProps) {
   const { text, time } = useSettings();
   return (
-    <div class="scroll">
-      <table>
-        <caption class="hidden">{text("nodes.callers")}</caption>
-        <thead>
-          <tr>
-            <th>{text("common.name")}</th>
-            <th>{text("common.state")}</th>
-            <th>{text("nodes.kind")}</th>
-            <th>{text("nodes.role")}</th>
-            <th>{text("common.created")}</th>
-            <th>
-              <span class="hidden">{text("common.actions")}</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {principals.map((principal) => (
-            <tr key={principal.name} data-principal={principal.name}>
-              <td class="strong">{principal.name}</td>
-              <td>
-                <StateBadge state={principal.state} />
-              </td>
-              <td>{principal.kind}</td>
-              <td>{principal.role}</td>
-              <td class="nowrap">{time(principal.createdAt)}</td>
-              <td class="right">
-                {!ownNames.has(principal.name) &&
-                  (principal.state === "enabled" ? (
-                    <button type="button" class="danger quiet-button" onClick={() => onDisable(principal)}>
-                      {text("action.disable")}
-                    </button>
-                  ) : (
-                    <button type="button" onClick={() => onEnable(principal)}>
-                      {text("action.enable")}
-                    </button>
-                  ))}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Paged items={principals} textOf={({ name, role }) => `${name} ${role}`}>
+      {(shown) => (
+        <div class="scroll">
+          <table>
+            <caption class="hidden">{text("nodes.callers")}</caption>
+            <thead>
+              <tr>
+                <th>{text("common.name")}</th>
+                <th>{text("common.state")}</th>
+                <th>{text("nodes.kind")}</th>
+                <th>{text("nodes.role")}</th>
+                <th>{text("common.created")}</th>
+                <th>
+                  <span class="hidden">{text("common.actions")}</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map((principal) => (
+                <tr key={principal.name} data-principal={principal.name}>
+                  <td class="strong">{principal.name}</td>
+                  <td>
+                    <StateBadge state={principal.state} />
+                  </td>
+                  <td>{principal.kind}</td>
+                  <td>{principal.role}</td>
+                  <td class="nowrap">{time(principal.createdAt)}</td>
+                  <td class="right">
+                    {!ownNames.has(principal.name) &&
+                      (principal.state === "enabled" ? (
+                        <button type="button" class="danger quiet-button" onClick={() => onDisable(principal)}>
+                          {text("action.disable")}
+                        </button>
+                      ) : (
+                        <button type="button" onClick={() => onEnable(principal)}>
+                          {text("action.enable")}
+                        </button>
+                      ))}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Paged>
   );
 }

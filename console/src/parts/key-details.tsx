@@ -6,6 +6,7 @@ import { keyName, nodeName, principalName } from "../names.ts";
 import { useSettings } from "../settings.tsx";
 import { Confirm, type Question } from "./confirm.tsx";
 import { Dialog } from "./dialog.tsx";
+import { Paged } from "./paged.tsx";
 import { Problem } from "./problem.tsx";
 import { StateBadge } from "./state-badge.tsx";
 
@@ -58,36 +59,42 @@ export function KeyDetails({ keyShown: key, onClose }: KeyDetailsProps) {
       <Problem error={grants.error} />
       {grants.value?.length === 0 && <p class="empty">{text("keys.noGrants")}</p>}
       {grants.value !== undefined && grants.value.length > 0 && (
-        <div class="scroll">
-          <table>
-            <thead>
-              <tr>
-                <th>{text("grant.grantee")}</th>
-                <th>{text("grant.operations")}</th>
-                <th>{text("grant.context")}</th>
-                <th>{text("grant.notAfter")}</th>
-                <th>
-                  <span class="hidden">{text("common.actions")}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {grants.value.map((grant) => (
-                <tr key={grant.id}>
-                  <td class="nowrap">{principalName(grant.grantee)}</td>
-                  <td class="small">{grant.operations.join(", ")}</td>
-                  <td class="mono small">{contextOf(grant) ?? text("grant.anyContext")}</td>
-                  <td class="nowrap">{grant.notAfter === undefined ? text("grant.forever") : time(grant.notAfter)}</td>
-                  <td class="right">
-                    <button type="button" class="danger quiet-button" onClick={() => revoke(grant)}>
-                      {text("action.revoke")}
-                    </button>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Paged items={grants.value} textOf={({ id, grantee, name = "" }) => `${id} ${grantee} ${name}`}>
+          {(page) => (
+            <div class="scroll">
+              <table>
+                <thead>
+                  <tr>
+                    <th>{text("grant.grantee")}</th>
+                    <th>{text("grant.operations")}</th>
+                    <th>{text("grant.context")}</th>
+                    <th>{text("grant.notAfter")}</th>
+                    <th>
+                      <span class="hidden">{text("common.actions")}</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {page.map((grant) => (
+                    <tr key={grant.id}>
+                      <td class="nowrap">{principalName(grant.grantee)}</td>
+                      <td class="small">{grant.operations.join(", ")}</td>
+                      <td class="mono small">{contextOf(grant) ?? text("grant.anyContext")}</td>
+                      <td class="nowrap">
+                        {grant.notAfter === undefined ? text("grant.forever") : time(grant.notAfter)}
+                      </td>
+                      <td class="right">
+                        <button type="button" class="danger quiet-button" onClick={() => revoke(grant)}>
+                          {text("action.revoke")}
+                        </button>
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          )}
+        </Paged>
       )}
       <h3>{text("keys.policy")}</h3>
       <Problem error={policy.error} />

@@ -1,6 +1,7 @@
 import type { NodeInView, NodesInView, PrincipalDescription } from "../api.ts";
 import { keyName } from "../names.ts";
 import { useSettings } from "../settings.tsx";
+import { Paged } from "./paged.tsx";
 import { StateBadge } from "./state-badge.tsx";
 
 interface NodeTableProps {
@@ -14,63 +15,71 @@ export function NodeTable({ view, onRevoke, onEnable }: NodeTableProps) {
   const { text } = useSettings();
   if (view.nodes.length === 0) return <p class="empty">{text("nodes.empty")}</p>;
   return (
-    <div class="scroll">
-      <table>
-        <caption class="hidden">{text("nodes.title")}</caption>
-        <thead>
-          <tr>
-            <th>{text("common.name")}</th>
-            <th>{text("common.state")}</th>
-            <th>{text("nodes.identity")}</th>
-            <th>{text("nodes.protections")}</th>
-            <th>{text("nodes.lastUnwrap")}</th>
-            <th>
-              <span class="hidden">{text("common.actions")}</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {view.nodes.map((node) => (
-            <tr key={node.name} data-node={node.name}>
-              <td>
-                <span class="strong">{node.name}</span>
-                <span class="mono quiet block" title={node.publicKeys.join(" ")}>
-                  {node.publicKeys[0]?.slice(0, 16)}
-                </span>
-              </td>
-              <td>
-                <StateBadge state={node.state} />
-              </td>
-              <td>{node.identity === null ? text("common.none") : text(`nodes.identity.${node.identity}`)}</td>
-              <td>
-                {node.protections.length === 0 && <span class="quiet">{text("nodes.noProtections")}</span>}
-                {node.protections.map((key) => (
-                  <span key={key.grantId} class="chip" title={`${key.keyId}: ${key.operations.join(", ")}`}>
-                    {keyName(key)}
-                    {key.state !== "enabled" && <StateBadge state={key.state} />}
-                  </span>
-                ))}
-              </td>
-              <td>
-                <LastUnwrap node={node} since={view.unwrapsSince} />
-              </td>
-              <td class="right">
-                {node.state === "enabled" ? (
-                  <button type="button" class="danger quiet-button" onClick={() => onRevoke(node)}>
-                    {text("action.revoke")}
-                  </button>
-                ) : (
-                  <button type="button" onClick={() => onEnable(node)}>
-                    {text("action.enable")}
-                  </button>
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      {!view.complete && <p class="note">{text("nodes.incomplete")}</p>}
-    </div>
+    <Paged items={view.nodes} textOf={({ name, publicKeys }) => [name, ...publicKeys].join(" ")}>
+      {(nodes) => (
+        <div class="scroll">
+          <table>
+            <caption class="hidden">{text("nodes.title")}</caption>
+            <thead>
+              <tr>
+                <th>{text("common.name")}</th>
+                <th>{text("common.state")}</th>
+                <th>{text("nodes.identity")}</th>
+                <th>{text("nodes.protections")}</th>
+                <th>{text("nodes.lastUnwrap")}</th>
+                <th>
+                  <span class="hidden">{text("common.actions")}</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {nodes.map((node) => (
+                <tr key={node.name} data-node={node.name}>
+                  <td>
+                    <span class="strong">{node.name}</span>
+                    <span class="mono quiet block" title={node.publicKeys.join(" ")}>
+                      {node.publicKeys[0]?.slice(0, 16)}
+                    </span>
+                  </td>
+                  <td>
+                    <StateBadge state={node.state} />
+                  </td>
+                  <td>{node.identity === null ? text("common.none") : text(`nodes.identity.${node.identity}`)}</td>
+                  <td>
+                    {node.protections.length === 0 && <span class="quiet">{text("nodes.noProtections")}</span>}
+                    {node.protections.map((key) => (
+                      <span key={key.grantId} class="chip" title={`${key.keyId}: ${key.operations.join(", ")}`}>
+                        {keyName(key)}
+                        {key.state !== "enabled" && <StateBadge state={key.state} />}
+                      </span>
+                    ))}
+                    {node.protectionsInAll > node.protections.length && (
+                      <span class="quiet">
+                        {text("nodes.moreProtections", { count: node.protectionsInAll - node.protections.length })}
+                      </span>
+                    )}
+                  </td>
+                  <td>
+                    <LastUnwrap node={node} since={view.unwrapsSince} />
+                  </td>
+                  <td class="right">
+                    {node.state === "enabled" ? (
+                      <button type="button" class="danger quiet-button" onClick={() => onRevoke(node)}>
+                        {text("action.revoke")}
+                      </button>
+                    ) : (
+                      <button type="button" onClick={() => onEnable(node)}>
+                        {text("action.enable")}
+                      </button>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Paged>
   );
 }
 

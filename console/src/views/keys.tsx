@@ -4,6 +4,7 @@ import { useLoaded } from "../loading.ts";
 import { keyName, nodeName, principalName } from "../names.ts";
 import { Confirm, type Question } from "../parts/confirm.tsx";
 import { KeyDetails } from "../parts/key-details.tsx";
+import { Paged } from "../parts/paged.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { Section } from "../parts/section.tsx";
 import { StateBadge } from "../parts/state-badge.tsx";
@@ -47,65 +48,73 @@ export function KeysView() {
       {keys === undefined && error === undefined && <p class="empty">{text("common.loading")}</p>}
       {keys?.length === 0 && <p class="empty">{text("keys.empty")}</p>}
       {keys !== undefined && keys.length > 0 && (
-        <div class="scroll card">
-          <table>
-            <caption class="hidden">{text("nav.keys")}</caption>
-            <thead>
-              <tr>
-                <th>{text("keys.key")}</th>
-                <th>{text("common.state")}</th>
-                <th>{text("keys.spec")}</th>
-                <th>{text("keys.origin")}</th>
-                <th class="right">{text("keys.version")}</th>
-                <th>{text("common.created")}</th>
-                <th>
-                  <span class="hidden">{text("common.actions")}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {keys.map((key) => (
-                <tr key={key.keyId} data-key={key.keyId}>
-                  <td>
-                    <button type="button" class="link strong" onClick={() => setShown(key)}>
-                      {key.aliases[0] ?? text("keys.noAlias")}
-                    </button>
-                    <span class="mono quiet block">{key.keyId}</span>
-                  </td>
-                  <td>
-                    <StateBadge state={key.state} />
-                    {key.deletionAt !== null && (
-                      <span class="quiet block">
-                        {text("keys.deletionAt")} {time(key.deletionAt)}
-                      </span>
-                    )}
-                  </td>
-                  <td>
-                    {key.spec} <span class="quiet">{key.usage}</span>
-                  </td>
-                  <td>{key.origin}</td>
-                  <td class="right">{key.currentVersion}</td>
-                  <td class="nowrap">{time(key.createdAt)}</td>
-                  <td class="right">
-                    {key.state === "enabled" && (
-                      <button type="button" class="danger quiet-button" onClick={() => ask(key, "disable")}>
-                        {text("action.disable")}
-                      </button>
-                    )}
-                    {key.state === "disabled" && (
-                      <button type="button" onClick={() => ask(key, "enable")}>
-                        {text("action.enable")}
-                      </button>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Paged items={keys} textOf={foundBy}>
+          {(page) => (
+            <div class="scroll card">
+              <table>
+                <caption class="hidden">{text("nav.keys")}</caption>
+                <thead>
+                  <tr>
+                    <th>{text("keys.key")}</th>
+                    <th>{text("common.state")}</th>
+                    <th>{text("keys.spec")}</th>
+                    <th>{text("keys.origin")}</th>
+                    <th class="right">{text("keys.version")}</th>
+                    <th>{text("common.created")}</th>
+                    <th>
+                      <span class="hidden">{text("common.actions")}</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {page.map((key) => (
+                    <tr key={key.keyId} data-key={key.keyId}>
+                      <td>
+                        <button type="button" class="link strong" onClick={() => setShown(key)}>
+                          {key.aliases[0] ?? text("keys.noAlias")}
+                        </button>
+                        <span class="mono quiet block">{key.keyId}</span>
+                      </td>
+                      <td>
+                        <StateBadge state={key.state} />
+                        {key.deletionAt !== null && (
+                          <span class="quiet block">
+                            {text("keys.deletionAt")} {time(key.deletionAt)}
+                          </span>
+                        )}
+                      </td>
+                      <td>
+                        {key.spec} <span class="quiet">{key.usage}</span>
+                      </td>
+                      <td>{key.origin}</td>
+                      <td class="right">{key.currentVersion}</td>
+                      <td class="nowrap">{time(key.createdAt)}</td>
+                      <td class="right">
+                        {key.state === "enabled" && (
+                          <button type="button" class="danger quiet-button" onClick={() => ask(key, "disable")}>
+                            {text("action.disable")}
+                          </button>
+                        )}
+                        {key.state === "disabled" && (
+                          <button type="button" onClick={() => ask(key, "enable")}>
+                            {text("action.enable")}
+                          </button>
+                        )}
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          )}
+        </Paged>
       )}
       {shown !== undefined && <KeyDetails keyShown={shown} onClose={() => setShown(undefined)} />}
       {question !== undefined && <Confirm question={question} onDone={done} onCancel={() => setQuestion(undefined)} />}
     </Section>
   );
+}
+
+function foundBy({ keyId, aliases, description, state, spec, usage, origin }: KeyDescription): string {
+  return [keyId, ...aliases, description, state, spec, usage, origin].join(" ");
 }
