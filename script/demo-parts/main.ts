@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { nodeIdOf, publicKeyOf } from "../../src/crypto/curve.ts";
 import { volumeDriver } from "../../src/volume/drivers.ts";
+import { CloudAdministrator } from "./cloud-administrator.ts";
 import { Commands, end, serverReady } from "./commands.ts";
 import { DemoNode } from "./demo-node.ts";
 import { copyFolder, folderDigest, freePorts, plainCopyOfStores } from "./folders.ts";
@@ -23,7 +24,7 @@ if (values.help) {
 }
 
 const work = mkdtempSync(join(tmpdir(), "strongroom-demo-"));
-const stage = new Stage(11);
+const stage = new Stage(12);
 const commands = new Commands(stage, work);
 const identityFolders: string[] = [];
 process.once("SIGINT", () => void leave(130));
@@ -59,7 +60,8 @@ function editManifest(folder: string, edits: Readonly<Record<string, string>>): 
 }
 
 async function story(): Promise<void> {
-  const [nativePort = 0, port1 = 0, rpc1 = 0, port2 = 0, rpc2 = 0, copyPort = 0, copyRpc = 0] = await freePorts(7);
+  const [nativePort = 0, awsPort = 0, ...nodePorts] = await freePorts(8);
+  const [port1 = 0, rpc1 = 0, port2 = 0, rpc2 = 0, copyPort = 0, copyRpc = 0] = nodePorts;
   const server = `https://127.0.0.1:${nativePort}`;
   const serveArgs = [
     "serve",
@@ -69,6 +71,8 @@ async function story(): Promise<void> {
     "unlock",
     "--native",
     `127.0.0.1:${nativePort}`,
+    "--aws",
+    `127.0.0.1:${awsPort}`,
     "--json",
   ];
 
@@ -204,15 +208,23 @@ async function story(): Promise<void> {
   await end(keyManager);
   await refusedStart("no key manager, no start", node1.folder, 4);
 
-  stage.step("The key manager is back: the chain goes on");
+  stage.step("The key manager is back, but an AWS client has disabled the master key: no start");
   keyManager = commands.start(serveArgs);
   await serverReady(keyManager);
+  const administrator = await CloudAdministrator.hire(stage, commands, `http://127.0.0.1:${awsPort}`);
+  const masterKey = await administrator.keyIdOf("alias/nodes");
+  await administrator.disable(masterKey);
+  await refusedStart("disabled through the AWS KMS interface: no start", node1.folder, 3);
+
+  stage.step("The master key is enabled again: the chain goes on");
+  await administrator.enable(masterKey);
+  administrator.close();
   const again1 = await node1.launch();
   const again2 = await node2.launch();
   await node1.rpc.waitForHeight(height1 + 1, patienceMs);
   await node2.rpc.waitForHeight(height1 + 1, patienceMs);
   stage.check(
-    "the chain goes on from the same height with the same enode",
+    "enabled again: the chain goes on from the same height with the same enode",
     again1.height >= height1 && again1.enode === enode1 && again2.enode === ready2.enode,
     `stopped at ${height1}, came back at ${again1.height}, is at ${await node1.rpc.blockNumber()}`,
   );
@@ -248,15 +260,17 @@ async function story(): Promise<void> {
   const records = exported.stdout
     .trim()
     .split("\n")
-    .map((line) => JSON.parse(line) as { action: string; result: string; principal: string });
-  const released = records.filter(({ action, result }) => action === "kms:Decrypt" && result === "done").length;
-  const refused = records.filter(
-    ({ action, result }) => action === "strongroom:Authenticate" && result === "refused",
-  ).length;
+    .map((line) => JSON.parse(line) as { eventName: string; result: string; errorCode?: string });
+  const count = (eventName: string, result: string, errorCode?: string) =>
+    records.filter((each) => each.eventName === eventName && each.result === result && each.errorCode === errorCode)
+      .length;
+  const released = count("Decrypt", "done");
+  const refused = count("Authenticate", "refused", "ACCESS_DENIED");
+  const disabled = count("Decrypt", "refused", "KEY_DISABLED");
   stage.check(
     "every release of a data key, and every refused start, is on record",
-    released >= 6 && refused >= 2,
-    `${released} released, ${refused} starts of revoked nodes refused`,
+    released >= 6 && refused >= 2 && disabled === 1,
+    `${released} released; refused: ${refused} starts of revoked nodes, ${disabled} under a disabled key`,
   );
   await end(keyManager);
 }
