@@ -112,7 +112,8 @@ describe(`${clientCount} AWS clients of a user that decrypt in a loop`, () => {
     const secretAccessKey = shown.expose((bytes) => Buffer.from(bytes).toString());
     const credentials = { accessKeyId: id, secretAccessKey };
     const endpoint = `http://127.0.0.1:${port}`;
-    const client = new KMSClient({ endpoint, region: "local", credentials, maxAttempts: 1 });
+    const requestHandler = { httpAgent: { maxSockets: 256 } };
+    const client = new KMSClient({ endpoint, region: "local", credentials, maxAttempts: 1, requestHandler });
     clients.push(client);
     return { name, arn, accessKeyId: id, client };
   }
@@ -188,4 +189,18 @@ describe(`${clientCount} AWS clients of a user that decrypt in a loop`, () => {
       await checkRecords(made, way);
     });
   }
+
+  it("are refused from the return of DisableKey on while 200 of their requests are in flight", async () => {
+    const made = await subject("user-in-flight");
+    const inFlight = 200;
+    const wave = () => Array.from({ length: inFlight }, () => made.decrypt());
+    assert.ok((await Promise.all(wave())).every((ending) => ending === "through"));
+    const before = wave();
+    await admin.client.send(new DisableKeyCommand({ KeyId: made.keyId }));
+    const later = await Promise.all(wave());
+    assert.deepEqual([...new Set(later)], ["refused"]);
+    // Those that were under way ended one way or the other, and none was lost.
+    assert.ok((await Promise.all(before)).every((ending) => ending === "through" || ending === "refused"));
+    assert.deepEqual([...made.types], ["DisabledException"]);
+  });
 });
