@@ -12,6 +12,7 @@ interface CreateOptions extends Options {
   readonly contextEquals?: readonly string[];
   readonly notAfter?: string;
   readonly name?: string;
+  readonly retiring?: string;
 }
 
 export function command(): Command {
@@ -21,7 +22,9 @@ export function command(): Command {
     `
 Example:
   strongroom grant create alias/nodes --data ./km --grantee arn:aws:iam::123456789012:node/node-1 \\
-    --operations Decrypt,DescribeKey --context-subset node=node-1 --not-after 2027-01-01T00:00:00Z`,
+    --operations Decrypt,DescribeKey --context-subset node=node-1 --not-after 2027-01-01T00:00:00Z \\
+    --retiring arn:aws:iam::123456789012:user/operations
+  strongroom grant retire 0f8c1f2e-5d1c-4e0a-9c5e-2f6a1b7c3d4e --server https://kms.example:8443 --identity ./me`,
   );
   const pair = (value: string, before: readonly string[] = []) => [...before, value];
   grant.addCommand(
@@ -31,6 +34,7 @@ Example:
       .option("--context-subset <name=value>", "the context must hold this (repeatable)", pair)
       .option("--context-equals <name=value>", "the context must be exactly these (repeatable)", pair)
       .option("--not-after <time>", "ISO 8601 time at which the grant ends")
+      .option("--retiring <arn>", "ARN of a principal that may retire it")
       .option("--name <name>", "for people, and to make the same grant only once")
       .action((key: string, options: CreateOptions) =>
         withClient(options, async (client) => {
@@ -72,6 +76,19 @@ Example:
       }),
     ),
   );
+  grant.addCommand(
+    withConnection(
+      new Command("retire")
+        .description("end a grant by its own right: as its retiring principal, or as its grantee with RetireGrant")
+        .argument("<grant-id>", "as create and list show it")
+        .option("--key <key>", "id, alias or ARN of the key that it must be on"),
+    ).action((grantId: string, options: Options & { key?: string }) =>
+      withClient(options, async (client) => {
+        await client.grants.retire(grantId, options.key);
+        tell(`grant ${grantId} is retired; it holds from the next request on`);
+      }),
+    ),
+  );
   return grant;
 }
 
@@ -90,6 +107,7 @@ function grantInput(options: CreateOptions) {
     ...(constraints === undefined ? {} : { constraints }),
     ...(options.notAfter === undefined ? {} : { notAfter: options.notAfter as never }),
     ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.retiring === undefined ? {} : { retiring: options.retiring }),
   };
 }
 

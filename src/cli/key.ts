@@ -4,7 +4,9 @@ import { keySpecs } from "../crypto/key-specs.ts";
 import { shown } from "./audit-lines.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
+import { rotationCommand } from "./key-rotation.ts";
 import { slotCommand } from "./key-slot.ts";
+import { tagCommand } from "./key-tag.ts";
 import { type OutputOptions, printData, table, withJson } from "./output.ts";
 
 type Options = ConnectionOptions & OutputOptions;
@@ -21,7 +23,9 @@ interface CreateOptions {
 }
 
 export function command(): Command {
-  const key = new Command("key").description("Master keys: create, rotate, disable, delete; aliases; unlock slots.");
+  const key = new Command("key").description(
+    "Master keys: create, rotate, disable, delete; aliases; tags; unlock slots.",
+  );
   key.addHelpText(
     "after",
     `
@@ -58,8 +62,10 @@ Example:
       ),
   );
   simple("cancelDeletion", "cancel-deletion", "take a scheduled deletion back; the key is disabled then");
-  simple("destroy", "destroy", "destroy the material of a key whose waiting time has passed");
+  simple("destroy", "destroy", "destroy a key whose waiting time has passed at once; a server does it by itself");
   key.addCommand(aliasCommand());
+  key.addCommand(tagCommand());
+  key.addCommand(rotationCommand());
   key.addCommand(slotCommand());
   return key;
 }

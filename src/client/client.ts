@@ -18,6 +18,8 @@ import type {
   LegacyEntry,
   PrincipalDescription,
   protocol,
+  Rotation,
+  RotationStatus,
   UserDescription,
 } from "./protocol.ts";
 import { type ClientIdentity, type Endpoint, type RawAnswer, socketEndpoint, tlsEndpoints } from "./transport.ts";
@@ -133,6 +135,25 @@ export class KeyManagerClient implements Disposable {
       this.#ask("keys.updateDescription", { key, description }),
   };
 
+  readonly tags = {
+    add: (key: string, tags: Readonly<Record<string, string>>): Promise<void> => this.#order("tags.add", { key, tags }),
+    /** Names that are not there are passed over. */
+    remove: (key: string, names: readonly string[]): Promise<void> => this.#order("tags.remove", { key, names }),
+    list: async (key: string): Promise<Readonly<Record<string, string>>> =>
+      (await this.#ask("tags.list", { key })).tags,
+  };
+
+  /** Automatic rotation of a key's material. */
+  readonly rotation = {
+    /** 90 to 2560 days, by default 365; the next version is made one period from now. */
+    enable: (key: string, periodDays?: number): Promise<RotationStatus> =>
+      this.#ask("rotation.enable", { key, ...(periodDays === undefined ? {} : { periodDays }) }),
+    disable: (key: string): Promise<RotationStatus> => this.#ask("rotation.disable", { key }),
+    status: (key: string): Promise<RotationStatus> => this.#ask("rotation.status", { key }),
+    list: async (key: string): Promise<readonly Rotation[]> =>
+      list((await this.#ask("rotation.list", { key })).rotations),
+  };
+
   readonly aliases = {
     create: (alias: string, key: string): Promise<void> => this.#order("aliases.create", { alias, key }),
     update: (alias: string, key: string): Promise<void> => this.#order("aliases.update", { alias, key }),
@@ -151,6 +172,9 @@ export class KeyManagerClient implements Disposable {
       this.#ask("grants.create", { key, ...input }),
     list: async (key: string): Promise<readonly Grant[]> => list((await this.#ask("grants.list", { key })).grants),
     revoke: (key: string, grantId: string): Promise<void> => this.#order("grants.revoke", { key, grantId }),
+    /** By right of the grant itself: its retiring principal, or its grantee when it holds `RetireGrant`. */
+    retire: (grantId: string, key?: string): Promise<void> =>
+      this.#order("grants.retire", { grantId, ...(key === undefined ? {} : { key }) }),
   };
 
   readonly principals = {

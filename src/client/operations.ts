@@ -43,6 +43,15 @@ export const operations = {
   "keys.destroy": change("/v1/keys/destroy"),
   "keys.updateDescription": change("/v1/keys/update-description"),
 
+  "tags.add": order("/v1/tags/add"),
+  "tags.remove": order("/v1/tags/remove"),
+  "tags.list": ask("/v1/tags/list"),
+
+  "rotation.enable": change("/v1/rotation/enable"),
+  "rotation.disable": change("/v1/rotation/disable"),
+  "rotation.status": ask("/v1/rotation/status"),
+  "rotation.list": ask("/v1/rotation/list"),
+
   "aliases.create": order("/v1/aliases/create"),
   "aliases.update": order("/v1/aliases/update"),
   "aliases.delete": order("/v1/aliases/delete"),
@@ -54,6 +63,7 @@ export const operations = {
   "grants.create": change("/v1/grants/create"),
   "grants.list": ask("/v1/grants/list"),
   "grants.revoke": order("/v1/grants/revoke"),
+  "grants.retire": order("/v1/grants/retire"),
 
   "principals.create": change("/v1/principals/create"),
   "principals.list": read("/v1/principals/list"),

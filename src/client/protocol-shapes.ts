@@ -86,6 +86,21 @@ export const keyDescription = z.object({
   expiresAt: time.nullable(),
 });
 
+/** Names and values; their limits are AWS KMS's, which custody checks. */
+export const tags = z.record(z.string().min(1).max(128), z.string().max(256));
+
+export const rotationStatus = z.object({
+  enabled: z.boolean(),
+  periodDays: count,
+  nextAt: time.nullable(),
+});
+export const rotation = z.object({
+  version: count,
+  materialId: z.string(),
+  at: time,
+  kind: z.enum(["created", "automatic", "on-demand", "imported"]),
+});
+
 export const wrappedKey = z.object({
   keyId: z.string(),
   keyVersion: count,

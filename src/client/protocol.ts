@@ -27,8 +27,11 @@ import {
   principal,
   principalKind,
   role,
+  rotation,
+  rotationStatus,
   spec,
   suite,
+  tags,
   text,
   time,
   unwrapped,
@@ -115,6 +118,18 @@ export const protocol = {
     answer: keyDescription,
   },
 
+  "tags.add": { input: z.strictObject({ key, tags }), answer: z.void() },
+  "tags.remove": { input: z.strictObject({ key, names: z.array(text(128)).min(1).max(50) }), answer: z.void() },
+  "tags.list": { input: keyInput, answer: z.object({ tags }) },
+
+  "rotation.enable": {
+    input: z.strictObject({ key, periodDays: z.int().min(90).max(2560).exactOptional() }),
+    answer: rotationStatus,
+  },
+  "rotation.disable": { input: keyInput, answer: rotationStatus },
+  "rotation.status": { input: keyInput, answer: rotationStatus },
+  "rotation.list": { input: keyInput, answer: z.object({ rotations: z.array(rotation) }) },
+
   "aliases.create": { input: z.strictObject({ alias: text(256), key }), answer: z.void() },
   "aliases.update": { input: z.strictObject({ alias: text(256), key }), answer: z.void() },
   "aliases.delete": { input: z.strictObject({ alias: text(256) }), answer: z.void() },
@@ -143,6 +158,7 @@ export const protocol = {
   },
   "grants.list": { input: keyInput, answer: z.object({ grants: z.array(grant) }) },
   "grants.revoke": { input: z.strictObject({ key, grantId: text(128) }), answer: z.void() },
+  "grants.retire": { input: z.strictObject({ key: key.exactOptional(), grantId: text(128) }), answer: z.void() },
 
   "principals.create": { input: z.strictObject({ name, kind: principalKind, role }), answer: principal },
   "principals.list": { input: nothing, answer: z.object({ principals: z.array(principal) }) },
@@ -266,6 +282,8 @@ export type UserDescription = Answer<"users.describe">;
 export type AccessKeyDescription = Answer<"accessKeys.create">;
 export type GroupDescription = Answer<"groups.create">;
 export type Grant = Answer<"grants.create">;
+export type RotationStatus = Answer<"rotation.status">;
+export type Rotation = Answer<"rotation.list">["rotations"][number];
 export type IntegrationDescription = Answer<"integrations.describe">;
 export type LegacyEntry = Answer<"legacy.register">;
 export type AuditRecord = Answer<"audit.read">["records"][number];

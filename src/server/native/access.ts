@@ -12,6 +12,9 @@ export const accessEndpoints: readonly Endpoint[] = [
   endpoint("grants.create", ({ custody, caller }, { key, ...input }) => custody.grants.create(caller, key, input)),
   endpoint("grants.list", async ({ custody, caller }, { key }) => ({ grants: await custody.grants.list(caller, key) })),
   endpoint("grants.revoke", ({ custody, caller }, { key, grantId }) => custody.grants.revoke(caller, key, grantId)),
+  endpoint("grants.retire", ({ custody, caller }, { key, grantId }) =>
+    custody.grants.retire(caller, key ?? null, grantId),
+  ),
 
   endpoint("principals.create", ({ custody, caller }, input) => custody.principals.create(caller, input)),
   endpoint("principals.list", async ({ custody, caller }) => ({ principals: await custody.principals.list(caller) })),

@@ -1,6 +1,6 @@
 import { type Endpoint, endpoint } from "./endpoint.ts";
 
-/** Master keys and their aliases. */
+/** Master keys, their tags, rotation and aliases. */
 export const keyEndpoints: readonly Endpoint[] = [
   endpoint("keys.create", ({ custody, caller }, input) => custody.keys.create(caller, input)),
   endpoint("keys.describe", ({ custody, caller }, { key }) => custody.keys.describe(caller, key)),
@@ -16,6 +16,19 @@ export const keyEndpoints: readonly Endpoint[] = [
   endpoint("keys.updateDescription", ({ custody, caller }, { key, description }) =>
     custody.keys.updateDescription(caller, key, description),
   ),
+
+  endpoint("tags.add", ({ custody, caller }, { key, tags }) => custody.tags.add(caller, key, tags)),
+  endpoint("tags.remove", ({ custody, caller }, { key, names }) => custody.tags.remove(caller, key, names)),
+  endpoint("tags.list", async ({ custody, caller }, { key }) => ({ tags: await custody.tags.list(caller, key) })),
+
+  endpoint("rotation.enable", ({ custody, caller }, { key, periodDays }) =>
+    custody.rotation.enable(caller, key, periodDays),
+  ),
+  endpoint("rotation.disable", ({ custody, caller }, { key }) => custody.rotation.disable(caller, key)),
+  endpoint("rotation.status", ({ custody, caller }, { key }) => custody.rotation.status(caller, key)),
+  endpoint("rotation.list", async ({ custody, caller }, { key }) => ({
+    rotations: await custody.rotation.list(caller, key),
+  })),
 
   endpoint("aliases.create", ({ custody, caller }, { alias, key }) => custody.aliases.create(caller, alias, key)),
   endpoint("aliases.update", ({ custody, caller }, { alias, key }) => custody.aliases.update(caller, alias, key)),
