@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import type { KeyManagerClient } from "../../../src/client/client.ts";
+import { ClientError } from "../../../src/client/errors.ts";
+import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
+import { type RunningKeyManager, startKeyManager } from "./running-key-manager.ts";
+
+const columns = {
+  R: "the folder's local administrator",
+  A: "an administrator",
+  K: "a key user",
+  U: "an auditor",
+  O: "an operator",
+  P: "a member of KMS-Users (AWSKeyManagementServicePowerUser)",
+  "-": "a user without role and groups",
+  N: "a user whom the key policy names for kms:Encrypt",
+  D: "a key user who is disabled",
+  M: "a node that is enrolled for the key",
+} as const;
+type Column = keyof typeof columns;
+
+/** Made anew for each request that may change it. */
+interface Scene {
+  readonly key: string;
+  readonly alias: string;
+  readonly grant: string;
+  readonly wrapped: Buffer;
+  /** A name that nobody has. */
+  readonly name: string;
+  /** Of a user without rights, with an access key. */
+  readonly user: string;
+  readonly accessKey: string;
+}
+
+type Row = readonly [operation: string, allowed: string, ask: (client: KeyManagerClient, scene: Scene) => unknown];
+
+const ofNode = { node: "node-1" };
+const grantee = (user: string, account: string) => `arn:aws:iam::${account}:user/${user}`;
+let account = "";
+
+/** Who may do what, as the table of roles says it (docs/policies.md). */
+const rows: readonly Row[] = [
+  ["generateDataKey", "K", (client, { key }) => client.generateDataKey({ key, context: {} })],
+  [
+    "generateDataKey under the node's name",
+    "KM",
+    (client, { key }) => client.generateDataKey({ key, context: ofNode }),
+  ],
+  ["wrap", "KN", (client, { key }) => wrap(client, key)],
+  ["unwrap", "KM", (client, { wrapped }) => client.unwrap({ wrapped, context: ofNode })],
+  ["rewrap", "KM", (client, { wrapped }) => client.rewrap({ wrapped, context: ofNode })],
+  ["rewrap to no context", "K", (client, { wrapped }) => client.rewrap({ wrapped, context: ofNode, toContext: {} })],
+  ["keys.create", "RAP", (client) => client.keys.create({})],
+  ["keys.describe", "RAKUOPM", (client, { key }) => client.keys.describe(key)],
+  ["keys.list", "RAUOP", (client) => client.keys.list()],
+  ["keys.enable", "RA", (client, { key }) => client.keys.enable(key)],
+  ["keys.disable", "RA", (client, { key }) => client.keys.disable(key)],
+  ["keys.rotate", "RA", (client, { key }) => client.keys.rotate(key)],
+  ["keys.scheduleDeletion", "RA", (client, { key }) => client.keys.scheduleDeletion(key, 7)],
+  ["keys.updateDescription", "RA", (client, { key }) => client.keys.updateDescription(key, "d")],
+  ["aliases.create", "RAP", (client, { key, name }) => client.aliases.create(`alias/${name}`, key)],
+  ["aliases.update", "RA", (client, { key, alias }) => client.aliases.update(alias, key)],
+  ["aliases.delete", "RAP", (client, { alias }) => client.aliases.delete(alias)],
+  ["aliases.list", "RAUOP", (client) => client.aliases.list()],
+  ["policies.get", "RAUP", (client, { key }) => client.policies.get(key)],
+  ["policies.put", "RA", (client, { key }) => client.policies.put(key, everyone)],
+  [
+    "grants.create",
+    "RA",
+    (client, { key, user }) => client.grants.create(key, { grantee: grantee(user, account), operations: ["Decrypt"] }),
+  ],
+  ["grants.list", "RAUP", (client, { key }) => client.grants.list(key)],
+  ["grants.revoke", "RA", (client, { key, grant }) => client.grants.revoke(key, grant)],
+  ["principals.create", "RA", (client, { name }) => client.principals.create({ name, kind: "user", role: "auditor" })],
+  ["principals.list", "RAU", (client) => client.principals.list()],
+  ["principals.disable", "RA", (client, { user }) => client.principals.disable(user)],
+  ["principals.enable", "RA", (client, { user }) => client.principals.enable(user)],
+  ["users.create", "RA", (client, { name }) => client.users.create({ name })],
+  ["users.list", "RAUP", (client) => client.users.list()],
+  ["users.describe", "RAUP", (client, { user }) => client.users.describe(user)],
+  ["users.setGroups", "RA", (client, { user }) => client.users.setGroups(user, [])],
+  ["users.delete", "RA", (client, { user }) => client.users.delete(user)],
+  ["accessKeys.create", "RA", (client, { user }) => client.accessKeys.create(user)],
+  ["accessKeys.rotate", "RA", (client, { accessKey }) => client.accessKeys.rotate(accessKey)],
+  ["accessKeys.setState", "RA", (client, { accessKey }) => client.accessKeys.setState(accessKey, "disabled")],
+  ["accessKeys.delete", "RA", (client, { accessKey }) => client.accessKeys.delete(accessKey)],
+  ["groups.create", "RA", (client, { name }) => client.groups.create({ name, policies: [] })],
+  ["groups.list", "RAUP", (client) => client.groups.list()],
+  ["groups.setPolicies", "RA", (client) => client.groups.setPolicies("Spare", [])],
+  ["nodes.createToken", "RAO", (client, { name }) => client.nodes.createToken({ name, identity: "file" })],
+  ["nodes.revoke", "RA", (client) => client.nodes.revoke("node-spare")],
+  ["nodes.list", "RAUO", (client) => client.nodes.list()],
+  ["legacy.list", "RAUO", (client) => client.legacy.list()],
+  ["audit.read", "RAU", (client) => client.audit.read({ after: 0, limit: 1 })],
+  ["audit.search", "RAU", (client) => client.audit.search({ limit: 1 })],
+  ["audit.export", "RAU", (client) => client.audit.export({ after: 0, limit: 1 })],
+  ["audit.checkpoint", "RAU", (client) => client.audit.checkpoint()],
+];
+
+const everyone = JSON.stringify({
+  Version: "2012-10-17",
+  Statement: { Effect: "Allow", Principal: "*", Action: "kms:*", Resource: "*" },
+});
+
+function wrap(client: KeyManagerClient, key: string) {
+  using plaintext = SecretBuffer.random(32);
+  const copy = plaintext.clone();
+  return client.wrap({ key, context: {}, plaintext: copy }).finally(() => copy[Symbol.dispose]());
+}
+
+describe("the native door, operation by operation and principal by principal", () => {
+  let manager: RunningKeyManager;
+  let clients: Readonly<Record<Column, KeyManagerClient>>;
+  let user: KeyManagerClient;
+  let scenes = 0;
+
+  before(async () => {
+    manager = await startKeyManager();
+    const { admin } = manager;
+    account = manager.custody.identity.account;
+    const { keyId } = await admin.keys.create({});
+    await admin.groups.create({ name: "KMS-Users", policies: ["AWSKeyManagementServicePowerUser"] });
+    await admin.groups.create({ name: "Spare", policies: [] });
+    await admin.users.create({ name: "paul", groups: ["KMS-Users"] });
+    for (const name of ["nora", "nick"]) await admin.users.create({ name });
+    for (const [name, role] of [
+      ["adam", "administrator"],
+      ["kim", "key-user"],
+      ["ute", "auditor"],
+      ["olga", "operator"],
+      ["dora", "key-user"],
+    ] as const)
+      await admin.principals.create({ name, kind: "user", role });
+    const enrolled = async (name: string, key?: string) => manager.clientOf(await manager.enrolled(name, key));
+    clients = {
+      R: admin,
+      A: await enrolled("adam"),
+      K: await enrolled("kim"),
+      U: await enrolled("ute"),
+      O: await enrolled("olga"),
+      P: await enrolled("paul"),
+      "-": await enrolled("nora"),
+      N: await enrolled("nick"),
+      D: await enrolled("dora"),
+      M: await enrolled("node-1", keyId),
+    };
+    (await enrolled("node-spare")).close();
+    await admin.principals.disable("dora");
+    user = clients.K;
+  });
+  after(async () => {
+    for (const client of Object.values(clients)) client.close();
+    await manager[Symbol.asyncDispose]();
+  });
+
+  async function scene(): Promise<Scene> {
+    const { admin } = manager;
+    scenes += 1;
+    const alias = `alias/scene-${scenes}`;
+    const { keyId: key } = await admin.keys.create({ alias });
+    const policy = JSON.parse(await admin.policies.get(key));
+    const named = {
+      Effect: "Allow",
+      Principal: { AWS: grantee("nick", account) },
+      Action: "kms:Encrypt",
+      Resource: "*",
+    };
+    await admin.policies.put(key, JSON.stringify({ ...policy, Statement: [policy.Statement, named].flat() }));
+    const made = await admin.grants.create(key, {
+      grantee: `arn:aws:iam::${account}:node/node-1`,
+      operations: [
+        "Decrypt",
+        "Encrypt",
+        "GenerateDataKeyWithoutPlaintext",
+        "ReEncryptFrom",
+        "ReEncryptTo",
+        "DescribeKey",
+      ],
+      constraints: { encryptionContextSubset: ofNode },
+    });
+    const { wrapped } = await user.generateDataKey({ key, context: ofNode });
+    const someone = `someone-${scenes}`;
+    await admin.users.create({ name: someone });
+    const { id, secret } = await admin.accessKeys.create(someone);
+    secret[Symbol.dispose]();
+    return { key, alias, grant: made.id, wrapped, name: `new-${scenes}`, user: someone, accessKey: id };
+  }
+
+  const letters = Object.keys(columns) as Column[];
+  for (const [operation, allowed, ask] of rows) {
+    const who = letters.filter((letter) => allowed.includes(letter)).join(" ");
+    it(`lets ${who} do ${operation}, and no one else`, async () => {
+      let made = await scene();
+      for (const letter of letters) {
+        let code = "allowed";
+        try {
+          await ask(clients[letter], made);
+        } catch (error) {
+          if (!(error instanceof ClientError)) throw error;
+          code = error.serverCode ?? error.code;
+        }
+        const expected = allowed.includes(letter) ? "allowed" : letter === "D" ? "UNAUTHENTICATED" : "ACCESS_DENIED";
+        assert.equal(code, expected, columns[letter]);
+        if (code === "allowed") made = await scene();
+      }
+    });
+  }
+});
