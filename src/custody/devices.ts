@@ -7,9 +7,12 @@ import type { KeyOrigin } from "./service.ts";
 /** The devices of this key manager, by the origin of the keys that live in each. */
 export class Devices {
   readonly #byOrigin: ReadonlyMap<KeyOrigin, CryptoDevice>;
+  readonly #remote: ReadonlySet<KeyOrigin>;
 
   constructor(byOrigin: Partial<Readonly<Record<KeyOrigin, CryptoDevice>>>) {
-    this.#byOrigin = new Map(Object.entries(byOrigin) as [KeyOrigin, CryptoDevice][]);
+    const entries = Object.entries(byOrigin) as [KeyOrigin, CryptoDevice][];
+    this.#byOrigin = new Map(entries);
+    this.#remote = new Set(entries.filter(([, device]) => device.capabilities().remote).map(([origin]) => origin));
   }
 
   /** @throws {CustodyError} `KEY_UNSUPPORTED` when this key manager has no device for keys of that origin. */
@@ -42,6 +45,11 @@ export class Devices {
         throw new CustodyError("INPUT_INVALID", error.message, error);
       throw error;
     }
+  }
+
+  /** Whether each call to the device of this origin goes over a network. */
+  isRemote(origin: KeyOrigin): boolean {
+    return this.#remote.has(origin);
   }
 
   /** Locks every device, once each. */

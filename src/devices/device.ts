@@ -21,6 +21,8 @@ export interface DeviceCapabilities {
   readonly specs: readonly (KeyPairSpecName | MacSpecName)[];
   /** Whether {@link CryptoDevice.boxSecretToOpen} proves by itself where a device blob came from. */
   readonly authenticatesBlobs: boolean;
+  /** Each call goes over a network. */
+  readonly remote?: true;
 }
 
 export interface DeviceHealth {

@@ -4,9 +4,10 @@ import { checkEncodable, encodedContext } from "../../crypto/known-contexts.ts";
 import { type BoxHeader, type ReadBox, readBox, sealBox } from "../../crypto/sealed-box.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { suites } from "../../crypto/suite.ts";
-import type { DeviceKey } from "../../devices/device.ts";
+import type { BoxSecret, CryptoDevice, DeviceKey } from "../../devices/device.ts";
 import { shortContext } from "../commit-batch.ts";
 import { type Core, type KeySubject, performDecided, performOnKey, requestAliasOf } from "../core.ts";
+import { DeviceAnswers } from "../device-answers.ts";
 import { CustodyError } from "../errors.ts";
 import { mustWrap } from "../key-use.ts";
 import type { ActionName } from "../policy/actions.ts";
@@ -39,13 +40,14 @@ export class Data implements DataOperations {
   ): Promise<WrappedKey & { readonly plaintext: SecretBuffer }> {
     const bytes = checkDataKeyBytes(input.bytes);
     const subject = dataKeySubject("kms:GenerateDataKey", input, { bytes });
-    return performOnKey(
+    using answers = new DeviceAnswers();
+    return await performOnKey(
       this.#core,
       caller,
       subject,
       async (key) => {
         const plaintext = SecretBuffer.random(bytes);
-        return { value: { ...(await this.#seal(key, input.context, plaintext)), plaintext } };
+        return { value: { ...(await sealDataKey(this.#core, key, input.context, plaintext, answers)), plaintext } };
       },
       (value) => value.plaintext[Symbol.dispose](),
     );
@@ -57,9 +59,10 @@ export class Data implements DataOperations {
   ): Promise<WrappedKey> {
     const bytes = checkDataKeyBytes(input.bytes);
     const subject = dataKeySubject("kms:GenerateDataKeyWithoutPlaintext", input, { bytes });
-    return performOnKey(this.#core, caller, subject, async (key) => {
+    using answers = new DeviceAnswers();
+    return await performOnKey(this.#core, caller, subject, async (key) => {
       using plaintext = SecretBuffer.random(bytes);
-      return { value: await this.#seal(key, input.context, plaintext) };
+      return { value: await sealDataKey(this.#core, key, input.context, plaintext, answers) };
     });
   }
 
@@ -68,8 +71,9 @@ export class Data implements DataOperations {
     if (byteLength < 1 || byteLength > maxWrapBytes)
       throw new CustodyError("INPUT_INVALID", `a wrap takes 1 to ${maxWrapBytes} bytes, got ${byteLength}`);
     const subject = dataKeySubject("kms:Encrypt", input, { bytes: byteLength });
-    return performOnKey(this.#core, caller, subject, async (key) => ({
-      value: await this.#seal(key, input.context, input.plaintext),
+    using answers = new DeviceAnswers();
+    return await performOnKey(this.#core, caller, subject, async (key) => ({
+      value: await sealDataKey(this.#core, key, input.context, input.plaintext, answers),
     }));
   }
 
@@ -77,11 +81,12 @@ export class Data implements DataOperations {
     const box = boxOf(input.wrapped);
     const reference = input.key ?? box?.header.keyId;
     if (reference === undefined) return refuseUnreadable(this.#core, caller, "kms:Decrypt", input.context);
-    return performOnKey(
+    using answers = new DeviceAnswers();
+    return await performOnKey(
       this.#core,
       caller,
       dataKeySubject("kms:Decrypt", { key: reference, context: input.context }, {}),
-      async (key) => ({ value: await openDataKey(this.#core, key, box, input.context) }),
+      async (key) => ({ value: await openDataKey(this.#core, key, box, input.context, answers) }),
       (value) => value.plaintext[Symbol.dispose](),
     );
   }
@@ -99,7 +104,8 @@ export class Data implements DataOperations {
       ...dataKeySubject("kms:ReEncryptFrom", { key: box?.header.keyId ?? "", context: input.context }, {}),
       facts: factsOf,
     };
-    return performOnKey(this.#core, caller, subject, async (from, now) => {
+    using answers = new DeviceAnswers();
+    return await performOnKey(this.#core, caller, subject, async (from, now) => {
       const to = destination(from);
       subject.detail = destinationDetail(to, input.context, toContext, "asked for");
       checkContext(toContext);
@@ -114,16 +120,12 @@ export class Data implements DataOperations {
       });
       if (to.suite !== from.suite)
         throw new CustodyError("INPUT_INVALID", `a key of suite ${from.suite} is not rewrapped into suite ${to.suite}`);
-      const opened = await openDataKey(this.#core, from, box, input.context);
+      const opened = await openDataKey(this.#core, from, box, input.context, answers);
       using plaintext = opened.plaintext;
-      const value = await this.#seal(to, toContext, plaintext);
+      const value = await sealDataKey(this.#core, to, toContext, plaintext, answers);
       subject.detail = destinationDetail(to, input.context, toContext, "done");
       return { value };
     });
-  }
-
-  #seal(key: KeyRecord, context: Context, plaintext: SecretBuffer): Promise<WrappedKey> {
-    return sealDataKey(this.#core, key, context, plaintext);
   }
 }
 
@@ -139,6 +141,7 @@ export async function openDataKey(
   key: KeyRecord,
   box: ReadBox | undefined,
   context: Context,
+  answers?: DeviceAnswers,
 ): Promise<Opened> {
   if (box !== undefined && box.header.keyId !== key.id) throw new CustodyError("KEY_INCORRECT");
   mustWrap(key);
@@ -148,9 +151,12 @@ export async function openDataKey(
   const { deviceAlgorithm, deviceBlob } = box.header;
   const bound = encodedContext(box.header.suite, context);
   try {
-    const secret = await core.devices.use(key.origin, (device) =>
-      device.boxSecretToOpen(deviceKey, deviceAlgorithm, deviceBlob, context),
-    );
+    const ask = async (device: CryptoDevice): Promise<BoxSecret> => ({
+      secret: await device.boxSecretToOpen(deviceKey, deviceAlgorithm, deviceBlob, context),
+      algorithm: deviceAlgorithm,
+      blob: Buffer.alloc(0),
+    });
+    const { secret } = await boxSecretOf(core, key, `open ${key.id}/${deviceKey.version}`, ask, answers);
     const plaintext = await core.opener.open({ box, context: bound, secret });
     return { keyId: key.id, keyVersion: deviceKey.version, materialId: materialIdOf(key, deviceKey), plaintext };
   } catch (cause) {
@@ -183,12 +189,13 @@ export async function sealDataKey(
   key: KeyRecord,
   context: Context,
   plaintext: SecretBuffer,
+  answers?: DeviceAnswers,
 ): Promise<WrappedKey> {
   mustWrap(key);
   const deviceKey = newestVersion(key);
-  const { secret, algorithm, blob } = await core.devices.use(key.origin, (device) =>
-    device.boxSecretToSeal(deviceKey, context),
-  );
+  const ask = (device: CryptoDevice) => device.boxSecretToSeal(deviceKey, context);
+  const name = `seal ${key.id}/${deviceKey.version}`;
+  const { secret, algorithm, blob } = await boxSecretOf(core, key, name, ask, answers);
   using boxSecret = secret;
   const header: BoxHeader = {
     suite: suites[key.suite],
@@ -200,6 +207,18 @@ export async function sealDataKey(
   };
   const wrapped = plaintext.expose((bytes) => sealBox(header, boxSecret, context, bytes));
   return { keyId: key.id, keyVersion: deviceKey.version, materialId: materialIdOf(key, deviceKey), wrapped };
+}
+
+/** A box secret from the key's device; a remote one is asked once for a request. The caller disposes of it. */
+function boxSecretOf(
+  core: Core,
+  { origin }: KeyRecord,
+  name: string,
+  ask: (device: CryptoDevice) => Promise<BoxSecret>,
+  answers: DeviceAnswers | undefined,
+): Promise<BoxSecret> {
+  const asked = () => core.devices.use(origin, ask);
+  return answers !== undefined && core.devices.isRemote(origin) ? answers.once(name, asked) : asked();
 }
 
 /** The subject of an operation under a context, which is checked for names that are the server's own. */

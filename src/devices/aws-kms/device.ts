@@ -48,7 +48,7 @@ export class AwsKmsDevice implements CryptoDevice {
   }
 
   capabilities(): DeviceCapabilities {
-    return { kind: "aws-kms", suites: ["intl"], specs: [], authenticatesBlobs: true };
+    return { kind: "aws-kms", suites: ["intl"], specs: [], authenticatesBlobs: true, remote: true };
   }
 
   health(): Promise<DeviceHealth> {
