@@ -71,6 +71,15 @@ const rows: readonly Row[] = [
   ],
   ["grants.list", "RAUP", (client, { key }) => client.grants.list(key)],
   ["grants.revoke", "RA", (client, { key, grant }) => client.grants.revoke(key, grant)],
+  ["grants.retire", "", (client, { key, grant }) => client.grants.retire(grant, key)],
+  ["tags.add", "RAP", (client, { key }) => client.tags.add(key, { a: "b" })],
+  ["tags.remove", "RAP", (client, { key }) => client.tags.remove(key, ["a"])],
+  ["tags.list", "RAUP", (client, { key }) => client.tags.list(key)],
+  ["rotation.enable", "RA", (client, { key }) => client.rotation.enable(key)],
+  ["rotation.disable", "RA", (client, { key }) => client.rotation.disable(key)],
+  ["rotation.status", "RAUP", (client, { key }) => client.rotation.status(key)],
+  ["rotation.list", "RAUP", (client, { key }) => client.rotation.list(key)],
+  ["audit.verify", "RAU", (client) => client.audit.verify()],
   ["principals.create", "RA", (client, { name }) => client.principals.create({ name, kind: "user", role: "auditor" })],
   ["principals.list", "RAU", (client) => client.principals.list()],
   ["principals.disable", "RA", (client, { user }) => client.principals.disable(user)],
@@ -188,7 +197,7 @@ describe("the native door, operation by operation and principal by principal", (
 
   const letters = Object.keys(columns) as Column[];
   for (const [operation, allowed, ask] of rows) {
-    const who = letters.filter((letter) => allowed.includes(letter)).join(" ");
+    const who = letters.filter((letter) => allowed.includes(letter)).join(" ") || "nobody";
     it(`lets ${who} do ${operation}, and no one else`, async () => {
       let made = await scene();
       for (const letter of letters) {
