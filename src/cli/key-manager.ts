@@ -1,7 +1,8 @@
 import { parseArgs } from "node:util";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { principalArn } from "../custody/arn.ts";
-import type { CustodyService, LegacyMode } from "../custody/service.ts";
+import type { LegacyMode } from "../custody/contract/legacy.ts";
+import type { CustodyService } from "../custody/service.ts";
 import { startFiscoDoor } from "../server/fisco/door.ts";
 import { loopbackOnly } from "../server/fisco/peers.ts";
 import { runDropIn, type Tell } from "./drop-in.ts";

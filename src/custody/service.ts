@@ -1,7 +1,8 @@
 import type { Context } from "../crypto/context.ts";
-import type { SecretBuffer } from "../crypto/secret-buffer.ts";
+
 import type { SuiteName } from "../crypto/suite.ts";
 import type { UpstreamKeyChoice } from "../devices/device.ts";
+import type { AliasOperations } from "./contract/aliases.ts";
 import type { AuditFeed, AuditSearches } from "./contract/audit.ts";
 import type {
   AsymmetricOperations,
@@ -9,10 +10,15 @@ import type {
   ReEncryptionOperations,
   SigningOperations,
 } from "./contract/cryptography.ts";
+import type { DataOperations } from "./contract/data-keys.ts";
+import type { GrantOperations } from "./contract/grants.ts";
 import type { IntegrationOperations } from "./contract/integrations.ts";
 import type { ImportOperations, RotationOperations, TagOperations, Tags } from "./contract/key-attributes.ts";
+import type { LegacyOperations } from "./contract/legacy.ts";
+import type { NodeOperations } from "./contract/nodes.ts";
+import type { PolicyOperations } from "./contract/policies.ts";
+import type { ServiceSecrets } from "./contract/secrets.ts";
 import type { GroupOperations, UserOperations } from "./contract/users.ts";
-import type { Grant } from "./policy/grant.ts";
 import type { Page, PageInput } from "./sorted-ids.ts";
 
 /**
@@ -53,8 +59,11 @@ export interface CustodyService {
   ): Promise<PrincipalDescription | undefined>;
   /** Puts a request on record that asks nothing of custody and is allowed to whoever is known. */
   acknowledge(caller: Caller, action: string, detail?: AuditRecord["detail"]): Promise<void>;
-  /** Whether the principal of this ARN exists and is enabled, by the state of this moment. */
-  isEnabled(principal: string): boolean;
+  /**
+   * Whether the principal of this ARN exists and is enabled, by the state of this moment; with the SHA-256 of a public key
+   * (hex), also whether that is the key of a certificate of its own that has not ended.
+   */
+  isEnabled(principal: string, spkiSha256?: string): boolean;
   /**
    * Calls back with the records of each commit, once the state they tell of is in force. For the server itself: what it
    * shows of them to a caller, the caller must be allowed to read. Must not throw. Returns what ends it.
@@ -190,92 +199,6 @@ export interface CreateKeyInput {
   readonly upstream?: UpstreamKeyChoice;
 }
 
-export interface WrappedKey {
-  readonly keyId: string;
-  readonly keyVersion: number;
-  /** See {@link KeyDescription.materialId}. */
-  readonly materialId: string;
-  /** A sealed box of type `dataKey`. */
-  readonly wrapped: Buffer;
-}
-
-export interface DataOperations {
-  /** `bytes`: 1 to 1024, by default 32. The caller of this method disposes of `plaintext`. */
-  generateDataKey(
-    caller: Caller,
-    input: { key: string; context: Context; bytes?: number },
-  ): Promise<WrappedKey & { readonly plaintext: SecretBuffer }>;
-  generateDataKeyWithoutPlaintext(
-    caller: Caller,
-    input: { key: string; context: Context; bytes?: number },
-  ): Promise<WrappedKey>;
-  /** `plaintext`: 1 to 4096 bytes; stays the caller's to dispose of. */
-  wrap(caller: Caller, input: { key: string; context: Context; plaintext: SecretBuffer }): Promise<WrappedKey>;
-  /** `key`, when given, must be the key that the box names. The caller of this method disposes of `plaintext`. */
-  unwrap(
-    caller: Caller,
-    input: { wrapped: Buffer; context: Context; key?: string },
-  ): Promise<{
-    readonly keyId: string;
-    readonly keyVersion: number;
-    readonly materialId: string;
-    readonly plaintext: SecretBuffer;
-  }>;
-  /** To another key, another context, or (neither given) to the newest version of its own key. */
-  rewrap(
-    caller: Caller,
-    input: { wrapped: Buffer; context: Context; toKey?: string; toContext?: Context },
-  ): Promise<WrappedKey>;
-}
-
-export interface AliasOperations {
-  create(caller: Caller, alias: string, key: string): Promise<void>;
-  update(caller: Caller, alias: string, key: string): Promise<void>;
-  delete(caller: Caller, alias: string): Promise<void>;
-  /** All, or those that point at `key`. */
-  list(caller: Caller, key?: string): Promise<readonly AliasDescription[]>;
-}
-
-export interface AliasDescription {
-  readonly alias: string;
-  readonly keyId: string;
-  readonly createdAt: string | null;
-  /** When it was last made to point at a key. */
-  readonly updatedAt: string | null;
-}
-
-export interface PolicyOperations {
-  get(caller: Caller, key: string): Promise<string>;
-  /** The names of a key's policies: always the one, `default`. */
-  list(caller: Caller, key: string): Promise<readonly string[]>;
-  put(caller: Caller, key: string, policy: string, options?: { bypassLockoutCheck?: boolean }): Promise<void>;
-}
-
-export type CreateGrantInput = Pick<Grant, "grantee" | "operations"> &
-  Partial<Pick<Grant, "constraints" | "notAfter" | "name" | "retiring">>;
-
-export type GrantOnKey = Grant & { readonly keyId: string };
-
-/** Which page, and of which grants on the key: all, a grantee's, or the one of an id. */
-export type GrantPageInput = PageInput & { readonly grantee?: string; readonly grantId?: string };
-
-export interface GrantOperations {
-  create(caller: Caller, key: string, input: CreateGrantInput): Promise<Grant>;
-  list(caller: Caller, key: string): Promise<readonly Grant[]>;
-  /** One page of the grants on a key, in the order of their ids. */
-  page(caller: Caller, key: string, page: GrantPageInput): Promise<Page<Grant>>;
-  /** Grants on every key whose grants the caller may list, or those of one grantee (an ARN): one record for all. */
-  listAll(caller: Caller, grantee?: string): Promise<readonly GrantOnKey[]>;
-  revoke(caller: Caller, key: string, grantId: string): Promise<void>;
-  /**
-   * Ends a grant by right of the grant itself: by its retiring principal, or its grantee when it holds `RetireGrant`.
-   * `key` null: the key that the grant is on.
-   */
-  retire(caller: Caller, key: string | null, grantId: string): Promise<void>;
-  /** Grants on any key that this principal may retire as their retiring principal. */
-  listRetirable(caller: Caller, principal: string): Promise<readonly GrantOnKey[]>;
-}
-
 export type PrincipalKind = "user" | "node" | "service";
 /** `none`: rights come from groups alone. */
 export type RoleName = "administrator" | "auditor" | "operator" | "key-user" | "node" | "fisco-door" | "none";
@@ -301,71 +224,6 @@ export interface PrincipalOperations {
   /** Revokes: no request of this principal that starts after the promise settles succeeds. */
   disable(caller: Caller, name: string): Promise<PrincipalDescription>;
   enable(caller: Caller, name: string): Promise<PrincipalDescription>;
-}
-
-export interface NodeOperations {
-  /**
-   * Makes (or renews) a one-time token for a node's enrolment: 15 minutes, one use, stored hashed.
-   * Creates the node's principal when it is new, and a grant on `key` for contexts that hold `node: name`.
-   * For a user or service the principal must exist, and the caller must be allowed to make principals; for a node that has
-   * enrolled before, the caller must be allowed to enable principals: whoever redeems the token becomes that node.
-   */
-  createToken(
-    caller: Caller,
-    input: { name: string; key?: string; identity: IdentityKind },
-  ): Promise<{ readonly token: SecretBuffer; readonly expiresAt: string }>;
-  /** Redeems a token: binds the public key to the node's principal. Called before a certificate is issued. */
-  redeemToken(
-    peer: { readonly door: Door; readonly peer: string; readonly requestId: string },
-    input: { name: string; token: SecretBuffer; spkiSha256: Buffer; notAfter: string },
-  ): Promise<PrincipalDescription>;
-  /** Binds a new certificate key to the principal that calls: a renewal over its present certificate. */
-  renew(caller: Caller, name: string, spkiSha256: Buffer, notAfter: string): Promise<PrincipalDescription>;
-  /** One command: principal revoked, its grants and tokens gone. */
-  revoke(caller: Caller, name: string): Promise<PrincipalDescription>;
-  /**
-   * A node tells of its own end: what keys are destroyed with it goes on record, and it is revoked. Only the node itself
-   * may. Of each key its name, format and public identity.
-   */
-  destroyed(
-    caller: Caller,
-    input: {
-      name: string;
-      network: string;
-      keys: readonly { readonly name: string; readonly format: string; readonly publicIdentity: string }[];
-    },
-  ): Promise<PrincipalDescription>;
-  list(caller: Caller): Promise<readonly PrincipalDescription[]>;
-}
-
-export type LegacyMode = "standard" | "sm";
-
-export interface LegacyEntry {
-  readonly cipherDataKey: string;
-  readonly mode: LegacyMode;
-  readonly node: string | null;
-  /** `made` by this key manager, or `registered` by an operator. */
-  readonly origin: "made" | "registered";
-  readonly createdAt: string;
-}
-
-/**
- * FISCO's unauthenticated formats (facts: IV is the key's own prefix). `superKey` is lent for the call.
- * `decrypt` and `encryptKeyFile` open only a cipherDataKey that is in the registry for this very superKey and mode:
- * the check comes before any cipher runs.
- */
-export interface LegacyOperations {
-  encryptDataKey(caller: Caller, input: LegacyInput & { dataKey: SecretBuffer; node?: string }): Promise<string>;
-  decryptDataKey(caller: Caller, input: LegacyInput & { cipherDataKey: string }): Promise<SecretBuffer>;
-  /** `file`: the bytes that the caller wants encrypted (the FISCO script sends them in base64). Returns hex text. */
-  encryptKeyFile(caller: Caller, input: LegacyInput & { cipherDataKey: string; text: SecretBuffer }): Promise<string>;
-  register(caller: Caller, input: LegacyInput & { cipherDataKey: string; node?: string }): Promise<LegacyEntry>;
-  list(caller: Caller): Promise<readonly LegacyEntry[]>;
-}
-
-export interface LegacyInput {
-  readonly mode: LegacyMode;
-  readonly superKey: SecretBuffer;
 }
 
 export interface AuditRecord {
@@ -419,14 +277,4 @@ export interface AuditOperations extends AuditSearches {
   read(caller: Caller, input: { after: number; limit: number }): Promise<readonly AuditRecord[]>;
   checkpoint(caller: Caller): Promise<Checkpoint>;
   verify(caller: Caller, checkpoint?: Checkpoint): Promise<AuditVerdict>;
-}
-
-/** Small secrets of the server itself (its CA's private key and the like), sealed in the store. */
-export interface ServiceSecrets {
-  read(name: string): Promise<SecretBuffer | undefined>;
-  /** Creates or replaces. `actor` is named in the audit record. */
-  write(caller: Caller, name: string, secret: SecretBuffer): Promise<void>;
-  /** Public companions (certificates), authenticated but not secret. */
-  readPublic(name: string): Promise<Buffer | undefined>;
-  writePublic(caller: Caller, name: string, value: Buffer): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { legacyDecryptDataKey, legacyEncrypt, legacyEncryptDataKey } from "../../src/crypto/legacy-fisco.ts";
 import { SecretBuffer } from "../../src/crypto/secret-buffer.ts";
+import type { LegacyEntry, LegacyInput, LegacyMode } from "../../src/custody/contract/legacy.ts";
 import { CustodyError } from "../../src/custody/errors.ts";
-import type { LegacyEntry, LegacyInput, LegacyMode } from "../../src/custody/service.ts";
 import type { FiscoCustody } from "../../src/server/fisco/calls.ts";
 
 /**

@@ -1,6 +1,7 @@
 import type { Context } from "../../crypto/context.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
-import type { Caller, KeySpec, KeyUsage, WrappedKey } from "../service.ts";
+import type { Caller, KeySpec, KeyUsage } from "../service.ts";
+import type { WrappedKey } from "./data-keys.ts";
 
 /** Signing algorithms, in AWS KMS's names. `SM2DSA`: GB/T 32918.2 with the user id 1234567812345678. */
 export type SigningAlgorithm =

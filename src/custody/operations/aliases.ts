@@ -1,9 +1,10 @@
 import { isMacSpec } from "../../crypto/key-specs.ts";
+import type { AliasDescription, AliasOperations } from "../contract/aliases.ts";
 import { type Core, performDecided, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { mustBeAlive, mustExist } from "../key-states.ts";
 import { checkAlias } from "../names.ts";
-import type { AliasDescription, AliasOperations, Caller } from "../service.ts";
+import type { Caller } from "../service.ts";
 import { type AliasRecord, change, type KeyRecord } from "../state/records.ts";
 
 const maxAliasesPerKey = 50;

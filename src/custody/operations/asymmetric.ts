@@ -5,10 +5,11 @@ import { encryptionAlgorithms, isKeyPairSpec, maxEncryptBytes } from "../../cryp
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { sm2Encrypt } from "../../crypto/sm2-encryption.ts";
 import type { AsymmetricEncryptionAlgorithm, AsymmetricOperations } from "../contract/cryptography.ts";
+import type { WrappedKey } from "../contract/data-keys.ts";
 import { type Core, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { mustAllow, mustWrap, publicKeyOf, specifiedDeviceKey } from "../key-use.ts";
-import type { Caller, KeySpec, WrappedKey } from "../service.ts";
+import type { Caller, KeySpec } from "../service.ts";
 import type { KeyRecord } from "../state/records.ts";
 import { dataKeySubject, sealDataKey } from "./data.ts";
 

@@ -6,12 +6,13 @@ import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { suites } from "../../crypto/suite.ts";
 import type { BoxSecret, CryptoDevice, DeviceKey } from "../../devices/device.ts";
 import { shortContext } from "../commit-batch.ts";
+import type { DataOperations, WrappedKey } from "../contract/data-keys.ts";
 import { type Core, type KeySubject, performDecided, performOnKey, requestAliasOf } from "../core.ts";
 import { DeviceAnswers } from "../device-answers.ts";
 import { CustodyError } from "../errors.ts";
 import { mustWrap } from "../key-use.ts";
 import type { ActionName } from "../policy/actions.ts";
-import type { Caller, DataOperations, WrappedKey } from "../service.ts";
+import type { Caller } from "../service.ts";
 import type { KeyRecord, KeyVersionRecord } from "../state/records.ts";
 
 const maxDataKeyBytes = 1024;

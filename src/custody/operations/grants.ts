@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { isSymmetricSpec } from "../../crypto/key-specs.ts";
 import { asInput, deniedBy } from "../authorizer.ts";
+import type { CreateGrantInput, GrantOnKey, GrantOperations, GrantPageInput } from "../contract/grants.ts";
 import { type Core, type KeySubject, performDecided, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import type { Subject } from "../journal.ts";
@@ -8,7 +9,7 @@ import { mustBeUsable, mustExist } from "../key-states.ts";
 import { type Grant, grantInForce, mayRetireGrant } from "../policy/grant.ts";
 import { checkNewGrant, checkRegrant } from "../policy/grant-rules.ts";
 import { keyFacts } from "../policy/key-facts.ts";
-import type { Caller, CreateGrantInput, GrantOnKey, GrantOperations, GrantPageInput } from "../service.ts";
+import type { Caller } from "../service.ts";
 import { type Page, pageOfIds, SortedIds } from "../sorted-ids.ts";
 import { change, type KeyRecord, type StateChange } from "../state/records.ts";
 

@@ -2,9 +2,10 @@ import { createHmac } from "node:crypto";
 import { CryptoError } from "../../crypto/errors.ts";
 import { legacyDecryptDataKey, legacyEncrypt, legacyEncryptDataKey } from "../../crypto/legacy-fisco.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import type { LegacyEntry, LegacyInput, LegacyOperations } from "../contract/legacy.ts";
 import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
 import { CustodyError } from "../errors.ts";
-import type { Caller, LegacyEntry, LegacyInput, LegacyOperations } from "../service.ts";
+import type { Caller } from "../service.ts";
 import { change, type LegacyRecord } from "../state/records.ts";
 
 const maxDataKeyBytes = 1024;

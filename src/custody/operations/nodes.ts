@@ -1,11 +1,12 @@
 import { hash, randomUUID } from "node:crypto";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { principalArn } from "../arn.ts";
+import type { NodeOperations } from "../contract/nodes.ts";
 import { type AccountSubject, type Core, performOnAccount, requestAliasOf } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { checkPrincipalName } from "../names.ts";
 import type { ActionName } from "../policy/actions.ts";
-import type { Caller, Door, IdentityKind, NodeOperations, PrincipalDescription } from "../service.ts";
+import type { Caller, Door, IdentityKind, PrincipalDescription } from "../service.ts";
 import { change, type PrincipalRecord, type StateChange, type TokenRecord } from "../state/records.ts";
 import { describePrincipal, findPrincipal, tokensOf, withCertificatesEnded } from "./principals.ts";
 

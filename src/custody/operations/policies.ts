@@ -1,7 +1,8 @@
 import { hash } from "node:crypto";
+import type { PolicyOperations } from "../contract/policies.ts";
 import { type Core, type KeySubject, performOnKey } from "../core.ts";
 import { mustExist } from "../key-states.ts";
-import type { Caller, PolicyOperations } from "../service.ts";
+import type { Caller } from "../service.ts";
 import { change } from "../state/records.ts";
 
 /** Key policies: AWS policy JSON, one document for each key. */

@@ -2,9 +2,10 @@ import { deviceAlgorithms, openBox, sealBox } from "../../crypto/sealed-box.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { suites } from "../../crypto/suite.ts";
 import type { RootKey } from "../../devices/root-key.ts";
+import type { ServiceSecrets } from "../contract/secrets.ts";
 import type { Core } from "../core.ts";
 import { CustodyError } from "../errors.ts";
-import type { Caller, ServiceSecrets } from "../service.ts";
+import type { Caller } from "../service.ts";
 import { change, type StateChange } from "../state/records.ts";
 
 /** Secrets of the server itself, sealed under a key of the root; with public companions beside them. */

@@ -1,18 +1,10 @@
 import type { SuiteName } from "../../crypto/suite.ts";
 import type { AwsKmsSettings } from "../../devices/aws-kms/settings.ts";
 import type { Rotation, Tags, WrappingAlgorithm, WrappingKeySpec } from "../contract/key-attributes.ts";
+import type { LegacyMode } from "../contract/legacy.ts";
 import type { Grant } from "../policy/grant.ts";
 import type { ManagedPolicyName } from "../policy/roles.ts";
-import type {
-  IdentityKind,
-  KeyOrigin,
-  KeySpec,
-  KeyState,
-  KeyUsage,
-  LegacyMode,
-  PrincipalKind,
-  RoleName,
-} from "../service.ts";
+import type { IdentityKind, KeyOrigin, KeySpec, KeyState, KeyUsage, PrincipalKind, RoleName } from "../service.ts";
 
 /** What each kind of row holds, as JSON. Times are ISO 8601 in UTC, bytes base64. */
 export interface Records {

@@ -1,8 +1,8 @@
+import type { GrantOnKey } from "../../custody/contract/grants.ts";
 import type {
   AuditRecord,
   Caller,
   CustodyService,
-  GrantOnKey,
   KeyDescription,
   PrincipalDescription,
 } from "../../custody/service.ts";

@@ -1,4 +1,4 @@
-import type { WrappedKey } from "../../custody/service.ts";
+import type { WrappedKey } from "../../custody/contract/data-keys.ts";
 import { type Endpoint, endpoint, endpointForSecret, endpointOfSecret } from "./endpoint.ts";
 import { InputError } from "./failures.ts";
 
