@@ -176,9 +176,15 @@ export class Custody implements CustodyService {
     return this.#core.journal.perform(caller, { action, detail }, () => ({ value: undefined }));
   }
 
-  isEnabled(principal: string): boolean {
+  isEnabled(principal: string, spkiSha256?: string): boolean {
     const record = this.#core.state.get("principal", principal.slice(principal.lastIndexOf("/") + 1));
-    return record?.state === "enabled" && principalArn(this.identity, record.kind, record.name) === principal;
+    if (record?.state !== "enabled" || principalArn(this.identity, record.kind, record.name) !== principal)
+      return false;
+    if (spkiSha256 === undefined) return true;
+    const key = record.publicKeys.find((each) => each.spkiSha256 === spkiSha256);
+    return (
+      key !== undefined && endOf(record, key) === undefined && this.#core.journal.nowMs() < Date.parse(key.notAfter)
+    );
   }
 
   follow(listener: (records: readonly AuditRecord[]) => void): () => void {

@@ -4,6 +4,7 @@ import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { isOnRecord } from "../../custody/core.ts";
 import { CustodyError } from "../../custody/errors.ts";
 import type { Caller } from "../../custody/service.ts";
+import { peerAddress } from "../fisco/peers.ts";
 import { inputValue, readBody } from "../native/body.ts";
 import { DoorError, failureAnswer } from "../native/failures.ts";
 import type { RequestObserver } from "../observe.ts";
@@ -139,7 +140,7 @@ function sessionView({ custody }: ConsoleDispatchOptions, { principal, csrfToken
 
 function callerOf({ request, requestId }: Attempt, principal: string): Caller {
   const userAgent = request.headers["user-agent"]?.slice(0, maxUserAgentCharacters);
-  const peer = request.socket.remoteAddress ?? "unknown";
+  const peer = peerAddress(request.socket.remoteAddress);
   return { principal, door: "console", peer, requestId, ...(userAgent === undefined ? {} : { userAgent }) };
 }
 
@@ -204,7 +205,7 @@ async function accountFor({ custody }: ConsoleDispatchOptions, attempt: Attempt,
     (error instanceof CustodyError && error.status === 400 && !isOnRecord(error));
   // Files that are not there, and a page whose session has ended, happen to everybody.
   if (!isForm || action === "page" || error.code === "SESSION_ENDED") return error;
-  if (caller === undefined) custody.countRefusal("console", request.socket.remoteAddress ?? "unknown", error.code);
+  if (caller === undefined) custody.countRefusal("console", peerAddress(request.socket.remoteAddress), error.code);
   else {
     try {
       await custody.recordRefused(caller, `console:${action}`, error.code);

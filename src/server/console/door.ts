@@ -48,7 +48,7 @@ export async function startConsole(options: ConsoleDoorOptions): Promise<Console
   const { clock, names } = options.certificate;
   const files = readPageFiles(options.pageFolder);
   const { sessionClock: nowMs } = options;
-  const sessions = new Sessions({ isEnabled: (principal) => custody.isEnabled(principal), nowMs });
+  const sessions = new Sessions({ isEnabled: (principal, spki) => custody.isEnabled(principal, spki), nowMs });
   const activity = new Activity(clock);
   const streams = new ActivityStreams(activity);
   const certificates = new WeakMap<object, PeerCertificate>();
@@ -68,7 +68,9 @@ export async function startConsole(options: ConsoleDoorOptions): Promise<Console
   );
   const unfollow = custody.follow((records) => {
     activity.count(records);
-    if (records.some(({ action }) => /^(?:strongroom|iam):/.test(action))) sessions.endOfRevoked();
+    if (!records.some(({ action }) => /^(?:strongroom|iam):/.test(action))) return;
+    sessions.endOfRevoked();
+    codes.endOfRevoked((principal) => custody.isEnabled(principal));
   });
   const close = async () => {
     stop();

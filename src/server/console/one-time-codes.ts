@@ -18,7 +18,7 @@ interface OpenCode {
 
 /**
  * One-time codes by which a person signs in to the console: 60 random bits, one use, five minutes, in memory only and
- * there as their SHA-256. Making one for a principal ends that principal's earlier one.
+ * there as their SHA-256. Making one for a principal ends that principal's earlier one; so does its revocation.
  */
 export class OneTimeCodes {
   readonly #nowMs: () => number;
@@ -60,6 +60,11 @@ export class OneTimeCodes {
     const [match] = matches;
     this.#open = this.#live().filter((each) => each !== match);
     return match?.principal;
+  }
+
+  /** Ends the codes of every principal that may not call now, so that one that is enabled again asks for a new code. */
+  endOfRevoked(isEnabled: (principal: string) => boolean): void {
+    this.#open = this.#open.filter(({ principal }) => isEnabled(principal));
   }
 
   #live(): OpenCode[] {

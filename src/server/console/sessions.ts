@@ -25,18 +25,19 @@ interface OpenSession extends Session {
 }
 
 export interface SessionsOptions {
-  /** Whether the principal may call, by the state of this moment. */
-  readonly isEnabled: (principal: string) => boolean;
+  /** Whether the principal may call, by the state of this moment; with a public key, whether that is still one of its own. */
+  readonly isEnabled: (principal: string, spkiSha256?: string) => boolean;
   /** Milliseconds of a clock; the system's monotonic one by default. */
   readonly nowMs?: (() => number) | undefined;
 }
 
 /**
  * The sessions of people who signed in: in memory only, found by the SHA-256 of a random 256-bit id. One ends after 15
- * minutes without a request, after 8 hours whatever happens, at sign-out, and as soon as its principal is revoked.
+ * minutes without a request, after 8 hours whatever happens, at sign-out, and as soon as its principal is revoked or the
+ * certificate it began with is replaced.
  */
 export class Sessions {
-  readonly #isEnabled: (principal: string) => boolean;
+  readonly #isEnabled: SessionsOptions["isEnabled"];
   readonly #nowMs: () => number;
   readonly #open = new Map<string, OpenSession>();
 
@@ -97,7 +98,8 @@ export class Sessions {
 
   #holds(session: OpenSession): boolean {
     const nowMs = this.#nowMs();
-    return nowMs < session.endsAtMs && nowMs - session.lastUsedMs < idleMs && this.#isEnabled(session.principal);
+    const isInTime = nowMs < session.endsAtMs && nowMs - session.lastUsedMs < idleMs;
+    return isInTime && this.#isEnabled(session.principal, session.spkiSha256);
   }
 
   #endLeastRecent(sessions: readonly (readonly [string, OpenSession])[]): void {

@@ -50,11 +50,16 @@ export class SignIn {
    * @throws {ConsoleError} `SIGN_IN_REFUSED`, `TOO_MANY_ATTEMPTS`.
    */
   async withCode(stranger: Caller, readCode: () => Promise<Buffer>): Promise<Begun> {
-    if (this.#failures.exhausted(stranger.peer) || this.#allFailures.exhausted(everybody))
-      throw new ConsoleError("TOO_MANY_ATTEMPTS");
+    this.#mustBeWithinLimits(stranger.peer);
     const typed = await readCode();
-    const principal = this.#options.codes.redeem(typed);
-    typed.fill(0);
+    let principal: string | undefined;
+    try {
+      // Again: others that began beside this one may have failed while its body came.
+      this.#mustBeWithinLimits(stranger.peer);
+      principal = this.#options.codes.redeem(typed);
+    } finally {
+      typed.fill(0);
+    }
     if (principal === undefined || !this.#options.custody.isEnabled(principal)) {
       this.#failures.countFailure(stranger.peer);
       this.#allFailures.countFailure(everybody);
@@ -71,6 +76,11 @@ export class SignIn {
     const known = await this.#options.custody.principalOfPublicKey(Buffer.from(spki, "hex"), { door, peer, requestId });
     if (known?.state !== "enabled" || known.kind !== "user") throw new ConsoleError("SIGN_IN_REFUSED");
     return await this.#begin({ ...stranger, principal: known.arn }, "certificate", spki);
+  }
+
+  #mustBeWithinLimits(peer: string): void {
+    if (this.#failures.exhausted(peer) || this.#allFailures.exhausted(everybody))
+      throw new ConsoleError("TOO_MANY_ATTEMPTS");
   }
 
   /** No record, no session. */

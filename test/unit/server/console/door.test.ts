@@ -36,6 +36,12 @@ describe("the console's door", () => {
     rmSync(folder, { recursive: true });
   });
 
+  const local = () => ({
+    principal: running.custody.identity.localAdministrator,
+    door: "local" as const,
+    peer: "test",
+    requestId: "test",
+  });
   const administrator = async () => running.signIn(await running.code());
   const post = (path: string, body: unknown, signed?: Signed, headers = {}) =>
     running.ask({ method: "POST", path, body: json(body), headers }, signed);
@@ -152,6 +158,38 @@ describe("the console's door", () => {
         codeOf(await running.ask({ method: "POST", path: "/api/sign-in/code", body: code })),
         "SIGN_IN_REFUSED",
       );
+    });
+
+    it("refuses the code of a user who was disabled and enabled again, or replaced by another of that name", async () => {
+      for (const restore of [
+        async () => {
+          await running.admin.principals.disable("again");
+          await running.admin.principals.enable("again");
+        },
+        async () => {
+          await running.custody.users.delete(local(), "again");
+          await running.admin.principals.create({ name: "again", kind: "user", role: "administrator" });
+        },
+      ]) {
+        const known = await running.admin.principals.list();
+        if (!known.some(({ name }) => name === "again"))
+          await running.admin.principals.create({ name: "again", kind: "user", role: "auditor" });
+        const code = await running.code("again");
+        await restore();
+        const reply = await running.ask({ method: "POST", path: "/api/sign-in/code", body: code });
+        assert.equal(codeOf(reply), "SIGN_IN_REFUSED");
+      }
+    });
+
+    it("ends a certificate's session when another certificate takes its place", async () => {
+      await running.admin.principals.create({ name: "renee", kind: "user", role: "auditor" });
+      const certificate = await running.certificateFor("renee");
+      const path = "/api/sign-in/certificate";
+      const signed = signedBy(await running.ask({ method: "POST", path, body: "", certificate }));
+      assert.equal((await running.ask({ path: "/api/keys/list" }, { ...signed, certificate })).status, 200);
+      await running.certificateFor("renee");
+      const reply = await running.ask({ path: "/api/keys/list" }, { ...signed, certificate });
+      assert.equal(codeOf(reply), "SESSION_ENDED");
     });
 
     it("takes the certificate of a user, and that session only beside it", async () => {

@@ -59,6 +59,15 @@ describe("one-time codes for the console", () => {
     assert.equal(redeem(second), alice);
   });
 
+  it("end with the revocation of their principal, and do not come back when it is enabled again", () => {
+    const { codes, issue, redeem } = codesAt();
+    const [revoked, other] = [issue(alice), issue(bob)];
+    codes.endOfRevoked((principal) => principal !== alice);
+    codes.endOfRevoked(() => true);
+    assert.equal(redeem(revoked), undefined);
+    assert.equal(redeem(other), bob);
+  });
+
   it("are refused when anything else was typed, and outlive the attempt", () => {
     const { issue, redeem } = codesAt();
     const code = issue(alice);

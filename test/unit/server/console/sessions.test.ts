@@ -86,6 +86,17 @@ describe("sessions of the console", () => {
     assert.equal(sessions.find(id, undefined), undefined);
   });
 
+  it("end with the certificate they began with, also where the browser still shows it", () => {
+    const keys = new Set(["aa".repeat(32)]);
+    const sessions = new Sessions({ isEnabled: (_, spki) => spki === undefined || keys.has(spki) });
+    const { id } = sessions.begin(alice, "aa".repeat(32));
+    const byCode = sessions.begin(alice);
+    assert.ok(sessions.find(id, "aa".repeat(32)));
+    keys.clear();
+    assert.equal(sessions.find(id, "aa".repeat(32)), undefined);
+    assert.ok(sessions.find(byCode.id, undefined));
+  });
+
   it("are at most eight of one principal: the one unused for longest ends", () => {
     const { clock, sessions } = sessionsAt();
     const begun = Array.from({ length: 8 }, () => {
