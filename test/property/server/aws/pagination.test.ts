@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import * as fc from "fast-check";
+import fc from "fast-check";
 import { pageOf } from "../../../../src/server/aws/pagination.ts";
 import { scaled, seed } from "../../../run-settings.ts";
 
