@@ -294,4 +294,29 @@ describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, (
     assert.deepEqual(problems, []);
     await window.close();
   });
+
+  it("shows many keys in pages, and finds one among them", async () => {
+    const { admin } = served.server;
+    for (let made = 0; made < 120; made++) await admin.keys.create({ alias: `alias/many-${made}` });
+    const { context: window, page, problems } = await openPage(browser);
+    await signIn(page, served.url, await code());
+    await page.goto(`${served.url}#keys`);
+    const rows = page.locator("tr[data-key]");
+    const all = (await admin.keys.list()).length;
+    await page.getByText(`1 to 100 of ${all}`).waitFor();
+    assert.equal(await rows.count(), 100);
+    assert.equal(await page.getByRole("button", { name: "Previous" }).isDisabled(), true);
+    await page.getByRole("button", { name: "Next" }).click();
+    await page.getByText(`101 to ${all} of ${all}`).waitFor();
+    assert.equal(await rows.count(), all - 100);
+    assert.equal(await page.getByRole("button", { name: "Next" }).isDisabled(), true);
+    await page.getByLabel("Find").fill("alias/MANY-77");
+    await page.getByText("1 to 1 of 1").waitFor();
+    await rows.getByRole("button", { name: "alias/many-77" }).waitFor();
+    await page.getByLabel("Find").fill("no such key");
+    await page.getByText("0 to 0 of 0").waitFor();
+    assert.equal(await rows.count(), 0);
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
 });
