@@ -92,9 +92,21 @@ export class EthereumRpc {
     return BigInt(text(await this.call("eth_getBalance", address, "latest")));
   }
 
-  /** Hands over a signed transaction; its hash. */
-  async sendRawTransaction(signed: Uint8Array): Promise<string> {
-    return text(await this.call("eth_sendRawTransaction", `0x${Buffer.from(signed).toString("hex")}`));
+  /**
+   * Hands over a signed transaction; its hash. A node that follows another takes none until it knows how high the chain is.
+   *
+   * @param patienceMs - How long to try again while the node says so.
+   */
+  async sendRawTransaction(signed: Uint8Array, patienceMs = 60_000): Promise<string> {
+    return await this.#until(patienceMs, "the node to know the chain's height", async () => {
+      try {
+        return text(await this.call("eth_sendRawTransaction", `0x${Buffer.from(signed).toString("hex")}`));
+      } catch (error) {
+        if (error instanceof RpcRefusal && error.message.includes("not aware of the current chain height"))
+          return undefined;
+        throw error;
+      }
+    });
   }
 
   /** How many peers the node is connected to. */

@@ -126,7 +126,14 @@ describe("sealed files, whatever they hold", () => {
   const owner = { node: "n", network: "net" };
   const dataKey = SecretBuffer.random(32);
   const key = { suite: suites.intl, id: "00000000-0000-4000-8000-000000000001", version: 1 };
-  const metadata = { name: "a", ...owner, format: "opaque", publicIdentity: { algorithm: "none" }, version: 1, sealedAt: "" };
+  const metadata = {
+    name: "a",
+    ...owner,
+    format: "opaque",
+    publicIdentity: { algorithm: "none" },
+    version: 1,
+    sealedAt: "",
+  };
   const good = encodeSealedFile(metadata, key, dataKey, SecretBuffer.copyOf(Buffer.from("secret")));
 
   it("are read or refused with SEALED_FILE_DAMAGED, and never open changed", () => {
