@@ -1,9 +1,9 @@
 import { aliasArn, keyArn } from "./arn.ts";
-import type { AuthorizationFacts, Authorizer } from "./authorizer.ts";
+import type { AuthorizationFacts, Authorizer, Question } from "./authorizer.ts";
 import type { Devices } from "./devices.ts";
 import { CustodyError } from "./errors.ts";
 import type { Decision, Journal, Subject } from "./journal.ts";
-import type { KeyDirectory } from "./key-directory.ts";
+import { type KeyDirectory, keyNotFound } from "./key-directory.ts";
 import { mustExist } from "./key-states.ts";
 import type { Opener } from "./opening/opener.ts";
 import type { ActionName } from "./policy/actions.ts";
@@ -144,8 +144,29 @@ export function performOnAccount<T>(
 }
 
 /**
+ * Asks the authorizer about a key. To whoever may not do this with a destroyed key, it is as absent as one that never was:
+ * the answer tells nothing of it, and the record what denied it.
+ *
+ * @param reference - What the key was found by.
+ * @throws {CustodyError} `ACCESS_DENIED`, `KEY_NOT_FOUND`.
+ */
+export function checkOnKey(
+  core: Core,
+  reference: string,
+  question: Question & { readonly key: KeyRecord },
+): Authorization {
+  try {
+    return core.authorizer.check(question);
+  } catch (error) {
+    if (question.key.state !== "destroyed" || !(error instanceof CustodyError) || error.code !== "ACCESS_DENIED")
+      throw error;
+    throw keyNotFound(reference).about(error.facts);
+  }
+}
+
+/**
  * One operation on the key that `reference` names (id, alias, ARN): found, authorised, decided, recorded.
- * A key that is destroyed can be described, and nothing else, whoever asks.
+ * A key that is destroyed can be described, and nothing else, by whoever may.
  *
  * @param discard - Disposes of an answer that is not released.
  */
@@ -164,9 +185,8 @@ export function performOnKey<T>(
       const now = new Date(core.journal.nowMs());
       const key = core.directory.find(subject.reference);
       subject.key = key.id;
-      if (subject.ofDestroyed !== true) mustExist(key);
       const facts = typeof subject.facts === "function" ? subject.facts(key) : subject.facts;
-      const authorization = core.authorizer.check({
+      const question = {
         caller,
         action: permissionOf(subject),
         now,
@@ -174,7 +194,9 @@ export function performOnKey<T>(
         ...(subject.context === undefined ? {} : { context: subject.context }),
         ...requestAliasOf(core, subject.calledAs ?? subject.reference),
         ...(facts === undefined ? {} : { facts }),
-      });
+      };
+      const authorization = checkOnKey(core, subject.reference, question);
+      if (subject.ofDestroyed !== true) mustExist(key);
       return decide(key, now, authorization);
     },
     discard,

@@ -43,13 +43,7 @@ export class KeyDirectory {
         ? local.slice("key/".length)
         : local;
     const key = id === undefined ? undefined : this.#state.get("key", id);
-    if (key === undefined)
-      throw new CustodyError(
-        "KEY_NOT_FOUND",
-        `there is no master key ${JSON.stringify(reference.slice(0, 300))}`,
-        undefined,
-        { reference },
-      );
+    if (key === undefined) throw keyNotFound(reference);
     return this.#asOfNow(key);
   }
 
@@ -114,4 +108,10 @@ export class KeyDirectory {
     this.#aliases.get(owner)?.delete(alias);
     this.#aliasOwners.delete(alias);
   }
+}
+
+/** What is answered for a key that is not there, whatever the request calls it. */
+export function keyNotFound(reference: string): CustodyError {
+  const message = `there is no master key ${JSON.stringify(reference.slice(0, 300))}`;
+  return new CustodyError("KEY_NOT_FOUND", message, undefined, { reference });
 }

@@ -124,13 +124,30 @@ export class Imports implements ImportOperations {
 
   /**
    * Drops material and tokens whose time is over, each key with its own record, under the name that CloudTrail has for it.
-   * From its expiry on a key is of no use, whether this has run or not. Returns how many keys there were.
+   * From its expiry on a key is of no use, whether this has run or not. A key that fails does not keep the others. Returns
+   * how many keys there were.
+   *
+   * @throws {Error} What kept a key from being emptied, the first of them, when all others have been tried.
    */
   async expireDue(): Promise<number> {
     const nowMs = this.#core.journal.nowMs();
     const due = [...this.#core.state.all("key")].filter(([, key]) => materialExpired(key, nowMs));
-    for (const [keyId] of due) await this.#expire(keyId);
-    await this.#forgetTokens(nowMs);
+    const failures: unknown[] = [];
+    for (const work of [
+      ...due.map(
+        ([keyId]) =>
+          () =>
+            this.#expire(keyId),
+      ),
+      () => this.#forgetTokens(nowMs),
+    ]) {
+      try {
+        await work();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
     return due.length;
   }
 

@@ -7,6 +7,9 @@ import { serverItself } from "./server-itself.ts";
 /** The end of master keys whose waiting time has passed: their material, aliases and grants go, as with AWS KMS. */
 export class KeyDestruction {
   readonly #core: Core;
+  /** Destroyed on record, and not yet by their devices. */
+  readonly #inDevices = new Map<string, KeyRecord>();
+  #begun = false;
   #running: Promise<number> | undefined;
 
   constructor(core: Core) {
@@ -24,17 +27,13 @@ export class KeyDestruction {
   }
 
   /**
-   * Has the key's device destroy every version, and gives the changes that tell of it. The device comes first: a key that is
-   * cut off between the two still waits for its destruction, and is destroyed again.
+   * The changes by which a key ends. Its device is asked only once they are committed ({@link inDevice}): a deletion that
+   * is cancelled at the last moment, or whose record cannot be written, leaves the key whole.
    *
    * @param left - What {@link after} gave.
    */
-  async carryOut(record: KeyRecord, left: KeyRecord): Promise<StateChange[]> {
-    const { id: keyId, suite, origin } = record;
-    for (const { version, material } of record.versions) {
-      const deviceKey = { keyId, version, suite, material: Buffer.from(material ?? "", "base64") };
-      await this.#core.devices.use(origin, (device) => device.destroyKey(deviceKey));
-    }
+  changesOf(left: KeyRecord): StateChange[] {
+    const { id: keyId } = left;
     return [
       change("key", keyId, left),
       ...this.#core.directory.aliasesOf(keyId).map((alias) => change("alias", alias, null)),
@@ -43,6 +42,22 @@ export class KeyDestruction {
         .filter(([, token]) => token.keyId === keyId)
         .map(([id]) => change("importToken", id, null)),
     ];
+  }
+
+  /**
+   * Has the device destroy every version of a key whose end is committed. A device that fails is asked again by the next
+   * {@link destroyDue}, and after a restart.
+   *
+   * @param record - The key as it was before; of one whose end is long past, what is left of it.
+   */
+  async inDevice(record: KeyRecord): Promise<void> {
+    const { id: keyId, suite, origin } = record;
+    this.#inDevices.set(keyId, record);
+    for (const { version, material } of record.versions) {
+      const deviceKey = { keyId, version, suite, material: Buffer.from(material ?? "", "base64") };
+      await this.#core.devices.use(origin, (device) => device.destroyKey(deviceKey));
+    }
+    this.#inDevices.delete(keyId);
   }
 
   /**
@@ -59,10 +74,18 @@ export class KeyDestruction {
   }
 
   async #destroyAllDue(): Promise<number> {
+    this.#findCutOff();
     const nowMs = this.#core.journal.nowMs();
     const due = [...this.#core.state.all("key")].filter(([, key]) => isDue(key, nowMs)).map(([id]) => id);
     let destroyed = 0;
     const failures: unknown[] = [];
+    for (const record of [...this.#inDevices.values()]) {
+      try {
+        await this.inDevice(record);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
     for (const id of due) {
       try {
         await this.#destroy(id);
@@ -75,14 +98,23 @@ export class KeyDestruction {
     return destroyed;
   }
 
+  /** A server that ended between a key's last record and its device's answer left that to the next one. */
+  #findCutOff(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    for (const [keyId, key] of this.#core.state.all("key"))
+      if (key.state === "destroyed" && !this.#inDevices.has(keyId)) this.#inDevices.set(keyId, key);
+  }
+
   /** No caller has asked for it now: who scheduled the deletion is in the record of that. */
-  #destroy(keyId: string): Promise<void> {
+  async #destroy(keyId: string): Promise<void> {
     const subject = { action: "kms:DeleteKey", key: keyId };
-    return performDecided(this.#core, serverItself("deletion"), subject, async () => {
+    const ended = await performDecided(this.#core, serverItself("deletion"), subject, () => {
       const record = this.#core.directory.find(keyId);
       const left = this.after(record, new Date(this.#core.journal.nowMs()));
-      return { value: undefined, changes: await this.carryOut(record, left) };
+      return { value: record, changes: this.changesOf(left) };
     });
+    await this.inDevice(ended);
   }
 }
 

@@ -149,17 +149,18 @@ export class Keys implements KeyOperations {
   }
 
   async destroy(caller: Caller, key: string): Promise<KeyDescription> {
-    return performOnKey(
+    const { record, description } = await performOnKey(
       this.#core,
       caller,
       { action: "strongroom:DestroyKey", permission: "kms:ScheduleKeyDeletion", reference: key },
-      async (record, now) => {
+      (record, now) => {
         const destroyed = this.#destruction.after(record, now);
-        if (caller.dryRun) return { value: this.#core.directory.describe(destroyed) };
-        const changes = await this.#destruction.carryOut(record, destroyed);
-        return { value: { ...this.#core.directory.describe(destroyed), aliases: [] }, changes };
+        const description = { ...this.#core.directory.describe(destroyed), aliases: [] };
+        return { value: { record, description }, changes: this.#destruction.changesOf(destroyed) };
       },
     );
+    await this.#destruction.inDevice(record);
+    return description;
   }
 
   destroyDue(): Promise<number> {

@@ -4,6 +4,7 @@ import { principalArn } from "../arn.ts";
 import type { NodeOperations } from "../contract/nodes.ts";
 import { type AccountSubject, type Core, performOnAccount, requestAliasOf } from "../core.ts";
 import { CustodyError } from "../errors.ts";
+import type { Subject } from "../journal.ts";
 import { checkPrincipalName } from "../names.ts";
 import type { ActionName } from "../policy/actions.ts";
 import type { Caller, Door, IdentityKind, PrincipalDescription } from "../service.ts";
@@ -14,6 +15,7 @@ const tokenLifeMs = 15 * 60 * 1000;
 const tokenBytes = 32;
 /** How many certificate keys of one node may be in force at once: the present one and the one before a renewal. */
 const maxPublicKeys = 2;
+const maxKeysDestroyed = 64;
 
 /** What a node may do with the master key it is enrolled for, under contexts that carry its own name. */
 const nodeOperations = [
@@ -156,13 +158,16 @@ export class Nodes implements NodeOperations {
   }
 
   async destroyed(caller: Caller, input: Parameters<NodeOperations["destroyed"]>[1]): Promise<PrincipalDescription> {
-    const { name, network, keys } = input;
-    const detail: Record<string, string | number> = { name: name.slice(0, 64), network, keys: keys.length };
-    for (const key of keys) detail[`key ${key.name}`] = `${key.format} ${key.publicIdentity}`;
-    return this.#core.journal.perform(caller, { action: "strongroom:DestroyNode", detail }, () => {
+    const { name } = input;
+    const told = { name: name.slice(0, 64) };
+    const subject: Subject = { action: "strongroom:DestroyNode", detail: told };
+    return this.#core.journal.perform(caller, subject, () => {
+      // Whoever is not that node puts nothing more than a name on record.
+      subject.detail = told;
       const record = this.#core.state.get("principal", name);
       const isItself = record?.kind === "node" && principalArn(this.#core.identity, "node", name) === caller.principal;
       if (!isItself || record.state !== "enabled") throw new CustodyError("ACCESS_DENIED");
+      subject.detail = { ...told, ...whatIsDestroyed(input) };
       return this.#revocationOf(record);
     });
   }
@@ -243,6 +248,30 @@ function permissionToReplace(known: PrincipalRecord | undefined): ActionName | u
   if (known === undefined) return undefined;
   if (known.kind !== "node") return "strongroom:CreatePrincipal";
   return known.publicKeys.length === 0 ? undefined : "strongroom:EnablePrincipal";
+}
+
+/**
+ * What goes on record of the keys that end with a node: a numbered list, so that no text of the node's names a member.
+ *
+ * @throws {CustodyError} `INPUT_INVALID` for more keys or longer texts than a record takes, and for control characters.
+ */
+function whatIsDestroyed({
+  network,
+  keys,
+}: Pick<Parameters<NodeOperations["destroyed"]>[1], "network" | "keys">): Record<string, string | number> {
+  if (keys.length > maxKeysDestroyed)
+    throw new CustodyError("INPUT_INVALID", `a node tells of at most ${maxKeysDestroyed} keys, got ${keys.length}`);
+  const listed = keys.map(({ name, format, publicIdentity }, index) => [
+    `key ${index + 1}`,
+    `${plainText(name, 64)} ${plainText(format, 64)} ${plainText(publicIdentity, 256)}`,
+  ]);
+  return { network: plainText(network, 64), keys: keys.length, ...Object.fromEntries(listed) };
+}
+
+function plainText(text: string, maxCharacters: number): string {
+  if (text.length > maxCharacters || /\p{Cc}/u.test(text))
+    throw new CustodyError("INPUT_INVALID", `a text has at most ${maxCharacters} characters, none of them control`);
+  return text;
 }
 
 function tokenId(token: SecretBuffer): string {

@@ -1,6 +1,6 @@
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { ReEncrypted, ReEncryptionOperations, ReEncryptionSide } from "../contract/cryptography.ts";
-import { type Core, performOnKey, requestAliasOf } from "../core.ts";
+import { type Core, checkOnKey, performOnKey, requestAliasOf } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { mustExist } from "../key-states.ts";
 import { mustAllow, specifiedDeviceKey } from "../key-use.ts";
@@ -55,9 +55,8 @@ export class ReEncryption implements ReEncryptionOperations {
     };
     return performOnKey(this.#core, caller, subject, async (key, now) => {
       const destination = this.#core.directory.find(to.key);
-      mustExist(destination);
       subject.detail = destinationDetail(destination, from.context, to.context, "asked for");
-      this.#core.authorizer.check({
+      checkOnKey(this.#core, to.key, {
         caller,
         action: "kms:ReEncryptTo",
         now,
@@ -66,6 +65,7 @@ export class ReEncryption implements ReEncryptionOperations {
         facts: factsOf(key),
         ...requestAliasOf(this.#core, to.key),
       });
+      mustExist(destination);
       const opened = await this.#open(key, from, ciphertext);
       using plaintext = opened.plaintext;
       if (destination.suite !== key.suite)

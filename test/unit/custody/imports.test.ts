@@ -5,6 +5,7 @@ import { openBox } from "../../../src/crypto/sealed-box.ts";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
 import type { WrappingAlgorithm, WrappingKeySpec } from "../../../src/custody/contract/key-attributes.ts";
 import type { Caller, KeyDescription } from "../../../src/custody/service.ts";
+import { SoftDevice } from "../../../src/devices/soft.ts";
 import { wrapMaterial, wrapPadded } from "./importing.ts";
 import { TestKeyManager } from "./key-manager.ts";
 
@@ -157,6 +158,22 @@ describe("imported key material", () => {
     );
     await importInto(keyId, material);
     await opens(wrapped, expected);
+  });
+
+  it("is dropped when it has expired also behind a key that fails, and the failure is told", async (context) => {
+    const keys = [(await external()).keyId, (await external()).keyId];
+    for (const keyId of keys) await importInto(keyId, randomBytes(32), new Date(km.nowMs + hourMs).toISOString());
+    km.nowMs += hourMs;
+    let failing = "";
+    const device = context.mock.method(SoftDevice.prototype, "destroyKey", ({ keyId }: { readonly keyId: string }) => {
+      failing ||= keyId;
+      return keyId === failing ? Promise.reject(new Error("the device does not answer")) : Promise.resolve();
+    });
+    await assert.rejects(km.custody.imports.expireDue(), /the device does not answer/);
+    const asked = new Set(device.mock.calls.map(({ arguments: [key] }) => key?.keyId));
+    assert.ok(keys.every((keyId) => asked.has(keyId)));
+    device.mock.restore();
+    assert.equal(await km.custody.imports.expireDue(), 0);
   });
 
   it("may be imported again before it ends, with another end; a disabled key stays disabled", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import type { AuditRecord } from "../../../src/custody/service.ts";
+import { SqliteStore } from "../../../src/custody/store/sqlite.ts";
 import { AwsKmsDevice } from "../../../src/devices/aws-kms/device.ts";
 import { SoftDevice } from "../../../src/devices/soft.ts";
 import { TestKeyManager } from "./key-manager.ts";
@@ -93,22 +94,71 @@ describe("a master key whose waiting time has passed", () => {
     await km.custody.aliases.create(admin, "alias/gone", other.keyId);
   });
 
-  it("is destroyed after a restart that cut its destruction off, also behind a key whose device fails", async (context) => {
+  it("is destroyed on record where its device fails, and the device is asked again until it answers, also after a restart", async (context) => {
     const keys = [await leaving(7), await leaving(7), await leaving(7)];
     km.nowMs += 7 * dayMs;
-    const device = context.mock.method(SoftDevice.prototype, "destroyKey", (key: { readonly keyId: string }) =>
-      key.keyId === keys[0] ? Promise.reject(new Error("the device does not answer")) : Promise.resolve(),
-    );
+    const asked: string[] = [];
+    let answers = false;
+    context.mock.method(SoftDevice.prototype, "destroyKey", (key: { readonly keyId: string }) => {
+      asked.push(key.keyId);
+      return key.keyId === keys[0] && !answers
+        ? Promise.reject(new Error("the device does not answer"))
+        : Promise.resolve();
+    });
     await assert.rejects(km.custody.keys.destroyDue(), /the device does not answer/);
-    assert.deepEqual(await Promise.all(keys.map(stateOf)), ["pending-deletion", "destroyed", "destroyed"]);
+    assert.deepEqual(await Promise.all(keys.map(stateOf)), ["destroyed", "destroyed", "destroyed"]);
+    await assert.rejects(km.custody.keys.destroyDue(), /the device does not answer/);
+    await km.restart();
+    await assert.rejects(km.custody.keys.destroyDue(), /the device does not answer/);
+    answers = true;
+    asked.length = 0;
+    assert.equal(await km.custody.keys.destroyDue(), 0);
+    assert.deepEqual(asked, [keys[0]]);
+    assert.equal(await km.custody.keys.destroyDue(), 0);
+    assert.deepEqual(asked, [keys[0]]);
     assert.deepEqual(
       (await deletions()).map(({ result }) => result),
-      ["failed", "done", "done"],
+      ["done", "done", "done"],
     );
-    device.mock.restore();
-    await km.restart();
-    assert.equal(await km.custody.keys.destroyDue(), 1);
-    assert.deepEqual(await Promise.all(keys.map(stateOf)), ["destroyed", "destroyed", "destroyed"]);
+  });
+
+  it("is whole in its device as long as its end is not on record: not written, cancelled first, or a dry run", async (context) => {
+    const key = await leaving(7);
+    km.nowMs += 7 * dayMs;
+    const device = context.mock.method(SoftDevice.prototype, "destroyKey");
+    await assert.rejects(km.custody.keys.destroy({ ...km.admin, dryRun: true }, key), { code: "DRY_RUN" });
+    const commit = context.mock.method(SqliteStore.prototype, "commit", () =>
+      Promise.reject(new Error("the disk is full")),
+    );
+    for (const attempt of [() => km.custody.keys.destroyDue(), () => km.custody.keys.destroy(km.admin, key)])
+      await assert.rejects(attempt, { code: "RECORD_NOT_WRITTEN" });
+    commit.mock.restore();
+    const [cancelled, destroyed] = await Promise.allSettled([
+      km.custody.keys.cancelDeletion(km.admin, key),
+      km.custody.keys.destroy(km.admin, key),
+    ]);
+    assert.equal(cancelled.status, "fulfilled");
+    assert.equal(destroyed.status === "rejected" && destroyed.reason.code, "KEY_STATE_INVALID");
+    assert.equal(device.mock.callCount(), 0);
+    assert.equal((await km.custody.keys.enable(km.admin, key)).state, "enabled");
+  });
+
+  it("is as absent as one that never was to who may not work with it, and the record says what denied it", async () => {
+    const key = await leaving(7);
+    const stranger = await km.user("stranger", "key-user");
+    await assert.rejects(km.custody.keys.enable(stranger, key), { code: "ACCESS_DENIED" });
+    km.nowMs += 7 * dayMs;
+    await km.custody.keys.destroyDue();
+    const absent = { code: "KEY_NOT_FOUND", message: `there is no master key "${key}"` };
+    await assert.rejects(km.custody.keys.enable(stranger, key), absent);
+    await assert.rejects(km.custody.keys.enable(km.admin, key), { code: "KEY_STATE_INVALID" });
+    const denied = (await km.custody.audit.read(km.admin, { after: 0, limit: 10_000 })).filter(
+      ({ principal, error }) => principal === stranger.principal && error === "KEY_NOT_FOUND",
+    );
+    assert.deepEqual(
+      denied.map(({ key: about, detail }) => [about, detail.deniedBy]),
+      [[key, "nothing-allows"]],
+    );
   });
 
   it("is destroyed by the device that it lives in, every version", async (context) => {

@@ -15,6 +15,11 @@ describe("a node's own account of its destruction", () => {
   });
   after(() => km.end());
 
+  const accounts = async (of: string) =>
+    (await km.custody.audit.read(km.admin, { after: 0, limit: 1000 })).filter(
+      ({ action, principal }) => action === "strongroom:DestroyNode" && principal === of,
+    );
+
   it("is refused to every other principal, and changes nothing then", async () => {
     const one = await km.enrol("node-1", "alias/nodes");
     const other = await km.enrol("node-2", "alias/nodes");
@@ -30,6 +35,37 @@ describe("a node's own account of its destruction", () => {
       nodes.map(({ name, state }) => `${name} ${state}`),
       ["node-1 enabled", "node-2 enabled"],
     );
+  });
+
+  it("puts nothing but a name on record for who is not that node", async () => {
+    const other = await km.enrol("node-4", "alias/nodes");
+    const many = Array.from({ length: 64 }, (_, index) => ({
+      name: `name ${index}`,
+      format: "f".repeat(64),
+      publicIdentity: "\u0001".repeat(256),
+    }));
+    const input = { name: "node-1", network: "n".repeat(64), keys: many };
+    await assert.rejects(km.custody.nodes.destroyed(other, input), { code: "ACCESS_DENIED" });
+    assert.deepEqual((await accounts(other.principal))[0]?.detail, { name: "node-1" });
+  });
+
+  it("is refused with more keys, longer texts or control characters than a record takes, and revokes nothing then", async () => {
+    const node = await km.enrol("node-5", "alias/nodes");
+    const key = { name: "nodekey", format: "nodekey-hex", publicIdentity: "ab" };
+    for (const wrong of [
+      { network: "net\n", keys: [key] },
+      { network: "n".repeat(65), keys: [key] },
+      { network: "net", keys: [{ ...key, name: "\u0000" }] },
+      { network: "net", keys: [{ ...key, format: "f".repeat(65) }] },
+      { network: "net", keys: [{ ...key, publicIdentity: "a".repeat(257) }] },
+      { network: "net", keys: Array.from({ length: 65 }, () => key) },
+    ])
+      await assert.rejects(km.custody.nodes.destroyed(node, { name: "node-5", ...wrong }), { code: "INPUT_INVALID" });
+    assert.ok((await accounts(node.principal)).every(({ detail }) => Object.keys(detail).join() === "name"));
+    const twice = { name: "node-5", network: "net", keys: [key, { ...key, publicIdentity: "cd" }] };
+    assert.equal((await km.custody.nodes.destroyed(node, twice)).state, "revoked");
+    const { detail } = (await accounts(node.principal)).at(-1) ?? {};
+    assert.deepEqual([detail?.["key 1"], detail?.["key 2"]], ["nodekey nodekey-hex ab", "nodekey nodekey-hex cd"]);
   });
 
   it("puts the public identities on record, revokes the node and ends its grants, once", async () => {
@@ -54,8 +90,8 @@ describe("a node's own account of its destruction", () => {
       name: "node-3",
       network: "net",
       keys: 2,
-      "key nodekey": `nodekey-hex ${keys[0]?.publicIdentity}`,
-      "key account": `keystore-json ${keys[1]?.publicIdentity}`,
+      "key 1": `nodekey nodekey-hex ${keys[0]?.publicIdentity}`,
+      "key 2": `account keystore-json ${keys[1]?.publicIdentity}`,
     });
     assert.equal((await km.custody.audit.verify(km.admin)).ok, true);
   });

@@ -236,7 +236,7 @@ describe("signing keys", () => {
     for (const use of uses()) await assert.rejects(use, { code: "KEY_STATE_INVALID" });
     km.nowMs += 8 * 24 * 60 * 60 * 1000;
     await custody.keys.destroy(admin, keyId);
-    for (const use of uses()) await assert.rejects(use, { code: "KEY_STATE_INVALID" });
+    for (const use of uses()) await assert.rejects(use, { code: "KEY_NOT_FOUND" });
   });
 
   it("are the key that the answer names, also while an alias moves and the state changes under the request", async () => {

@@ -48,7 +48,7 @@ export const createGrant: DefinedOperation = defineOperation(
     KeyId: required(keyId),
     GranteePrincipal: required(principalId),
     RetiringPrincipal: optional(principalId),
-    Operations: required({ kind: "list", of: operation }),
+    Operations: required({ kind: "list", of: operation, max: operation.values.length }),
     Constraints: optional(constraints),
     GrantTokens: optional(grantTokens),
     Name: optional({ kind: "string", min: 1, max: 256, pattern: /^[a-zA-Z0-9:/_-]+$/ }),

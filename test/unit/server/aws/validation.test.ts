@@ -226,16 +226,21 @@ describe("requests of the AWS door, as their tables say", () => {
   });
 
   it("get a short answer however much is wrong with them", async () => {
-    const Operations = Array<string>(30_000).fill("a");
-    const GranteePrincipal = account.user.principal;
-    const failure = await account.failure(account.user, "CreateGrant", {
-      KeyId: "alias/a",
-      GranteePrincipal,
-      Operations,
-    });
+    const TagKeys = Array<string>(30_000).fill("");
+    const failure = await account.failure(account.user, "UntagResource", { KeyId: "alias/a", TagKeys });
     assert.equal(failure.type, "ValidationException");
     assert.match(failure.message ?? "", /^3000[0-9] validation errors detected: /);
     assert.ok((failure.message ?? "").length < 64 * 1024);
+  });
+
+  it("name no more of a grant's operations than there are", async () => {
+    const failure = await account.failure(account.user, "CreateGrant", {
+      KeyId: "alias/a",
+      GranteePrincipal: account.user.principal,
+      Operations: Array<string>(18).fill("Decrypt"),
+    });
+    assert.equal(failure.type, "ValidationException");
+    assert.match(failure.message ?? "", /'operations' .*Member must have length less than or equal to 17$/);
   });
 
   it("never see their own blobs, grant tokens or long values in an error", async () => {
