@@ -9,7 +9,7 @@ import { InTurn } from "./turns.ts";
 
 const generateInThread = promisify(generate);
 /** Node's four threads also serve its files and names: large primes take half of them at most. */
-const rsaInTurn = new InTurn(2);
+const rsaInTurn = new InTurn(2, 64);
 
 export interface NewKeyPair {
   /** PKCS#8, DER. The caller disposes of it. */
@@ -21,6 +21,8 @@ export interface NewKeyPair {
 /**
  * A fresh key pair, made by OpenSSL in a thread of Node's: an RSA key of 4096 bits takes seconds. RSA has the public exponent
  * 65537; curves are named by OID.
+ *
+ * @throws {CryptoError} `BUSY` when 64 RSA keys are waited for already.
  */
 export async function generateKeyPairOf(spec: KeyPairSpecName): Promise<NewKeyPair> {
   const facts = keySpecs[spec];

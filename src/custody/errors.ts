@@ -29,6 +29,11 @@ export const custodyErrors = {
   INTEGRATION_IN_USE: { status: 409, exit: 1, meaning: "a master key needs the integration" },
   INTEGRATION_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no integration of that name" },
   KEY_DISABLED: { status: 409, exit: 3, meaning: "the master key is disabled" },
+  KEY_GENERATION_BUSY: {
+    status: 503,
+    exit: 1,
+    meaning: "too many RSA keys are being made at once, for this caller or for all: try again later",
+  },
   KEY_INCORRECT: { status: 403, exit: 3, meaning: "the wrapped key is under another master key than the one named" },
   KEY_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no master key of that id, alias or ARN" },
   KEY_STATE_INVALID: { status: 409, exit: 1, meaning: "the master key's state does not allow this" },

@@ -8,6 +8,7 @@ import type { AsymmetricEncryptionAlgorithm, AsymmetricOperations } from "../con
 import type { WrappedKey } from "../contract/data-keys.ts";
 import { type Core, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
+import { withinShare } from "../key-pair-shares.ts";
 import { mustAllow, mustWrap, publicKeyOf, specifiedDeviceKey } from "../key-use.ts";
 import type { Caller, KeySpec } from "../service.ts";
 import type { KeyRecord } from "../state/records.ts";
@@ -103,7 +104,7 @@ export class Asymmetric implements AsymmetricOperations {
         dataKeySubject(action, input, { keyPairSpec: spec }),
         async (key) => {
           mustWrap(key);
-          made ??= await generateKeyPairOf(spec);
+          made ??= await withinShare(caller, spec, () => generateKeyPairOf(spec));
           const wrapped = await sealDataKey(this.#core, key, context, made.pkcs8);
           const privateKey = withPlaintext ? made.pkcs8.clone() : undefined;
           return { value: { ...wrapped, spki: made.spki, privateKey } };

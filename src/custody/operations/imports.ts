@@ -7,6 +7,7 @@ import { type Core, performDecided, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { boxSecretOf, materialBytes, unwrapMaterial, wrapsWith } from "../import-material.ts";
 import type { ImportTokens } from "../import-tokens.ts";
+import { withinShare } from "../key-pair-shares.ts";
 import { materialExpired, mustBeAlive, withoutImportedMaterial } from "../key-states.ts";
 import type { Caller, KeyDescription } from "../service.ts";
 import { change, type ImportTokenRecord, type KeyRecord, type StateChange } from "../state/records.ts";
@@ -56,7 +57,7 @@ export class Imports implements ImportOperations {
         async (record, now) => {
           mustImport(record);
           mustBeAlive(record);
-          pair ??= await generateKeyPairOf(wrappingKeySpec);
+          pair ??= await withinShare(caller, wrappingKeySpec, () => generateKeyPairOf(wrappingKeySpec));
           const expiresMs = now.getTime() + tokenLifetimeMs;
           const { id, token } = this.#tokens.make(record.id, expiresMs);
           const validUntil = new Date(expiresMs).toISOString();

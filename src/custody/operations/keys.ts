@@ -3,6 +3,7 @@ import { isSymmetricSpec } from "../../crypto/key-specs.ts";
 import type { UpstreamKeyChoice } from "../../devices/device.ts";
 import { type AccountSubject, type Core, type KeySubject, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
+import { withinShare } from "../key-pair-shares.ts";
 import { type KeyTransition, mustBeAlive, mustBeUsable, stateAfter } from "../key-states.ts";
 import { checkAlias, checkDescription } from "../names.ts";
 import { chooseKey, type KeyChoice, type KeyMaterial, makeSpecifiedKey } from "../new-key.ts";
@@ -77,7 +78,9 @@ export class Keys implements KeyOperations {
         bypassLockoutCheck: bypassLockoutCheck || input.policy === undefined,
       });
       if (origin !== "external")
-        material ??= (await makeSpecifiedKey(this.#core.devices.of(origin), id, choice, unmade.createdAt)) ?? {
+        material ??= (await withinShare(caller, choice.spec, () =>
+          makeSpecifiedKey(this.#core.devices.of(origin), id, choice, unmade.createdAt),
+        )) ?? {
           versions: [await newVersion(this.#core, unmade, "created", now, upstream)],
           publicKey: null,
         };

@@ -63,6 +63,12 @@ const words: Readonly<Record<string, Words | undefined>> = {
   IMPORT_TOKEN_INVALID: silent("InvalidImportTokenException"),
   INPUT_INVALID: invalid,
   KEY_DISABLED: (cause) => new AwsError("DisabledException", `${cause.key ?? "The key"} is disabled.`, { cause }),
+  KEY_GENERATION_BUSY: (cause) =>
+    new AwsError(
+      "ThrottlingException",
+      "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.",
+      { cause },
+    ),
   KEY_INCORRECT: (cause) =>
     new AwsError(
       "IncorrectKeyException",

@@ -28,4 +28,17 @@ describe("work in turn", () => {
     );
     assert.equal(await work(7), 7);
   });
+
+  it("is refused, and not kept, where as many wait as may", async () => {
+    const turns = new InTurn(1, 2);
+    const end = Promise.withResolvers<string>();
+    const begun = [1, 2, 3].map(() => turns.run(() => end.promise));
+    await assert.rejects(
+      turns.run(() => end.promise),
+      { code: "BUSY" },
+    );
+    end.resolve("done");
+    assert.deepEqual(await Promise.all(begun), ["done", "done", "done"]);
+    assert.equal(await turns.run(() => Promise.resolve("again")), "again");
+  });
 });
