@@ -238,11 +238,10 @@ describe("creating and destroying nodes against real key managers", () => {
     assert.match(record?.userIdentity.arn ?? "", /:node\/gone-1$/);
     const nodekey = keys.find(({ name }) => name === "nodekey");
     const account = keys.find(({ name }) => name === "account");
-    const { "key 1": first, "key 2": second } = record?.requestParameters ?? {};
-    assert.deepEqual([first, second].toSorted(), [
-      `account keystore-json ${account?.address}`,
-      `nodekey nodekey-hex ${nodekey?.nodeId}`,
-    ]);
+    const listed = Object.entries(record?.requestParameters ?? {}).filter(([name]) => /^key [0-9]+$/.test(name));
+    const told = listed.map(([, text]) => text);
+    assert.ok(told.includes(`nodekey nodekey-hex ${nodekey?.nodeId}`), told.join());
+    assert.ok(told.includes(`account keystore-json ${account?.address}`), told.join());
     const nodes = await succeed("principal", "list", "--data", keyManager.data, "--json");
     assert.match(nodes, /gone-1/);
     assert.equal((await command("node", "destroy", dir, "--yes")).code, 2);
