@@ -78,6 +78,9 @@ export class Custody implements CustodyService {
   readonly #refusedForms: RefusedForms;
   /** Records are never changed in place, so a record's description stays true. */
   readonly #described = new WeakMap<PrincipalRecord, PrincipalDescription>();
+  readonly #endsOfKeys = new WeakMap<PrincipalRecord["publicKeys"][number], number>();
+  /** A connection asks with the same digest each time. */
+  readonly #hexOfDigests = new WeakMap<Buffer, string>();
   readonly #principalsByPublicKey = new Map<string, string>();
   readonly #accessKeySecrets: AccessKeySecrets;
   readonly #importTokens: ImportTokens;
@@ -157,7 +160,7 @@ export class Custody implements CustodyService {
     spkiSha256: Buffer,
     attempt: Omit<Caller, "principal">,
   ): Promise<PrincipalDescription | undefined> {
-    const hex = spkiSha256.toString("hex");
+    const hex = this.#hexOfDigests.getOrInsertComputed(spkiSha256, (digest) => digest.toString("hex"));
     const name = this.#principalsByPublicKey.get(hex);
     const record = name === undefined ? undefined : this.#core.state.get("principal", name);
     const key = record?.publicKeys.find((each) => each.spkiSha256 === hex);
@@ -168,7 +171,8 @@ export class Custody implements CustodyService {
       await this.#refusals.ofRevoked(caller, { spkiSha256: hex, deniedBy: endedBy });
       return undefined;
     }
-    if (this.#core.journal.nowMs() >= Date.parse(key.notAfter)) return undefined;
+    const endsMs = this.#endsOfKeys.getOrInsertComputed(key, ({ notAfter }) => Date.parse(notAfter));
+    if (this.#core.journal.nowMs() >= endsMs) return undefined;
     return this.#described.getOrInsertComputed(record, () => describePrincipal(this.#core, record));
   }
 

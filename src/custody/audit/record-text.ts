@@ -25,6 +25,7 @@ export class RecordEncoder {
   readonly #events = new Map<string, EventText>();
   readonly #identities = new Map<string, string>();
   readonly #keys = new Map<string, KeyText>();
+  readonly #texts = new Map<string, string>();
 
   constructor(place: RecordPlace) {
     this.#place = place;
@@ -35,9 +36,9 @@ export class RecordEncoder {
     const { accessKeyId, error, userAgent } = record;
     const who = accessKeyId === null ? record.principal : `${record.principal}\0${accessKeyId}`;
     const identity = cached(this.#identities, who, identityText);
-    const agent = userAgent === null ? "" : `,"userAgent":${asciiJson(userAgent)}`;
+    const agent = userAgent === null ? "" : `,"userAgent":${cached(this.#texts, userAgent, asciiJson)}`;
     const refusal = error === null ? "" : `,"errorCode":${asciiJson(error)}${errorMessage(error)}`;
-    return `{"eventVersion":"1.08","sequence":${record.sequence},"eventTime":"${record.at}",${event.head}${identity},"sourceIPAddress":${asciiJson(record.peer)}${agent}${refusal},"requestParameters":${this.#parameters(record)},"resources":${this.#resources(record)},"requestID":${asciiJson(record.requestId)},"eventID":"${record.eventId}",${event.tail},"door":"${record.door}","result":"${record.result}","state":${stateVersion}}`;
+    return `{"eventVersion":"1.08","sequence":${record.sequence},"eventTime":"${record.at}",${event.head}${identity},"sourceIPAddress":${cached(this.#texts, record.peer, asciiJson)}${agent}${refusal},"requestParameters":${this.#parameters(record)},"resources":${this.#resources(record)},"requestID":${asciiJson(record.requestId)},"eventID":"${record.eventId}",${event.tail},"door":"${record.door}","result":"${record.result}","state":${stateVersion}}`;
   }
 
   #parameters({ key, context, detail }: AuditRecord): string {
