@@ -3,6 +3,7 @@ import type { KeyManagerClient } from "../client/client.ts";
 import type { AuditRecord } from "../client/protocol.ts";
 import { shown, shownJson } from "./audit-lines.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
+import { CommandFailure, exitCodes } from "./failure.ts";
 import { type OutputOptions, printText, table, withJson } from "./output.ts";
 
 interface ReportOptions extends ConnectionOptions, OutputOptions {
@@ -24,7 +25,10 @@ interface Report {
   readonly others: number;
 }
 
-type Use = Pick<AuditRecord, "sequence" | "at" | "action" | "key" | "context" | "peer" | "userAgent" | "error">;
+type Use = Pick<
+  AuditRecord,
+  "sequence" | "at" | "principal" | "action" | "key" | "context" | "peer" | "userAgent" | "error"
+>;
 
 const pageSize = 1000;
 
@@ -60,6 +64,11 @@ async function reportOn(client: KeyManagerClient, { node, all }: ReportOptions):
     else if (record.key !== null && usesOfKeys.test(record.action)) uses.push(useOf(record));
     else others += 1;
   }
+  if (position.reportedAt === null && uses.length + refusals.length + others === 0)
+    throw new CommandFailure(
+      exitCodes.other,
+      `there is no node ${JSON.stringify(node)}: no request on record names it`,
+    );
   return { node, after, until, since: all ? null : position.reportedAt, uses, refusals, others };
 }
 
@@ -73,28 +82,34 @@ async function* requestsOf(
   until: number,
 ): AsyncGenerator<AuditRecord> {
   for (let cursor: number | null = after; cursor !== null && cursor < until; ) {
-    const query = { principal: `node/${node}`, order: "oldest", cursor, limit: pageSize } as const;
+    const query = { node, order: "oldest", cursor, limit: pageSize } as const;
     const page: Awaited<ReturnType<typeof client.audit.search>> = await client.audit.search(query);
     for (const record of page.records) {
       if (record.sequence > until) return;
-      yield record;
+      if (isRequestOf(record, node)) yield record;
     }
     cursor = page.next;
   }
 }
 
-function useOf({ sequence, at, action, key, context, peer, userAgent, error }: AuditRecord): Use {
-  return { sequence, at, action, key, context, peer, userAgent, error };
+/** Its own, or (of a node under a KMS, which asks as a user) one whose context names it. */
+function isRequestOf({ principal, context }: AuditRecord, node: string): boolean {
+  return principal.endsWith(`:node/${node}`) || context?.node === node;
+}
+
+function useOf({ sequence, at, principal, action, key, context, peer, userAgent, error }: AuditRecord): Use {
+  return { sequence, at, principal, action, key, context, peer, userAgent, error };
 }
 
 function rendered({ node, after, until, since, uses, refusals, others }: Report): string {
-  const headings = ["record", "when", "what", "key", "from", "program", "context", "outcome"];
+  const headings = ["record", "when", "who", "what", "key", "from", "program", "context", "outcome"];
   const rows = [...uses, ...refusals]
     .sort((left, right) => left.sequence - right.sequence)
     .map((use) =>
       [
         String(use.sequence),
         use.at,
+        use.principal.slice(use.principal.lastIndexOf(":") + 1),
         use.action,
         use.key ?? "",
         use.peer,

@@ -6,6 +6,7 @@ import { verifyChain } from "../audit/verify.ts";
 import type { AuditPage, AuditQuery, ReportPosition, StoredRecord } from "../contract/audit.ts";
 import { type AccountSubject, type Core, performOnAccount } from "../core.ts";
 import { CustodyError } from "../errors.ts";
+import { checkPrincipalName } from "../names.ts";
 import type { AuditOperations, AuditRecord, AuditVerdict, Caller, Checkpoint } from "../service.ts";
 import type { Authenticator } from "../state/authenticator.ts";
 import { change } from "../state/records.ts";
@@ -168,9 +169,11 @@ export class Audit implements AuditOperations {
     return id ?? this.#core.directory.find(reference).id;
   }
 
+  /** A node under a KMS is no principal here: its start asks as a user, and names the node in the context. */
   #mustBeNode(name: string): void {
-    if (this.#core.state.get("principal", name)?.kind !== "node")
-      throw new CustodyError("PRINCIPAL_NOT_FOUND", `there is no node ${JSON.stringify(name.slice(0, 64))}`);
+    checkPrincipalName(name);
+    const { kind = "node" } = this.#core.state.get("principal", name) ?? {};
+    if (kind !== "node") throw new CustodyError("PRINCIPAL_NOT_FOUND", `${name} is a ${kind}, not a node`);
   }
 
   #reported(node: string): { readonly sequence: number; readonly at: string } | undefined {

@@ -178,8 +178,9 @@ describe("a search of the audit chain", () => {
     const { after: from, reportedAt } = await km.custody.audit.reportPosition(km.admin, "n1");
     assert.deepEqual([from, reportedAt], [20, new Date(km.nowMs).toISOString()]);
     assert.equal((await km.custody.audit.reportPosition(km.admin, "n2")).after, 0);
-    for (const name of ["nobody", "n1-auditor", "../n1"])
-      await assert.rejects(km.custody.audit.completeReport(km.admin, name, 1), { code: "PRINCIPAL_NOT_FOUND" });
+    await assert.rejects(km.custody.audit.completeReport(km.admin, "n1-auditor", 1), { code: "PRINCIPAL_NOT_FOUND" });
+    await assert.rejects(km.custody.audit.completeReport(km.admin, "../n1", 1), { code: "INPUT_INVALID" });
+    assert.equal((await km.custody.audit.reportPosition(km.admin, "node-under-a-kms")).after, 0);
     await assert.rejects(km.custody.audit.completeReport(km.admin, "n1", 10 ** 9), { code: "INPUT_INVALID" });
   });
 });
