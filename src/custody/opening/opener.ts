@@ -33,7 +33,7 @@ interface Waiting {
 /** Fewer than this cost less to open here than to hand over. */
 const worthHandingOver = 4;
 /** The most that go over at once, so that the first of a crowd does not wait for the last. */
-const mostAtOnce = 32;
+const mostAtOnce = 16;
 
 /**
  * Opens in a thread of its own what comes in crowds: a quarter of an unwrap's work is done beside the connections'.
