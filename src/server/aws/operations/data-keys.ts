@@ -83,46 +83,34 @@ function bytesOf(input: {
   throw new AwsError("ValidationException", "Please specify either number of bytes or key spec.");
 }
 
-export const generateDataKeyPair: DefinedOperation = defineOperation(
-  "GenerateDataKeyPair",
-  keyPairMembers,
-  async ({ custody, caller, identity, keyOrAlias }, input) => {
-    const made = await custody.asymmetric.generateDataKeyPair(caller, {
-      key: keyOrAlias(input.KeyId),
-      context: input.EncryptionContext ?? {},
-      spec: pairSpecOf(input.KeyPairSpec),
-      withPlaintext: true,
-    });
-    return {
-      PrivateKeyCiphertextBlob: made.wrapped,
-      PrivateKeyPlaintext: made.privateKey,
-      PublicKey: made.spki,
-      KeyId: keyArn(identity, made.keyId),
-      KeyPairSpec: input.KeyPairSpec,
-      KeyMaterialId: made.materialId,
-    };
-  },
+export const generateDataKeyPair: DefinedOperation = dataKeyPairOperation("GenerateDataKeyPair", true);
+
+export const generateDataKeyPairWithoutPlaintext: DefinedOperation = dataKeyPairOperation(
+  "GenerateDataKeyPairWithoutPlaintext",
+  false,
 );
 
-export const generateDataKeyPairWithoutPlaintext: DefinedOperation = defineOperation(
-  "GenerateDataKeyPairWithoutPlaintext",
-  keyPairMembers,
-  async ({ custody, caller, identity, keyOrAlias }, input) => {
+function dataKeyPairOperation(
+  name: "GenerateDataKeyPair" | "GenerateDataKeyPairWithoutPlaintext",
+  withPlaintext: boolean,
+): DefinedOperation {
+  return defineOperation(name, keyPairMembers, async ({ custody, caller, identity, keyOrAlias }, input) => {
     const made = await custody.asymmetric.generateDataKeyPair(caller, {
       key: keyOrAlias(input.KeyId),
       context: input.EncryptionContext ?? {},
       spec: pairSpecOf(input.KeyPairSpec),
-      withPlaintext: false,
+      withPlaintext,
     });
     return {
       PrivateKeyCiphertextBlob: made.wrapped,
+      ...(withPlaintext ? { PrivateKeyPlaintext: made.privateKey } : {}),
       PublicKey: made.spki,
       KeyId: keyArn(identity, made.keyId),
       KeyPairSpec: input.KeyPairSpec,
       KeyMaterialId: made.materialId,
     };
-  },
-);
+  });
+}
 
 function pairSpecOf(name: string): KeySpec {
   const spec = keySpecOf(name);
