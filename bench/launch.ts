@@ -98,7 +98,7 @@ async function openTimesMs(folder: string, volume: string | undefined): Promise<
   const times: number[] = [];
   for (let round = 0; round < rounds + 1; round++) {
     const beganMs = performance.now();
-    const opened = await volumeDriver(kind).open({ folder: join(folder, "volume") }, dataKey);
+    const opened = await (await volumeDriver(kind)).open({ folder: join(folder, "volume") }, dataKey);
     times.push(performance.now() - beganMs);
     await opened.close();
   }

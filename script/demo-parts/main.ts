@@ -174,7 +174,8 @@ async function story(): Promise<void> {
     const copied = join(plain, `${node.name}-volume`);
     copyFolder(join(node.folder, "volume"), copied);
     using dataKey = await node.dataKey();
-    const volume = await volumeDriver("level").open({ folder: copied }, dataKey);
+    const driver = await volumeDriver("level");
+    const volume = await driver.open({ folder: copied }, dataKey);
     const [storeKey] = volume.programKeys;
     if (storeKey === undefined) throw new Error("the volume has no key for its program");
     const entries = await plainCopyOfStores(volume.dataPath, storeKey.value, to);

@@ -66,7 +66,7 @@ export async function convertToVolume(
     refuseRunning(source());
     let current = loaded;
     for (const file of seal) current = sealFile(current, dataKey, file).loaded;
-    const driver = volumeDriver(table.kind);
+    const driver = await volumeDriver(table.kind);
     if (state === undefined) {
       const { state: there } = await driver.status({ folder: volumeFolder });
       if (there !== "absent" && there !== "incomplete") await refuseFilled(loaded, dataKey, table);
@@ -126,7 +126,7 @@ export async function convertToPlain(
       throw new NodeError("TARGET_EXISTS", `${folder} is not empty`, {
         hint: "name a folder that is empty or missing",
       });
-    await using volume = closing(await volumeDriver(table.kind).open({ folder: volumeFolder }, dataKey));
+    await using volume = closing(await (await volumeDriver(table.kind)).open({ folder: volumeFolder }, dataKey));
     const { dataPath } = volume.opened;
     if (state === undefined) {
       refuseRunning(dataPath);
@@ -221,7 +221,9 @@ function refuseRunning(folder: string): void {
 }
 
 async function refuseFilled(loaded: LoadedManifest, dataKey: SecretBuffer, table: VolumeTable): Promise<void> {
-  await using volume = closing(await volumeDriver(table.kind).open({ folder: loaded.at(table.folder) }, dataKey));
+  await using volume = closing(
+    await (await volumeDriver(table.kind)).open({ folder: loaded.at(table.folder) }, dataKey),
+  );
   if (readdirSync(volume.opened.dataPath).length > 0)
     throw new NodeError("TARGET_EXISTS", `the volume ${loaded.at(table.folder)} holds data already`);
 }

@@ -9,7 +9,8 @@ import type { LoadedManifest } from "./manifest-reader.ts";
 import { adoptNewKey, sealNewKey } from "./new-key.ts";
 import { keysOfKind, type PlannedKey } from "./node-keys.ts";
 import { maxSealedFileBytes, readSealedMetadata } from "./sealed-file.ts";
-import { type OpenedKey, openKeyFile } from "./sealed-key.ts";
+import { openKeyFile } from "./sealed-key.ts";
+import type { OpenedKey } from "./sealed-key-opening.ts";
 
 export interface CreateKeysOptions {
   /** @defaultValue `false` */

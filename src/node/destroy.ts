@@ -119,7 +119,7 @@ function plainFilesOf({ at, manifest }: LoadedManifest): string[] {
 
 /** Locks a volume that a dead owner left; one in use is refused. */
 async function lockedVolume(folder: string, kind: Parameters<typeof volumeDriver>[0]): Promise<string> {
-  const driver = volumeDriver(kind);
+  const driver = await volumeDriver(kind);
   const { state, detail } = await driver.status({ folder });
   if (state === "stale") await driver.close({ folder });
   if (state === "open" || state === "busy")

@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { basename } from "node:path";
+import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { checkCoreDumps, temporaryFolderFor } from "../volume/launch-safety.ts";
 import { hardenThisProcess } from "../volume/process-hardening.ts";
 import { checkSwap } from "../volume/swap.ts";
@@ -9,14 +10,15 @@ import { Backoff } from "./backoff.ts";
 import { releaseDataKey } from "./data-key.ts";
 import { NodeError } from "./errors.ts";
 import type { Handover, KeyToHandOver, sealedFileKey } from "./handover.ts";
+import type { KeyFormat } from "./key-formats/format.ts";
 import { connectKeyManager, type KeyManager, verdictOf } from "./key-manager.ts";
 import { lockNode } from "./launch-lock.ts";
 import { pauseUnlessStopped, watchLease } from "./lease.ts";
-import { isFisco, type Manifest } from "./manifest.ts";
+import { isFisco, type Manifest, type SealedFileEntry } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
 import { refuseOtherUser } from "./node-user.ts";
 import { checkProgram, Program, type ProgramEnd } from "./program.ts";
-import type { openKeyFile } from "./sealed-key.ts";
+import type { OpenedKey } from "./sealed-key-opening.ts";
 import { SignalRelay } from "./signal-relay.ts";
 import { checkKeysAreSealed, substitute, volumeKeyNames } from "./substitutions.ts";
 
@@ -204,13 +206,13 @@ async function openEverything(
   const { manifest } = loaded;
   if (manifest.node.protection === "none") return { keys: [] };
   const answer = releaseDataKey(loaded, keyManager);
-  const parts = loadParts(manifest);
+  const parts = loadParts(loaded);
   parts.catch(() => {});
   using dataKey = await answer;
-  const { openKeyFile, sealedFileKey, driver } = await parts;
+  const { openKey, sealedFileKey, driver } = await parts;
   const keys: KeyToHandOver[] = [];
   for (const entry of manifest.sealedFiles) {
-    const { plaintext } = openKeyFile(loaded, entry, dataKey);
+    const { plaintext } = openKey(entry, dataKey);
     cleanup.use(plaintext);
     if (entry.handover === "native") continue;
     const key = { name: entry.name, key: sealedFileKey(entry, plaintext), reads: entry.reads };
@@ -226,7 +228,7 @@ async function openEverything(
 }
 
 interface Parts {
-  readonly openKeyFile: typeof openKeyFile;
+  readonly openKey: (entry: SealedFileEntry, dataKey: SecretBuffer) => OpenedKey;
   readonly sealedFileKey: typeof sealedFileKey;
   readonly driver?: VolumeDriver;
 }
@@ -235,15 +237,34 @@ interface Parts {
  * What a start needs once it has its key, loaded while the key manager's answer is on its way: a fifth of a launch's time.
  * Loading holds up the event loop, so the loop gets a turn before each part: the TLS handshake goes on meanwhile.
  */
-async function loadParts({ volume }: Manifest): Promise<Parts> {
+async function loadParts(loaded: LoadedManifest): Promise<Parts> {
+  const { volume } = loaded.manifest;
   await oneTurn();
-  const { openKeyFile } = await import("./sealed-key.ts");
+  const openKey = await keyOpener(loaded);
   await oneTurn();
   const { sealedFileKey } = await import("./handover.ts");
   await oneTurn();
-  if (volume === undefined) return { openKeyFile, sealedFileKey };
+  if (volume === undefined) return { openKey, sealedFileKey };
   const { volumeDriver } = await import("../volume/drivers.ts");
-  return { openKeyFile, sealedFileKey, driver: volumeDriver(volume.kind) };
+  return { openKey, sealedFileKey, driver: await volumeDriver(volume.kind) };
+}
+
+/** Opens this node's own kinds of key files; the program's own encryption takes more code than sealed files do. */
+async function keyOpener(loaded: LoadedManifest): Promise<Parts["openKey"]> {
+  const { sealedFiles } = loaded.manifest;
+  if (sealedFiles.some(({ handover }) => handover === "native")) {
+    const { openKeyFile } = await import("./sealed-key.ts");
+    return (entry, dataKey) => openKeyFile(loaded, entry, dataKey);
+  }
+  const { openSealedKey } = await import("./sealed-key-opening.ts");
+  const { loadKeyFormat } = await import("./key-formats/load.ts");
+  const formats = new Map<string, KeyFormat>();
+  for (const { format } of sealedFiles) formats.set(format, await loadKeyFormat(format));
+  return (entry, dataKey) => {
+    const format = formats.get(entry.format);
+    if (format === undefined) throw new NodeError("KEY_FILE_INVALID", `the format ${entry.format} was not loaded`);
+    return openSealedKey(loaded, entry, format, dataKey);
+  };
 }
 
 function oneTurn(): Promise<void> {

@@ -5,8 +5,7 @@ import { deviceAlgorithms, maxBoxPlaintextBytes, openBox, sealBox } from "../cry
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { NodeError } from "./errors.ts";
-import type { PublicIdentity } from "./key-formats/format.ts";
-import { identityLine } from "./key-formats/table.ts";
+import { identityLine, type PublicIdentity } from "./key-formats/format.ts";
 
 /** What a sealed file says of itself, readable by anyone and authenticated by the box. */
 export interface SealedMetadata {

@@ -5,23 +5,12 @@ import { suites } from "../crypto/suite.ts";
 import { fiscoDataKey } from "./data-key.ts";
 import { NodeError } from "./errors.ts";
 import { readSecretFile } from "./file-steps.ts";
-import type { PublicIdentity } from "./key-formats/format.ts";
-import { identityLine, keyFormatByName } from "./key-formats/table.ts";
+import { identityLine, type PublicIdentity } from "./key-formats/format.ts";
+import { keyFormatByName } from "./key-formats/table.ts";
 import type { Manifest, SealedFileEntry } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
-import {
-  encodeSealedFile,
-  maxSealedFileBytes,
-  openSealedFile,
-  readSealedMetadata,
-  type SealedMetadata,
-} from "./sealed-file.ts";
-
-/** A key file's plaintext and what is known of it. The caller disposes of `plaintext`. */
-export interface OpenedKey {
-  readonly plaintext: SecretBuffer;
-  readonly identity: PublicIdentity;
-}
+import { encodeSealedFile, maxSealedFileBytes } from "./sealed-file.ts";
+import { type OpenedKey, openSealedKey, proven } from "./sealed-key-opening.ts";
 
 /**
  * Opens one sealed file of the manifest and proves that it holds the key that the manifest names.
@@ -35,22 +24,10 @@ export function openKeyFile(
   dataKey: SecretBuffer,
   accept: "named" | "any" = "named",
 ): OpenedKey {
-  const { manifest } = loaded;
+  const format = keyFormatByName(entry.format);
+  if (entry.handover !== "native") return openSealedKey(loaded, entry, format, dataKey, accept);
   const file = loaded.at(entry.sealed);
-  const plaintext =
-    entry.handover === "native" ? openNative(manifest, file, dataKey) : openSealed(manifest, file, entry, dataKey);
-  try {
-    const identity = readIdentity(entry, file, plaintext);
-    if (accept === "named" && identityLine(identity) !== entry.publicIdentity)
-      throw new NodeError(
-        "IDENTITY_MISMATCH",
-        `${file} holds the key of ${identityLine(identity)}, but the manifest names ${entry.publicIdentity}`,
-      );
-    return { plaintext, identity };
-  } catch (error) {
-    plaintext[Symbol.dispose]();
-    throw error;
-  }
+  return proven(entry, file, openNative(loaded.manifest, file, dataKey), format, accept);
 }
 
 /** The bytes of a key file as they go to disk: a sealed file, or (`native`) the program's own encrypted format. */
@@ -100,38 +77,6 @@ export function fiscoMode(manifest: Manifest): LegacyMode {
   return manifest.node.kind === "fisco-sm" ? "sm" : "standard";
 }
 
-function openSealed(manifest: Manifest, file: string, entry: SealedFileEntry, dataKey: SecretBuffer): SecretBuffer {
-  const owner = { node: manifest.node.name, network: manifest.node.network };
-  using bytes = readSecretFile(file, maxSealedFileBytes).secret;
-  try {
-    refuseAnotherKey(manifest, entry, bytes.expose(readSealedMetadata));
-    return bytes.expose((sealed) => openSealedFile(sealed, owner, dataKey)).plaintext;
-  } catch (error) {
-    if (!(error instanceof NodeError)) throw error;
-    const hint = error.hint === undefined ? {} : { hint: error.hint };
-    throw new NodeError(error.code, `${file}: ${error.message}`, { cause: error, ...hint });
-  }
-}
-
-/**
- * Tells a file that was swapped for another node's, another key's or an earlier version's from one that is damaged. What it
- * says of itself is proven only when it opens.
- */
-function refuseAnotherKey({ node }: Manifest, entry: SealedFileEntry, found: SealedMetadata): void {
-  const expected = { ...entry, node: node.name, network: node.network };
-  const foundLine = identityLine(found.publicIdentity);
-  const same = ["name", "format", "version", "node", "network"] as const;
-  if (foundLine === entry.publicIdentity && same.every((member) => found[member] === expected[member])) return;
-  const tell = ({ name, format, version, node: of, network }: Pick<SealedMetadata, (typeof same)[number]>) =>
-    `${name} (${format}, version ${version}) of ${of} in ${network}`;
-  throw new NodeError(
-    "IDENTITY_MISMATCH",
-    `expected is ${tell(expected)} with the public identity ${entry.publicIdentity}, ` +
-      `found is ${tell(found)} with the public identity ${foundLine}`,
-    { hint: "put this node's own sealed file back in its place" },
-  );
-}
-
 /** The legacy format authenticates nothing; strict parsing and the public identity do what can be done. */
 function openNative(manifest: Manifest, file: string, dataKey: SecretBuffer): SecretBuffer {
   using text = readSecretFile(file, maxSealedFileBytes).secret;
@@ -141,14 +86,5 @@ function openNative(manifest: Manifest, file: string, dataKey: SecretBuffer): Se
   } catch (cause) {
     if (!(cause instanceof CryptoError)) throw cause;
     throw new NodeError("SEALED_FILE_DAMAGED", `${file} does not decrypt under this node's data key`, { cause });
-  }
-}
-
-function readIdentity(entry: SealedFileEntry, file: string, plaintext: SecretBuffer): PublicIdentity {
-  const format = keyFormatByName(entry.format);
-  try {
-    return format.readPublicIdentity(plaintext);
-  } catch (cause) {
-    throw new NodeError("SEALED_FILE_DAMAGED", `${file} does not hold a ${entry.format} key`, { cause });
   }
 }

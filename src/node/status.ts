@@ -116,7 +116,7 @@ async function volumeState(loaded: LoadedManifest): Promise<NodeStatus["volume"]
   const { volume } = loaded.manifest;
   if (volume === undefined) return null;
   const { volumeDriver } = await import("../volume/drivers.ts");
-  const { state, detail } = await volumeDriver(volume.kind).status({ folder: loaded.at(volume.folder) });
+  const { state, detail } = await (await volumeDriver(volume.kind)).status({ folder: loaded.at(volume.folder) });
   return { kind: volume.kind, state, detail };
 }
 

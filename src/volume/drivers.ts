@@ -1,18 +1,15 @@
 import { driverOver } from "./driver.ts";
-import { fscryptStore } from "./fscrypt.ts";
-import { gocryptfsStore } from "./gocryptfs.ts";
-import { levelStore, nativeStore } from "./in-program.ts";
 import type { VolumeStore } from "./store.ts";
 import type { VolumeDriver, VolumeKind } from "./volume.ts";
 
-const stores: Readonly<Record<VolumeKind, VolumeStore>> = {
-  fscrypt: fscryptStore,
-  gocryptfs: gocryptfsStore,
-  level: levelStore,
-  native: nativeStore,
+const stores: Readonly<Record<VolumeKind, () => Promise<VolumeStore>>> = {
+  fscrypt: async () => (await import("./fscrypt.ts")).fscryptStore,
+  gocryptfs: async () => (await import("./gocryptfs.ts")).gocryptfsStore,
+  level: async () => (await import("./in-program.ts")).levelStore,
+  native: async () => (await import("./in-program.ts")).nativeStore,
 };
 
-/** The driver of a kind of volume. */
-export function volumeDriver(kind: VolumeKind): VolumeDriver {
-  return driverOver(stores[kind]);
+/** Loads the driver of a kind of volume, and nothing of the other kinds. */
+export async function volumeDriver(kind: VolumeKind): Promise<VolumeDriver> {
+  return driverOver(await stores[kind]());
 }

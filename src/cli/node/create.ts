@@ -52,7 +52,7 @@ export async function runCreate(name: string, argv: readonly string[], options: 
     const created = await createKeys(ready, dataKey, { lightKdf, onKey: (key) => tell(`${key} is made and sealed`) });
     const { volume, dataKey: named } = created.loaded.manifest;
     if (volume !== undefined) {
-      const driver = volumeDriver(volume.kind);
+      const driver = await volumeDriver(volume.kind);
       const place = { folder: created.loaded.at(volume.folder) };
       const { state } = await driver.status(place);
       if (state === "absent" || state === "incomplete")

@@ -8,7 +8,7 @@ import { withDataKey } from "./seal.ts";
 
 export async function runCreate(where: string, options: OutputOptions): Promise<void> {
   await withDataKey(where, async (loaded, dataKey) => {
-    const { driver, place, parameters } = volumeOf(loaded);
+    const { driver, place, parameters } = await volumeOf(loaded);
     const description = await driver.create(place, dataKey, { suite: loaded.manifest.dataKey.suite, parameters });
     printData(
       options,
@@ -22,7 +22,7 @@ export async function runOpen(where: string, options: OutputOptions): Promise<vo
   await withDataKey(
     where,
     async (loaded, dataKey) => {
-      const { driver, place } = volumeOf(loaded);
+      const { driver, place } = await volumeOf(loaded);
       const { dataPath, temporaryPath, logPath } = await driver.open(place, dataKey, { outliveOwner: true });
       printData(options, { dataPath, temporaryPath, logPath }, () => dataPath);
     },
@@ -31,13 +31,13 @@ export async function runOpen(where: string, options: OutputOptions): Promise<vo
 }
 
 export async function runClose(where: string, { cutOff = false }: { cutOff?: boolean }): Promise<void> {
-  const { driver, place } = volumeOf(loadManifest(where));
+  const { driver, place } = await volumeOf(loadManifest(where));
   await driver.close(place, { whenBusy: cutOff ? "cutOff" : "refuse" });
   tell(`${place.folder} is locked`);
 }
 
 export async function runStatus(where: string, options: OutputOptions): Promise<void> {
-  const { driver, place } = volumeOf(loadManifest(where));
+  const { driver, place } = await volumeOf(loadManifest(where));
   const status = await driver.status(place);
   printData(options, { ...status, folder: place.folder }, () =>
     [`${driver.kind} volume ${place.folder}: ${status.state}`, status.detail].join("\n"),
@@ -48,7 +48,7 @@ export async function runCheck(where: string, options: OutputOptions): Promise<v
   await withDataKey(
     where,
     async (loaded, dataKey) => {
-      const { driver, place } = volumeOf(loaded);
+      const { driver, place } = await volumeOf(loaded);
       const report = await driver.check(place, dataKey);
       printData(options, report, () =>
         table(
@@ -62,13 +62,13 @@ export async function runCheck(where: string, options: OutputOptions): Promise<v
   );
 }
 
-function volumeOf(loaded: LoadedManifest): {
+async function volumeOf(loaded: LoadedManifest): Promise<{
   driver: VolumeDriver;
   place: VolumePlace;
   parameters: Readonly<Record<string, string>>;
-} {
+}> {
   const { volume } = loaded.manifest;
   if (volume === undefined) throw new NodeError("INPUT_INVALID", `${loaded.file} has no [volume]`);
   const place = { folder: loaded.at(volume.folder) };
-  return { driver: volumeDriver(volume.kind), place, parameters: volume.parameters };
+  return { driver: await volumeDriver(volume.kind), place, parameters: volume.parameters };
 }

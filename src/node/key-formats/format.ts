@@ -17,6 +17,11 @@ export interface PublicIdentity {
   readonly fingerprint?: string;
 }
 
+/** The one line by which a manifest names a key: its node id, else its address, else its fingerprint, else `none`. */
+export function identityLine(identity: PublicIdentity): string {
+  return identity.nodeId ?? identity.address ?? identity.fingerprint ?? "none";
+}
+
 /** The programs that a key file may belong to; `any` stands for TLS and other keys of no one program. */
 export type KeyOwner =
   | "any"

@@ -1,6 +1,5 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { volumeDriver } from "../../../src/volume/drivers.ts";
 import { mountExt4 } from "./encrypted-ext4.ts";
 import { transparent } from "./transparent-subject.ts";
 import { volumeContract } from "./volume-contract.ts";
@@ -10,7 +9,6 @@ volumeContract("fscrypt", () => {
   if (typeof ext4 === "string") return ext4;
   return {
     ...transparent,
-    driver: volumeDriver("fscrypt"),
     workFolder: ext4.mountPoint,
     // The whole disk, byte by byte: what a thief has.
     searchLocked(_folder, needle) {

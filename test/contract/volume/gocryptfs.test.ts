@@ -19,7 +19,6 @@ volumeContract("gocryptfs", () => {
   const workFolder = mkdtempSync(join(tmpdir(), "strongroom-gocryptfs-"));
   return {
     ...transparent,
-    driver: volumeDriver("gocryptfs"),
     workFolder,
     searchLocked: pathsHolding,
     clear() {
@@ -36,7 +35,7 @@ it("a check of a gocryptfs volume names what is damaged, and clears away what a 
   const workFolder = mkdtempSync(join(tmpdir(), "strongroom-gocryptfs-"));
   try {
     const folder = join(workFolder, "volume");
-    const driver = volumeDriver("gocryptfs");
+    const driver = await volumeDriver("gocryptfs");
     using dataKey = SecretBuffer.random(32);
     await driver.create({ folder }, dataKey, { parameters: { cipher: "xchacha20-poly1305" } });
     const volume = await driver.open({ folder }, dataKey);

@@ -32,7 +32,6 @@ for (const kind of ["level", "native"] as const) {
   volumeContract(kind, () => {
     const workFolder = mkdtempSync(join(tmpdir(), `strongroom-${kind}-`));
     return {
-      driver: volumeDriver(kind),
       workFolder,
       hidesNames: false,
       knowsBusy: false,
@@ -52,7 +51,7 @@ for (const suite of ["intl", "sm"] as const)
     try {
       const folder = join(workFolder, "volume");
       using dataKey = SecretBuffer.random(32);
-      const driver = volumeDriver("level");
+      const driver = await volumeDriver("level");
       await driver.create({ folder }, dataKey, { suite });
       for (const expected of [undefined, "value"]) {
         const volume = await driver.open({ folder }, dataKey);

@@ -3,15 +3,15 @@ import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSyn
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
+import { volumeDriver } from "../../../src/volume/drivers.ts";
 import { OwnerLock } from "../../../src/volume/owner-lock.ts";
-import type { OpenVolume, VolumeDriver } from "../../../src/volume/volume.ts";
+import type { OpenVolume, VolumeDriver, VolumeKind } from "../../../src/volume/volume.ts";
 import { scaled, seed } from "../../run-settings.ts";
 import { pathsHolding, snapshot } from "./backing-search.ts";
 import { OpenedVolumes } from "./opened-volumes.ts";
 
 /** What a kind brings to the contract. */
 export interface VolumeSubject {
-  readonly driver: VolumeDriver;
   /** A folder on a file system that can hold the kind; emptied by {@link clear}. */
   readonly workFolder: string;
   readonly hidesNames: boolean;
@@ -25,20 +25,25 @@ export interface VolumeSubject {
   clear(): void;
 }
 
+type SubjectWithDriver = VolumeSubject & { readonly driver: VolumeDriver };
+
 const canary = "canary-7f3e-blue-heron-crosses-the-ledger";
 const canaryName = "name-canary-51c2-otter";
 
 /** The promises of every kind of volume. `make` gives a fresh subject, or the reason why this machine has none. */
-export function volumeContract(kind: string, make: () => VolumeSubject | string): void {
+export function volumeContract(kind: VolumeKind, make: () => VolumeSubject | string): void {
   const made = make();
   const subject = typeof made === "string" ? undefined : made;
   const skip = typeof made === "string" ? made : false;
   let count = 0;
-  const test = (name: string, body: (subject: VolumeSubject, folder: string, dataKey: SecretBuffer) => Promise<void>) =>
+  const test = (
+    name: string,
+    body: (subject: SubjectWithDriver, folder: string, dataKey: SecretBuffer) => Promise<void>,
+  ) =>
     it(name, { skip }, async () => {
       assert.ok(subject);
       using dataKey = SecretBuffer.random(32);
-      await using opened = new OpenedVolumes(subject.driver);
+      await using opened = new OpenedVolumes(await volumeDriver(kind));
       await body({ ...subject, driver: opened.driver }, join(subject.workFolder, `volume-${count++}`), dataKey);
     });
 

@@ -176,6 +176,6 @@ describe("converting LevelDB folders", () => {
     using _folder = folder;
     writeFileSync(join(data, "node.log"), "x");
     await assert.rejects(convertToVolume(loaded, dataKey, data), { code: "INPUT_INVALID", message: /node\.log/ });
-    assert.equal((await volumeDriver("level").status({ folder: folder.at("node/volume") })).state, "absent");
+    assert.equal((await (await volumeDriver("level")).status({ folder: folder.at("node/volume") })).state, "absent");
   });
 });

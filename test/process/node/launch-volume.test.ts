@@ -31,7 +31,7 @@ async function withVolume(kind: VolumeKind, command: string) {
   const loaded = loadManifest(node.folder.path);
   const master = SecretBuffer.take(readFileSync(node.outside("master")));
   using dataKey = await releaseDataKey(loaded, new FakeKeyManager({ master }));
-  await volumeDriver(kind).create({ folder: node.folder.at("volume") }, dataKey);
+  await (await volumeDriver(kind)).create({ folder: node.folder.at("volume") }, dataKey);
   return node;
 }
 
@@ -64,7 +64,7 @@ describe("launching on a gocryptfs volume", { skip: gocryptfsMissing() }, () => 
     const loaded = loadManifest(node.folder.path);
     const master = SecretBuffer.take(readFileSync(node.outside("master")));
     using dataKey = await releaseDataKey(loaded, new FakeKeyManager({ master }));
-    const opened = await volumeDriver("gocryptfs").open({ folder: node.folder.at("volume") }, dataKey);
+    const opened = await (await volumeDriver("gocryptfs")).open({ folder: node.folder.at("volume") }, dataKey);
     try {
       const log = readFileSync(join(opened.logPath ?? "", "node.log"), "utf8");
       assert.equal(log, `${canary}\n${opened.dataPath}\n${canary}${canary}\n${opened.dataPath}\n`);

@@ -89,7 +89,7 @@ for (const [kind, machine] of machines)
       assert.ok(typeof machine !== "string");
       using dataKey = SecretBuffer.random(32);
       const folder = join(machine.workFolder, `volume-${count++}`);
-      await using opened = new OpenedVolumes(volumeDriver(kind));
+      await using opened = new OpenedVolumes(await volumeDriver(kind));
       await opened.driver.create({ folder }, dataKey);
       await body({ opened, folder, dataKey, machine });
     }
@@ -133,7 +133,7 @@ for (const [kind, machine] of machines)
 
     it("killed while it makes the volume, leaves a folder in which it can be made", { skip }, async () => {
       assert.ok(typeof machine !== "string");
-      const driver = volumeDriver(kind);
+      const driver = await volumeDriver(kind);
       for (let round = 0; round < scaled(80); round++) {
         using dataKey = SecretBuffer.random(32);
         const folder = join(machine.workFolder, `made-${round}`);
@@ -197,7 +197,7 @@ describe("a gocryptfs server that is killed", () => {
     assert.ok(typeof machine !== "string");
     using dataKey = SecretBuffer.random(32);
     const folder = join(machine.workFolder, "used");
-    const driver = volumeDriver("gocryptfs");
+    const driver = await volumeDriver("gocryptfs");
     await driver.create({ folder }, dataKey);
     const owner = await Owner.start("hold", "gocryptfs", folder, dataKey);
     const user = spawn("sleep", ["60"], { cwd: join(folder, "root/data"), stdio: "ignore" });
@@ -221,7 +221,7 @@ describe("a gocryptfs server that is killed", () => {
       assert.ok(typeof machine !== "string");
       using dataKey = SecretBuffer.random(32);
       const folder = join(machine.workFolder, mender);
-      const driver = volumeDriver("gocryptfs");
+      const driver = await volumeDriver("gocryptfs");
       await driver.create({ folder }, dataKey);
       await using owner = await Owner.start("hold", "gocryptfs", folder, dataKey);
       const [server] = servers(folder);
@@ -245,7 +245,7 @@ describe("a gocryptfs server that is killed", () => {
     assert.ok(typeof machine !== "string");
     using dataKey = SecretBuffer.random(32);
     const folder = join(machine.workFolder, "lost");
-    const driver = volumeDriver("gocryptfs");
+    const driver = await volumeDriver("gocryptfs");
     await driver.create({ folder }, dataKey);
     const volume = await driver.open({ folder }, dataKey);
     const [server] = servers(folder);

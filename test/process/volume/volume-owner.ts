@@ -15,7 +15,7 @@ const [verb, kindName, folder = ""] = process.argv.slice(2);
 const kind = volumeKinds.find((name) => name === kindName);
 if (kind === undefined) throw new Error(`no kind ${kindName}`);
 using dataKey = SecretBuffer.take(readFileSync(0));
-const driver = volumeDriver(kind);
+const driver = await volumeDriver(kind);
 if (verb === "create") {
   process.stdout.write("ready\n");
   await driver.create({ folder }, dataKey);

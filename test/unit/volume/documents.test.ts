@@ -26,8 +26,8 @@ describe("docs/volumes.md", () => {
   });
 
   for (const kind of volumeKinds)
-    it(`names every parameter and suite of ${kind}`, () => {
-      const { parameters, suites } = volumeDriver(kind);
+    it(`names every parameter and suite of ${kind}`, async () => {
+      const { parameters, suites } = await volumeDriver(kind);
       const rows = page.split("\n").filter((line) => line.startsWith(`| \`${kind}\` | \``));
       const named = rows
         .map((row) => row.split(" | ")[1])

@@ -20,7 +20,7 @@ describe("a file system without encryption", () => {
 
   it("is left as it was by a volume that cannot be made on it", async () => {
     using dataKey = SecretBuffer.random(32);
-    const driver = volumeDriver("fscrypt");
+    const driver = await volumeDriver("fscrypt");
     for (let attempt = 0; attempt < 2; attempt++)
       await assert.rejects(driver.create({ folder: `${folder}/volume` }, dataKey), unsupported);
     assert.equal((await driver.status({ folder: `${folder}/volume` })).state, "absent");

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
 import { enodeUrl, nodeIdV4 } from "../../../../src/node/key-formats/ec-identity.ts";
-import { detectKeyFormat, identityLine, keyFormatByName, keyFormats } from "../../../../src/node/key-formats/table.ts";
+import { identityLine } from "../../../../src/node/key-formats/format.ts";
+import { detectKeyFormat, keyFormatByName, keyFormats } from "../../../../src/node/key-formats/table.ts";
 import { nodeKeyVectors } from "./vectors.ts";
 
 const { nodekey: nodeKeys } = nodeKeyVectors;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
+import { identityLine } from "../../../../src/node/key-formats/format.ts";
 import {
   checkKeystoreFileName,
   keystoreFileName,
@@ -14,7 +15,7 @@ import {
   openKeystore,
   writeKeystore,
 } from "../../../../src/node/key-formats/keystore-lock.ts";
-import { detectKeyFormat, identityLine } from "../../../../src/node/key-formats/table.ts";
+import { detectKeyFormat } from "../../../../src/node/key-formats/table.ts";
 import { nodeKeyVectors } from "./vectors.ts";
 
 const secret = (content: string) => SecretBuffer.copyOf(Buffer.from(content));
