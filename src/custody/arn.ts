@@ -23,6 +23,11 @@ export function groupArn({ account }: Pick<Account, "account">, name: string): s
   return `arn:aws:iam::${account}:group/${name}`;
 }
 
+/** An integration with an upstream KMS: Strongroom's own resource type, beside the account's keys. */
+export function integrationArn({ account, region }: Account, name: string): string {
+  return `arn:aws:kms:${region}:${account}:integration/${name}`;
+}
+
 /** The account itself: a key policy that allows it lets identity policies decide. */
 export function accountRootArn({ account }: Pick<Account, "account">): string {
   return `arn:aws:iam::${account}:root`;

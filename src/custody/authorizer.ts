@@ -1,5 +1,5 @@
 import type { Context } from "../crypto/context.ts";
-import { keyArn, principalArn } from "./arn.ts";
+import { integrationArn, keyArn, principalArn } from "./arn.ts";
 import { CustodyError, type DenialReason } from "./errors.ts";
 import type { ActionName } from "./policy/actions.ts";
 import { PolicyError } from "./policy/errors.ts";
@@ -9,7 +9,7 @@ import { GrantIndex } from "./policy/grant-index.ts";
 import { keyFacts } from "./policy/key-facts.ts";
 import { checkKeepsAccess, defaultKeyPolicy } from "./policy/lockout.ts";
 import { type CompiledPolicy, parsePolicy } from "./policy/policy-document.ts";
-import type { AuthorizationRequest, KeyResource, RequestedGrant, Tags } from "./policy/request.ts";
+import type { AuthorizationRequest, KeyResource, OtherResource, RequestedGrant, Tags } from "./policy/request.ts";
 import { policiesOfRole, policyOfName } from "./policy/roles.ts";
 import type { Caller, CustodyIdentity, PrincipalKind } from "./service.ts";
 import type { KeyRecord, PrincipalRecord } from "./state/records.ts";
@@ -33,6 +33,8 @@ export interface Question {
   readonly action: ActionName;
   readonly now: Date;
   readonly key?: KeyRecord;
+  /** Name of the integration that the request is about, whether there is one of that name or not. */
+  readonly integration?: string;
   readonly context?: Context;
   /** The alias by which the request named the key: `alias/NAME`. */
   readonly requestAlias?: string;
@@ -172,13 +174,13 @@ export class Authorizer {
   }
 
   #request(
-    { caller, action, now, key, context, requestAlias, facts }: Question,
+    { caller, action, now, key, integration, context, requestAlias, facts }: Question,
     principal: PrincipalRecord,
   ): AuthorizationRequest {
     return {
       principal: { arn: caller.principal, account: this.#identity.account, type: typeNames[principal.kind] },
       action,
-      resource: key === undefined ? undefined : this.#resourceOf(key),
+      resource: key === undefined ? this.#otherResource(integration) : this.#resourceOf(key),
       context,
       sourceIp: caller.peer.startsWith("unix:") || caller.peer === "local" ? undefined : caller.peer,
       secureTransport: caller.secureTransport ?? secureDoors.has(caller.door),
@@ -204,6 +206,11 @@ export class Authorizer {
       tags: key.tags,
       ...keyFacts(key),
     };
+  }
+
+  #otherResource(integration: string | undefined): OtherResource | undefined {
+    if (integration === undefined) return undefined;
+    return { kind: "other", arn: integrationArn(this.#identity, integration), account: this.#identity.account };
   }
 
   /** Key records are never changed in place, so a record's compiled policy stays true. */

@@ -121,7 +121,10 @@ export interface CryptoDevice extends AsyncDisposable {
   ): Promise<SecretBuffer | undefined>;
   /** The MAC of a message under a key of usage `mac`. To check one, make it anew and compare in constant time. */
   mac(key: SpecifiedDeviceKey, algorithm: MacAlgorithmName, message: Uint8Array): Promise<Buffer>;
-  /** Drops what is cached of a key; for devices that hold material themselves, destroys it there. */
+  /**
+   * Drops what is cached of a key. A device that holds material itself destroys it there, and finds it by what `key` says:
+   * nothing else is given, and the process that made the key may be long gone. A key that is not there is destroyed already.
+   */
   destroyKey(key: DeviceKey): Promise<void>;
   /** Forgets everything; the device answers `DEVICE_LOCKED` from then on. */
   lock(): Promise<void>;

@@ -7,6 +7,7 @@ import { sm2Encrypt } from "../../crypto/sm2-encryption.ts";
 import type { AsymmetricEncryptionAlgorithm, AsymmetricOperations } from "../contract/cryptography.ts";
 import type { WrappedKey } from "../contract/data-keys.ts";
 import { type Core, performOnAccount, performOnKey } from "../core.ts";
+import { DeviceAnswers } from "../device-answers.ts";
 import { CustodyError } from "../errors.ts";
 import { withinShare } from "../key-pair-shares.ts";
 import { mustAllow, mustWrap, publicKeyOf, specifiedDeviceKey } from "../key-use.ts";
@@ -97,6 +98,7 @@ export class Asymmetric implements AsymmetricOperations {
     if (!isKeyPairSpec(spec)) throw new CustodyError("INPUT_INVALID", `there are no key pairs of spec ${spec}`);
     const action = withPlaintext ? "kms:GenerateDataKeyPair" : "kms:GenerateDataKeyPairWithoutPlaintext";
     let made: NewKeyPair | undefined;
+    using answers = new DeviceAnswers();
     try {
       return await performOnKey(
         this.#core,
@@ -105,7 +107,7 @@ export class Asymmetric implements AsymmetricOperations {
         async (key) => {
           mustWrap(key);
           made ??= await withinShare(caller, spec, () => generateKeyPairOf(spec));
-          const wrapped = await sealDataKey(this.#core, key, context, made.pkcs8);
+          const wrapped = await sealDataKey(this.#core, key, context, made.pkcs8, answers);
           const privateKey = withPlaintext ? made.pkcs8.clone() : undefined;
           return { value: { ...wrapped, spki: made.spki, privateKey } };
         },

@@ -7,6 +7,7 @@ import { suites } from "../../crypto/suite.ts";
 import type { BoxSecret, CryptoDevice, DeviceKey } from "../../devices/device.ts";
 import { shortContext } from "../commit-batch.ts";
 import type { DataOperations, WrappedKey } from "../contract/data-keys.ts";
+import type { LeaseStatement } from "../contract/leases.ts";
 import { type Core, type KeySubject, performDecided, performOnKey, requestAliasOf } from "../core.ts";
 import { DeviceAnswers } from "../device-answers.ts";
 import { CustodyError } from "../errors.ts";
@@ -14,6 +15,7 @@ import { mustWrap } from "../key-use.ts";
 import type { ActionName } from "../policy/actions.ts";
 import type { Caller } from "../service.ts";
 import type { KeyRecord, KeyVersionRecord } from "../state/records.ts";
+import { leaseDetail } from "./leases.ts";
 
 const maxDataKeyBytes = 1024;
 const maxWrapBytes = 4096;
@@ -78,7 +80,11 @@ export class Data implements DataOperations {
     }));
   }
 
-  async unwrap(caller: Caller, input: { wrapped: Buffer; context: Context; key?: string }): Promise<Opened> {
+  async unwrap(
+    caller: Caller,
+    input: { wrapped: Buffer; context: Context; key?: string; lease?: LeaseStatement },
+  ): Promise<Opened> {
+    const detail = input.lease === undefined ? {} : leaseDetail(this.#core, caller, input.lease);
     const box = boxOf(input.wrapped);
     const reference = input.key ?? box?.header.keyId;
     if (reference === undefined) return refuseUnreadable(this.#core, caller, "kms:Decrypt", input.context);
@@ -86,7 +92,7 @@ export class Data implements DataOperations {
     return await performOnKey(
       this.#core,
       caller,
-      dataKeySubject("kms:Decrypt", { key: reference, context: input.context }, {}),
+      dataKeySubject("kms:Decrypt", { key: reference, context: input.context }, detail),
       async (key) => ({ value: await openDataKey(this.#core, key, box, input.context, answers) }),
       (value) => value.plaintext[Symbol.dispose](),
     );
@@ -134,6 +140,7 @@ export class Data implements DataOperations {
  * Opens what {@link sealDataKey} sealed. The caller disposes of the plaintext.
  *
  * @param box - Undefined for bytes that are no box at all.
+ * @param answers - The request's, which outlast a decision that is taken anew.
  * @throws {CustodyError} `KEY_INCORRECT` when the box is another key's; `WRAP_REFUSED`, `KEY_USAGE_INVALID`,
  *   `ALGORITHM_INVALID`, `KEY_DISABLED`, `KEY_STATE_INVALID`.
  */
@@ -142,7 +149,7 @@ export async function openDataKey(
   key: KeyRecord,
   box: ReadBox | undefined,
   context: Context,
-  answers?: DeviceAnswers,
+  answers: DeviceAnswers,
 ): Promise<Opened> {
   if (box !== undefined && box.header.keyId !== key.id) throw new CustodyError("KEY_INCORRECT");
   mustWrap(key);
@@ -190,7 +197,7 @@ export async function sealDataKey(
   key: KeyRecord,
   context: Context,
   plaintext: SecretBuffer,
-  answers?: DeviceAnswers,
+  answers: DeviceAnswers,
 ): Promise<WrappedKey> {
   mustWrap(key);
   const deviceKey = newestVersion(key);
@@ -216,10 +223,10 @@ function boxSecretOf(
   { origin }: KeyRecord,
   name: string,
   ask: (device: CryptoDevice) => Promise<BoxSecret>,
-  answers: DeviceAnswers | undefined,
+  answers: DeviceAnswers,
 ): Promise<BoxSecret> {
   const asked = () => core.devices.use(origin, ask);
-  return answers !== undefined && core.devices.isRemote(origin) ? answers.once(name, asked) : asked();
+  return core.devices.isRemote(origin) ? answers.once(name, asked) : asked();
 }
 
 /** The subject of an operation under a context, which is checked for names that are the server's own. */

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { AwsKmsError } from "../../devices/aws-kms/errors.ts";
 import { sealIntegrationSecret } from "../../devices/aws-kms/sealed-secret.ts";
 import { type AwsKmsSettings, checkSecret, checkSettings, defaultMasterKeys } from "../../devices/aws-kms/settings.ts";
@@ -94,10 +95,22 @@ function settingsOfInput(input: CreateIntegrationInput): AwsKmsSettings {
   }
 }
 
-/** For the audit record: everything but the secret. */
+/** For the audit record: everything but the secret. Of the CA, who can speak as the endpoint, its fingerprint. */
 function integrationDetail(name: string, settings: AwsKmsSettings): Record<string, string> {
-  const { region, apiKey, masterKey, endpoint } = settings;
-  return { name, region, apiKey, masterKey, ...(endpoint === undefined ? {} : { endpoint }) };
+  const { region, apiKey, masterKey, endpoint, caPem } = settings;
+  return {
+    name,
+    region,
+    apiKey,
+    masterKey,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(caPem === undefined ? {} : { caSha256: certificateSha256(caPem) }),
+  };
+}
+
+/** SHA-256 of the certificate's DER, in lower-case hex. */
+function certificateSha256(pem: string): string {
+  return new X509Certificate(pem).fingerprint256.replaceAll(":", "").toLowerCase();
 }
 
 function describe(name: string, record: IntegrationRecord): IntegrationDescription {

@@ -6,19 +6,24 @@ import { CustodyError } from "../errors.ts";
 import { mustEncrypt } from "../key-states.ts";
 import type { KeyRecord, KeyVersionRecord } from "../state/records.ts";
 
-/** A first or further version of a symmetric key, with material that the device makes. */
+/**
+ * A first or further version of a symmetric key, with material that the device makes.
+ *
+ * @param told - Whether the caller is to learn why an upstream KMS refused, or only that it did.
+ */
 export async function newVersion(
   core: Core,
   key: Pick<KeyRecord, "id" | "suite" | "origin" | "versions">,
   kind: "created" | "automatic" | "on-demand",
   now: Date,
   upstream?: UpstreamKeyChoice,
+  told: "outcome" | "reason" = "reason",
 ): Promise<KeyVersionRecord> {
   const version = (key.versions.at(-1)?.version ?? 0) + 1;
   const material = await core.devices.use(
     key.origin,
     (device) => device.createKey({ keyId: key.id, version, suite: key.suite }, upstream),
-    "reason",
+    told,
   );
   return {
     version,

@@ -11,8 +11,9 @@ import type { ActionName } from "../policy/actions.ts";
 import { keyFacts } from "../policy/key-facts.ts";
 import type { Caller, CreateKeyInput, KeyDescription, KeyOperations } from "../service.ts";
 import type { Page, PageInput } from "../sorted-ids.ts";
-import { change, type KeyRecord } from "../state/records.ts";
+import { change, type IntegrationRecord, type KeyRecord } from "../state/records.ts";
 import { newAlias } from "./aliases.ts";
+import { findIntegration } from "./integrations.ts";
 import { KeyDestruction } from "./key-destruction.ts";
 import { mustHaveVersions, newVersion } from "./key-versions.ts";
 import { checkTags } from "./tags.ts";
@@ -51,10 +52,14 @@ export class Keys implements KeyOperations {
       facts,
     };
     const id = randomUUID();
-    // Made once, however often the decision is taken anew: an RSA key takes seconds.
-    let material: KeyMaterial | undefined;
+    // Made once, however often the decision is taken anew: an RSA key takes seconds. Made over an integration, it is of use
+    // only as long as that very integration is there.
+    let made:
+      | { readonly integration: IntegrationRecord | undefined; readonly material: Promise<KeyMaterial> }
+      | undefined;
     return performOnAccount(this.#core, caller, subject, async (now) => {
       if (Object.keys(tags).length > 0) this.#core.authorizer.check({ caller, action: "kms:TagResource", now, facts });
+      const integration = upstream && this.#integrationFor(caller, upstream, now);
       if (alias !== undefined && this.#core.state.get("alias", alias) !== undefined)
         throw new CustodyError("ALIAS_EXISTS", `${alias} points at a key already`);
       subject.key = id;
@@ -77,14 +82,9 @@ export class Keys implements KeyOperations {
       this.#core.authorizer.checkKeyPolicy(unmade.policy, unmade, caller, now, {
         bypassLockoutCheck: bypassLockoutCheck || input.policy === undefined,
       });
-      if (origin !== "external")
-        material ??= (await withinShare(caller, choice.spec, () =>
-          makeSpecifiedKey(this.#core.devices.of(origin), id, choice, unmade.createdAt),
-        )) ?? {
-          versions: [await newVersion(this.#core, unmade, "created", now, upstream)],
-          publicKey: null,
-        };
-      const key: KeyRecord = { ...unmade, ...material };
+      if (origin !== "external" && (made === undefined || made.integration !== integration))
+        made = { integration, material: this.#materialOf(caller, unmade, choice, upstream, now) };
+      const key: KeyRecord = { ...unmade, ...(await made?.material) };
       return {
         value: { ...this.#core.directory.describe(key), aliases: alias === undefined ? [] : [alias] },
         changes: [change("key", id, key), ...(alias === undefined ? [] : [change("alias", alias, newAlias(id, now))])],
@@ -177,6 +177,39 @@ export class Keys implements KeyOperations {
       const described = { ...record, description };
       return { value: this.#core.directory.describe(described), changes: [change("key", record.id, described)] };
     });
+  }
+
+  async #materialOf(
+    caller: Caller,
+    key: KeyRecord,
+    choice: KeyChoice,
+    upstream: UpstreamKeyChoice | undefined,
+    now: Date,
+  ): Promise<KeyMaterial> {
+    const device = this.#core.devices.of(key.origin);
+    const specified = await withinShare(caller, choice.spec, () =>
+      makeSpecifiedKey(device, key.id, choice, key.createdAt),
+    );
+    if (specified !== undefined) return specified;
+    const told = this.#toldOfUpstream(caller, now);
+    return { versions: [await newVersion(this.#core, key, "created", now, upstream, told)], publicKey: null };
+  }
+
+  /**
+   * The integration that a new key is to be made over: its KMS spends the institution's own access key on it, under any key
+   * name, so it takes a permission of its own. Whoever has it not learns nothing of which integrations there are.
+   *
+   * @throws {CustodyError} `ACCESS_DENIED`, `INTEGRATION_NOT_FOUND`.
+   */
+  #integrationFor(caller: Caller, { integration }: UpstreamKeyChoice, now: Date): IntegrationRecord {
+    this.#core.authorizer.check({ caller, action: "strongroom:UseIntegration", now, integration });
+    return findIntegration(this.#core, integration);
+  }
+
+  /** Who sets up integrations is told why a KMS refused. Anyone else could find out what keys there are in it. */
+  #toldOfUpstream(caller: Caller, now: Date): "outcome" | "reason" {
+    const { effect } = this.#core.authorizer.decide({ caller, action: "strongroom:CreateIntegration", now });
+    return effect === "allow" ? "reason" : "outcome";
   }
 
   #move(

@@ -1,6 +1,7 @@
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { ReEncrypted, ReEncryptionOperations, ReEncryptionSide } from "../contract/cryptography.ts";
 import { type Core, checkOnKey, performOnKey, requestAliasOf } from "../core.ts";
+import { DeviceAnswers } from "../device-answers.ts";
 import { CustodyError } from "../errors.ts";
 import { mustExist } from "../key-states.ts";
 import { mustAllow, specifiedDeviceKey } from "../key-use.ts";
@@ -53,7 +54,8 @@ export class ReEncryption implements ReEncryptionOperations {
       ...dataKeySubject("kms:ReEncryptFrom", { key: reference, context: from.context }, {}),
       facts: factsOf,
     };
-    return performOnKey(this.#core, caller, subject, async (key, now) => {
+    using answers = new DeviceAnswers();
+    return await performOnKey(this.#core, caller, subject, async (key, now) => {
       const destination = this.#core.directory.find(to.key);
       subject.detail = destinationDetail(destination, from.context, to.context, "asked for");
       checkOnKey(this.#core, to.key, {
@@ -66,14 +68,14 @@ export class ReEncryption implements ReEncryptionOperations {
         ...requestAliasOf(this.#core, to.key),
       });
       mustExist(destination);
-      const opened = await this.#open(key, from, ciphertext);
+      const opened = await this.#open(key, from, ciphertext, answers);
       using plaintext = opened.plaintext;
       if (destination.suite !== key.suite)
         throw new CustodyError(
           "INPUT_INVALID",
           `a key of suite ${key.suite} is not re-encrypted into suite ${destination.suite}`,
         );
-      const sealed = await this.#seal(destination, to, plaintext);
+      const sealed = await this.#seal(destination, to, plaintext, answers);
       subject.detail = destinationDetail(destination, from.context, to.context, "done");
       return {
         value: {
@@ -87,17 +89,27 @@ export class ReEncryption implements ReEncryptionOperations {
     });
   }
 
-  async #open(key: KeyRecord, { algorithm, context }: Source, ciphertext: Buffer): Promise<Opened> {
-    if (algorithm === "SYMMETRIC_DEFAULT") return openDataKey(this.#core, key, boxOf(ciphertext), context);
+  async #open(
+    key: KeyRecord,
+    { algorithm, context }: Source,
+    ciphertext: Buffer,
+    answers: DeviceAnswers,
+  ): Promise<Opened> {
+    if (algorithm === "SYMMETRIC_DEFAULT") return openDataKey(this.#core, key, boxOf(ciphertext), context, answers);
     mustAllow(key, "encrypt", algorithm);
     const plaintext = await this.#core.devices.of(key.origin).decrypt(specifiedDeviceKey(key), algorithm, ciphertext);
     if (plaintext === undefined) throw new CustodyError("WRAP_REFUSED");
     return { plaintext, materialId: undefined };
   }
 
-  async #seal(key: KeyRecord, { algorithm, context }: Destination, plaintext: SecretBuffer): Promise<Sealed> {
+  async #seal(
+    key: KeyRecord,
+    { algorithm, context }: Destination,
+    plaintext: SecretBuffer,
+    answers: DeviceAnswers,
+  ): Promise<Sealed> {
     if (algorithm === "SYMMETRIC_DEFAULT") {
-      const { wrapped, materialId } = await sealDataKey(this.#core, key, context, plaintext);
+      const { wrapped, materialId } = await sealDataKey(this.#core, key, context, plaintext, answers);
       return { ciphertext: wrapped, materialId };
     }
     mustAllow(key, "encrypt", algorithm);

@@ -83,6 +83,7 @@ const strongroomActions = [
   "RotateAccessKey",
   "SetGroupPolicies",
   "SetUserGroups",
+  "UseIntegration",
   "VerifyAudit",
 ] as const;
 

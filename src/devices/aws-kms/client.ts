@@ -3,7 +3,7 @@ import type { Context } from "../../crypto/context.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { AwsKmsError } from "./errors.ts";
 import { type Asked, failureOf } from "./failures.ts";
-import { type AwsKmsSettings, checkSecret, checkSettings, endpointOf } from "./settings.ts";
+import { type AwsKmsSettings, checkSecret, checkSettings, endpointOf, isKeyAskedFor } from "./settings.ts";
 import { RequestSigner } from "./signer.ts";
 import { Transport } from "./transport.ts";
 
@@ -109,7 +109,7 @@ export class AwsKmsClient implements Disposable {
       client.send(new DecryptCommand({ KeyId: masterKey, CiphertextBlob: blob, EncryptionContext: context }), options),
     );
     const plaintext = secretOf(answer.Plaintext, asked);
-    if (typeof answer.KeyId === "string") return { keyArn: answer.KeyId, plaintext };
+    if (isKeyAskedFor(answer.KeyId, masterKey)) return { keyArn: answer.KeyId, plaintext };
     plaintext[Symbol.dispose]();
     throw invalidAnswer(asked);
   }
@@ -178,7 +178,7 @@ function wrappedOf(
   asked: Asked,
 ): WrappedByKms {
   const usable = CiphertextBlob !== undefined && CiphertextBlob.length > 0 && CiphertextBlob.length <= maxBlobBytes;
-  if (typeof KeyId !== "string" || !usable) throw invalidAnswer(asked);
+  if (!isKeyAskedFor(KeyId, asked.masterKey) || !usable) throw invalidAnswer(asked);
   return { keyArn: KeyId, blob: Buffer.from(CiphertextBlob) };
 }
 

@@ -20,6 +20,9 @@ export interface AwsKmsSettings {
 /** Which master key is meant where none is named. `integration`: settings in the form that Kaleido's document has. */
 export const defaultMasterKeys = { integration: "alias/kaleido", own: "alias/strongroom" } as const;
 
+/** What a KMS calls a master key in its answers, whatever the request called it. */
+const keyArnPattern = /^arn:aws[a-z-]{0,16}:kms:[a-z0-9-]{1,63}:\d{12}:key\/([A-Za-z0-9-]{1,128})$/;
+
 export const maxCaPemCharacters = 8192;
 /** Of a secret access key. AWS's have 40. */
 const secretBytes = { least: 16, most: 128 } as const;
@@ -51,6 +54,17 @@ export function checkSettings(settings: AwsKmsSettings): AwsKmsSettings {
     ...(endpoint === undefined ? {} : { endpoint: checkEndpoint(endpoint) }),
     ...(caPem === undefined ? {} : { caPem: checkCaPem(caPem) }),
   };
+}
+
+/**
+ * Whether `answered` is a key ARN, and that of the key that was asked for by id or ARN. What an alias points at is for the
+ * KMS to say.
+ */
+export function isKeyAskedFor(answered: unknown, asked: string): answered is string {
+  const id = typeof answered === "string" ? keyArnPattern.exec(answered)?.[1] : undefined;
+  if (id === undefined) return false;
+  if (asked.startsWith("arn:")) return asked.includes(":alias/") || asked === answered;
+  return asked.startsWith("alias/") || asked === id;
 }
 
 /** A secret access key: 16 to 128 printable characters. @throws {AwsKmsError} `KMS_SETTINGS_INVALID`. */
@@ -85,7 +99,8 @@ function isLoopback(hostname: string): boolean {
 
 function checkCaPem(pem: string): string {
   try {
-    if (pem.length > maxCaPemCharacters || /PRIVATE KEY/.test(pem)) throw new Error("not a certificate alone");
+    // TLS would trust each certificate of a bundle: one alone, so that what is checked and told is what is trusted.
+    if (pem.length > maxCaPemCharacters || pem.split("-----BEGIN").length !== 2) throw new Error("not one certificate");
     new X509Certificate(pem);
     return pem;
   } catch {

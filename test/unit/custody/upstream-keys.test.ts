@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
-import { json, KmsStub, plantedSecret } from "../devices/aws-kms/kms-stub.ts";
+import { awsError, json, KmsStub, plantedSecret } from "../devices/aws-kms/kms-stub.ts";
 import { TestKeyManager } from "./key-manager.ts";
 
 const context = { node: "n" } as const;
@@ -46,6 +46,61 @@ describe("a request under a key of an upstream KMS", () => {
     assert.equal(opened.byteLength, 32);
     assert.equal(stub.requests.length - before, 1);
   });
+
+  it("asks the KMS once for each side of a re-encryption, however often the state moves meanwhile", async () => {
+    const { custody } = manager;
+    const user = await manager.user("user", "key-user");
+    const made = await custody.data.generateDataKeyWithoutPlaintext(user, { key: "alias/up", context });
+    const side = { algorithm: "SYMMETRIC_DEFAULT", context } as const;
+    const targets = await whileTheStateMoves(() =>
+      custody.reencryption.reencrypt(user, {
+        ciphertext: made.wrapped,
+        from: side,
+        to: { ...side, key: "alias/up", context: { node: "m" } },
+      }),
+    );
+    assert.deepEqual(targets, ["TrentService.Decrypt", "TrentService.GenerateDataKey"]);
+  });
+
+  it("asks the KMS once for a data key pair, however often the state moves meanwhile", async () => {
+    const user = await manager.user("user", "key-user");
+    const input = { key: "alias/up", context, spec: "ECC_NIST_P256", withPlaintext: false } as const;
+    const targets = await whileTheStateMoves(() => manager.custody.asymmetric.generateDataKeyPair(user, input));
+    assert.deepEqual(targets, ["TrentService.GenerateDataKey"]);
+  });
+
+  it("asks a KMS that refuses once too, and takes its refusal for the request's answer", async () => {
+    const user = await manager.user("user", "key-user");
+    const made = await manager.custody.data.generateDataKeyWithoutPlaintext(user, { key: "alias/up", context });
+    const targets = await whileTheStateMoves(
+      () =>
+        assert.rejects(manager.custody.data.unwrap(user, { wrapped: made.wrapped, context }), {
+          code: "DEVICE_REFUSED",
+        }),
+      awsError("DisabledException"),
+    );
+    assert.deepEqual(targets, ["TrentService.Decrypt"]);
+  });
+
+  /** What the KMS is asked by a request during which the state moves: before the KMS answers, and after. */
+  async function whileTheStateMoves(request: () => Promise<unknown>, answer = json(dataKey)): Promise<string[]> {
+    const { custody, admin } = manager;
+    const before = stub.requests.length;
+    const asked = Promise.withResolvers<void>();
+    const moved = Promise.withResolvers<void>();
+    stub.answer = (message, response) => {
+      asked.resolve();
+      void moved.promise.then(() => answer(message, response));
+    };
+    const answered = request();
+    await asked.promise;
+    for (let times = 0; times < 3; times++) await custody.keys.create(admin, {});
+    moved.resolve();
+    const moving = Promise.all(Array.from({ length: 5 }, () => custody.keys.create(admin, {})));
+    await answered;
+    await moving;
+    return stub.requests.slice(before).map(({ target }) => target);
+  }
 
   it("is refused when its own rights end while the KMS answers", async () => {
     const { custody, admin } = manager;

@@ -3,6 +3,7 @@ import { after, before, describe, it } from "node:test";
 import type { KeyManagerClient } from "../../../src/client/client.ts";
 import { ClientError } from "../../../src/client/errors.ts";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
+import { json, KmsStub } from "../devices/aws-kms/kms-stub.ts";
 import { type RunningKeyManager, startKeyManager } from "./running-key-manager.ts";
 
 const columns = {
@@ -30,6 +31,8 @@ interface Scene {
   /** Of a user without rights, with an access key. */
   readonly user: string;
   readonly accessKey: string;
+  /** That no key uses. */
+  readonly integration: string;
 }
 
 type Row = readonly [operation: string, allowed: string, ask: (client: KeyManagerClient, scene: Scene) => unknown];
@@ -51,6 +54,11 @@ const rows: readonly Row[] = [
   ["rewrap", "KM", (client, { wrapped }) => client.rewrap({ wrapped, context: ofNode })],
   ["rewrap to no context", "K", (client, { wrapped }) => client.rewrap({ wrapped, context: ofNode, toContext: {} })],
   ["keys.create", "RAP", (client) => client.keys.create({})],
+  [
+    "keys.create over an integration",
+    "RA",
+    (client) => client.keys.create({ origin: "aws-kms", upstream: { integration: "kms-1" } }),
+  ],
   ["keys.describe", "RAKUOPM", (client, { key }) => client.keys.describe(key)],
   ["keys.list", "RAUOP", (client) => client.keys.list()],
   ["keys.enable", "RA", (client, { key }) => client.keys.enable(key)],
@@ -79,6 +87,10 @@ const rows: readonly Row[] = [
   ["rotation.disable", "RA", (client, { key }) => client.rotation.disable(key)],
   ["rotation.status", "RAUP", (client, { key }) => client.rotation.status(key)],
   ["rotation.list", "RAUP", (client, { key }) => client.rotation.list(key)],
+  ["integrations.create", "RA", (client, { name }) => integrate(client, name)],
+  ["integrations.list", "RA", (client) => client.integrations.list()],
+  ["integrations.describe", "RA", (client) => client.integrations.describe("kms-1")],
+  ["integrations.delete", "RA", (client, { integration }) => client.integrations.delete(integration)],
   ["audit.verify", "RAU", (client) => client.audit.verify()],
   ["principals.create", "RA", (client, { name }) => client.principals.create({ name, kind: "user", role: "auditor" })],
   ["principals.list", "RAU", (client) => client.principals.list()],
@@ -111,6 +123,14 @@ const everyone = JSON.stringify({
   Statement: { Effect: "Allow", Principal: "*", Action: "kms:*", Resource: "*" },
 });
 
+let upstreamEndpoint = "";
+
+function integrate(client: KeyManagerClient, name: string) {
+  const apiSecret = SecretBuffer.take(Buffer.from("a-secret-that-the-stub-never-checks"));
+  const settings = { region: "local", apiKey: "AKIAEXAMPLE123456789", endpoint: upstreamEndpoint };
+  return client.integrations.create({ name, ...settings, apiSecret }).finally(() => apiSecret[Symbol.dispose]());
+}
+
 function wrap(client: KeyManagerClient, key: string) {
   using plaintext = SecretBuffer.random(32);
   const copy = plaintext.clone();
@@ -122,10 +142,20 @@ describe("the native door, operation by operation and principal by principal", (
   let clients: Readonly<Record<Column, KeyManagerClient>>;
   let user: KeyManagerClient;
   let scenes = 0;
+  let upstream: KmsStub;
 
   before(async () => {
     manager = await startKeyManager();
     const { admin } = manager;
+    upstream = await KmsStub.start(
+      json({
+        KeyId: "arn:aws:kms:local:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        Plaintext: Buffer.alloc(32, 9).toString("base64"),
+        CiphertextBlob: Buffer.alloc(64, 7).toString("base64"),
+      }),
+    );
+    upstreamEndpoint = upstream.endpoint;
+    await integrate(admin, "kms-1");
     account = manager.custody.identity.account;
     const { keyId } = await admin.keys.create({});
     await admin.groups.create({ name: "KMS-Users", policies: ["AWSKeyManagementServicePowerUser"] });
@@ -160,6 +190,7 @@ describe("the native door, operation by operation and principal by principal", (
   after(async () => {
     for (const client of Object.values(clients)) client.close();
     await manager[Symbol.asyncDispose]();
+    await upstream[Symbol.asyncDispose]();
   });
 
   async function scene(): Promise<Scene> {
@@ -192,7 +223,9 @@ describe("the native door, operation by operation and principal by principal", (
     await admin.users.create({ name: someone });
     const { id, secret } = await admin.accessKeys.create(someone);
     secret[Symbol.dispose]();
-    return { key, alias, grant: made.id, wrapped, name: `new-${scenes}`, user: someone, accessKey: id };
+    const integration = `kms-spare-${scenes}`;
+    await integrate(admin, integration);
+    return { key, alias, grant: made.id, wrapped, name: `new-${scenes}`, user: someone, accessKey: id, integration };
   }
 
   const letters = Object.keys(columns) as Column[];

@@ -53,6 +53,33 @@ describe("client of an AWS KMS", () => {
     });
   });
 
+  const keyId = keyArn.slice(keyArn.indexOf("/") + 1);
+  const others = [keyArn.replace("1234abcd", "1234abce"), keyArn.replace("1111", "2222"), keyArn.replace("eu-", "us-")];
+  for (const [named, wrong] of [
+    [keyArn, others],
+    [keyId, others.slice(0, 1)],
+  ] as const)
+    it(`takes no answer that is about another key than the one named as ${named}`, async () => {
+      await using stub = await KmsStub.start();
+      using client = stub.client(quick);
+      for (const other of wrong) {
+        stub.answer = json({ ...dataKey(32), KeyId: other });
+        const refused = { code: "KMS_ANSWER_INVALID", exitCode: 5 };
+        await assert.rejects(client.decrypt(blob, {}, named), refused);
+        await assert.rejects(client.generateDataKey(32, {}, named), refused);
+        await assert.rejects(client.generateDataKeyWithoutPlaintext(32, {}, named), refused);
+      }
+    });
+
+  for (const named of [keyArn, keyId, "alias/kaleido", keyArn.replace(/:key.*/, ":alias/kaleido")])
+    it(`takes the ARN of the key that is named as ${named}`, async () => {
+      await using stub = await KmsStub.start(json(dataKey(32)));
+      using client = stub.client(quick);
+      const opened = await client.decrypt(blob, {}, named);
+      opened.plaintext[Symbol.dispose]();
+      assert.equal(opened.keyArn, keyArn);
+    });
+
   const refusals: readonly (readonly [string, AwsKmsErrorCode, number])[] = [
     ["AccessDeniedException", "KMS_ACCESS_DENIED", 3],
     ["DisabledException", "KMS_KEY_DISABLED", 3],
@@ -132,6 +159,11 @@ describe("client of an AWS KMS", () => {
     ["no plaintext", { KeyId: keyArn }],
     ["an empty plaintext", { KeyId: keyArn, Plaintext: "" }],
     ["no key id", { Plaintext: "AAAA" }],
+    ["a key id that is no ARN", { ...dataKey(32), KeyId: "1234abcd-12ab-34cd-56ef-1234567890ab" }],
+    ["an alias in a key's place", { ...dataKey(32), KeyId: keyArn.replace(/:key.*/, ":alias/kaleido") }],
+    ["a key ARN of many lines", { ...dataKey(32), KeyId: `${keyArn}\n` }],
+    ["a key id of 60 KiB", { ...dataKey(32), KeyId: keyArn + "a".repeat(60_000) }],
+    ["a key id that is no text", { ...dataKey(32), KeyId: [keyArn] }],
     ["an array", []],
     ["over 64 KiB", { KeyId: keyArn, Plaintext: "A".repeat(70_000) }],
   ] as const)
