@@ -1,6 +1,8 @@
 import { timingSafeEqual } from "node:crypto";
-import { inspect } from "node:util";
 import { fillFromKernel } from "./kernel-random.ts";
+
+/** What `util.inspect.custom` is; to load node:util for it would delay every launch. */
+const inspectCustom = Symbol.for("nodejs.util.inspect.custom");
 
 /**
  * Owned secret bytes: wiped on dispose, never printed.
@@ -89,6 +91,6 @@ export class SecretBuffer implements Disposable {
   }
 
   static {
-    Object.defineProperty(SecretBuffer.prototype, inspect.custom, { value: SecretBuffer.prototype.toString });
+    Object.defineProperty(SecretBuffer.prototype, inspectCustom, { value: SecretBuffer.prototype.toString });
   }
 }

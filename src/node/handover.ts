@@ -3,7 +3,7 @@ import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { handOverKey, type KeyHandover } from "../volume/key-handover.ts";
 import type { VolumeKey } from "../volume/volume.ts";
 import { NodeError } from "./errors.ts";
-import { KeystoreFolder } from "./keystore-folder.ts";
+import type { KeystoreFolder } from "./keystore-folder.ts";
 import { pauseUnlessStopped } from "./lease.ts";
 import type { SealedFileEntry } from "./manifest.ts";
 
@@ -65,7 +65,7 @@ export class Handover {
     try {
       for (const { name, key, reads, linkPath, keystoreName } of keys) {
         if (keystoreName !== undefined) {
-          keystore ??= new KeystoreFolder();
+          keystore ??= new (await import("./keystore-folder.ts")).KeystoreFolder();
           accounts.set(name, keystore.add(keystoreName, key.value));
           continue;
         }

@@ -1,6 +1,5 @@
 import { closeSync, ftruncateSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { serveByFifo } from "./fifo.ts";
 import { makeMemoryFolder } from "./memory-folder.ts";
 import type { VolumeKey } from "./volume.ts";
 
@@ -78,6 +77,7 @@ function handOverFile(key: VolumeKey): KeyHandover {
 }
 
 async function handOverFifo(key: VolumeKey, reads: number): Promise<KeyHandover> {
+  const { serveByFifo } = await import("./fifo.ts");
   const { path, read, stop } = await serveByFifo(key.value, reads);
   return { path, read, addTo: (environment) => nameIn(environment, key, path), wipe: stop };
 }

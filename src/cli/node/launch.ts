@@ -1,4 +1,3 @@
-import { setDefaultCACertificates } from "node:tls";
 import { connectKeyManager } from "../../node/key-manager.ts";
 import { launchNode } from "../../node/launch.ts";
 import { loadManifest } from "../../node/manifest-reader.ts";
@@ -11,7 +10,7 @@ interface LaunchOptions {
 
 export async function runLaunch(node: string, { lease, allowUnsafe = false }: LaunchOptions): Promise<void> {
   // Only the key manager's own authority is ever trusted here. Node would read its 140 built-in ones all the same: 15 ms.
-  setDefaultCACertificates([]);
+  process.getBuiltinModule("node:tls").setDefaultCACertificates([]);
   process.exitCode = await launchNode(loadManifest(node), {
     tell,
     allowUnsafe,
