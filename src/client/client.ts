@@ -15,6 +15,7 @@ import type {
   IntegrationDescription,
   IssuedCertificates,
   KeyDescription,
+  LeaseStatement,
   LegacyEntry,
   PrincipalDescription,
   protocol,
@@ -102,11 +103,17 @@ export class KeyManagerClient implements Disposable {
     wrapped: Uint8Array;
     context: Context;
     key?: string;
+    lease?: LeaseStatement;
   }): Promise<{ readonly keyId: string; readonly keyVersion: number; readonly plaintext: SecretBuffer }> {
     const { secret, answer } = await this.#askForSecret("unwrap", { ...input, wrapped: base64(input.wrapped) });
     const keyId = member(answer, "keyId", secret);
     const keyVersion = Number(member(answer, "keyVersion", secret));
     return { keyId, keyVersion, plaintext: secret };
+  }
+
+  /** For a node's launcher: it has stopped the node of this launch. */
+  releaseLease(launch: string): Promise<void> {
+    return this.#order("releaseLease", { launch });
   }
 
   /** To another key, another context, or (neither given) to the newest version of its own key. */
@@ -225,6 +232,8 @@ export class KeyManagerClient implements Disposable {
     /** For the node itself: puts what is destroyed with it on record, and revokes it. */
     destroyed: (input: Input<"nodes.destroyed">): Promise<PrincipalDescription> => this.#ask("nodes.destroyed", input),
     list: async (): Promise<readonly PrincipalDescription[]> => list((await this.#ask("nodes.list")).nodes),
+    /** What holds each node to the key manager's word. */
+    leases: (): Promise<Answer<"nodes.leases">> => this.#ask("nodes.leases"),
   };
 
   readonly console = {

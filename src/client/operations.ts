@@ -30,6 +30,7 @@ export const operations = {
   generateDataKey: change("/v1/generate-data-key"),
   wrap: { ...change("/v1/wrap"), input: "secret" },
   unwrap: { ...ask("/v1/unwrap"), answer: "secret" },
+  releaseLease: { ...ask("/v1/release-lease"), answer: "none" },
   rewrap: ask("/v1/rewrap"),
 
   "keys.create": { ...change("/v1/keys/create"), slow: true },
@@ -90,6 +91,7 @@ export const operations = {
   "nodes.revoke": change("/v1/nodes/revoke"),
   "nodes.destroyed": change("/v1/nodes/destroyed"),
   "nodes.list": read("/v1/nodes/list"),
+  "nodes.leases": read("/v1/nodes/leases"),
 
   "console.createCode": { ...change("/v1/console/create-code"), answer: "secret" },
 

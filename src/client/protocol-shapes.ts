@@ -119,6 +119,20 @@ export const principal = z.object({
   createdAt: time,
 });
 
+/** What a launcher says of its lease: it asks again after so many seconds, and stops its node when it is refused. */
+export const launch = z.string().regex(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, "a UUID in small letters");
+export const leaseStatement = z.strictObject({ seconds: z.int().min(1).max(86_400), launch });
+export const lease = z.object({
+  state: z.enum(["held", "lapsed", "refused", "released", "none"]),
+  seconds: count.nullable(),
+  launch: z.string().nullable(),
+  keyId: z.string().nullable(),
+  checkedAt: time,
+  checkedSecondsAgo: count,
+  alsoWithoutLeaseAt: time.nullable(),
+  launchesHeld: count,
+});
+
 export const accessKeyState = z.enum(["enabled", "disabled"]);
 export const accessKey = z.object({
   id: z.string(),

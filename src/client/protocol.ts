@@ -19,6 +19,9 @@ import {
   key,
   keyDescription,
   keyInput,
+  launch,
+  lease,
+  leaseStatement,
   legacyEntry,
   legacyMode,
   name,
@@ -76,9 +79,15 @@ export const protocol = {
   },
   wrap: { input: z.strictObject({ key, context }), answer: wrappedKey },
   unwrap: {
-    input: z.strictObject({ wrapped: base64(16_384), context, key: key.exactOptional() }),
+    input: z.strictObject({
+      wrapped: base64(16_384),
+      context,
+      key: key.exactOptional(),
+      lease: leaseStatement.exactOptional(),
+    }),
     answer: unwrapped,
   },
+  releaseLease: { input: z.strictObject({ launch }), answer: z.void() },
   rewrap: {
     input: z.strictObject({
       wrapped: base64(16_384),
@@ -198,6 +207,10 @@ export const protocol = {
     answer: principal,
   },
   "nodes.list": { input: nothing, answer: z.object({ nodes: z.array(principal) }) },
+  "nodes.leases": {
+    input: nothing,
+    answer: z.object({ leases: z.array(z.object({ node: z.string(), lease })), since: time.nullable() }),
+  },
 
   "console.createCode": {
     input: z.strictObject({ principal: name.exactOptional() }),
@@ -284,6 +297,9 @@ export type GroupDescription = Answer<"groups.create">;
 export type Grant = Answer<"grants.create">;
 export type RotationStatus = Answer<"rotation.status">;
 export type Rotation = Answer<"rotation.list">["rotations"][number];
+/** What a launcher says of its lease with each unwrap. */
+export type LeaseStatement = NonNullable<Input<"unwrap">["lease"]>;
+export type LeaseDescription = Answer<"nodes.leases">["leases"][number]["lease"];
 export type IntegrationDescription = Answer<"integrations.describe">;
 export type LegacyEntry = Answer<"legacy.register">;
 export type AuditRecord = Answer<"audit.read">["records"][number];

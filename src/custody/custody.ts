@@ -25,6 +25,7 @@ import { Groups } from "./operations/groups.ts";
 import { Imports } from "./operations/imports.ts";
 import { Integrations } from "./operations/integrations.ts";
 import { Keys } from "./operations/keys.ts";
+import { Leases } from "./operations/leases.ts";
 import { Legacy } from "./operations/legacy.ts";
 import { Macs } from "./operations/macs.ts";
 import { Nodes } from "./operations/nodes.ts";
@@ -68,6 +69,7 @@ export class Custody implements CustodyService {
   readonly users: Users;
   readonly groups: Groups;
   readonly nodes: Nodes;
+  readonly leases: Leases;
   readonly legacy: Legacy;
   readonly integrations: Integrations;
   readonly audit: Audit;
@@ -123,6 +125,7 @@ export class Custody implements CustodyService {
     this.users = new Users(this.#core, this.#accessKeySecrets, this.#refusals);
     this.groups = new Groups(this.#core);
     this.nodes = new Nodes(this.#core);
+    this.leases = new Leases(this.#core, store);
     this.integrations = new Integrations(this.#core, root);
     this.legacy = new Legacy(this.#core, root.derive("legacyTag"));
     this.audit = new Audit(this.#core, store, authenticator, signer);

@@ -137,6 +137,11 @@ export class Journal {
     return latestMs - clockMs > greatestSetbackMs ? clockMs : Math.max(clockMs, latestMs);
   }
 
+  /** Now by this server's clock, as records have it: for ages of what was recorded. Expiries go by {@link nowMs}. */
+  clockMs(): number {
+    return this.#clock();
+  }
+
   /** Why no request can be answered at the moment, or undefined. */
   get trouble(): string | undefined {
     return this.#failure?.message ?? this.#lastCommitFailed?.message;

@@ -14,6 +14,7 @@ import type { DataOperations } from "./contract/data-keys.ts";
 import type { GrantOperations } from "./contract/grants.ts";
 import type { IntegrationOperations } from "./contract/integrations.ts";
 import type { ImportOperations, RotationOperations, TagOperations, Tags } from "./contract/key-attributes.ts";
+import type { LeaseOperations } from "./contract/leases.ts";
 import type { LegacyOperations } from "./contract/legacy.ts";
 import type { NodeOperations } from "./contract/nodes.ts";
 import type { PolicyOperations } from "./contract/policies.ts";
@@ -45,6 +46,7 @@ export interface CustodyService {
   readonly users: UserOperations;
   readonly groups: GroupOperations;
   readonly nodes: NodeOperations;
+  readonly leases: LeaseOperations;
   readonly legacy: LegacyOperations;
   readonly integrations: IntegrationOperations;
   readonly audit: AuditOperations;

@@ -1,6 +1,7 @@
 import type { Context } from "../../crypto/context.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { Caller } from "../service.ts";
+import type { LeaseStatement } from "./leases.ts";
 
 export interface WrappedKey {
   readonly keyId: string;
@@ -23,10 +24,13 @@ export interface DataOperations {
   ): Promise<WrappedKey>;
   /** `plaintext`: 1 to 4096 bytes; stays the caller's to dispose of. */
   wrap(caller: Caller, input: { key: string; context: Context; plaintext: SecretBuffer }): Promise<WrappedKey>;
-  /** `key`, when given, must be the key that the box names. The caller of this method disposes of `plaintext`. */
+  /**
+   * `key`, when given, must be the key that the box names. A node that runs under a lease states it with each unwrap, and
+   * so on record. The caller of this method disposes of `plaintext`.
+   */
   unwrap(
     caller: Caller,
-    input: { wrapped: Buffer; context: Context; key?: string },
+    input: { wrapped: Buffer; context: Context; key?: string; lease?: LeaseStatement },
   ): Promise<{
     readonly keyId: string;
     readonly keyVersion: number;

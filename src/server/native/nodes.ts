@@ -24,6 +24,9 @@ export const nodeEndpoints: readonly Endpoint[] = [
   endpoint("nodes.destroyed", ({ custody, caller }, input) => custody.nodes.destroyed(caller, input)),
   endpoint("nodes.list", async ({ custody, caller }) => ({ nodes: await custody.nodes.list(caller) })),
 
+  endpoint("nodes.leases", ({ custody, caller }) => custody.leases.list(caller)),
+  endpoint("releaseLease", ({ custody, caller }, { launch }) => custody.leases.release(caller, launch)),
+
   openEndpoint("enroll", async ({ custody, authority, peer }, { name, token, csr }) => {
     if (enrolments >= maxEnrolments) throw new DoorError("BUSY");
     enrolments += 1;
