@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { LeaseStatement } from "../client/protocol.ts";
 import type { Context } from "../crypto/context.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { NodeError } from "./errors.ts";
@@ -18,7 +19,10 @@ export interface KeyManager {
     wrapped: Uint8Array;
     context: Context;
     key?: string;
+    lease?: LeaseStatement;
   }): Promise<{ readonly keyId: string; readonly keyVersion: number; readonly plaintext: SecretBuffer }>;
+  /** Says that the node of this launch is stopped; a KMS has no such operation. */
+  releaseLease?(launch: string): Promise<void>;
   close(): void;
 }
 

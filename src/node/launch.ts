@@ -119,11 +119,12 @@ async function refuseUnsafeMachine({ allowUnsafe = false, tell }: LaunchOptions)
 async function runOnce(
   loaded: LoadedManifest,
   command: Command,
-  keyManager: KeyManager,
+  ownKeyManager: KeyManager,
   signals: SignalRelay,
   options: LaunchOptions,
 ): Promise<ProgramEnd> {
   await using cleanup = new AsyncDisposableStack();
+  const keyManager = await underLease(loaded, ownKeyManager, cleanup, options);
   const opened = await openEverything(loaded, keyManager, cleanup);
   const temporary = temporaryFolderFor(opened.volume ?? {});
   cleanup.defer(() => temporary.remove());
@@ -157,6 +158,20 @@ async function runOnce(
   cleanup.defer(() => program.killAll());
   signals.passTo(program);
   return await superviseUntilEnd(loaded, command, keyManager, program, handover, opened.volume, options);
+}
+
+/** The key manager as it is asked by this launch: told of the lease, if there is one, and at the very end of its end. */
+async function underLease(
+  { manifest }: LoadedManifest,
+  keyManager: KeyManager,
+  cleanup: AsyncDisposableStack,
+  { leaseSeconds = manifest.lease.seconds }: LaunchOptions,
+): Promise<KeyManager> {
+  if (leaseSeconds === 0 || manifest.node.protection === "none") return keyManager;
+  const { HeldLease } = await import("./held-lease.ts");
+  const held = new HeldLease(keyManager, leaseSeconds);
+  cleanup.defer(() => held.release());
+  return held;
 }
 
 async function superviseUntilEnd(
