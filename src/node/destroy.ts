@@ -1,5 +1,5 @@
-import { existsSync, lstatSync, readdirSync, realpathSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, lstatSync, readdirSync, realpathSync, rmdirSync, rmSync, statSync, unlinkSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { volumeDriver } from "../volume/drivers.ts";
 import { syncFolder } from "../volume/durable-file.ts";
 import { describeUsers, usersOfFilesUnder } from "../volume/users-of-files.ts";
@@ -44,14 +44,13 @@ const maxKeysInContext = 24;
  */
 export async function destroyNode(where: string, options: DestroyOptions = {}): Promise<Destruction> {
   const { tell = () => {}, onStep = () => {} } = options;
-  const given = resolve(where);
-  const folder = lstatSync(given, { throwIfNoEntry: false })?.isDirectory() ? given : dirname(given);
+  const { folder, manifest } = realPlaceOf(where);
   const journal = new DestructionJournal(folder);
   const found = journal.read();
-  const loaded = found === undefined || found.record === "no" ? loadManifest(where) : undefined;
+  const loaded = found === undefined || found.record === "no" ? loadManifest(manifest) : undefined;
   using _lock = loaded === undefined ? undefined : await lockNode(loaded);
   refuseRunning(folder);
-  let state = found ?? (await planOf(loaded ?? loadManifest(where)));
+  let state = found ?? (await planOf(loaded ?? loadManifest(manifest)));
   if (loaded !== undefined) {
     journal.write(state);
     onStep("begun");
@@ -70,6 +69,7 @@ export async function destroyNode(where: string, options: DestroyOptions = {}): 
   }
   if (state.volume !== null) destroyVolume(state.volume);
   onStep("volume");
+  await forgetAtIntegration(state, tell);
   for (const each of [...state.folders].reverse()) removeIfEmpty(each);
   // An end behind this leaves an empty folder, which is no node.
   journal.end();
@@ -78,10 +78,22 @@ export async function destroyNode(where: string, options: DestroyOptions = {}): 
   return state;
 }
 
+/** The node's folder without links on the way, and what names its manifest there. */
+function realPlaceOf(where: string): { readonly folder: string; readonly manifest: string } {
+  const given = resolve(where);
+  if (statSync(given, { throwIfNoEntry: false })?.isDirectory()) {
+    const folder = realpathSync(given);
+    return { folder, manifest: folder };
+  }
+  const above = dirname(given);
+  const folder = existsSync(above) ? realpathSync(above) : above;
+  return { folder, manifest: join(folder, basename(given)) };
+}
+
 /** What belongs to the node, in the order of its end: the data key first, the manifest last. */
 async function planOf(loaded: LoadedManifest): Promise<Destruction> {
   const { manifest, at, file } = loaded;
-  const { node, identity, volume, dataKey } = manifest;
+  const { node, identity, volume, dataKey, kms } = manifest;
   const own = keysOfKind[node.kind];
   const unprotected = node.protection === "none" ? plainFilesOf(loaded) : [];
   const files = [
@@ -101,6 +113,7 @@ async function planOf(loaded: LoadedManifest): Promise<Destruction> {
     files: [...new Set(files)],
     folders,
     volume: volume === undefined ? null : await lockedVolume(at(volume.folder), volume.kind),
+    ...(kms === undefined ? {} : { integration: { store: at(kms.store), name: kms.integration, manifest: file } }),
     record: "no",
   };
 }
@@ -177,6 +190,18 @@ function refuseRunning(folder: string): void {
     throw new NodeError("NODE_RUNNING", `${folder} is in use by ${describeUsers(users)}`, {
       hint: "stop the node first",
     });
+}
+
+/** The note that keeps an integration from being deleted. A store that is gone, or not ours to write, keeps no node alive. */
+async function forgetAtIntegration({ integration }: Destruction, tell: (message: string) => void): Promise<void> {
+  if (integration === undefined) return;
+  const { store, name, manifest } = integration;
+  try {
+    const { IntegrationFolder } = await import("./kms/integration-folder.ts");
+    new IntegrationFolder(store).forgetNode(name, manifest);
+  } catch (error) {
+    tell(`${store} still notes the node as a user of integration ${name}: ${(error as Error).message}`);
+  }
 }
 
 /** A file with other names, or anything but a regular file, loses its name here and keeps its bytes. */

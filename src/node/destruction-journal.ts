@@ -14,6 +14,8 @@ export interface Destruction {
   /** Folders that are removed when they are empty. */
   readonly folders: readonly string[];
   readonly volume: string | null;
+  /** Where a node under a KMS is noted as a user of its integration. Journals of earlier versions have none. */
+  readonly integration?: { readonly store: string; readonly name: string; readonly manifest: string };
   /** Whether the key manager has it on record: `no` until it was told, `told`, `refused` (it no longer knows the node), `left out`. */
   readonly record: "no" | "told" | "refused" | "left out";
 }
@@ -73,10 +75,11 @@ function parse(text: string): Destruction | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { node, network, keys, files, folders, volume, record } = value as Record<string, unknown>;
+  const { node, network, keys, files, folders, volume, integration, record } = value as Record<string, unknown>;
   const texts = [node, network, record].every((each) => typeof each === "string");
   const lists = isTexts(files) && isTexts(folders) && Array.isArray(keys) && keys.every(isKey);
-  return texts && lists && (volume === null || typeof volume === "string") ? (value as Destruction) : undefined;
+  const rest = (volume === null || typeof volume === "string") && (integration === undefined || isNote(integration));
+  return texts && lists && rest ? (value as Destruction) : undefined;
 }
 
 function isTexts(value: unknown): boolean {
@@ -87,4 +90,10 @@ function isKey(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { name, format, publicIdentity } = value as Record<string, unknown>;
   return [name, format, publicIdentity].every((each) => typeof each === "string");
+}
+
+function isNote(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { store, name, manifest } = value as Record<string, unknown>;
+  return [store, name, manifest].every((each) => typeof each === "string");
 }

@@ -6,7 +6,7 @@ import { NodeError } from "./errors.ts";
 import { isFisco, type Manifest, type NodeKind, type Protection, type SealedFileEntry } from "./manifest.ts";
 import { type Fields, manifestFields, sealedFileFields } from "./manifest-fields.ts";
 import { type LoadedManifest, loadManifest, parseManifest } from "./manifest-reader.ts";
-import { suggestedCommand } from "./suggested-command.ts";
+import { suggestionLines } from "./suggested-command.ts";
 
 type Value = string | number | boolean | readonly string[];
 type Values = Readonly<Record<string, Value | undefined>>;
@@ -58,10 +58,12 @@ export function newManifestText(given: NewManifest): string {
   for (const [table, fields] of Object.entries(manifestFields)) parts.push(tableText(table, fields, values[table]));
   parts.push(`# Each file sealed by 'strongroom node seal' adds a [[sealed_file]] below.`);
   const dataFolder = given.volumeKind === undefined ? "{dir}/data" : "{data}";
-  const suggestion = given.argv === undefined ? suggestedCommand(given.kind, { dataFolder }) : undefined;
+  const suggestion = given.argv === undefined ? suggestionLines(given.kind, { dataFolder }) : [];
   const whole = `${parts.join("\n\n")}\n`;
   const text =
-    suggestion === undefined ? whole : whole.replace(/^# argv =$/m, () => `# argv = ${JSON.stringify(suggestion)}`);
+    suggestion.length === 0
+      ? whole
+      : whole.replace(/^# argv =$/m, () => suggestion.map((each) => `# ${each}`).join("\n"));
   parseManifest(text);
   return text;
 }

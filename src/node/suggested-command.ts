@@ -14,15 +14,14 @@ export interface SuggestionFacts {
  * A command by which a node of this kind takes the keys that `node create` makes; undefined for kinds that have none. What
  * else it needs (genesis, ports, peers) is the operator's to add.
  */
-export function suggestedCommand(
-  kind: NodeKind,
-  { dataFolder, account = "ADDRESS", key = (name) => `{key:${name}}`, keystore = "{keystore}" }: SuggestionFacts,
-): readonly string[] | undefined {
-  const unlocked = ["--keystore", keystore, "--unlock", account, "--password", key("password")];
+export function suggestedCommand(kind: NodeKind, facts: SuggestionFacts): readonly string[] | undefined {
+  const { dataFolder, key = inManifest, keystore = "{keystore}" } = facts;
+  const geth = ["geth", "--datadir", dataFolder, "--nodekey", key("nodekey"), "--keystore", keystore];
   switch (kind) {
     case "geth":
+      return geth;
     case "goquorum":
-      return ["geth", "--datadir", dataFolder, "--nodekey", key("nodekey"), ...unlocked];
+      return [...geth, ...unlocking(facts)];
     case "besu":
       return ["besu", "--data-path", dataFolder, "--node-private-key-file", key("nodekey")];
     case "tessera":
@@ -39,4 +38,22 @@ export function suggestedCommand(
     case "generic":
       return undefined;
   }
+}
+
+/** The command as a manifest's lines: `argv = …`, and what else some versions of the program take; none without one. */
+export function suggestionLines(kind: NodeKind, facts: SuggestionFacts): readonly string[] {
+  const argv = suggestedCommand(kind, facts);
+  if (argv === undefined) return [];
+  const whole = `argv = ${JSON.stringify(argv)}`;
+  if (kind !== "geth") return [whole];
+  // geth 1.15 took --unlock out: an account is then used by its external signer, or by nobody.
+  return [whole, `for geth before 1.15, which unlocks accounts itself, add: ${JSON.stringify(unlocking(facts))}`];
+}
+
+function unlocking({ account = "ADDRESS", key = inManifest }: SuggestionFacts): readonly string[] {
+  return ["--unlock", account, "--password", key("password")];
+}
+
+function inManifest(name: string): string {
+  return `{key:${name}}`;
 }

@@ -11,14 +11,12 @@ import { type LoadedManifest, loadManifest } from "../../node/manifest-reader.ts
 import { newManifestText, updateManifest, withTableFields } from "../../node/manifest-writer.ts";
 import { nodesOfSameUser } from "../../node/node-user.ts";
 import { storageSecurityBlock } from "../../node/storage-security.ts";
-import { suggestedCommand } from "../../node/suggested-command.ts";
+import { suggestedCommand, suggestionLines } from "../../node/suggested-command.ts";
 import { volumeDriver } from "../../volume/drivers.ts";
 import { type OutputOptions, printData, tell } from "../output.ts";
 import { enrolNode } from "./enroll.ts";
-import { runInit } from "./init.ts";
+import { type InitOptions, writeManifest } from "./init.ts";
 import { withDataKey } from "./seal.ts";
-
-type InitOptions = Parameters<typeof runInit>[2];
 
 export interface CreateOptions extends InitOptions, OutputOptions {
   readonly protection: Protection;
@@ -72,7 +70,7 @@ async function manifestOf(
   const { kind, network, protection, address } = options;
   const file = join(folder, manifestFileName);
   if (!existsSync(file)) {
-    if (protection === "key-manager") await runInit(name, argv, options);
+    if (protection === "key-manager") await writeManifest(name, argv, options);
     else writePlainManifest(file, folder, { name, kind, network, argv, ...(address === undefined ? {} : { address }) });
   }
   const loaded = loadManifest(folder);
@@ -140,9 +138,10 @@ function show(
   const { node, volume, command } = loaded.manifest;
   const account = keys.find((key) => key.format === "keystore-json")?.identity.address;
   const dataFolder = volume === undefined ? "{dir}/data" : "{data}";
-  const suggestion =
-    command === undefined ? suggestedCommand(node.kind, { dataFolder, account, ...places }) : undefined;
-  if (suggestion !== undefined) noteSuggestion(loaded, suggestion);
+  const facts = { dataFolder, account, ...places };
+  const suggestion = command === undefined ? suggestedCommand(node.kind, facts) : undefined;
+  const lines = suggestionLines(node.kind, facts);
+  if (suggestion !== undefined) noteSuggestion(loaded, lines);
   const shown = keys.map(({ name, format, identity }) => ({
     name,
     format,
@@ -158,9 +157,7 @@ function show(
       [
         `${node.name} (${node.kind}) of ${node.network} in ${loaded.folder}`,
         ...shown.map((key) => `${key.name}: ${publicLine(key)}`),
-        ...(suggestion === undefined
-          ? []
-          : ["", `for [command] in ${loaded.file}:`, `argv = ${JSON.stringify(suggestion)}`]),
+        ...(suggestion === undefined ? [] : ["", `for [command] in ${loaded.file}:`, ...lines]),
         ...(storageSecurity === undefined ? [] : ["", "for the node's config.ini:", storageSecurity]),
       ].join("\n"),
   );
@@ -178,6 +175,8 @@ function publicLine({
 }
 
 /** In the manifest's comment, with this node's own account. */
-function noteSuggestion(loaded: LoadedManifest, suggestion: readonly string[]): void {
-  updateManifest(loaded, (text) => text.replace(/^# argv =.*$/m, () => `# argv = ${JSON.stringify(suggestion)}`));
+function noteSuggestion(loaded: LoadedManifest, lines: readonly string[]): void {
+  updateManifest(loaded, (text) =>
+    text.replace(/^# argv =.*(?:\n# for .*)?$/m, () => lines.map((each) => `# ${each}`).join("\n")),
+  );
 }

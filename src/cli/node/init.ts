@@ -8,7 +8,7 @@ import { newManifestText } from "../../node/manifest-writer.ts";
 import { tell } from "../output.ts";
 import { readSecretFile as readUnlockFile } from "../unlock-secret.ts";
 
-interface InitOptions {
+export interface InitOptions {
   readonly kind: NodeKind;
   readonly network: string;
   readonly server?: readonly string[];
@@ -25,6 +25,13 @@ interface InitOptions {
 }
 
 export async function runInit(name: string, argv: readonly string[], options: InitOptions): Promise<void> {
+  await writeManifest(name, argv, options);
+  const { integration, dir } = options;
+  tell(`next: strongroom node ${integration === undefined ? `enroll ${dir}` : `seal ${dir} FILE`}`);
+}
+
+/** The manifest of a new node, and the note at its integration that the node uses it. */
+export async function writeManifest(name: string, argv: readonly string[], options: InitOptions): Promise<void> {
   const folder = resolve(options.dir);
   const file = join(folder, manifestFileName);
   if (existsSync(file)) throw new NodeError("TARGET_EXISTS", `${file} exists already`);
@@ -56,9 +63,7 @@ export async function runInit(name: string, argv: readonly string[], options: In
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeNewFile(file, Buffer.from(text));
   if (kms !== undefined) store?.noteNode(kms.integration, file);
-  tell(
-    `${file} written; next: strongroom node ${kms === undefined ? `enroll ${options.dir}` : `seal ${options.dir} FILE`}`,
-  );
+  tell(`${file} written`);
 }
 
 /** The manifest's `[kms]`, with absolute paths: the store serves several nodes of this host. */

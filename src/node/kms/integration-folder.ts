@@ -1,5 +1,5 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { AwsKmsError } from "../../devices/aws-kms/errors.ts";
 import { openIntegrationSecret, sealIntegrationSecret } from "../../devices/aws-kms/sealed-secret.ts";
@@ -105,6 +105,17 @@ export class IntegrationFolder {
     replaceFile(this.#nodesFileOf(name), Buffer.from(`${nodes.join("\n")}\n`));
   }
 
+  /** Takes back {@link noteNode}, for a node that is no more. */
+  forgetNode(name: string, manifestFile: string): void {
+    checkName(name);
+    const noted = this.nodesOf(name);
+    const own = realPlaceOf(manifestFile);
+    const nodes = noted.filter((file) => realPlaceOf(file) !== own);
+    if (nodes.length === noted.length) return;
+    if (nodes.length === 0) rmSync(this.#nodesFileOf(name));
+    else replaceFile(this.#nodesFileOf(name), Buffer.from(`${nodes.join("\n")}\n`));
+  }
+
   /** Manifests that were made with the integration on this host; they may be gone, or name another by now. */
   nodesOf(name: string): readonly string[] {
     const file = this.#nodesFileOf(name);
@@ -141,6 +152,12 @@ export class IntegrationFolder {
   #nodesFileOf(name: string): string {
     return join(this.#folder, `${name}.nodes`);
   }
+}
+
+/** The path without links in it, for a file that may be gone from its folder. */
+function realPlaceOf(file: string): string {
+  const folder = dirname(resolve(file));
+  return join(existsSync(folder) ? realpathSync(folder) : folder, basename(file));
 }
 
 function checkName(name: string): void {

@@ -5,7 +5,7 @@ import { createKeys, createPlainKeys } from "../../../src/node/create.ts";
 import { makeDataKey } from "../../../src/node/make-data-key.ts";
 import { nodeKinds } from "../../../src/node/manifest.ts";
 import { loadManifest } from "../../../src/node/manifest-reader.ts";
-import { withoutSealedFile } from "../../../src/node/manifest-writer.ts";
+import { newManifestText, withoutSealedFile } from "../../../src/node/manifest-writer.ts";
 import { keysOfKind } from "../../../src/node/node-keys.ts";
 import { checkKeysAreSealed } from "../../../src/node/substitutions.ts";
 import { suggestedCommand } from "../../../src/node/suggested-command.ts";
@@ -33,14 +33,32 @@ describe("the keys of a new node", () => {
         `${readFileSync(folder.at("node.toml"), "utf8")}\n[command]\nargv = ${JSON.stringify(argv)}\n`,
       );
       checkKeysAreSealed(loadManifest(folder.path).manifest);
-      // Constellation's key is for that program, not for geth.
-      const named = `${argv.join(" ")}${kind === "goquorum" ? " {key:tm}" : ""}`;
+      // Constellation's key is for that program, not for geth; a password is for geth before 1.15.
+      const others = kind === "goquorum" ? "{key:tm}" : kind === "geth" ? "{key:password}" : "";
+      const named = `${argv.join(" ")} ${others}`;
       for (const { name, handover } of created.loaded.manifest.sealedFiles)
         assert.ok(
           handover === "native" || named.includes(handover === "keystore" ? "{keystore}" : `{key:${name}}`),
           name,
         );
     });
+
+  it("are named in the manifest's comment to geth as every version takes them, and to older ones apart", () => {
+    const text = (kind: "geth" | "goquorum", more = {}) =>
+      newManifestText({
+        ...{ name: "n", kind, network: "net", servers: ["https://km:1"], masterKey: "alias/nodes" },
+        identity: { kind: "file", folder: "identity" },
+        ...more,
+      });
+    assert.doesNotMatch(text("geth"), /^# argv = .*(?:unlock|password)/m);
+    assert.match(
+      text("geth"),
+      /^# argv = \["geth",.*"--keystore","\{keystore\}"\]\n# for geth before 1\.15, .* add: \["--unlock","ADDRESS","--password","\{key:password\}"\]$/m,
+    );
+    assert.match(text("goquorum"), /^# argv = .*"--unlock","ADDRESS","--password","\{key:password\}"\]$/m);
+    assert.doesNotMatch(text("goquorum"), /before 1\.15/);
+    assert.doesNotMatch(text("geth", { argv: ["geth"] }), /before 1\.15/);
+  });
 
   for (const [index, stopped] of keysOfKind.goquorum.entries())
     it(`are completed after an end behind "${stopped.name}"`, async () => {

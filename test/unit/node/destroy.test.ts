@@ -1,12 +1,22 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { createKeys } from "../../../src/node/create.ts";
 import { destroyNode } from "../../../src/node/destroy.ts";
 import { DestructionJournal } from "../../../src/node/destruction-journal.ts";
 import { NodeError } from "../../../src/node/errors.ts";
+import { IntegrationFolder } from "../../../src/node/kms/integration-folder.ts";
 import { lockNode } from "../../../src/node/launch-lock.ts";
 import { makeDataKey } from "../../../src/node/make-data-key.ts";
 import { scaled, seed } from "../../run-settings.ts";
@@ -24,9 +34,13 @@ class RecordingKeyManager extends FakeKeyManager {
   };
 }
 
-async function created(folder: NodeFolder, keyManager: FakeKeyManager) {
+async function created(
+  folder: NodeFolder,
+  keyManager: FakeKeyManager,
+  more: Parameters<NodeFolder["manifest"]>[1] = {},
+) {
   mkdirSync(folder.at("node"), { mode: 0o700 });
-  const manifest = folder.manifest("goquorum");
+  const manifest = folder.manifest("goquorum", more);
   writeFileSync(folder.at("node/node.toml"), readFileSync(manifest.file));
   const { loadManifest } = await import("../../../src/node/manifest-reader.ts");
   const { loaded, dataKey } = await makeDataKey(loadManifest(folder.at("node")), keyManager);
@@ -87,6 +101,62 @@ describe("destroying a node", () => {
     assert.equal(contexts.at(-1)?.purpose, "node-destroyed");
     assert.equal(contexts.at(-1)?.["key nodekey"], nodekey?.publicIdentity);
     assert.equal(existsSync(folder.at("node")), false);
+  });
+
+  const underKms = (folder: NodeFolder) => ({ kms: { integration: "kms-1", store: folder.at("integrations") } });
+  const noted = (folder: NodeFolder) => {
+    mkdirSync(folder.at("integrations"), { mode: 0o700, recursive: true });
+    const store = new IntegrationFolder(folder.at("integrations"));
+    for (const other of ["before", "node", "node-2"]) store.noteNode("kms-1", folder.at(`${other}/node.toml`));
+    return store;
+  };
+
+  it("takes the node off its integration's users, and no other, wherever it was ended and by whatever path", async () => {
+    for (let stop = 0; ; stop++) {
+      using folder = new NodeFolder();
+      const keyManager = new FakeKeyManager();
+      await created(folder, keyManager, underKms(folder));
+      const store = noted(folder);
+      symlinkSync(folder.at("node"), folder.at("link"));
+      let reached = 0;
+      const onStep = () => {
+        if (reached++ === stop) throw new Error("ended");
+      };
+      const first = await destroyNode(folder.at("link"), { keyManager, onStep }).catch((error: unknown) => error);
+      if (existsSync(folder.at("node"))) await destroyNode(folder.at("node"), { keyManager });
+      assert.equal(existsSync(folder.at("node")), false, `step ${stop}`);
+      assert.deepEqual(store.nodesOf("kms-1"), [folder.at("before/node.toml"), folder.at("node-2/node.toml")]);
+      if (!(first instanceof Error)) break;
+    }
+  });
+
+  it("leaves no file of notes behind with the last node, and makes none where there was none", () => {
+    using folder = new NodeFolder();
+    const store = noted(folder);
+    for (const other of ["node", "node", "absent", "before", "node-2"])
+      store.forgetNode("kms-1", folder.at(`${other}/node.toml`));
+    store.forgetNode("kms-2", folder.at("node/node.toml"));
+    assert.deepEqual(readdirSync(folder.at("integrations")), []);
+    assert.throws(() => store.forgetNode("../kms-1", folder.at("node/node.toml")), { code: "INPUT_INVALID" });
+  });
+
+  it("destroys a node whose store of integrations is gone or open to others, and says so of the latter", async () => {
+    for (const state of ["gone", "open"] as const) {
+      using folder = new NodeFolder();
+      const keyManager = new FakeKeyManager();
+      await created(folder, keyManager, underKms(folder));
+      if (state === "open") {
+        noted(folder);
+        chmodSync(folder.at("integrations"), 0o755);
+      }
+      const told: string[] = [];
+      await destroyNode(folder.at("node"), { keyManager, tell: (message) => told.push(message) });
+      assert.equal(existsSync(folder.at("node")), false);
+      assert.equal(
+        told.some((message) => /still notes the node as a user of integration kms-1/.test(message)),
+        state === "open",
+      );
+    }
   });
 
   it("changes nothing while the key manager is out of reach", async () => {
