@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { ByLastUse } from "./by-last-use.ts";
 
 export interface RateLimitOptions {
   /** Requests a second, in the long run. */
@@ -25,7 +26,7 @@ export class RateLimit {
   readonly #burst: number;
   readonly #maxCallers: number;
   readonly #nowMs: () => number;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets = new ByLastUse<Bucket>();
 
   /** @throws {RangeError} */
   constructor({ perSecond, burst, maxCallers = 16_384, nowMs = () => performance.now() }: RateLimitOptions) {
@@ -40,14 +41,9 @@ export class RateLimit {
   /** Takes one request from the caller's bucket; false when it is empty. */
   take(caller: string): boolean {
     const nowMs = this.#nowMs();
-    const known = this.#buckets.get(caller);
-    const bucket = known ?? { tokens: this.#burst, atMs: nowMs };
+    const bucket = this.#buckets.use(caller) ?? this.#newBucket(caller, nowMs);
     bucket.tokens = Math.min(this.#burst, bucket.tokens + Math.max(0, nowMs - bucket.atMs) * this.#perMs);
     bucket.atMs = nowMs;
-    // At the end of the map's order are the callers seen last.
-    this.#buckets.delete(caller);
-    this.#buckets.set(caller, bucket);
-    this.#makeRoom();
     if (bucket.tokens < 1) return false;
     bucket.tokens -= 1;
     return true;
@@ -58,11 +54,11 @@ export class RateLimit {
     return this.#buckets.size;
   }
 
-  #makeRoom(): void {
-    for (const longestUnseen of this.#buckets.keys()) {
-      if (this.#buckets.size <= this.#maxCallers) return;
-      this.#buckets.delete(longestUnseen);
-    }
+  #newBucket(caller: string, nowMs: number): Bucket {
+    const bucket = { tokens: this.#burst, atMs: nowMs };
+    this.#buckets.set(caller, bucket);
+    if (this.#buckets.size > this.#maxCallers) this.#buckets.deleteOldest();
+    return bucket;
   }
 }
 

@@ -15,8 +15,8 @@ interface Waiting {
  */
 export class ThreadedStore implements Store {
   readonly #worker: Worker;
-  readonly #waiting = new Map<number, Waiting>();
-  #nextId = 1;
+  /** By the call's id; ids are used again. A Map that comes to be empty after each call would make a new table each time. */
+  readonly #waiting: (Waiting | undefined)[] = [];
   #ended: Error | undefined;
   #closing = false;
   readonly #onLost: (error: Error) => void;
@@ -40,7 +40,7 @@ export class ThreadedStore implements Store {
     );
     const store = new ThreadedStore(new Worker(module, { workerData: { path } }), onLost);
     try {
-      await new Promise((resolve, reject) => store.#waiting.set(0, { resolve, reject }));
+      await new Promise((resolve, reject) => store.#expect({ resolve, reject }));
     } catch (error) {
       store.#closing = true;
       throw error;
@@ -85,16 +85,23 @@ export class ThreadedStore implements Store {
 
   #send(call: Omit<StoreCall, "id">): Promise<unknown> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
-    const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      const id = this.#expect({ resolve, reject });
       this.#worker.postMessage({ id, ...call } satisfies StoreCall);
     });
   }
 
+  /** The id of the answer that is waited for. That of the opening, the first, is 0. */
+  #expect(waiting: Waiting): number {
+    const free = this.#waiting.indexOf(undefined);
+    const id = free < 0 ? this.#waiting.length : free;
+    this.#waiting[id] = waiting;
+    return id;
+  }
+
   #settle({ id, value, error }: StoreAnswer): void {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
+    const waiting = this.#waiting[id];
+    this.#waiting[id] = undefined;
     if (error === undefined) waiting?.resolve(value);
     else waiting?.reject(errorOf(error));
   }
@@ -103,8 +110,7 @@ export class ThreadedStore implements Store {
     const first = this.#ended === undefined;
     this.#ended ??= error;
     if (first && !this.#closing) this.#onLost(error);
-    for (const { reject } of this.#waiting.values()) reject(this.#ended);
-    this.#waiting.clear();
+    for (const waiting of this.#waiting.splice(0)) waiting?.reject(this.#ended);
   }
 }
 

@@ -1,4 +1,5 @@
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { ByLastUse } from "../by-last-use.ts";
 import { signingKey } from "./canonical-request.ts";
 
 interface DerivedKey {
@@ -18,7 +19,7 @@ export class SigningKeys implements Disposable {
   readonly #region: string;
   readonly #service: string;
   readonly #maxKeys: number;
-  readonly #keys = new Map<string, DerivedKey>();
+  readonly #keys = new ByLastUse<DerivedKey>();
 
   constructor(region: string, service: string, options: { readonly maxKeys?: number } = {}) {
     this.#region = region;
@@ -28,27 +29,18 @@ export class SigningKeys implements Disposable {
 
   /** The signing key of `day`; lent. `version` is the secret's: a key that came from another one is forgotten. */
   of(accessKeyId: string, secret: SecretBuffer, version: number, day: string): SecretBuffer {
-    const known = this.#keys.get(accessKeyId);
-    this.#keys.delete(accessKeyId);
-    if (known?.day === day && known.version === version) {
-      this.#keys.set(accessKeyId, known);
-      return known.key;
-    }
-    known?.key[Symbol.dispose]();
+    const known = this.#keys.use(accessKeyId);
+    if (known?.day === day && known.version === version) return known.key;
+    this.forget(accessKeyId);
     const key = SecretBuffer.take(secret.expose((bytes) => signingKey(bytes, day, this.#region, this.#service)));
     this.#keys.set(accessKeyId, { day, version, key });
-    for (const [oldest, { key: unused }] of this.#keys) {
-      if (this.#keys.size <= this.#maxKeys) break;
-      unused[Symbol.dispose]();
-      this.#keys.delete(oldest);
-    }
+    if (this.#keys.size > this.#maxKeys) this.#keys.deleteOldest()?.key[Symbol.dispose]();
     return key;
   }
 
   /** Wipes what is kept of an access key that is no longer good. */
   forget(accessKeyId: string): void {
-    this.#keys.get(accessKeyId)?.key[Symbol.dispose]();
-    this.#keys.delete(accessKeyId);
+    this.#keys.delete(accessKeyId)?.key[Symbol.dispose]();
   }
 
   /** Keys held now. */
@@ -57,7 +49,6 @@ export class SigningKeys implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const { key } of this.#keys.values()) key[Symbol.dispose]();
-    this.#keys.clear();
+    while (this.#keys.size > 0) this.#keys.deleteOldest()?.key[Symbol.dispose]();
   }
 }
