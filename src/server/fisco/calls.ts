@@ -15,6 +15,7 @@ import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { principalArn } from "../../custody/arn.ts";
 import { CustodyError, type CustodyErrorCode } from "../../custody/errors.ts";
 import type { Caller, CustodyService } from "../../custody/service.ts";
+import { ByLastUse } from "../by-last-use.ts";
 import { FailureLimit, type FailureLimitOptions } from "./failure-limit.ts";
 
 /** What the door needs of custody. */
@@ -50,7 +51,7 @@ export class FiscoCalls {
   readonly #principal: string;
   readonly #operator: string;
   /** cipherDataKeys (not secret) that opened: those pass even when others on the same host have used up the failures. */
-  readonly #opened = new Set<string>();
+  readonly #opened = new ByLastUse<true>();
 
   constructor(custody: FiscoCustody, options: FiscoCallOptions) {
     this.#custody = custody;
@@ -135,7 +136,7 @@ export class FiscoCalls {
       this.#custody.countRefusal("fisco", peer, "cipherDataKey is not whole cipher blocks of hex");
       return writeResult(id, "", 1, failures.length);
     }
-    if (!this.#failures.exhausted(peer) || this.#opened.has(cipherDataKey)) return undefined;
+    if (!this.#failures.exhausted(peer) || this.#opened.use(cipherDataKey)) return undefined;
     this.#custody.countRefusal("fisco", peer, "too many failures");
     return writeResult(id, "", 1, failures.padding);
   }
@@ -154,13 +155,9 @@ export class FiscoCalls {
   }
 
   #remember(cipherDataKey: string): void {
-    this.#opened.delete(cipherDataKey);
-    this.#opened.add(cipherDataKey);
-    if (this.#opened.size <= maxRemembered) return;
-    for (const oldest of this.#opened) {
-      this.#opened.delete(oldest);
-      break;
-    }
+    if (this.#opened.use(cipherDataKey)) return;
+    this.#opened.set(cipherDataKey, true);
+    if (this.#opened.size > maxRemembered) this.#opened.deleteOldest();
   }
 
   #explain(error: unknown): string {
