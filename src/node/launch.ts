@@ -20,7 +20,7 @@ import { refuseOtherUser } from "./node-user.ts";
 import { checkProgram, Program, type ProgramEnd } from "./program.ts";
 import type { OpenedKey } from "./sealed-key-opening.ts";
 import { SignalRelay } from "./signal-relay.ts";
-import { checkKeysAreSealed, substitute, volumeKeyNames } from "./substitutions.ts";
+import { checkKeysAreSealed, isTaken, substitute, volumeKeyNames } from "./substitutions.ts";
 
 export interface LaunchOptions {
   /** @defaultValue A client with the node's own identity. */
@@ -229,7 +229,11 @@ async function openEverything(
   for (const entry of manifest.sealedFiles) {
     const { plaintext } = openKey(entry, dataKey);
     cleanup.use(plaintext);
-    if (entry.handover === "native") continue;
+    // Each is opened and compared, also one that the program does not take: a changed file stops the start.
+    if (!isTaken(manifest, entry)) {
+      plaintext[Symbol.dispose]();
+      continue;
+    }
     const key = { name: entry.name, key: sealedFileKey(entry, plaintext), reads: entry.reads };
     if (entry.handover === "keystore") keys.push({ ...key, keystoreName: basename(entry.path) });
     else if (entry.link && entry.handover !== "fd") keys.push({ ...key, linkPath: loaded.at(entry.path) });

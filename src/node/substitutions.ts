@@ -1,5 +1,5 @@
 import { NodeError } from "./errors.ts";
-import type { Manifest } from "./manifest.ts";
+import type { Manifest, SealedFileEntry } from "./manifest.ts";
 
 /** What stands for `{…}` in a command once everything is open. */
 export interface SubstitutionValues {
@@ -37,9 +37,7 @@ export function substitute(argument: string, values: SubstitutionValues): string
  * @throws {NodeError} `MANIFEST_INVALID`.
  */
 export function checkSubstitutions(manifest: Manifest): void {
-  if (manifest.command === undefined) return;
-  const { argv, folder, log, environment } = manifest.command;
-  for (const text of [...argv, folder, log ?? "", ...Object.values(environment)])
+  for (const text of textsOf(manifest))
     for (const [whole, kind, name = "", named] of text.matchAll(pattern)) {
       if (named !== undefined) {
         if ((named === "data" || named === "logs") && manifest.volume === undefined)
@@ -57,6 +55,27 @@ export function checkSubstitutions(manifest: Manifest): void {
       if (kind === "fd" && file.handover !== "fd")
         throw invalid(`${whole}: the file is handed over as ${file.handover}`);
     }
+}
+
+/**
+ * Whether the command takes a sealed file: by its name, by `{keystore}`, or by a link at a path of its own. What it does not
+ * name is not for this program, which may hand its descriptors on to others.
+ */
+export function isTaken(manifest: Manifest, { name, handover, link }: SealedFileEntry): boolean {
+  if (handover === "native") return false;
+  if (link && handover !== "keystore" && handover !== "fd") return true;
+  return textsOf(manifest).some((text) =>
+    [...text.matchAll(pattern)].some(([whole, , named]) =>
+      named === undefined ? handover === "keystore" && whole === "{keystore}" : named === name,
+    ),
+  );
+}
+
+/** All of a command in which substitutions are made. */
+function textsOf({ command }: Manifest): readonly string[] {
+  if (command === undefined) return [];
+  const { argv, folder, log, environment } = command;
+  return [...argv, folder, log ?? "", ...Object.values(environment)];
 }
 
 /**

@@ -231,3 +231,56 @@ describe("who may launch a node, and how often", () => {
     assert.doesNotMatch(stderr, /the fake key manager says/);
   });
 });
+
+describe("a sealed file that the command does not name", () => {
+  const descriptors = "for fd in /proc/self/fd/*; do readlink $fd; done";
+  const other = `${"0".repeat(62)}2b\n`;
+
+  it("is not handed over: the program has the descriptors of its named keys and no more", async () => {
+    for (const named of [["{key:nodekey}", "{key:other}"], ["{key:other}"], []]) {
+      const script = `${descriptors}; test $# = 0 || cat "$@"`;
+      await using launched = await LaunchedNode.sealed(
+        `argv = ${JSON.stringify(["/bin/sh", "-c", script, "sh", ...named])}`,
+      );
+      await sealMore(launched, [{ file: "other", content: other }]);
+      const { code, stdout, stderr } = await launched.run();
+      assert.equal(code, 0, stderr);
+      assert.equal(stdout.match(/\(deleted\)/g)?.length ?? 0, named.length, stdout);
+      assert.equal(stdout.includes(nodekey), named.includes("{key:nodekey}"));
+      assert.equal(stdout.includes(other), named.includes("{key:other}"));
+    }
+  });
+
+  it("is handed over when a variable of the environment names it", async () => {
+    const argv = ["/bin/sh", "-c", 'cat "$NODE_KEY"'];
+    const command = `argv = ${JSON.stringify(argv)}\nenvironment = { NODE_KEY = "{key:nodekey}" }`;
+    await using launched = await LaunchedNode.sealed(command);
+    const { stdout, stderr } = await launched.run();
+    assert.equal(stdout, nodekey, stderr);
+  });
+
+  it("has no file in memory, where the others of its kind have one each", async () => {
+    const script = 'ls "$(dirname "$1")"; test ! -e "$2"';
+    const argv = ["/bin/sh", "-c", script, "sh", "{key:named}", "{dir}/left-out"];
+    await using launched = await LaunchedNode.sealed(`argv = ${JSON.stringify(argv)}`);
+    await sealMore(
+      launched,
+      ["named", "left-out"].map((file) => ({ file, content: file, format: "opaque", handover: "keystore" as const })),
+    );
+    const { code, stdout, stderr } = await launched.run();
+    assert.equal(code, 0, stderr);
+    assert.equal(stdout, "named\n");
+  });
+
+  it("stops the start all the same when it was altered", async () => {
+    await using launched = await LaunchedNode.sealed(node("go-reader", "{key:nodekey}"));
+    await sealMore(launched, [{ file: "other", content: other }]);
+    const file = launched.folder.at("sealed/other.sealed");
+    const bytes = readFileSync(file);
+    bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+    writeFileSync(file, bytes);
+    const { code, stdout } = await launched.run();
+    assert.notEqual(code, 0);
+    assert.equal(stdout, "");
+  });
+});
