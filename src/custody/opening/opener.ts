@@ -78,8 +78,17 @@ export class ThreadedOpener implements Opener {
       const some = gathered.slice(from, from + mostAtOnce);
       const packed = packOpenings(some.map(({ opening }) => opening));
       for (const { opening } of some) opening.secret[Symbol.dispose]();
+      this.#send(this.#worker, packed, some);
+    }
+  }
+
+  #send(worker: Worker, packed: ArrayBuffer, some: readonly Waiting[]): void {
+    try {
+      worker.postMessage(packed, [packed]);
       this.#sent.push(some);
-      this.#worker.postMessage(packed, [packed]);
+    } catch (error) {
+      Buffer.from(packed).fill(0);
+      for (const { reject } of some) reject(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
