@@ -1,4 +1,11 @@
-import type { Answer, Grant, Input, KeyDescription, PrincipalDescription } from "../../src/client/protocol.ts";
+import type {
+  Answer,
+  Grant,
+  Input,
+  KeyDescription,
+  LeaseDescription,
+  PrincipalDescription,
+} from "../../src/client/protocol.ts";
 
 export type {
   AuditRecord,
@@ -32,11 +39,19 @@ export interface NodeInView extends PrincipalDescription {
     readonly result: "done" | "refused" | "failed";
     readonly error: string | null;
   } | null;
+  readonly lease: LeaseDescription | null;
 }
 
 export interface NodesInView {
   readonly nodes: readonly NodeInView[];
   readonly unwrapsSince: string | null;
+  readonly leasesSince: string | null;
+  readonly nodesOverAws: readonly {
+    readonly node: string;
+    readonly network: string;
+    readonly principal: string;
+    readonly lastUnwrap: NonNullable<NodeInView["lastUnwrap"]>;
+  }[];
 }
 
 export interface Integration {
@@ -137,7 +152,10 @@ export const api = {
   verifyChain: () => post<Answer<"audit.verify">>("audit/verify", {}),
 
   integrations: () => get<Integrations>("integrations/list"),
-  createIntegration: (input: Omit<Integration, "createdAt">, apiSecret: string) =>
-    send<Integration>("integrations/create", "POST", { input, secret: apiSecret }),
+  /** Without a master key: the one that the document's five fields name. */
+  createIntegration: (
+    input: Omit<Integration, "createdAt" | "masterKey"> & { readonly masterKey?: string },
+    apiSecret: string,
+  ) => send<Integration>("integrations/create", "POST", { input, secret: apiSecret }),
   deleteIntegration: (name: string) => post<void>("integrations/delete", { name }),
 };

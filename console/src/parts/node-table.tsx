@@ -1,17 +1,23 @@
 import type { NodeInView, NodesInView, PrincipalDescription } from "../api.ts";
+import type { LeaseInView } from "../leases.ts";
 import { keyName } from "../names.ts";
 import { useSettings } from "../settings.tsx";
+import { LastUnwrap } from "./last-unwrap.tsx";
+import { Lease } from "./lease.tsx";
 import { Paged } from "./paged.tsx";
 import { StateBadge } from "./state-badge.tsx";
 
 interface NodeTableProps {
   readonly view: NodesInView;
+  readonly leases: ReadonlyMap<string, LeaseInView>;
+  /** Whether the server tells of each change of them. */
+  readonly live: boolean;
   readonly onRevoke: (node: NodeInView) => void;
   readonly onEnable: (node: PrincipalDescription) => void;
 }
 
-/** Nodes: who they are, which keys protect them, when they last unwrapped. */
-export function NodeTable({ view, onRevoke, onEnable }: NodeTableProps) {
+/** Nodes: who they are, which keys protect them, when they last unwrapped, what holds them to the key manager's word. */
+export function NodeTable({ view, leases, live, onRevoke, onEnable }: NodeTableProps) {
   const { text } = useSettings();
   if (view.nodes.length === 0) return <p class="empty">{text("nodes.empty")}</p>;
   return (
@@ -27,6 +33,7 @@ export function NodeTable({ view, onRevoke, onEnable }: NodeTableProps) {
                 <th>{text("nodes.identity")}</th>
                 <th>{text("nodes.protections")}</th>
                 <th>{text("nodes.lastUnwrap")}</th>
+                <th>{text("nodes.lease")}</th>
                 <th>
                   <span class="hidden">{text("common.actions")}</span>
                 </th>
@@ -60,7 +67,10 @@ export function NodeTable({ view, onRevoke, onEnable }: NodeTableProps) {
                     )}
                   </td>
                   <td>
-                    <LastUnwrap node={node} since={view.unwrapsSince} />
+                    <LastUnwrap lastUnwrap={node.lastUnwrap} since={view.unwrapsSince} />
+                  </td>
+                  <td class="lease">
+                    <Lease known={leases.get(node.name)} since={view.leasesSince} live={live} />
                   </td>
                   <td class="right">
                     {node.state === "enabled" ? (
@@ -80,26 +90,5 @@ export function NodeTable({ view, onRevoke, onEnable }: NodeTableProps) {
         </div>
       )}
     </Paged>
-  );
-}
-
-function LastUnwrap({ node, since }: { readonly node: NodeInView; readonly since: string | null }) {
-  const { text, time } = useSettings();
-  const { lastUnwrap } = node;
-  if (lastUnwrap === null)
-    return (
-      <span class="quiet">
-        {since === null ? text("nodes.neverUnwrapped") : text("nodes.noRecentUnwrap", { since: time(since) })}
-      </span>
-    );
-  return (
-    <>
-      <span class="nowrap">{time(lastUnwrap.at)}</span>
-      <span class={lastUnwrap.result === "done" ? "quiet block" : "bad-text block"}>
-        {lastUnwrap.result === "done"
-          ? lastUnwrap.peer
-          : text("nodes.refusedUnwrap", { code: lastUnwrap.error ?? lastUnwrap.result })}
-      </span>
-    </>
   );
 }

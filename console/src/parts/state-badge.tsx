@@ -4,6 +4,9 @@ import { isTextKey } from "../text/text.ts";
 const tones: Readonly<Record<string, string>> = {
   enabled: "good",
   done: "good",
+  held: "good",
+  lapsed: "warn",
+  none: "warn",
   disabled: "warn",
   "pending-deletion": "warn",
   "pending-import": "warn",
@@ -14,7 +17,13 @@ const tones: Readonly<Record<string, string>> = {
 };
 
 /** A state or result in a word; colour only repeats what the word says. */
-export function StateBadge({ state, kind = "state" }: { readonly state: string; readonly kind?: "state" | "result" }) {
+export function StateBadge({
+  state,
+  kind = "state",
+}: {
+  readonly state: string;
+  readonly kind?: "state" | "result" | "lease";
+}) {
   const { text } = useSettings();
   const key = `${kind}.${state}`;
   return <span class={`badge ${tones[state] ?? ""}`}>{isTextKey(key) ? text(key) : state}</span>;

@@ -100,7 +100,7 @@ function IntegrationForm({ available, onSaved }: IntegrationFormProps) {
       name: field("name"),
       region: field("region"),
       apiKey: field("apiKey"),
-      masterKey: field("masterKey"),
+      ...(field("masterKey") === "" ? {} : { masterKey: field("masterKey") }),
     };
     setError(undefined);
     try {
@@ -146,6 +146,7 @@ function IntegrationForm({ available, onSaved }: IntegrationFormProps) {
           label={text("integrations.masterKey")}
           hint={text("integrations.masterKeyHint")}
           maxLength={2048}
+          optional
         />
       </fieldset>
       <Problem error={error} />
@@ -166,15 +167,16 @@ interface FieldProps {
   readonly hint?: string;
   readonly maxLength: number;
   readonly secret?: boolean;
+  readonly optional?: boolean;
 }
 
-function Field({ name, label, hint, maxLength, secret = false }: FieldProps) {
+function Field({ name, label, hint, maxLength, secret = false, optional = false }: FieldProps) {
   const common = {
     id: `integration-${name}`,
     name,
     maxLength,
     spellcheck: false,
-    required: true,
+    required: !optional,
     ...(hint === undefined ? {} : { placeholder: hint }),
   };
   return (

@@ -1,10 +1,13 @@
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { api, type NodeInView, type PrincipalDescription } from "../api.ts";
+import { type LeaseInView, useLeases } from "../leases.ts";
 import { useLoaded } from "../loading.ts";
 import { keyName } from "../names.ts";
 import { Callers } from "../parts/callers.tsx";
 import { Confirm, type Question } from "../parts/confirm.tsx";
+import { span } from "../parts/lease.tsx";
 import { NodeTable } from "../parts/node-table.tsx";
+import { NodesOverAws } from "../parts/nodes-over-aws.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { Section } from "../parts/section.tsx";
 import { useSettings } from "../settings.tsx";
@@ -12,9 +15,18 @@ import { useSettings } from "../settings.tsx";
 export function NodesView() {
   const { text } = useSettings();
   const view = useLoaded(api.nodes);
+  const { leases: told, live } = useLeases();
+  const loaded = useMemo(() => loadedLeases(view.value?.nodes ?? []), [view.value]);
+  const leases = latest(loaded, told);
   const principals = useLoaded(api.principals);
   const [question, setQuestion] = useState<Question & { readonly done: string }>();
   const [notice, setNotice] = useState<string>();
+  const leaseAffected = (name: string) => {
+    const { lease } = leases.get(name) ?? {};
+    return lease?.state === "held"
+      ? text("confirm.nodeStops", { every: span(text, lease.seconds ?? 0) })
+      : text("confirm.nodeRunsOn");
+  };
   const revoke = ({ name, protections }: NodeInView) =>
     setQuestion({
       title: text("confirm.revokeNode", { name }),
@@ -22,6 +34,7 @@ export function NodesView() {
       affected: [
         text("confirm.nodeRequests", { name }),
         ...protections.map((key) => text("confirm.nodeKey", { key: keyName(key) })),
+        leaseAffected(name),
       ],
       stops: true,
       verb: text("action.revoke"),
@@ -63,8 +76,16 @@ export function NodesView() {
         <h2>{text("nodes.title")}</h2>
         <Problem error={view.error} />
         {view.value === undefined && view.error === undefined && <p class="empty">{text("common.loading")}</p>}
-        {view.value !== undefined && <NodeTable view={view.value} onRevoke={revoke} onEnable={enable} />}
+        {view.value !== undefined && (
+          <NodeTable view={view.value} leases={leases} live={live} onRevoke={revoke} onEnable={enable} />
+        )}
       </section>
+      {view.value !== undefined && view.value.nodesOverAws.length > 0 && (
+        <section class="card">
+          <h2>{text("nodesOverAws.title")}</h2>
+          <NodesOverAws nodes={view.value.nodesOverAws} />
+        </section>
+      )}
       <section class="card">
         <h2>{text("nodes.callers")}</h2>
         <Problem error={principals.error} />
@@ -77,4 +98,18 @@ export function NodesView() {
       {question !== undefined && <Confirm question={question} onDone={done} onCancel={() => setQuestion(undefined)} />}
     </Section>
   );
+}
+
+function loadedLeases(nodes: readonly NodeInView[]): ReadonlyMap<string, LeaseInView> {
+  const learntMs = performance.now();
+  return new Map(nodes.flatMap(({ name, lease }) => (lease === null ? [] : [[name, { lease, learntMs }] as const])));
+}
+
+/** Of each node what was learnt last: with the view, or from what the server tells. */
+function latest(
+  loaded: ReadonlyMap<string, LeaseInView>,
+  told: ReadonlyMap<string, LeaseInView>,
+): ReadonlyMap<string, LeaseInView> {
+  const newer = [...told].filter(([node, { learntMs }]) => learntMs > (loaded.get(node)?.learntMs ?? 0));
+  return new Map([...loaded, ...newer]);
 }

@@ -57,6 +57,11 @@ export interface LeasesInForce {
 export interface LeaseOperations {
   /** What the audit chain says of every node's lease, at this moment. Asks for the right to list nodes. */
   list(caller: Caller): Promise<LeasesInForce>;
+  /**
+   * For the server itself: the same of what it has taken in so far, without a record. What it shows of it to a caller, the
+   * caller must be allowed to read.
+   */
+  current(): readonly NodeLease[];
   /** A node's launcher says that it has stopped the node of this launch. Of its own node only, and believed of no other. */
   release(caller: Caller, launch: string): Promise<void>;
 }

@@ -50,7 +50,7 @@ export async function startConsole(options: ConsoleDoorOptions): Promise<Console
   const { sessionClock: nowMs } = options;
   const sessions = new Sessions({ isEnabled: (principal, spki) => custody.isEnabled(principal, spki), nowMs });
   const activity = new Activity(clock);
-  const streams = new ActivityStreams(activity);
+  const streams = new ActivityStreams(activity, () => custody.leases.current());
   const certificates = new WeakMap<object, PeerCertificate>();
   const certificate = (request: { readonly socket: object }) => certificates.get(request.socket);
   const signIn = new SignIn({ custody, codes, sessions, certificate, clock, nowMs });

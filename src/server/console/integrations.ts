@@ -19,7 +19,11 @@ export interface IntegrationStore {
   /** `apiSecret` is lent for the call. */
   create(
     caller: Caller,
-    input: Omit<IntegrationDescription, "createdAt"> & { readonly apiSecret: SecretBuffer },
+    input: Omit<IntegrationDescription, "createdAt" | "masterKey"> & {
+      /** @defaultValue `alias/kaleido` */
+      readonly masterKey?: string;
+      readonly apiSecret: SecretBuffer;
+    },
   ): Promise<IntegrationDescription>;
   delete(caller: Caller, name: string): Promise<void>;
 }

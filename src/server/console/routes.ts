@@ -48,7 +48,7 @@ const integrationInput = z.strictObject({
   name: z.string().min(1).max(64),
   region: z.string().min(1).max(64),
   apiKey: z.string().min(1).max(128),
-  masterKey: z.string().min(1).max(2048),
+  masterKey: z.string().min(1).max(2048).exactOptional(),
 });
 const nameInput = z.strictObject({ name: z.string().min(1).max(64) });
 
