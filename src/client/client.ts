@@ -1,8 +1,10 @@
 import type { Context } from "../crypto/context.ts";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
+import { list, member, type NewAccessKey, newAccessKey, type WrappedKey, wrappedKey } from "./answers.ts";
 import { ClientError } from "./errors.ts";
 import { Exchange, type ExchangeOptions, parseJson } from "./exchange.ts";
-import { headers, memberHeader, type OperationName } from "./operations.ts";
+import { allKeys } from "./key-pages.ts";
+import { headers, type OperationName } from "./operations.ts";
 import type {
   AccessKeyDescription,
   Answer,
@@ -24,18 +26,6 @@ import type {
   UserDescription,
 } from "./protocol.ts";
 import { type ClientIdentity, type Endpoint, type RawAnswer, socketEndpoint, tlsEndpoints } from "./transport.ts";
-
-export interface WrappedKey {
-  readonly keyId: string;
-  readonly keyVersion: number;
-  readonly wrapped: Buffer;
-}
-
-/** An access key and its secret, 40 characters, which is told this once. */
-export interface NewAccessKey extends AccessKeyDescription {
-  /** The caller disposes of it. */
-  readonly secret: SecretBuffer;
-}
 
 export interface ServerList {
   /** `https://HOST:PORT`, in order of preference. */
@@ -129,7 +119,10 @@ export class KeyManagerClient implements Disposable {
   readonly keys = {
     create: (input: Input<"keys.create">): Promise<KeyDescription> => this.#ask("keys.create", input),
     describe: (key: string): Promise<KeyDescription> => this.#ask("keys.describe", { key }),
-    list: async (): Promise<readonly KeyDescription[]> => list((await this.#ask("keys.list")).keys),
+    /** All of them, the oldest first, asked for in pages: a key that is made meanwhile may be missing. */
+    list: (): Promise<readonly KeyDescription[]> => allKeys((input) => this.keys.page(input)),
+    /** The keys behind `after` in the order of their ids, destroyed ones too; `limit`: 1 to 1000. */
+    page: (input: Input<"keys.page">): Promise<Answer<"keys.page">> => this.#ask("keys.page", input),
     enable: (key: string): Promise<KeyDescription> => this.#ask("keys.enable", { key }),
     disable: (key: string): Promise<KeyDescription> => this.#ask("keys.disable", { key }),
     rotate: (key: string): Promise<KeyDescription> => this.#ask("keys.rotate", { key }),
@@ -311,38 +304,6 @@ export class KeyManagerClient implements Disposable {
     secret[Symbol.dispose]();
     throw new ClientError("BAD_ANSWER", "the answer is not raw bytes", { status: answer.status });
   }
-}
-
-/** A member of a secret answer, from its header; the secret is wiped when it is missing. */
-function member(answer: RawAnswer, name: string, secret: SecretBuffer): string {
-  const value = answer.headers[memberHeader(name)];
-  if (typeof value === "string" && value !== "") return value;
-  secret[Symbol.dispose]();
-  throw new ClientError("BAD_ANSWER", `the answer has no ${memberHeader(name)} header`, { status: answer.status });
-}
-
-function newAccessKey({ secret, answer }: { secret: SecretBuffer; answer: RawAnswer }): NewAccessKey {
-  const text = (name: string) => member(answer, name, secret);
-  const state = text("state") === "disabled" ? "disabled" : "enabled";
-  return {
-    id: text("id"),
-    user: text("user"),
-    version: Number(text("version")),
-    state,
-    createdAt: text("createdAt"),
-    secret,
-  };
-}
-
-function wrappedKey(answer: Answer<"wrap">): WrappedKey {
-  if (typeof answer.wrapped !== "string" || typeof answer.keyId !== "string")
-    throw new ClientError("BAD_ANSWER", "the answer holds no wrapped key");
-  return { keyId: answer.keyId, keyVersion: answer.keyVersion, wrapped: Buffer.from(answer.wrapped, "base64") };
-}
-
-function list<T>(members: readonly T[]): readonly T[] {
-  if (!Array.isArray(members)) throw new ClientError("BAD_ANSWER", "the answer holds no list");
-  return members;
 }
 
 function base64(bytes: Uint8Array): string {

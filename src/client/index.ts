@@ -1,7 +1,8 @@
 /** What `strongroom/client` offers to other programs. */
 export type { Context } from "../crypto/context.ts";
 export { SecretBuffer } from "../crypto/secret-buffer.ts";
-export { KeyManagerClient, type ServerList, type WrappedKey } from "./client.ts";
+export type { WrappedKey } from "./answers.ts";
+export { KeyManagerClient, type ServerList } from "./client.ts";
 export { type Enrolment, enroll } from "./enroll.ts";
 export { decodeEnrolmentToken, type EnrolmentToken, encodeEnrolmentToken } from "./enrolment-token.ts";
 export { ClientError, type ClientErrorCode, clientErrors } from "./errors.ts";

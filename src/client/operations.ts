@@ -36,6 +36,7 @@ export const operations = {
   "keys.create": { ...change("/v1/keys/create"), slow: true },
   "keys.describe": ask("/v1/keys/describe"),
   "keys.list": read("/v1/keys/list"),
+  "keys.page": ask("/v1/keys/page"),
   "keys.enable": change("/v1/keys/enable"),
   "keys.disable": change("/v1/keys/disable"),
   "keys.rotate": change("/v1/keys/rotate"),

@@ -113,6 +113,10 @@ export const protocol = {
   },
   "keys.describe": { input: keyInput, answer: keyDescription },
   "keys.list": { input: nothing, answer: z.object({ keys: z.array(keyDescription) }) },
+  "keys.page": {
+    input: z.strictObject({ after: text(64).exactOptional(), limit: z.int().min(1).max(1000) }),
+    answer: z.object({ keys: z.array(keyDescription), more: z.boolean() }),
+  },
   "keys.enable": { input: keyInput, answer: keyDescription },
   "keys.disable": { input: keyInput, answer: keyDescription },
   "keys.rotate": { input: keyInput, answer: keyDescription },

@@ -11,7 +11,8 @@ export class KeyDirectory {
   readonly #state: State;
   readonly #identity: CustodyIdentity;
   readonly #nowMs: () => number;
-  /** Ids of the keys that are not destroyed. */
+  readonly #ids = new SortedIds();
+  /** Of the keys that are not destroyed. */
   readonly #living = new SortedIds();
   readonly #aliases = new Map<string, Set<string>>();
   readonly #aliasOwners = new Map<string, string>();
@@ -52,9 +53,9 @@ export class KeyDirectory {
     return [...this.#state.all("key")].map(([, key]) => this.#asOfNow(key));
   }
 
-  /** One page of the keys that are not destroyed, in the order of their ids. */
-  pageOfLiving(page: PageInput): Page<KeyRecord> {
-    return pageOfIds(this.#living, page, (id) => {
+  /** One page of the keys in the order of their ids: of all, or of those that are not destroyed. */
+  page(page: PageInput, which: "all" | "living"): Page<KeyRecord> {
+    return pageOfIds(which === "all" ? this.#ids : this.#living, page, (id) => {
       const key = this.#state.get("key", id);
       return key === undefined ? undefined : this.#asOfNow(key);
     });
@@ -92,6 +93,8 @@ export class KeyDirectory {
   }
 
   #place(id: string, key: KeyRecord | null): void {
+    if (key === null) this.#ids.delete(id);
+    else this.#ids.add(id);
     if (key === null || key.state === "destroyed") this.#living.delete(id);
     else this.#living.add(id);
   }

@@ -164,8 +164,8 @@ export interface KeyOperations {
   /** `unlessDestroyed`: a destroyed key is refused, as every other operation refuses it (`KEY_STATE_INVALID`). */
   describe(caller: Caller, key: string, options?: { readonly unlessDestroyed?: boolean }): Promise<KeyDescription>;
   list(caller: Caller): Promise<readonly KeyDescription[]>;
-  /** One page of the keys that are not destroyed, in the order of their ids. */
-  page(caller: Caller, page: PageInput): Promise<Page<KeyDescription>>;
+  /** One page of the keys in the order of their ids: by default of those that are not destroyed. */
+  page(caller: Caller, page: PageInput, options?: { readonly which?: "all" | "living" }): Promise<Page<KeyDescription>>;
   enable(caller: Caller, key: string): Promise<KeyDescription>;
   disable(caller: Caller, key: string): Promise<KeyDescription>;
   /** Makes a new version; boxes of older versions still open. */

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
-import type { NewAccessKey } from "../../client/client.ts";
+import type { NewAccessKey } from "../../client/answers.ts";
 import { writeNewFile } from "../../node/file-steps.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, tell } from "../output.ts";

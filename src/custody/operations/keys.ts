@@ -109,9 +109,13 @@ export class Keys implements KeyOperations {
     }));
   }
 
-  async page(caller: Caller, page: PageInput): Promise<Page<KeyDescription>> {
+  async page(
+    caller: Caller,
+    page: PageInput,
+    { which = "living" }: { readonly which?: "all" | "living" } = {},
+  ): Promise<Page<KeyDescription>> {
     return performOnAccount(this.#core, caller, { action: "kms:ListKeys" }, () => {
-      const { items, more } = this.#core.directory.pageOfLiving(page);
+      const { items, more } = this.#core.directory.page(page, which);
       return { value: { items: items.map((key) => this.#core.directory.describe(key)), more } };
     });
   }

@@ -5,6 +5,11 @@ export const keyEndpoints: readonly Endpoint[] = [
   endpoint("keys.create", ({ custody, caller }, input) => custody.keys.create(caller, input)),
   endpoint("keys.describe", ({ custody, caller }, { key }) => custody.keys.describe(caller, key)),
   endpoint("keys.list", async ({ custody, caller }) => ({ keys: await custody.keys.list(caller) })),
+  endpoint("keys.page", async ({ custody, caller }, { after, limit }) => {
+    const page = { limit, ...(after === undefined ? {} : { after }) };
+    const { items, more } = await custody.keys.page(caller, page, { which: "all" });
+    return { keys: [...items], more };
+  }),
   endpoint("keys.enable", ({ custody, caller }, { key }) => custody.keys.enable(caller, key)),
   endpoint("keys.disable", ({ custody, caller }, { key }) => custody.keys.disable(caller, key)),
   endpoint("keys.rotate", ({ custody, caller }, { key }) => custody.keys.rotate(caller, key)),

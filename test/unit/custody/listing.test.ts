@@ -35,6 +35,20 @@ describe("lists of keys and grants, page by page", () => {
     assert.equal((await km.custody.keys.page(km.admin, { limit: 4 })).more, true);
   });
 
+  it("give destroyed keys among all of them, and not among those that are there", async () => {
+    const { keyId } = await km.custody.keys.create(km.admin, {});
+    await km.custody.keys.scheduleDeletion(km.admin, keyId, 7);
+    km.nowMs += 8 * 24 * 60 * 60 * 1000;
+    await km.custody.keys.destroy(km.admin, keyId);
+    for (let restarts = 0; restarts < 2; restarts++) {
+      const ids = async (which: "all" | "living") =>
+        (await km.custody.keys.page(km.admin, { limit: 10 }, { which })).items.map((key) => key.keyId);
+      assert.deepEqual(await ids("living"), keys.toSorted());
+      assert.deepEqual(await ids("all"), [...keys, keyId].sort());
+      await km.restart();
+    }
+  });
+
   it("give the grants on a key, all or one grantee's or one", async () => {
     const [key = "", another = ""] = keys;
     const { grants } = km.custody;

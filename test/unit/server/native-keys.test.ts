@@ -28,6 +28,32 @@ describe("tags, rotation and retiring on the native door", () => {
     assert.deepEqual(await tags.list(keyId), { network: "two" });
   });
 
+  it("are listed with their keys page by page, and page lengths and places are checked", async () => {
+    const { keys } = km.admin;
+    for (let made = 0; made < 4; made++) await keys.create({});
+    const all = await keys.list();
+    const ids = all.map((key) => key.keyId).sort();
+    assert.equal(all[0]?.keyId, keyId);
+    assert.equal(ids.length, 5);
+    const found: string[] = [];
+    for (let more = true; more; ) {
+      const after = found.at(-1);
+      const page = await keys.page({ limit: 2, ...(after === undefined ? {} : { after }) });
+      found.push(...page.keys.map((key) => key.keyId));
+      more = page.more;
+    }
+    assert.deepEqual(found, ids);
+    assert.deepEqual(await keys.page({ limit: 5, after: "zzz" }), { keys: [], more: false });
+    for (const wrong of [
+      { limit: 0 },
+      { limit: 1001 },
+      { limit: 1.5 },
+      { limit: 1, after: "" },
+      { limit: 1, after: "x".repeat(65) },
+    ])
+      await assert.rejects(keys.page(wrong), { code: "REQUEST_INVALID" });
+  });
+
   it("turn rotation on and off, and list what was made", async () => {
     const { rotation } = km.admin;
     assert.deepEqual(await rotation.status(keyId), { enabled: false, periodDays: 365, nextAt: null });

@@ -61,6 +61,7 @@ const rows: readonly Row[] = [
   ],
   ["keys.describe", "RAKUOPM", (client, { key }) => client.keys.describe(key)],
   ["keys.list", "RAUOP", (client) => client.keys.list()],
+  ["keys.page", "RAUOP", (client) => client.keys.page({ limit: 1 })],
   ["keys.enable", "RA", (client, { key }) => client.keys.enable(key)],
   ["keys.disable", "RA", (client, { key }) => client.keys.disable(key)],
   ["keys.rotate", "RA", (client, { key }) => client.keys.rotate(key)],
