@@ -36,6 +36,7 @@ Example:
     keyCommand,
     tokenCommand,
     revokeCommand,
+    listCommand,
   ])
     node.addCommand(make());
   return node;
@@ -229,6 +230,21 @@ function revokeCommand(): Command {
     .argument("<name>", "the node's name")
     .addHelpText("after", "\nExample:\n  strongroom node revoke node-1 --data ./km")
     .action(async (name, options) => (await import("./node/operator.ts")).runRevoke(name, options));
+}
+
+function listCommand(): Command {
+  return withJson(withConnection(new Command("list")))
+    .description("at the key manager: the nodes, and what holds each to its word: the lease it runs under, or none")
+    .addHelpText(
+      "after",
+      `
+A lease is held while its launcher checks it: at least every two intervals. It lapsed when no check came, was refused by the
+last check, or was released by a launcher that stopped its node. With none, a running node keeps its keys until it stops.
+
+Example:
+  strongroom node list --data ./km --json`,
+    )
+    .action(async (options) => (await import("./node/operator.ts")).runList(options));
 }
 
 function wholeNumber(text: string): number {

@@ -41,19 +41,19 @@ export function Records({ records, caption, empty }: RecordsProps) {
                 </button>
               </td>
               <td class="nowrap">{time(record.at)}</td>
-              <td class="nowrap" title={record.principal}>
+              <td class="breaks" title={record.principal}>
                 {principalName(record.principal)}
               </td>
-              <td class="mono">{record.action}</td>
+              <td class="mono breaks">{record.action}</td>
               <td class="mono" title={record.key ?? ""}>
                 {record.key ? `${record.key.slice(0, 8)}…` : ""}
               </td>
-              <td class="nowrap">
+              <td class="breaks">
                 {record.peer} <span class="quiet">{record.door}</span>
               </td>
-              <td class="nowrap">
+              <td>
                 <StateBadge state={record.result} kind="result" />
-                {record.error !== null && <span class="mono quiet"> {record.error}</span>}
+                {record.error !== null && <span class="mono quiet block nowrap">{record.error}</span>}
               </td>
             </tr>
           ))}

@@ -1,8 +1,9 @@
+import type { LeaseDescription } from "../../client/protocol.ts";
 import { writeNewFile } from "../../node/file-steps.ts";
 import { identityMeanings } from "../../node/identity.ts";
 import type { IdentityKind } from "../../node/manifest.ts";
 import { type ConnectionOptions, withClient } from "../connection.ts";
-import { type OutputOptions, printData, tell } from "../output.ts";
+import { type OutputOptions, printData, table, tell } from "../output.ts";
 
 interface TokenOptions extends ConnectionOptions {
   readonly key?: string;
@@ -38,4 +39,40 @@ export async function runRevoke(name: string, options: ConnectionOptions & Outpu
     const revoked = await client.nodes.revoke(name);
     printData(options, revoked, () => `${name} is revoked: no request of it that starts from now on succeeds`);
   });
+}
+
+/** Nodes with what holds each to the key manager's word. */
+export async function runList(options: ConnectionOptions & OutputOptions): Promise<void> {
+  await withClient(options, async (client) => {
+    const nodes = await client.nodes.list();
+    const { leases, since } = await client.nodes.leases();
+    const leaseOf = new Map(leases.map(({ node, lease }) => [node, lease]));
+    const listed = nodes.map(({ name, state, identity, createdAt }) => ({
+      ...{ name, state, identity, createdAt },
+      lease: leaseOf.get(name) ?? null,
+    }));
+    printData(options, { nodes: listed, leasesSince: since }, () =>
+      table(
+        ["NAME", "STATE", "IDENTITY", "LEASE"],
+        listed.map(({ name, state, identity, lease }) => [name, state, identity ?? "", leaseText(lease, since)]),
+      ),
+    );
+  });
+}
+
+function leaseText(lease: LeaseDescription | null, since: string | null): string {
+  if (lease === null) return since === null ? "no key released" : `no key released since ${since}`;
+  const { state, seconds, checkedAt, checkedSecondsAgo, alsoWithoutLeaseAt, launchesHeld } = lease;
+  const meanings = {
+    held: `held, checked every ${seconds} s, last ${checkedSecondsAgo} s ago`,
+    lapsed: `lapsed: checked every ${seconds} s, but not since ${checkedAt}`,
+    refused: `refused ${checkedAt}: its launcher stops the node`,
+    released: `released: its launcher has stopped the node; last check ${checkedAt}`,
+    none: "none: a running node keeps its keys until it stops",
+  };
+  return [
+    meanings[state],
+    ...(alsoWithoutLeaseAt === null ? [] : [`a key was also released without a lease ${alsoWithoutLeaseAt}`]),
+    ...(launchesHeld > 1 ? [`${launchesHeld} launches hold one`] : []),
+  ].join("; ");
 }
