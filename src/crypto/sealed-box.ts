@@ -58,14 +58,9 @@ const typeNames = new Map<number, BoxType>(Object.entries(boxTypes).map(([name, 
  * @throws {CryptoError} `CONTEXT_INVALID`.
  */
 export function sealBox(header: BoxHeader, secret: SecretBuffer, context: Context, plaintext: Uint8Array): Buffer {
-  return sealBoxWithGivenRandomness(
-    header,
-    secret,
-    context,
-    plaintext,
-    kernelRandomBytes(saltBytes),
-    kernelRandomBytes(nonceBytes),
-  );
+  const random = kernelRandomBytes(saltBytes + nonceBytes);
+  const [salt, nonce] = [random.subarray(0, saltBytes), random.subarray(saltBytes)];
+  return sealBoxWithGivenRandomness(header, secret, context, plaintext, salt, nonce);
 }
 
 /**

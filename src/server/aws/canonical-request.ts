@@ -28,15 +28,23 @@ export const emptySha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495
  * @throws {URIError} When the query holds a malformed percent-encoding.
  */
 export function canonicalRequest(parts: CanonicalParts, options: { readonly normalizePath?: boolean } = {}): string {
-  const path = options.normalizePath === false ? parts.path : normalized(parts.path);
   const values = new Map<string, string>();
   for (const [given, value] of parts.headers) {
     const name = given.toLowerCase();
     const before = values.get(name);
     values.set(name, before === undefined ? folded(value) : `${before},${folded(value)}`);
   }
+  return canonicalRequestOf({ ...parts, headers: values }, options);
+}
+
+/** {@link canonicalRequest} for headers by lower-case name, none of them sent twice. */
+export function canonicalRequestOf(
+  parts: Omit<CanonicalParts, "headers"> & { readonly headers: ReadonlyMap<string, string> },
+  options: { readonly normalizePath?: boolean } = {},
+): string {
+  const path = options.normalizePath === false ? parts.path : normalized(parts.path);
   let headers = "";
-  for (const name of parts.signedHeaders) headers += `${name}:${values.get(name) ?? ""}\n`;
+  for (const name of parts.signedHeaders) headers += `${name}:${folded(parts.headers.get(name) ?? "")}\n`;
   return [
     parts.method,
     path === "/" ? path : path.split("/").map(percentEncoded).join("/"),

@@ -190,15 +190,24 @@ function send(
     return;
   }
   // A response closes when the connection has taken all of it, and when the connection is gone.
-  response.once("close", wipe);
+  if (secret) response.once("close", wipe);
   // A body that was not read to its end would be taken for the next request.
   const unread = !request.complete;
-  const headers = ["x-amzn-RequestId", requestId, "Date", new Date(clock()).toUTCString()];
+  const headers = ["x-amzn-RequestId", requestId, "Date", httpDate(clock())];
   headers.push("Cache-Control", "no-cache, no-store", "Content-Type", contentType);
   headers.push("Content-Length", String(bytes.length));
   if (unread || closing()) headers.push("Connection", "close");
   response.writeHead(status, headers);
   response.end(bytes, unread ? () => request.destroy() : undefined);
+}
+
+let lastDate = { second: 0, text: new Date(0).toUTCString() };
+
+/** The answers of one second have the same date. `ms`: Unix milliseconds. */
+function httpDate(ms: number): string {
+  const second = Math.floor(ms / 1000);
+  if (lastDate.second !== second) lastDate = { second, text: new Date(ms).toUTCString() };
+  return lastDate.text;
 }
 
 function failureBytes({ type, message }: AwsFailure): AnswerBytes {

@@ -3,7 +3,7 @@ import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { UserOperations } from "../../custody/contract/users.ts";
 import type { PrincipalDescription } from "../../custody/service.ts";
 import { type Authorization, missingToken, parseAuthorization, wrongSignature } from "./authorization-header.ts";
-import { canonicalRequest, scopeTerminator, signatureOf, stringToSign } from "./canonical-request.ts";
+import { canonicalRequestOf, scopeTerminator, signatureOf, stringToSign } from "./canonical-request.ts";
 import { AwsError } from "./errors.ts";
 import { SigningKeys } from "./signing-keys.ts";
 
@@ -121,7 +121,7 @@ export class SignatureVerifier implements Disposable {
     const { accessKeyId, day, signedHeaders } = authorization;
     const bodySha256 = hash("sha256", body);
     const announced = headers.get("x-amz-content-sha256");
-    const canonical = canonicalRequest({
+    const canonical = canonicalRequestOf({
       method: head.method,
       path: head.url,
       query: "",

@@ -111,7 +111,7 @@ class InputReader {
   }
 
   #blob(shape: Extract<Shape, { kind: "blob" }>, value: unknown, at: string): Buffer | SecretBuffer {
-    const bytes = shape.secret && value instanceof SecretBuffer ? value : decoded(value, at);
+    const bytes = shape.secret && value instanceof SecretBuffer ? value : decoded(value, at, shape.secret === true);
     const failed = lengthConstraint(shape, bytes.byteLength);
     if (failed !== undefined) this.#violated(`Value at '${at}' failed to satisfy constraint: Member must ${failed}`);
     if (!shape.secret || bytes instanceof SecretBuffer) return bytes;
@@ -161,14 +161,25 @@ function timestamp(value: unknown, at: string): Date {
   return new Date(value * 1000);
 }
 
-/** Canonical base64. */
-function decoded(value: unknown, at: string): Buffer {
+/** Canonical base64. What is no secret, such as a ciphertext, is decoded by the runtime, four times as fast. */
+function decoded(value: unknown, at: string, secret: boolean): Buffer {
   if (typeof value !== "string") throw wrongType(at, "a base64 string", value);
+  const bytes = secret ? secretDecoded(value) : publicDecoded(value);
+  if (bytes === undefined) throw new AwsError("SerializationException", `The value at '${at}' is not base64`);
+  return bytes;
+}
+
+function secretDecoded(value: string): Buffer | undefined {
   const text = Buffer.from(value, "latin1");
   const bytes = text.toString("latin1") === value ? decodeBase64(text) : undefined;
   text.fill(0);
-  if (bytes === undefined) throw new AwsError("SerializationException", `The value at '${at}' is not base64`);
   return bytes;
+}
+
+/** Node passes over what is no base64, so only text that comes out again was canonical. */
+function publicDecoded(value: string): Buffer | undefined {
+  const bytes = Buffer.from(value, "base64");
+  return bytes.toString("base64") === value ? bytes : undefined;
 }
 
 function stringMap(value: unknown, at: string): Readonly<Record<string, string>> {
