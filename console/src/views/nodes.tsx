@@ -21,26 +21,23 @@ export function NodesView() {
   const principals = useLoaded(api.principals);
   const [question, setQuestion] = useState<Question & { readonly done: string }>();
   const [notice, setNotice] = useState<string>();
-  const leaseAffected = (name: string) => {
+  const revoke = ({ name, protections }: NodeInView) => {
     const { lease } = leases.get(name) ?? {};
-    return lease?.state === "held"
-      ? text("confirm.nodeStops", { every: span(text, lease.seconds ?? 0) })
-      : text("confirm.nodeRunsOn");
-  };
-  const revoke = ({ name, protections }: NodeInView) =>
+    const runsOn = lease?.state === "none" ? ` ${text("confirm.nodeRunsOn")}` : "";
     setQuestion({
       title: text("confirm.revokeNode", { name }),
-      meaning: text("confirm.revokeNodeStops"),
+      meaning: `${text("confirm.revokeNodeStops")}${runsOn}`,
       affected: [
         text("confirm.nodeRequests", { name }),
         ...protections.map((key) => text("confirm.nodeKey", { key: keyName(key) })),
-        leaseAffected(name),
+        ...(lease?.state === "held" ? [text("confirm.nodeStops", { every: span(text, lease.seconds ?? 0) })] : []),
       ],
       stops: true,
       verb: text("action.revoke"),
       act: () => api.revokeNode(name),
       done: text("done.nodeRevoked", { name }),
     });
+  };
   const enable = ({ name, kind }: PrincipalDescription) =>
     setQuestion({
       title: text("confirm.enablePrincipal", { name }),

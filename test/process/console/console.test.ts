@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
@@ -122,6 +123,42 @@ describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, (
     await window.close();
   });
 
+  it("shows each node's lease, or that there is none, and follows its checks without being asked", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    const enrolment = nodes.get("bank-a-1");
+    assert.ok(enrolment !== undefined);
+    using client = served.server.clientOf(enrolment);
+    const { wrapped } = await client.generateDataKey({ key, context: context("bank-a-1") });
+    const check = async (lease: { seconds: number; launch: string }) => {
+      using _plaintext = (await client.unwrap({ wrapped, context: context("bank-a-1"), lease })).plaintext;
+    };
+    assert.equal(await unwrapAs("bank-a-2"), "released");
+    const lease = { seconds: 3600, launch: randomUUID() };
+    await check(lease);
+    await signIn(page, served.url, await code());
+    await page.goto(`${served.url}#nodes`);
+    const cell = page.locator('tr[data-node="bank-a-1"] td.lease');
+    await cell.getByText(/checked every 60 min, last \d+ s ago/).waitFor();
+    const without = page.locator('tr[data-node="bank-a-2"] td.lease');
+    assert.equal(await without.textContent(), "nonea running node keeps its keys until it stops");
+    await page.locator('tr[data-node="bank-a-1"]').getByRole("button", { name: "Revoke" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("the node itself, at its lease's next check: within 60 min").waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await client.releaseLease(lease.launch);
+    await cell.getByText("its launcher has stopped the node").waitFor();
+    await check({ seconds: 1, launch: randomUUID() });
+    await cell.getByText("lapsed").waitFor();
+    await check({ seconds: 600, launch: randomUUID() });
+    await cell.getByText(/checked every 10 min, last \d+ s ago/).waitFor();
+    await page.locator("select[name=language]").selectOption("zh");
+    await cell.getByText(/每 10 分钟检查一次，最近一次在 \d+ 秒前/).waitFor();
+    await page.locator("select[name=theme]").selectOption("dark");
+    await screenshot(page, "nodes-dark-zh");
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
+
   it("revokes a node: its next unwrap is refused, and other nodes go on", async () => {
     const { context: window, page, problems } = await openPage(browser);
     await signIn(page, served.url, await code());
@@ -134,6 +171,7 @@ describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, (
     await row.getByRole("button", { name: "Revoke" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByText("its unwraps with alias/ledger").waitFor();
+    await dialog.getByText("if it runs, it keeps its keys and runs on").waitFor();
     await screenshot(page, "revoke-node");
     await dialog.getByRole("button", { name: "Revoke" }).click();
     await page.getByRole("status").filter({ hasText: "bank-a-2 is revoked." }).waitFor();
@@ -153,6 +191,10 @@ describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, (
     const before = Number(await unwraps.textContent());
     for (let count = 0; count < 5; count++) assert.equal(await unwrapAs("bank-a-1"), "released");
     await until(async () => Number(await unwraps.textContent()) >= before + 5);
+    const cut =
+      "[...document.querySelectorAll('.scroll')].filter((each) => each.scrollWidth > each.clientWidth).length";
+    await page.locator("tbody tr").first().waitFor();
+    assert.equal(await page.evaluate(cut), 0, "no table is cut off");
     await screenshot(page, "overview");
     assert.deepEqual(problems, []);
     await window.close();
@@ -289,6 +331,11 @@ describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, (
     await page.getByRole("button", { name: "Save integration" }).click();
     await page.getByRole("status").filter({ hasText: "bank-a is saved." }).waitFor();
     assert.equal(await page.locator("form input").nth(3).inputValue(), "");
+    for (const [index, value] of ["bank-b", ...values.slice(1, 4)].entries())
+      await page.locator("form input").nth(index).fill(value);
+    await page.getByRole("button", { name: "Save integration" }).click();
+    await page.getByRole("status").filter({ hasText: "bank-b is saved." }).waitFor();
+    await page.locator("tr").filter({ hasText: "bank-b" }).getByText("alias/kaleido").waitFor();
     await screenshot(page, "integrations");
     assert.deepEqual([...origins], [new URL(served.url).origin]);
     assert.deepEqual(problems, []);
