@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { integrationArn } from "../../../../src/custody/arn.ts";
 import { type Decision, decide, type Rules } from "../../../../src/custody/policy/evaluate.ts";
 import type { AuthorizationRequest } from "../../../../src/custody/policy/request.ts";
+import { policyOfName } from "../../../../src/custody/policy/roles.ts";
 import {
   about,
   account,
@@ -179,6 +181,31 @@ describe("a request about no key", () => {
     assert.equal(decided(about("strongroom:RevokeNode", { resource: thing }), rules), "allow by identity-policy");
     const other = { ...thing, arn: `${nodeOne}0` };
     assert.equal(decided(about("strongroom:RevokeNode", { resource: other }), rules), "deny by default");
+  });
+});
+
+describe("the use of an integration", () => {
+  const arnOf = (name: string) => integrationArn({ account, region: "local" }, name);
+  const asked = (name: string) =>
+    about("strongroom:UseIntegration", { resource: { kind: "other", arn: arnOf(name), account } });
+  const use = (Resource: string) => [identityPolicy({ Action: "strongroom:UseIntegration", Resource })];
+
+  it("is given by no permission on keys, and by no managed policy", () => {
+    const identityPolicies = [
+      identityPolicy({ Action: "kms:*" }),
+      identityPolicy({ Action: "strongroom:ListIntegrations" }),
+      policyOfName("AWSKeyManagementServicePowerUser"),
+    ];
+    assert.equal(decided(asked("kms-1"), { identityPolicies }), "deny by default");
+  });
+
+  it("is given for one integration, for some or for all", () => {
+    assert.equal(decided(asked("kms-1"), { identityPolicies: use(arnOf("kms-1")) }), "allow by identity-policy");
+    assert.equal(decided(asked("kms-1"), { identityPolicies: use(arnOf("kms-?")) }), "allow by identity-policy");
+    assert.equal(decided(asked("kms-1"), { identityPolicies: use("*") }), "allow by identity-policy");
+    for (const other of ["kms-10", "kms-", "*", "kms-1/key"])
+      assert.equal(decided(asked(other), { identityPolicies: use(arnOf("kms-1")) }), "deny by default", other);
+    assert.equal(decided(asked("kms-1"), { identityPolicies: use(keyArn) }), "deny by default");
   });
 });
 
