@@ -183,7 +183,7 @@ export const en = {
   "confirm.revokeNode": "Revoke node {name}?",
   "confirm.revokeNodeStops":
     "It is refused from the next request on, and all its grants and tokens go. This is not undone by enabling it: it must enrol again.",
-  "confirm.nodeRequests": "every request of {name}, its next start and its lease",
+  "confirm.nodeRequests": "every request of {name}, and so its next start",
   "confirm.nodeKey": "its unwraps with {key}",
   "confirm.nodeStops": "the node itself, at its lease's next check: within {every}",
   "confirm.nodeRunsOn": "It holds no lease: if it runs, it keeps its keys and runs on until it is stopped.",

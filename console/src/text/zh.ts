@@ -182,7 +182,7 @@ export const zh: Readonly<Record<TextKey, string>> = {
   "confirm.callerOnKey": "{name}：使用 {key}",
   "confirm.revokeNode": "吊销节点 {name}？",
   "confirm.revokeNodeStops": "从下一个请求起一律拒绝，它的授权和令牌全部失效。重新启用并不能恢复：节点必须重新登记。",
-  "confirm.nodeRequests": "{name} 的所有请求、下一次启动以及租约",
+  "confirm.nodeRequests": "{name} 的所有请求，因此也无法再次启动",
   "confirm.nodeKey": "用 {key} 解封",
   "confirm.nodeStops": "节点本身：在租约的下一次检查时停止，不超过 {every}",
   "confirm.nodeRunsOn": "它没有租约：如果正在运行，它会继续持有密钥并运行，直到被停止。",

@@ -40,6 +40,8 @@ export class Leases implements LeaseOperations {
   /** Time of the first record that was looked at, when there are earlier ones. */
   #since: string | null = null;
   #reading: Promise<void> = Promise.resolve();
+  /** The gap could not be read: it is tried again when the list is asked for, not every time that someone looks. */
+  #unreadable = false;
 
   constructor(core: Core, store: Pick<Store, "readAudit">) {
     this.#core = core;
@@ -58,7 +60,7 @@ export class Leases implements LeaseOperations {
 
   current(): readonly NodeLease[] {
     // What another server wrote shows a moment later; a chain that is damaged is told of to whoever asks for the list.
-    if (this.#gap !== undefined) this.#readOn().catch(() => {});
+    if (this.#gap !== undefined && !this.#unreadable) this.#readOn().catch(() => {});
     return this.#known();
   }
 
@@ -91,7 +93,18 @@ export class Leases implements LeaseOperations {
   }
 
   #readOn(): Promise<void> {
-    this.#reading = this.#reading.catch(() => {}).then(() => this.#fillGap());
+    this.#reading = this.#reading
+      .catch(() => {})
+      .then(() => this.#fillGap())
+      .then(
+        () => {
+          this.#unreadable = false;
+        },
+        (error: unknown) => {
+          this.#unreadable = true;
+          throw error;
+        },
+      );
     return this.#reading;
   }
 

@@ -84,6 +84,16 @@ describe("leases of a store that several servers share", () => {
     assert.equal((await leases.list(reader)).leases[0]?.lease.state, "released");
   });
 
+  it("show to who looks on without a record, a moment after another server wrote", async () => {
+    const chain = new SharedChain();
+    chain.write(stated(randomUUID()), "elsewhere");
+    const leases = new Leases(chain.core, chain);
+    assert.deepEqual(leases.current(), []);
+    await new Promise(setImmediate);
+    assert.equal(leases.current()[0]?.lease.state, "held");
+    assert.equal(chain.records.length, 1);
+  });
+
   it("are read once: what was read, and what this server commits, is not read again", async () => {
     const chain = new SharedChain();
     for (let count = 0; count < 450; count++) chain.write(stated(randomUUID()), "elsewhere");
@@ -112,6 +122,9 @@ describe("leases of a store that several servers share", () => {
     const leases = new Leases(chain.core, chain);
     await assert.rejects(leases.list(reader), { code: "STATE_TAMPERED" });
     await assert.rejects(leases.list(reader), { code: "STATE_TAMPERED" });
+    const { reads } = chain;
+    assert.deepEqual(leases.current(), []);
+    assert.equal(chain.reads, reads);
     chain.damaged = 0;
     assert.equal((await leases.list(reader)).leases.length, 1);
   });
