@@ -3,9 +3,10 @@
  *
  *   node bench/unwrap.ts [--rounds N] [--requests N] [--connections N] [--long]
  *
- * Rounds are interleaved; each figure is the median over the rounds. Ratios are of one run on one machine: the load
- * generator and the servers share its cores, so the CPU time a request is the steadier figure. `--long` also sends 200,000 requests to
- * one key manager and prints its memory on the way.
+ * Rounds are interleaved, after one that warms up; each figure is the median over the rounds, each ratio the median of the
+ * rounds' own ratios with their middle half beside it: a shared machine is faster in one second than in the next. The load
+ * generator and the servers share its cores. `--long` also sends 200,000 requests to one key manager and prints its memory
+ * on the way.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { createCipheriv, randomBytes } from "node:crypto";
@@ -14,13 +15,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { productFlags } from "./product-flags.ts";
 import type { LoadOrder, LoadReport } from "./unwrap/load.ts";
 import type { Stats } from "./unwrap/stats.ts";
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: "string", default: "5" },
-    requests: { type: "string", default: "20000" },
+    rounds: { type: "string", default: "15" },
+    requests: { type: "string", default: "8000" },
     connections: { type: "string", default: "32" },
     long: { type: "boolean", default: false },
   },
@@ -48,14 +50,16 @@ try {
   const bare = await bareSubject("bare", bareKey, []);
   const bareSynced = await bareSubject("bare + group sync", bareKey, ["--log", join(folder, "bare.log")]);
   const subjects = [native, bare, bareSynced];
+  for (const subject of subjects) await measure(load, subject, requests);
+  for (const { results } of subjects) results.length = 0;
   for (let round = 0; round < rounds; round++) for (const subject of subjects) await measure(load, subject, requests);
   print(subjects);
-  const share = median(native, "perSecond") / median(bare, "perSecond");
-  const cpuShare = median(bare, "cpuUsPerRequest") / median(native, "cpuUsPerRequest");
-  const tail = median(native, "p99Ms") / median(bareSynced, "p99Ms");
-  console.log(`\nnative / bare: ${percent(share)} of the requests per second (target: at least 40 %)`);
-  console.log(`bare / native: ${percent(cpuShare)} by CPU time a request`);
-  console.log(`native p99 / bare + group sync p99: ${tail.toFixed(2)} (target: at most 3)`);
+  const share = ratios("perSecond", native, bare);
+  const cpuShare = ratios("cpuUsPerRequest", bare, native);
+  const tail = ratios("p99Ms", native, bareSynced);
+  console.log(`\nnative / bare: ${spread(share, percent)} of the requests per second (target: at least 40 %)`);
+  console.log(`bare / native: ${spread(cpuShare, percent)} by CPU time a request`);
+  console.log(`native p99 / bare + group sync p99: ${spread(tail, (each) => each.toFixed(2))} (target: at most 3)`);
   if (values.long) await memoryOver(load, native, 200_000);
 } finally {
   for (const child of children) child.kill();
@@ -64,7 +68,10 @@ try {
 }
 
 function start(script: string, args: readonly string[]): ChildProcess {
-  const child = fork(join(here, "unwrap", script), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const child = fork(join(here, "unwrap", script), args, {
+    execArgv: script === "native-server.ts" ? [...productFlags()] : [],
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
   children.push(child);
   return child;
 }
@@ -128,9 +135,28 @@ async function answerOf<T>(child: ChildProcess): Promise<T> {
   return answer;
 }
 
-function median(subject: Subject, figure: "perSecond" | "p50Ms" | "p99Ms" | "cpuUsPerRequest"): number {
-  const sorted = subject.results.map((each) => each[figure]).sort((left, right) => left - right);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+type Figure = "perSecond" | "p50Ms" | "p99Ms" | "cpuUsPerRequest";
+
+function median(subject: Subject, figure: Figure): number {
+  return quantile(
+    subject.results.map((each) => each[figure]),
+    0.5,
+  );
+}
+
+/** One ratio a round. */
+function ratios(figure: Figure, above: Subject, below: Subject): number[] {
+  return above.results.map((each, round) => each[figure] / (below.results[round]?.[figure] ?? Number.NaN));
+}
+
+/** The median, and between what the middle half lies. */
+function spread(values: readonly number[], show: (value: number) => string): string {
+  return `${show(quantile(values, 0.5))} (${show(quantile(values, 0.25))} to ${show(quantile(values, 0.75))})`;
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((left, right) => left - right);
+  return sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN;
 }
 
 function print(subjects: readonly Subject[]): void {

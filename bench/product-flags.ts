@@ -1,0 +1,10 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** The flags under which bin/strongroom runs Node: what is measured runs as what is installed. */
+export function productFlags(): readonly string[] {
+  const script = readFileSync(join(import.meta.dirname, "../bin/strongroom"), "utf8");
+  const [, flags] = /^young='([^']+)'$/m.exec(script) ?? [];
+  if (flags === undefined) throw new Error("bin/strongroom names no flags");
+  return flags.split(" ");
+}
