@@ -1,4 +1,4 @@
-import type { StoreChange } from "./store.ts";
+import type { StoreChange, StoredHead } from "./store.ts";
 
 /**
  * A commit as it crosses the border: one block of hashes instead of an object for each, because copying an object costs as
@@ -33,12 +33,22 @@ export function packChange({ rows, audit, head }: StoreChange): PackedChange | u
   }
   return {
     rows,
-    head,
+    head: headToHandOver(head),
     firstSequence,
     bodies: audit.map(({ body }) => body).join("\n"),
     hashes,
     lastSeal: audit.at(-1)?.seal ?? null,
   };
+}
+
+/** A view takes the whole of its buffer across: with a hash that lies in Node's pool, 64 KiB would go over at each commit. */
+export function headToHandOver(head: StoredHead): StoredHead {
+  const { stateTag, auditHash, mac } = head;
+  return { ...head, stateTag: ownBytes(stateTag), auditHash: ownBytes(auditHash), mac: ownBytes(mac) };
+}
+
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 }
 
 export function unpackChange({ rows, head, firstSequence, bodies, hashes, lastSeal }: PackedChange): StoreChange {

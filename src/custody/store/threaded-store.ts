@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { CustodyError, type CustodyErrorCode, custodyErrors } from "../errors.ts";
-import { packChange } from "./packed-change.ts";
+import { headToHandOver, packChange } from "./packed-change.ts";
 import type { StoreAnswer, StoreCall } from "./sqlite-worker.ts";
 import type { Store, StoreChange, StoredAuditEntry, StoredHead, StoredRow } from "./store.ts";
 
@@ -60,7 +60,7 @@ export class ThreadedStore implements Store {
     const packed = packChange(change);
     return this.#send({
       method: "commit",
-      args: [expected, packed ?? change],
+      args: [expected && headToHandOver(expected), packed ?? change],
       packed: packed !== undefined,
     }) as Promise<boolean>;
   }
