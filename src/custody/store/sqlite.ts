@@ -21,10 +21,10 @@ const migrations: readonly string[] = [
 ];
 
 /**
- * The log is copied into the database when it has this many pages (16 MiB). Every request waits meanwhile; at SQLite's own
+ * The log is copied into the database when it has this many pages (64 MiB). Every request waits meanwhile; at SQLite's own
  * 1,000 pages that is often enough under load to be the slowest hundredth of all requests.
  */
-const checkpointPages = 4096;
+const checkpointPages = 16_384;
 
 /** The embedded store: one SQLite file in WAL mode with `synchronous=FULL`, so that a commit is on disk when it returns. */
 export class SqliteStore implements Store {
