@@ -61,6 +61,19 @@ export interface UpstreamKeyChoice {
   readonly key?: string;
 }
 
+/**
+ * Which key of a cipher card or token a new master key stands for. With none, a device that makes keys makes one; one that
+ * does not, refuses.
+ */
+export interface DeviceKeyChoice {
+  /** Of a card: the index of a key pair in it, from 1. */
+  readonly keyIndex?: number;
+  /** Of a card: the index of a key-encryption key in it, from 1, in place of a key pair. */
+  readonly kekIndex?: number;
+  /** Of a token: the key's CKA_LABEL, or `id:` and its CKA_ID in hex. */
+  readonly keyId?: string;
+}
+
 /** The secret S of a sealed box, and how the box names it. */
 export interface BoxSecret {
   readonly secret: SecretBuffer;
@@ -84,9 +97,10 @@ export interface CryptoDevice extends AsyncDisposable {
   /**
    * Makes the key material of one version. Nothing is kept until the caller has stored `material`.
    *
-   * @param upstream - For devices whose keys are made elsewhere (`aws-kms`); others take none.
+   * @param choice - Which key is meant, for devices whose keys are made elsewhere (`aws-kms`) or may be (cards and tokens);
+   *   `soft` takes none.
    */
-  createKey(key: Omit<DeviceKey, "material">, upstream?: UpstreamKeyChoice): Promise<Buffer>;
+  createKey(key: Omit<DeviceKey, "material">, choice?: UpstreamKeyChoice | DeviceKeyChoice): Promise<Buffer>;
   /**
    * Takes material that was made elsewhere as one version of a symmetric key: it becomes the box secret S. Absent where a
    * device takes none. Nothing is kept until the caller has stored what it returns.
@@ -105,9 +119,10 @@ export interface CryptoDevice extends AsyncDisposable {
   /**
    * Makes a key of a spec and usage that the caller has checked to go together, without holding up the process.
    *
+   * @param choice - A key that is in the card or token already, in place of a new one; `soft` takes none.
    * @throws {DeviceError} `DEVICE_UNSUPPORTED` for a spec that is not in {@link DeviceCapabilities.specs}.
    */
-  createSpecifiedKey(key: Omit<SpecifiedDeviceKey, "material">): Promise<NewSpecifiedKey>;
+  createSpecifiedKey(key: Omit<SpecifiedDeviceKey, "material">, choice?: DeviceKeyChoice): Promise<NewSpecifiedKey>;
   /**
    * Signs a digest of the algorithm's length with a key pair of usage `sign`. RSA signatures are as long as the modulus; ECDSA
    * and SM2 ones are DER. For `SM2DSA` the digest is e, with ZA in it.

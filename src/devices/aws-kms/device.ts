@@ -8,6 +8,7 @@ import type {
   DeviceCapabilities,
   DeviceHealth,
   DeviceKey,
+  DeviceKeyChoice,
   SpecifiedDeviceKey,
   UpstreamKeyChoice,
 } from "../device.ts";
@@ -60,11 +61,11 @@ export class AwsKmsDevice implements CryptoDevice {
   }
 
   /** Proves that the KMS makes and opens data keys under the master key, and notes its ARN. */
-  async createKey(key: Omit<DeviceKey, "material">, upstream?: UpstreamKeyChoice): Promise<Buffer> {
+  async createKey(key: Omit<DeviceKey, "material">, upstream?: UpstreamKeyChoice | DeviceKeyChoice): Promise<Buffer> {
     this.#mustBeOpen();
     if (key.suite !== "intl")
       throw new DeviceError("DEVICE_UNSUPPORTED", `a KMS's master keys are of suite intl, not ${key.suite}`);
-    if (upstream === undefined)
+    if (upstream === undefined || !("integration" in upstream))
       throw new DeviceError("DEVICE_UNSUPPORTED", "a key in a KMS is made over an integration, and once for life");
     const client = this.#clients.clientOf(upstream.integration);
     const context = { [keyContextName]: key.keyId };
