@@ -16,17 +16,67 @@ export const deviceErrors = {
   KEY_DAMAGED: { exit: 5, meaning: "the sealed master key does not open under this root key" },
   DEVICE_LOCKED: { exit: 1, meaning: "the device is locked" },
   DEVICE_UNSUPPORTED: { exit: 2, meaning: "the device cannot do this with this kind of key" },
+  DEVICE_PIN_UNSAFE: {
+    exit: 2,
+    meaning: "the device's PIN is missing, empty, too large, or its file can be read by others",
+  },
+  DEVICE_PIN_REFUSED: {
+    exit: 5,
+    meaning: "the device refuses the PIN or the right to use the key; it is not tried again",
+  },
+  DEVICE_PIN_LOCKED: { exit: 5, meaning: "the device has locked its PIN" },
+  DEVICE_KEY_NOT_FOUND: { exit: 1, meaning: "the device has no such key" },
+  DEVICE_KEY_CHANGED: { exit: 5, meaning: "the device's key or what it stored is not what it was" },
+  DEVICE_INPUT_REFUSED: { exit: 2, meaning: "the device refuses the input" },
+  DEVICE_SESSION_LOST: { exit: 1, meaning: "the session with the device ended" },
+  DEVICE_FAILED: { exit: 1, meaning: "the device or its library failed" },
+  DEVICE_UNREACHABLE: { exit: 1, meaning: "the device cannot be reached" },
+  DEVICE_BUSY: { exit: 1, meaning: "the device has too much to do" },
+  DEVICE_TIMEOUT: { exit: 1, meaning: "the device did not answer in time" },
 } as const;
 
 export type DeviceErrorCode = keyof typeof deviceErrors;
 
+/** What kind of failure a native library reported. */
+export type DeviceFaultKind =
+  | "auth"
+  | "locked-out"
+  | "not-found"
+  | "unsupported"
+  | "bad-input"
+  | "session"
+  | "device"
+  | "comm"
+  | "busy"
+  | "timeout"
+  | "integrity";
+
+/** What is known of a native library's failure. */
+export interface DeviceFailure {
+  readonly kind: DeviceFaultKind;
+  /** The library's own code, `0x0100000E` or `CKR_…`, or a word of ours where no library spoke. */
+  readonly code: string;
+  /** The session it happened in is gone. */
+  readonly evict: boolean;
+  /** The same call may succeed later; whether it is safe to send it again is for the caller to know. */
+  readonly retryable: boolean;
+}
+
 export class DeviceError extends Error {
   override readonly name = "DeviceError";
   readonly code: DeviceErrorCode;
+  /** Of devices with a native library only. */
+  readonly failure: DeviceFailure | undefined;
 
-  constructor(code: DeviceErrorCode, message: string = deviceErrors[code].meaning, cause?: unknown) {
+  constructor(
+    code: DeviceErrorCode,
+    message: string = deviceErrors[code].meaning,
+    cause?: unknown,
+    failure?: DeviceFailure,
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
+    this.failure = failure;
   }
 
   /** The command line's exit code for this failure. */
