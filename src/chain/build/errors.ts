@@ -1,0 +1,37 @@
+/** Every way that building a chain, or reading its files, can fail: exit code, meaning. Codes are API. */
+export const chainBuildErrors = {
+  CONFIG_INVALID: {
+    exit: 2,
+    meaning: "config.ini, config.genesis, nodes.json or config.toml says something it may not",
+  },
+  FILE_UNSAFE: { exit: 1, meaning: "a file with a secret is readable by others" },
+  FILE_UNUSABLE: { exit: 1, meaning: "a file cannot be read or written" },
+  NODE_KEYS_INVALID: { exit: 2, meaning: "the folder of node keys does not hold one usable key for each node" },
+  OPTION_INVALID: { exit: 2, meaning: "an option is missing, malformed, or does not go with another" },
+  PORT_IN_USE: { exit: 1, meaning: "another program listens on a port of a node" },
+  TARGET_EXISTS: { exit: 1, meaning: "the output folder exists already" },
+} as const;
+
+export type ChainBuildErrorCode = keyof typeof chainBuildErrors;
+
+/** A failure of building a chain or of reading its files. `hint` says what to do where the message does not. */
+export class ChainBuildError extends Error {
+  override readonly name = "ChainBuildError";
+  readonly code: ChainBuildErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(
+    code: ChainBuildErrorCode,
+    message: string = chainBuildErrors[code].meaning,
+    more: { cause?: unknown; hint?: string } = {},
+  ) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause });
+    this.code = code;
+    this.hint = more.hint;
+  }
+
+  /** The command line's exit code for this failure. */
+  get exitCode(): number {
+    return chainBuildErrors[this.code].exit;
+  }
+}

@@ -1,0 +1,124 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { basename, dirname, isAbsolute, resolve } from "node:path";
+import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import type { ConfigSections } from "./config-section.ts";
+import { ChainBuildError } from "./errors.ts";
+import { type Ini, maxIniBytes, parseIni } from "./ini.ts";
+
+/** `[security]` of a node whose signing key is in a cipher machine (GM/T 0018). */
+export interface HsmSettings {
+  /** Libraries to try, in order; a bare name is for the loader's own search path. */
+  readonly libraries: readonly string[];
+  /** Layout profile of the library's structures, where it is not the standard one. */
+  readonly profile?: string;
+  readonly keyIndex: number;
+  /** None: the key needs no access right. */
+  readonly pin?: PinPlace;
+}
+
+/** Where the PIN is: a file of its own, or config.ini itself. */
+export interface PinPlace {
+  readonly kind: "file" | "config";
+  /** Absolute. */
+  readonly file: string;
+}
+
+export const defaultHsmLibraries = ["/usr/local/lib/libgmt0018.so", "libgmt0018.so"] as const;
+const pinEntry = "security.password";
+/** GM/T 0018 names no limit; no card takes more. */
+const maxPinBytes = 256;
+
+/** Of parsed entries. `file` is config.ini, absolute. */
+export function hsmSettings(ini: Ini, sections: ConfigSections, file: string): HsmSettings {
+  const library = sections.text("security.hsm_lib_path");
+  if (library?.includes("/") && !isAbsolute(library))
+    throw sections.refuse("security.hsm_lib_path", "takes an absolute path, or a bare name for the loader's path");
+  const profile = sections.text("security.hsm_profile");
+  if (profile !== undefined && !/^[a-z0-9-]{1,40}$/.test(profile))
+    throw sections.refuse("security.hsm_profile", "takes the name of a layout profile");
+  const pin = pinPlace(ini, sections, file);
+  return {
+    libraries: library === undefined ? defaultHsmLibraries : [library],
+    keyIndex: keyIndexOf(sections),
+    ...(profile === undefined ? {} : { profile }),
+    ...(pin === undefined ? {} : { pin }),
+  };
+}
+
+/** FISCO BCOS's program reads `key_index`, its tutorial prints `key_id`. */
+function keyIndexOf(sections: ConfigSections): number {
+  const path = sections.text("security.key_index") === undefined ? "security.key_id" : "security.key_index";
+  if (sections.text(path) === undefined)
+    throw sections.refuse("security.key_index", "is missing: the index of the node's key in the cipher machine");
+  const index = sections.number(path, 1, 0xffff_ffff);
+  if (sections.text("security.key_id") !== undefined && sections.number("security.key_id", 1, 0xffff_ffff) !== index)
+    throw sections.refuse("security.key_id", "is another index than key_index");
+  return index;
+}
+
+function pinPlace(ini: Ini, sections: ConfigSections, file: string): PinPlace | undefined {
+  const inConfig = ini.secrets.get(pinEntry);
+  const own = sections.text("security.password_file");
+  const written = inConfig !== undefined && inConfig.end > inConfig.start;
+  if (written && own !== undefined)
+    throw sections.refuse("security.password_file", "and password are both there: one of them");
+  if (own !== undefined) return { kind: "file", file: resolve(dirname(file), own) };
+  return written ? { kind: "config", file } : undefined;
+}
+
+/**
+ * Reads the PIN. From a file of its own: its bytes without the line end. From config.ini: the value of `password`.
+ * The caller disposes of it.
+ *
+ * @throws {ChainBuildError} `FILE_UNUSABLE`; `FILE_UNSAFE` when others may read the file; `CONFIG_INVALID` for an empty
+ *   PIN, one of more than 256 bytes, or one with a NUL or line end in it.
+ */
+export function readHsmPin({ kind, file }: PinPlace): SecretBuffer {
+  using content = readPrivateFile(file);
+  return content.expose((bytes) => {
+    let { start, end } = { start: 0, end: bytes.length };
+    if (kind === "config") {
+      const found = parseIni(bytes, basename(file), [pinEntry]).secrets.get(pinEntry);
+      if (found === undefined) throw new ChainBuildError("CONFIG_INVALID", `${file} has no password any more`);
+      ({ start, end } = found);
+    } else {
+      if (bytes[end - 1] === 0x0a) end -= 1;
+      if (bytes[end - 1] === 0x0d) end -= 1;
+    }
+    const pin = bytes.subarray(start, end);
+    if (pin.length === 0 || pin.length > maxPinBytes || pin.includes(0) || pin.includes(0x0a))
+      throw new ChainBuildError("CONFIG_INVALID", `${file}: a PIN is 1 to ${maxPinBytes} bytes on one line`);
+    return SecretBuffer.copyOf(pin);
+  });
+}
+
+/** A link is followed: a launch puts one in the place of a sealed file. What it leads to must be private. */
+function readPrivateFile(file: string): SecretBuffer {
+  let fd: number;
+  try {
+    fd = openSync(file, "r");
+  } catch (cause) {
+    throw new ChainBuildError("FILE_UNUSABLE", `${file} cannot be read`, {
+      cause,
+      hint: "if the PIN is sealed, start the node with `strongroom node launch`",
+    });
+  }
+  try {
+    const { mode } = fstatSync(fd);
+    if ((mode & 0o077) !== 0)
+      throw new ChainBuildError("FILE_UNSAFE", `${file} holds a PIN and is open to others`, {
+        hint: `chmod 600 ${file}`,
+      });
+    const bytes = Buffer.alloc(maxIniBytes + 1);
+    try {
+      let used = 0;
+      for (let got = -1; got !== 0 && used < bytes.length; used += got)
+        got = readSync(fd, bytes, used, bytes.length - used, null);
+      return SecretBuffer.copyOf(bytes.subarray(0, used));
+    } finally {
+      bytes.fill(0);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
