@@ -52,7 +52,8 @@ describe("the console's texts", () => {
       .map((file) => readFileSync(join(root, file), "utf8"))
       .join("\n");
     // The ends of these are what the server says, or names of views and themes.
-    const putTogether = /^(?:error|state|result|theme|nav|nodes\.identity)\./;
+    const putTogether =
+      /^(?:error|state|result|theme|nav|nodes\.identity)\.|^lease\.(?:held|lapsed|none|refused|released)(?:\.meaning)?$/;
     for (const key of Object.keys(en))
       if (!putTogether.test(key) && key !== "language") assert.ok(all.includes(`"${key}"`), `${key} is not used`);
   });
