@@ -1,0 +1,196 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
+import { fileURLToPath } from "node:url";
+import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import type { DeviceLink, LinkEvents } from "./device-link.ts";
+import { FramePipe } from "./frame-pipe.ts";
+import { type FrameBody, FrameError } from "./frames.ts";
+import { bytesOfStrings, fromDevice, readFault, toDevice, writeNumbers } from "./messages.ts";
+
+const childModule = fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "./child.ts" : "./child.js", import.meta.url),
+);
+const longestInfoBytes = 64 * 1024;
+const longestConfigBytes = 1024 * 1024;
+const mostOperations = 1000;
+/** Calls beyond the sessions that may run in libuv's threads: resolving names, reading files. */
+const spareThreads = 2;
+/** Not handed on: they change how Node runs, or lead to secrets that are not the library's. */
+const withheldVariables = ["NODE_OPTIONS", "NODE_REPL_EXTERNAL_MODULE", "CREDENTIALS_DIRECTORY"];
+
+export interface DeviceProcessOptions {
+  readonly program: URL;
+  readonly config: unknown;
+  readonly environment: Readonly<Record<string, string>>;
+  /** As many library calls can be under way at once. */
+  readonly sessions: number;
+}
+
+/**
+ * Starts a device's process, hands it configuration and PIN over the socket once it has closed itself off, and carries calls.
+ * The process's output is discarded: libraries are known to print PINs.
+ */
+export class DeviceProcess implements DeviceLink {
+  readonly #child: ChildProcess;
+  readonly #pipe: FramePipe;
+  readonly #events: LinkEvents;
+  readonly #operations = new Map<string, number>();
+  readonly #config: Buffer;
+  #pin: SecretBuffer | undefined;
+
+  /** @throws {RangeError} For a configuration above 1 MiB. */
+  constructor(options: DeviceProcessOptions, events: LinkEvents, pin: SecretBuffer | undefined) {
+    this.#events = events;
+    this.#pin = pin;
+    this.#config = Buffer.from(JSON.stringify(options.config ?? null));
+    if (this.#config.length > longestConfigBytes)
+      throw new RangeError(
+        `the device's configuration has ${this.#config.length} bytes, more than ${longestConfigBytes}`,
+      );
+    const env: NodeJS.ProcessEnv = { ...process.env, ...options.environment };
+    for (const name of withheldVariables) delete env[name];
+    env.UV_THREADPOOL_SIZE = String(options.sessions + spareThreads);
+    this.#child = spawn(process.execPath, [childModule, options.program.href], {
+      env,
+      stdio: ["ignore", "ignore", "ignore", "pipe"],
+    });
+    const socket = this.#child.stdio[3];
+    if (!(socket instanceof Duplex)) throw new TypeError("a pipe of a child process is a duplex stream");
+    this.#pipe = new FramePipe(socket as Socket);
+    const take = (type: number, body: FrameBody): void => this.#take(type, body);
+    socket.on("data", (chunk: Buffer) => this.#arrived(chunk, take));
+    // The process's end is what counts; it follows.
+    socket.on("error", () => this.kill());
+    this.#child.once("error", () => {
+      if (this.#child.pid === undefined) events.ended(null, null);
+    });
+    // `close` comes after all that the process has written.
+    this.#child.once("close", (exitCode, signal) => events.ended(exitCode, signal));
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  openSession(slot: number): void {
+    this.#sendNumbers(toDevice.openSession, undefined, slot);
+  }
+
+  closeSession(slot: number): void {
+    this.#sendNumbers(toDevice.closeSession, undefined, slot);
+  }
+
+  revoke(id: number): void {
+    this.#sendNumbers(toDevice.revoke, id, undefined);
+  }
+
+  close(): void {
+    this.#sendNumbers(toDevice.close, undefined, undefined);
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  call(id: number, slot: number, operation: string, args: readonly Buffer[]): void {
+    const number = this.#operations.get(operation) ?? this.#introduce(operation);
+    const { writer } = this.#pipe;
+    writer.begin(toDevice.call, 8 + bytesOfStrings(args));
+    writer.u32(id);
+    writer.u16(slot);
+    writer.u16(number);
+    for (const argument of args) writer.bytes(argument);
+    this.#pipe.schedule();
+  }
+
+  #introduce(operation: string): number {
+    const number = this.#operations.size;
+    if (number >= mostOperations) throw new RangeError(`a device program has at most ${mostOperations} operations`);
+    this.#operations.set(operation, number);
+    const name = Buffer.from(operation);
+    const { writer } = this.#pipe;
+    writer.begin(toDevice.operation, 2 + bytesOfStrings([name]));
+    writer.u16(number);
+    writer.bytes(name);
+    return number;
+  }
+
+  #sendNumbers(type: number, u32: number | undefined, u16: number | undefined): void {
+    writeNumbers(this.#pipe.writer, type, u32, u16);
+    this.#pipe.schedule();
+  }
+
+  #arrived(chunk: Buffer, take: (type: number, body: FrameBody) => void): void {
+    try {
+      this.#pipe.arrived(chunk, take);
+    } catch (error) {
+      if (!(error instanceof FrameError || error instanceof RangeError)) throw error;
+      this.kill();
+    }
+  }
+
+  #take(type: number, body: FrameBody): void {
+    const events = this.#events;
+    switch (type) {
+      case fromDevice.answered:
+        return events.answered(body.u32(), answersOf(body));
+      case fromDevice.faulted:
+        return events.faulted(body.u32(), readFault(body));
+      case fromDevice.revoked:
+        return events.revoked(body.u32());
+      case fromDevice.sessionOpened:
+        return events.sessionOpened(body.u16());
+      case fromDevice.sessionFailed:
+        return events.sessionFailed(body.u16(), readFault(body));
+      case fromDevice.sessionClosed:
+        return events.sessionClosed(body.u16());
+      case fromDevice.ready:
+        return this.#open();
+      case fromDevice.opened:
+        return events.opened(infoOf(body));
+      case fromDevice.failed:
+        return events.failed(readFault(body));
+      case fromDevice.closed:
+        return events.closed();
+      default:
+        throw new FrameError(`there is no frame of type ${type}`);
+    }
+  }
+
+  #open(): void {
+    const { writer } = this.#pipe;
+    const pin = this.#pin;
+    this.#pin = undefined;
+    writer.begin(toDevice.open, 4 + this.#config.length + 1 + (pin === undefined ? 0 : 4 + pin.byteLength));
+    writer.bytes(this.#config);
+    writer.u8(pin === undefined ? 0 : 1);
+    pin?.expose((bytes) => writer.bytes(bytes));
+    this.#pipe.schedule();
+  }
+}
+
+/** Each in memory of its own: a caller may wipe or keep one of them without the others. */
+function answersOf(body: FrameBody): readonly Buffer[] {
+  const answers: Buffer[] = [];
+  while (!body.atEnd) answers.push(body.bytes());
+  return answers;
+}
+
+function infoOf(body: FrameBody): Readonly<Record<string, string | number | boolean>> {
+  const text = body.bytes();
+  body.end();
+  if (text.length > longestInfoBytes) throw new FrameError("the device's description is too long");
+  let info: unknown;
+  try {
+    info = JSON.parse(text.toString());
+  } catch {
+    throw new FrameError("the device's description is not JSON");
+  }
+  if (typeof info !== "object" || info === null || Array.isArray(info))
+    throw new FrameError("the device's description is not an object");
+  const known: Record<string, string | number | boolean> = {};
+  for (const [name, value] of Object.entries(info))
+    if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") known[name] = value;
+  return known;
+}

@@ -1,0 +1,48 @@
+import type { Socket } from "node:net";
+import { type FrameBody, FrameReader, FrameWriter } from "./frames.ts";
+
+/**
+ * Frames over a socket, in batches: what is written within one turn of the event loop leaves in one write. Bytes are wiped on
+ * both sides once they are written or read.
+ */
+export class FramePipe {
+  readonly writer = new FrameWriter();
+  readonly #socket: Socket;
+  readonly #reader = new FrameReader();
+  readonly #flush = (): void => this.flush();
+  #willFlush = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** Hands what has arrived to `take`. @throws What `take` throws, and `FrameError`. */
+  arrived(chunk: Buffer, take: (type: number, body: FrameBody) => void): void {
+    this.#reader.push(chunk, take);
+  }
+
+  /** Sends what the writer has gathered by the end of this turn. */
+  schedule(): void {
+    if (this.#willFlush) return;
+    this.#willFlush = true;
+    setImmediate(this.#flush);
+  }
+
+  /** Sends it now. */
+  flush(written?: () => void): void {
+    this.#willFlush = false;
+    if (this.writer.byteLength === 0) {
+      if (written !== undefined) setImmediate(written);
+      return;
+    }
+    const batch = this.writer.take();
+    if (!this.#socket.writable) {
+      this.writer.giveBack(batch);
+      return;
+    }
+    this.#socket.write(batch, () => {
+      this.writer.giveBack(batch);
+      written?.();
+    });
+  }
+}

@@ -1,0 +1,198 @@
+import { DeviceFault, type FaultFacts } from "./fault.ts";
+import type { DeviceSession, OpenedDevice } from "./program.ts";
+
+/** Where a host tells what came of what it was asked. */
+export interface HostReplies {
+  sessionOpened(slot: number): void;
+  sessionFailed(slot: number, fault: FaultFacts): void;
+  sessionClosed(slot: number): void;
+  answered(id: number, answers: readonly Buffer[]): void;
+  faulted(id: number, fault: FaultFacts): void;
+  revoked(id: number): void;
+}
+
+interface HostedCall {
+  readonly id: number;
+  readonly operation: string;
+  readonly args: readonly Buffer[];
+}
+
+interface Slot {
+  readonly number: number;
+  session: DeviceSession | undefined;
+  readonly waiting: HostedCall[];
+  running: boolean;
+  /** A fault has ended its session, or it is being closed: nothing more is started in it. */
+  ended: boolean;
+}
+
+/**
+ * The sessions of one device inside its process: one call at a time in each, and a reader-writer lock over all, by which
+ * sessions open and close while no call runs. Some libraries fall over otherwise.
+ */
+export class SessionHost {
+  readonly #device: OpenedDevice;
+  readonly #replies: HostReplies;
+  readonly #slots = new Map<number, Slot>();
+  readonly #exclusive: (() => Promise<void>)[] = [];
+  #running = 0;
+  #inExclusive = false;
+
+  constructor(device: OpenedDevice, replies: HostReplies) {
+    this.#device = device;
+    this.#replies = replies;
+  }
+
+  /** Opens a session as soon as no call runs; answers `sessionOpened` or `sessionFailed`. */
+  openSession(number: number): void {
+    const slot: Slot = { number, session: undefined, waiting: [], running: false, ended: false };
+    this.#slots.set(number, slot);
+    this.#whenAlone(async () => {
+      try {
+        slot.session = await this.#device.openSession();
+        this.#replies.sessionOpened(number);
+      } catch (error) {
+        this.#slots.delete(number);
+        this.#replies.sessionFailed(number, factsOf(error));
+      }
+    });
+  }
+
+  /** Closes a session as soon as no call runs; what waits for it is revoked. */
+  closeSession(number: number): void {
+    const slot = this.#slots.get(number);
+    if (slot === undefined) {
+      this.#replies.sessionClosed(number);
+      return;
+    }
+    this.#end(slot);
+    this.#whenAlone(async () => {
+      await closeQuietly(slot.session);
+      this.#slots.delete(number);
+      this.#replies.sessionClosed(number);
+    });
+  }
+
+  /** Runs a call after those that came before it to the same session. */
+  call(id: number, number: number, operation: string, args: readonly Buffer[]): void {
+    const slot = this.#slots.get(number);
+    if (slot?.session === undefined || slot.ended) {
+      wipe(args);
+      this.#replies.revoked(id);
+      return;
+    }
+    slot.waiting.push({ id, operation, args });
+    this.#start(slot);
+  }
+
+  /** Answers `revoked` if the call has not been started; is silent otherwise. */
+  revoke(id: number): void {
+    for (const slot of this.#slots.values()) {
+      const at = slot.waiting.findIndex((call) => call.id === id);
+      if (at >= 0) this.#dropCalls(slot.waiting.splice(at, 1));
+    }
+  }
+
+  /** Revokes what waits, lets what runs come back, and closes sessions and device. */
+  close(): Promise<void> {
+    for (const slot of this.#slots.values()) this.#end(slot);
+    return new Promise((resolve) => {
+      this.#whenAlone(async () => {
+        for (const slot of this.#slots.values()) await closeQuietly(slot.session);
+        this.#slots.clear();
+        await this.#device.close().catch(() => undefined);
+        resolve();
+      });
+    });
+  }
+
+  #start(slot: Slot): void {
+    if (slot.running || this.#inExclusive || this.#exclusive.length > 0) return;
+    const { session } = slot;
+    const call = slot.waiting.shift();
+    if (call === undefined || session === undefined) return;
+    slot.running = true;
+    this.#running += 1;
+    let answering: Promise<readonly Buffer[]>;
+    try {
+      answering = session.call(call.operation, call.args);
+    } catch (error) {
+      this.#faulted(slot, call, error);
+      return;
+    }
+    answering.then(
+      (answers) => {
+        this.#replies.answered(call.id, answers);
+        wipe(answers);
+        this.#settled(slot, call);
+      },
+      (error: unknown) => this.#faulted(slot, call, error),
+    );
+  }
+
+  #faulted(slot: Slot, call: HostedCall, error: unknown): void {
+    const fault = factsOf(error);
+    this.#replies.faulted(call.id, fault);
+    if (fault.evict) this.#end(slot);
+    this.#settled(slot, call);
+  }
+
+  #settled(slot: Slot, call: HostedCall): void {
+    wipe(call.args);
+    slot.running = false;
+    this.#running -= 1;
+    if (this.#exclusive.length > 0) this.#runExclusive();
+    else this.#start(slot);
+  }
+
+  #end(slot: Slot): void {
+    slot.ended = true;
+    this.#dropCalls(slot.waiting.splice(0));
+  }
+
+  #dropCalls(calls: readonly HostedCall[]): void {
+    for (const { id, args } of calls) {
+      wipe(args);
+      this.#replies.revoked(id);
+    }
+  }
+
+  #whenAlone(run: () => Promise<void>): void {
+    this.#exclusive.push(run);
+    this.#runExclusive();
+  }
+
+  #runExclusive(): void {
+    if (this.#inExclusive || this.#running > 0) return;
+    const run = this.#exclusive.shift();
+    if (run === undefined) {
+      for (const slot of this.#slots.values()) this.#start(slot);
+      return;
+    }
+    this.#inExclusive = true;
+    void run().finally(() => {
+      this.#inExclusive = false;
+      this.#runExclusive();
+    });
+  }
+}
+
+/** A session that does not close cleanly is gone all the same. */
+async function closeQuietly(session: DeviceSession | undefined): Promise<void> {
+  await session?.close().catch(() => undefined);
+}
+
+function wipe(buffers: readonly Buffer[]): void {
+  for (const buffer of buffers) buffer.fill(0);
+}
+
+/** What is told of an error. Only a program's own faults say what they say: other messages may hold anything. */
+export function factsOf(error: unknown): FaultFacts {
+  if (error instanceof DeviceFault) return error;
+  const name = error instanceof Error ? error.name : typeof error;
+  return new DeviceFault({
+    kind: "device",
+    code: "PROGRAM_ERROR",
+    message: `the device's program failed with ${name}`,
+  });
+}
