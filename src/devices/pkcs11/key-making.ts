@@ -1,0 +1,152 @@
+import type { Attribute } from "pkcs11js";
+import { attributes, keyTypes, mechanisms, objectClasses } from "./constants.ts";
+import { type CurveName, curveOfParams, curves } from "./curves.ts";
+import { findObjects } from "./key-finder.ts";
+import type { Handle } from "./module.ts";
+import { mostListedKeys, type SecretKeyKind, type TokenKey } from "./protocol.ts";
+import { macMechanisms } from "./signing.ts";
+import { attribute, mechanismList, type TokenContext } from "./token-context.ts";
+
+interface Naming {
+  readonly id: Buffer;
+  readonly label: Buffer;
+  /** False for a key that lives in this session only. */
+  readonly inToken: boolean;
+}
+
+/** Attributes of every key: it stays in the token, and only a logged-in user sees it. */
+function kept({ id, label, inToken }: Naming): Attribute[] {
+  return [
+    attribute(attributes.token, inToken),
+    attribute(attributes.private, true),
+    attribute(attributes.sensitive, true),
+    attribute(attributes.extractable, false),
+    attribute(attributes.id, id),
+    attribute(attributes.label, label),
+  ];
+}
+
+/** Makes a secret key in the token. */
+export function makeSecretKey(context: TokenContext, kind: SecretKeyKind, bytes: number, naming: Naming): Handle {
+  const { module, session } = context;
+  const [mechanism, uses, allowed] = secretKeyFacts[kind];
+  return module.C_GenerateKey(session, { mechanism }, [
+    attribute(attributes.valueLength, bytes),
+    ...uses.map((use) => attribute(use, true)),
+    ...restricted(context, allowed),
+    ...kept(naming),
+  ]);
+}
+
+/** The mechanism that makes a key of this kind, what it may do, and by which mechanisms. */
+const secretKeyFacts: Readonly<
+  Record<SecretKeyKind, readonly [mechanism: number, uses: readonly number[], allowed: readonly number[]]>
+> = {
+  "aes-gcm": [mechanisms.aesKeyGen, [attributes.encrypt, attributes.decrypt], [mechanisms.aesGcm]],
+  "aes-kw": [mechanisms.aesKeyGen, [attributes.wrap, attributes.unwrap], [mechanisms.aesKeyWrap]],
+  hmac: [mechanisms.genericSecretKeyGen, [attributes.sign, attributes.verify], Object.values(macMechanisms)],
+};
+
+/** So that a key for AES-GCM is never used in ECB: where the token knows the attribute. */
+function restricted({ restrictsMechanisms }: TokenContext, allowed: readonly number[]): readonly Attribute[] {
+  return restrictsMechanisms ? [attribute(attributes.allowedMechanisms, mechanismList(...allowed))] : [];
+}
+
+export function isSecretKeyKind(kind: string): kind is SecretKeyKind {
+  return Object.hasOwn(secretKeyFacts, kind);
+}
+
+/** Makes a key pair in the token. Edwards curves have two names: the module's own is found by trying. */
+export function makeKeyPair(
+  context: TokenContext,
+  curve: CurveName,
+  naming: Naming,
+): { readonly publicKey: Handle; readonly privateKey: Handle } {
+  const { module, session } = context;
+  const { generate, params, sign } = curves[curve];
+  const { id, label, inToken } = naming;
+  let refusal: unknown;
+  for (const name of params)
+    try {
+      return module.C_GenerateKeyPair(
+        session,
+        { mechanism: generate },
+        [
+          attribute(attributes.ecParams, name),
+          attribute(attributes.verify, true),
+          attribute(attributes.token, inToken),
+          attribute(attributes.private, false),
+          attribute(attributes.id, id),
+          attribute(attributes.label, label),
+        ],
+        [attribute(attributes.sign, true), ...restricted(context, [sign]), ...kept(naming)],
+      );
+    } catch (error) {
+      refusal ??= error;
+    }
+  throw refusal;
+}
+
+/** Destroys every object of this label. @returns How many there were. */
+export function destroyLabelled({ module, session, keys }: TokenContext, label: Buffer): number {
+  const template = [attribute(attributes.token, true), attribute(attributes.label, label)];
+  const objects = findObjects(module, session, template, mostListedKeys);
+  keys.forgetAll();
+  for (const object of objects) module.C_DestroyObject(session, object);
+  return objects.length;
+}
+
+/** Every private and secret key in the token that the user sees. */
+export function listKeys({ module, session }: TokenContext): readonly TokenKey[] {
+  const objects = [objectClasses.privateKey, objectClasses.secretKey].flatMap((objectClass) =>
+    findObjects(
+      module,
+      session,
+      [attribute(attributes.objectClass, objectClass), attribute(attributes.token, true)],
+      mostListedKeys,
+    ),
+  );
+  return objects.slice(0, mostListedKeys).map((object) => {
+    const read = (type: number) => attributeOf(module, session, object, type);
+    const type = number(read(attributes.keyType));
+    const curve = isPairType(type) ? curveOfParams(read(attributes.ecParams)) : undefined;
+    return {
+      id: read(attributes.id).toString("hex"),
+      label: read(attributes.label).toString(),
+      kind: isPairType(type)
+        ? "key-pair"
+        : type === keyTypes.aes
+          ? "aes"
+          : type === keyTypes.genericSecret
+            ? "mac"
+            : "other",
+      ...(curve === undefined ? {} : { curve }),
+      usages: usages.flatMap(([use, name]) => (read(use)[0] === 1 ? [name] : [])),
+      extractable: read(attributes.extractable)[0] !== 0,
+    };
+  });
+}
+
+const usages = [
+  [attributes.sign, "sign"],
+  [attributes.encrypt, "encrypt"],
+  [attributes.wrap, "wrap"],
+] as const;
+
+function isPairType(type: number): boolean {
+  return type === keyTypes.ec || type === keyTypes.ecEdwards;
+}
+
+function number(value: Buffer): number {
+  return value.length === 8 ? Number(value.readBigUInt64LE()) : -1;
+}
+
+/** Empty for an attribute that the object does not have. */
+function attributeOf(module: TokenContext["module"], session: Handle, object: Handle, type: number): Buffer {
+  try {
+    const [found] = module.C_GetAttributeValue(session, object, [{ type }]);
+    return Buffer.isBuffer(found?.value) ? found.value : Buffer.alloc(0);
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
