@@ -103,7 +103,7 @@ export function faultOfRight(code: number, keyIndex: number): DeviceFault {
       code: codeText(code),
       message: `key index ${keyIndex}: the card has locked the PIN after too many wrong ones; unlock it with the vendor's administration tool`,
     });
-  if (known !== undefined && beforeThePin.has(known.kind))
+  if (known !== undefined && known.name !== "SDR_UNKNOWERR" && beforeThePin.has(known.kind))
     return faultOfCode("SDF_GetPrivateKeyAccessRight", code, `key index ${keyIndex}`);
   return new DeviceFault({
     kind: "auth",
@@ -111,6 +111,9 @@ export function faultOfRight(code: number, keyIndex: number): DeviceFault {
     message: `key index ${keyIndex}: the card refuses the PIN; it is not tried again, since cards lock after a few wrong ones: check the PIN and open the device anew`,
   });
 }
+
+/** SDR_PARDENY, SDR_PRKRERR. */
+const noRightCodes: ReadonlySet<number> = new Set([0x01000007, 0x01000018]);
 
 /**
  * A private-key operation that did not return SDR_OK. Without the right some libraries say that, some only that an argument
@@ -120,7 +123,7 @@ export function faultOfRight(code: number, keyIndex: number): DeviceFault {
  */
 export function faultOfPrivateUse(call: string, code: number, keyIndex: number, rightTaken: boolean): DeviceFault {
   const unsigned = code >>> 0;
-  const noRight = unsigned === 0x01000018 || (unsigned === 0x0100001d && !rightTaken);
+  const noRight = noRightCodes.has(unsigned) || (unsigned === 0x0100001d && !rightTaken);
   if (!noRight) return faultOfCode(call, code, `key index ${keyIndex}`);
   return new DeviceFault({
     kind: "auth",

@@ -1,13 +1,16 @@
 /**
  * How vendors' libraries differ in what GM/T 0018 left open. A profile is chosen in the configuration of a device and is
  * proven by the self-test each time the device is opened: it is never guessed, since a wrong layout writes past a buffer.
+ *
+ * `SDF_InternalEncrypt_ECC` has two argument lists, and the wrong one makes a library write through a number: it is never called.
+ * `SDF_ExternalEncrypt_ECC` with the exported key does the same and is alike everywhere.
  */
 
 /** Where the parts of an ECCCipher lie, in bytes from its start. x and y are fields of 64 bytes. */
 export interface EccCipherLayout {
   readonly x: number;
   readonly y: number;
-  /** C3, right-aligned in a field of `mFieldBytes`. */
+  /** C3, at the start of a field of `mFieldBytes`. */
   readonly m: number;
   readonly mFieldBytes: 32 | 64;
   /** The length of C2, u32. */
@@ -31,8 +34,6 @@ export interface SdfHashIds {
 export interface SdfProfile {
   readonly name: string;
   readonly eccCipher: EccCipherLayout;
-  /** `InternalEncrypt_ECC(session, index, algorithm, …)` as the standard, or without the algorithm. */
-  readonly internalEncryptTakesAlgorithm: boolean;
   /** The third argument of `InternalDecrypt_ECC`. */
   readonly internalDecryptThirdArgument: number;
   readonly hashIds: SdfHashIds;
@@ -65,7 +66,6 @@ export const sdfProfiles = {
   gmt0018: {
     name: "gmt0018",
     eccCipher: standardCipher(openEndedC2Bytes, false),
-    internalEncryptTakesAlgorithm: true,
     internalDecryptThirdArgument: sgd.sm2Encrypt,
     hashIds: standardHashIds,
     kekAccessRight: false,
@@ -74,7 +74,6 @@ export const sdfProfiles = {
   fisco: {
     name: "fisco",
     eccCipher: standardCipher(32, true),
-    internalEncryptTakesAlgorithm: true,
     internalDecryptThirdArgument: sgd.sm2Encrypt,
     hashIds: standardHashIds,
     kekAccessRight: false,
@@ -83,7 +82,6 @@ export const sdfProfiles = {
   sansec: {
     name: "sansec",
     eccCipher: standardCipher(136, true),
-    internalEncryptTakesAlgorithm: true,
     internalDecryptThirdArgument: sgd.sm2Encrypt,
     hashIds: { ...standardHashIds, sha384: 0x10, sha512: 0x8 },
     kekAccessRight: true,
@@ -92,16 +90,14 @@ export const sdfProfiles = {
   "sansec-old": {
     name: "sansec-old",
     eccCipher: { length: 0, x: 4, y: 68, c: 132, m: 268, mFieldBytes: 64, maxC2Bytes: 136, c2Fixed: true },
-    internalEncryptTakesAlgorithm: true,
     internalDecryptThirdArgument: sgd.sm2Encrypt,
     hashIds: { ...standardHashIds, sha384: 0x10, sha512: 0x8 },
     kekAccessRight: true,
   },
-  /** openHiTLS: no algorithm at InternalEncrypt, the key type at InternalDecrypt. */
+  /** openHiTLS: InternalDecrypt takes the key's type where others take the algorithm. */
   openhitls: {
     name: "openhitls",
     eccCipher: standardCipher(openEndedC2Bytes, false),
-    internalEncryptTakesAlgorithm: false,
     internalDecryptThirdArgument: sgd.sm2,
     hashIds: { ...standardHashIds, sha384: 5, sha512: 6 },
     kekAccessRight: false,

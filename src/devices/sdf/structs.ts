@@ -81,7 +81,7 @@ export function packCipher(layout: EccCipherLayout, ciphertext: Uint8Array): Buf
   const image = Buffer.alloc(cipherBytes(layout, c2.length));
   image.set(ciphertext.subarray(1, 1 + valueBytes), layout.x + paddingBytes);
   image.set(ciphertext.subarray(1 + valueBytes, c1Bytes), layout.y + paddingBytes);
-  image.set(ciphertext.subarray(c1Bytes, c2Start), layout.m + layout.mFieldBytes - c3Bytes);
+  image.set(ciphertext.subarray(c1Bytes, c2Start), layout.m);
   image.writeUInt32LE(c2.length, layout.length);
   image.set(c2, layout.c);
   return image;
@@ -99,14 +99,14 @@ export function unpackCipher(layout: EccCipherLayout, image: Uint8Array, c2Bytes
   const length = bytes.readUInt32LE(layout.length);
   if (length !== c2Bytes)
     throw new StructMismatch(`the length in ECCCipher says ${length} bytes where ${c2Bytes} were encrypted`);
-  const c3End = layout.m + layout.mFieldBytes;
-  if (!isZero(bytes.subarray(layout.m, c3End - c3Bytes)))
+  const c3End = layout.m + c3Bytes;
+  if (!isZero(bytes.subarray(c3End, layout.m + layout.mFieldBytes)))
     throw new StructMismatch("the padding of ECCCipher.M is not zero");
   return Buffer.concat([
     Buffer.of(4),
     value(bytes, layout.x, "ECCCipher.x"),
     value(bytes, layout.y, "ECCCipher.y"),
-    bytes.subarray(c3End - c3Bytes, c3End),
+    bytes.subarray(layout.m, c3End),
     bytes.subarray(layout.c, layout.c + c2Bytes),
   ]);
 }
