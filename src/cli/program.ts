@@ -21,6 +21,10 @@ const groups: Readonly<Record<string, { purpose: string; load: () => Promise<{ c
     load: () => import("./audit.ts"),
   },
   node: { purpose: "protect and start a node", load: () => import("./node.ts") },
+  chain: {
+    purpose: "build a consortium chain, its keys in a cipher machine or in files",
+    load: () => import("./chain.ts"),
+  },
   volume: { purpose: "encrypted data folders: create, open, close, status, check", load: () => import("./volume.ts") },
   legacy: { purpose: "FISCO key-manager formats: register, read, convert", load: () => import("./legacy.ts") },
   console: { purpose: "the web console: one-time codes to sign in", load: () => import("./console.ts") },

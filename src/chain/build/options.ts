@@ -1,0 +1,116 @@
+import { isIP } from "node:net";
+import { ChainBuildError } from "./errors.ts";
+import { maxSealers } from "./genesis-reader.ts";
+
+/** The nodes of one host: `-l 127.0.0.1:4`. */
+export interface HostNodes {
+  readonly host: string;
+  readonly nodes: number;
+}
+
+/** The first node's ports; the others of a host follow: `-p 30300,20200`. */
+export interface StartPorts {
+  readonly p2p: number;
+  readonly rpc: number;
+}
+
+/** What a chain is built from. Paths may be relative to the working directory. */
+export interface ChainBuildOptions {
+  readonly hosts: readonly HostNodes[];
+  readonly ports: StartPorts;
+  /** SM2 and SM3 in place of secp256k1 and Keccak-256. */
+  readonly sm: boolean;
+  readonly hsm?: HsmOptions;
+  /** Folder with one PEM key for each node; none: keys are made. */
+  readonly nodeKeys?: string;
+  readonly output: string;
+  /** FISCO BCOS's own program; none: the reference node. */
+  readonly binary?: string;
+  readonly groupId: string;
+  readonly chainId: string;
+  readonly compatibilityVersion: string;
+}
+
+export interface HsmOptions {
+  readonly library?: string;
+  readonly profile?: string;
+  /** One index for each node, in the order of the nodes; none: config.ini is to be completed by hand. */
+  readonly keyIndices?: readonly number[];
+  /** File with the PIN, private. */
+  readonly pinFile?: string;
+  /** Write the PIN into config.ini, in clear. */
+  readonly pinInConfig: boolean;
+}
+
+/**
+ * Reads `-l`: `HOST:NODES` joined with commas.
+ *
+ * @throws {ChainBuildError} `OPTION_INVALID`.
+ */
+export function readHosts(text: string): HostNodes[] {
+  const hosts = text.split(",").map((part): HostNodes => {
+    const [, host = "", nodes = ""] = /^(.{1,253}?):(\d{1,3})$/.exec(part.trim()) ?? [];
+    // Four groups of digits that are no address are a mistyped one, not a name.
+    const isName = /^(?=.*[A-Za-z])[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(host);
+    if ((isIP(host) !== 4 && !isName) || Number(nodes) < 1)
+      throw invalid(`-l takes HOST:NODES, as in 127.0.0.1:4, joined with commas; got ${part}`);
+    return { host, nodes: Number(nodes) };
+  });
+  const twice = hosts.find(({ host }, index) => hosts.findIndex((each) => each.host === host) !== index);
+  if (twice !== undefined) throw invalid(`-l names ${twice.host} twice; add its nodes up`);
+  const all = hosts.reduce((sum, { nodes }) => sum + nodes, 0);
+  if (all > maxSealers) throw invalid(`-l asks for ${all} nodes, the most is ${maxSealers}`);
+  return hosts;
+}
+
+/**
+ * Reads `-p`: the first P2P port and the first RPC port.
+ *
+ * @param mostNodes - Nodes of the largest host: their ports must fit and not meet.
+ * @throws {ChainBuildError} `OPTION_INVALID`.
+ */
+export function readPorts(text: string, mostNodes: number): StartPorts {
+  const [, first, second] = /^(\d{1,5}),(\d{1,5})$/.exec(text) ?? [];
+  const [p2p, rpc] = [Number(first), Number(second)];
+  if (!(p2p >= 1 && rpc >= 1)) throw invalid(`-p takes P2P,RPC, as in 30300,20200; got ${text}`);
+  if (Math.max(p2p, rpc) + mostNodes - 1 > 65_535)
+    throw invalid(`-p ${text} with ${mostNodes} nodes goes past port 65535`);
+  if (Math.abs(p2p - rpc) < mostNodes)
+    throw invalid(`-p ${text}: the P2P and RPC ports of ${mostNodes} nodes meet; begin further apart`);
+  return { p2p, rpc };
+}
+
+/** Reads `--key-index`: one index for each node. */
+export function readKeyIndices(text: string, nodes: number): number[] {
+  const indices = text.split(",").map((part) => (/^[1-9]\d{0,9}$/.test(part) ? Number(part) : Number.NaN));
+  if (indices.some((index) => !(index <= 0xffff_ffff)))
+    throw invalid(`--key-index takes whole numbers from 1, joined with commas, as in 43,44,45,46; got ${text}`);
+  if (indices.length !== nodes)
+    throw invalid(
+      `--key-index names ${indices.length} keys for ${nodes} nodes: one for each, in the order of the nodes`,
+    );
+  return indices;
+}
+
+/** Group and chain ids, versions: what goes into files as it is. */
+export function readName(option: string, text: string): string {
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(text))
+    throw invalid(`${option} takes 1 to 64 letters, digits, dots, underscores and hyphens`);
+  return text;
+}
+
+/** Refuses options that do not go together, before anything is written. */
+export function checkOptions({ hsm, sm, nodeKeys, hosts, ports }: ChainBuildOptions): void {
+  if (hsm !== undefined && !sm) throw invalid("-H needs -s: keys in a cipher machine are SM2 keys");
+  if (hsm !== undefined && nodeKeys === undefined)
+    throw invalid("-H needs -n: a folder with the public key of each node's key in the cipher machine");
+  if (hsm?.pinInConfig && hsm.pinFile === undefined)
+    throw invalid("--password-in-config needs --pin-file: the PIN is read from there");
+  if (hsm?.library !== undefined && (/[\p{Cc}]/u.test(hsm.library) || !/^(?:\/|[^/]+$)/.test(hsm.library)))
+    throw invalid("--hsm-lib-path takes an absolute path, or a bare name for the loader's path");
+  readPorts(`${ports.p2p},${ports.rpc}`, Math.max(...hosts.map(({ nodes }) => nodes)));
+}
+
+function invalid(message: string): ChainBuildError {
+  return new ChainBuildError("OPTION_INVALID", message);
+}
