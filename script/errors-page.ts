@@ -7,6 +7,7 @@ import { cryptoErrors } from "../src/crypto/errors.ts";
 import { custodyErrors } from "../src/custody/errors.ts";
 import { policyErrors } from "../src/custody/policy/errors.ts";
 import { awsKmsErrors } from "../src/devices/aws-kms/errors.ts";
+import { catalogueErrors } from "../src/devices/catalogue/errors.ts";
 import { deviceErrors } from "../src/devices/errors.ts";
 import { levelErrors } from "../src/level/errors.ts";
 import { nodeErrors } from "../src/node/errors.ts";
@@ -19,6 +20,7 @@ const parts: readonly (readonly [string, string, Readonly<Record<string, Entry>>
   ["custody", "CustodyError", custodyErrors],
   ["custody, policies and grants", "PolicyError", policyErrors],
   ["devices", "DeviceError", deviceErrors],
+  ["devices, devices.toml", "CatalogueError", catalogueErrors],
   ["devices, an upstream KMS", "AwsKmsError", awsKmsErrors],
   ["server", "ServerError", serverErrors],
   ["client", "ClientError", clientErrors],

@@ -11,6 +11,7 @@ import type {
   AuditRecord,
   AuditVerdict,
   Checkpoint,
+  DeviceState,
   Grant,
   GroupDescription,
   Input,
@@ -253,6 +254,14 @@ export class KeyManagerClient implements Disposable {
       list((await this.#ask("integrations.list")).integrations),
     describe: (name: string): Promise<IntegrationDescription> => this.#ask("integrations.describe", { name }),
     delete: (name: string): Promise<void> => this.#order("integrations.delete", { name }),
+  };
+
+  /** The cards and tokens of the key manager's devices.toml. */
+  readonly devices = {
+    list: async (): Promise<readonly DeviceState[]> => list((await this.#ask("devices.list")).devices),
+    /** `sha256` of the file, hex. */
+    trust: async (sha256: string): Promise<readonly string[]> =>
+      list((await this.#ask("devices.trust", { sha256 })).devices),
   };
 
   readonly legacy = {

@@ -101,6 +101,9 @@ export const operations = {
   "integrations.describe": ask("/v1/integrations/describe"),
   "integrations.delete": order("/v1/integrations/delete"),
 
+  "devices.list": read("/v1/devices/list"),
+  "devices.trust": change("/v1/devices/trust"),
+
   "legacy.register": { ...change("/v1/legacy/register"), input: "secret" },
   "legacy.list": read("/v1/legacy/list"),
 

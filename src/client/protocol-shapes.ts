@@ -77,6 +77,7 @@ export const keyDescription = z.object({
   usage,
   spec,
   origin: z.enum(["soft", "sdf", "pkcs11", "aws-kms", "external"]),
+  device: z.string().nullable(),
   state: z.enum(["enabled", "disabled", "pending-import", "pending-deletion", "destroyed"]),
   currentVersion: count,
   versions: z.array(z.object({ version: count, createdAt: time })),
@@ -236,3 +237,13 @@ export const checkpointMembers = {
   signature: text(256),
   publicKey: text(256),
 };
+
+/** A card, token, upstream KMS or failover set of the key manager's devices.toml. */
+export const deviceState = z.object({
+  name: z.string(),
+  kind: z.enum(["sdf", "pkcs11", "aws-kms", "set"]),
+  library: z.string().nullable(),
+  members: z.array(z.string()),
+  state: z.enum(["ready", "degraded", "locked", "down"]),
+  detail: z.string(),
+});

@@ -9,6 +9,7 @@ import {
   checkpointMembers,
   context,
   count,
+  deviceState,
   grant,
   grantConstraints,
   grantOperation,
@@ -108,6 +109,17 @@ export const protocol = {
       policy: text(32_768).exactOptional(),
       origin: z.enum(["soft", "aws-kms"]).exactOptional(),
       upstream: z.strictObject({ integration: name, key: key.exactOptional() }).exactOptional(),
+      device: z
+        .strictObject({
+          name: text(63),
+          keyIndex: z.int().min(1).max(65_535).exactOptional(),
+          kekIndex: z.int().min(1).max(65_535).exactOptional(),
+          keyId: text(128).exactOptional(),
+        })
+        .exactOptional()
+        .meta({
+          description: "a card or token of the key manager's devices.toml, and at most one way to name a key in it",
+        }),
     }),
     answer: keyDescription,
   },
@@ -236,6 +248,12 @@ export const protocol = {
   "integrations.describe": { input: nameInput, answer: integration },
   "integrations.delete": { input: nameInput, answer: z.void() },
 
+  "devices.list": { input: nothing, answer: z.object({ devices: z.array(deviceState) }) },
+  "devices.trust": {
+    input: z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/) }),
+    answer: z.object({ devices: z.array(z.string()) }),
+  },
+
   "legacy.register": {
     input: z.strictObject({ mode: legacyMode, cipherDataKey: text(4096), node: name.exactOptional() }),
     answer: legacyEntry,
@@ -305,6 +323,7 @@ export type Rotation = Answer<"rotation.list">["rotations"][number];
 export type LeaseStatement = NonNullable<Input<"unwrap">["lease"]>;
 export type LeaseDescription = Answer<"nodes.leases">["leases"][number]["lease"];
 export type IntegrationDescription = Answer<"integrations.describe">;
+export type DeviceState = Answer<"devices.list">["devices"][number];
 export type LegacyEntry = Answer<"legacy.register">;
 export type AuditRecord = Answer<"audit.read">["records"][number];
 export type Checkpoint = Answer<"audit.checkpoint">;

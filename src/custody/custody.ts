@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import { AwsKmsDevice } from "../devices/aws-kms/device.ts";
+import { DeviceShelf, type OpenDevice } from "../devices/catalogue/shelf.ts";
 import type { CryptoDevice } from "../devices/device.ts";
 import type { RootKey } from "../devices/root-key.ts";
 import { AccessKeySecrets } from "./access-key-secrets.ts";
@@ -20,6 +21,7 @@ import { Aliases } from "./operations/aliases.ts";
 import { Asymmetric } from "./operations/asymmetric.ts";
 import { Audit } from "./operations/audit.ts";
 import { Data } from "./operations/data.ts";
+import { CustodyDevices, trustedDevicesName } from "./operations/devices.ts";
 import { Grants } from "./operations/grants.ts";
 import { Groups } from "./operations/groups.ts";
 import { Imports } from "./operations/imports.ts";
@@ -72,6 +74,7 @@ export class Custody implements CustodyService {
   readonly leases: Leases;
   readonly legacy: Legacy;
   readonly integrations: Integrations;
+  readonly devices: CustodyDevices;
   readonly audit: Audit;
   readonly secrets: Secrets;
   readonly #core: Core;
@@ -102,7 +105,14 @@ export class Custody implements CustodyService {
     const countRefusal = this.countRefusal.bind(this);
     this.#integrationClients = new IntegrationClients(state, root);
     const upstream = new AwsKmsDevice(this.#integrationClients);
-    const devices = new Devices({ soft: device, external: device, "aws-kms": upstream });
+    const shelf =
+      parts.namedDevices &&
+      new DeviceShelf(
+        parts.namedDevices.file,
+        () => state.get("public", trustedDevicesName)?.value,
+        parts.namedDevices.open,
+      );
+    const devices = new Devices({ soft: device, external: device, "aws-kms": upstream }, shelf);
     this.#core = { identity, journal, state, devices, opener, directory, authorizer, countRefusal };
     this.#store = store;
     this.#release = parts.release;
@@ -127,6 +137,7 @@ export class Custody implements CustodyService {
     this.nodes = new Nodes(this.#core);
     this.leases = new Leases(this.#core, store);
     this.integrations = new Integrations(this.#core, root);
+    this.devices = new CustodyDevices(this.#core, shelf);
     this.legacy = new Legacy(this.#core, root.derive("legacyTag"));
     this.audit = new Audit(this.#core, store, authenticator, signer);
     this.#indexPublicKeys();
@@ -245,6 +256,8 @@ export interface CustodyParts {
   readonly root: RootKey;
   /** Of the keys whose material is in the store. */
   readonly device: CryptoDevice;
+  /** The cards and tokens that a `devices.toml` names. */
+  readonly namedDevices?: { readonly file: string; readonly open: OpenDevice };
   readonly opener: Opener;
   /** Called last at close: drops the folder's lock and wipes the root key. */
   readonly release: () => void;

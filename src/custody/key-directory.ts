@@ -78,6 +78,7 @@ export class KeyDirectory {
       usage: key.usage,
       spec: key.spec,
       origin: key.origin,
+      device: key.device ?? null,
       state: key.state,
       currentVersion: newest?.version ?? 0,
       versions: key.versions.map(({ version, createdAt }) => ({ version, createdAt })),

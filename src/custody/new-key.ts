@@ -1,6 +1,7 @@
 import { isSymmetricSpec, keySpecs } from "../crypto/key-specs.ts";
 import type { SuiteName } from "../crypto/suite.ts";
-import type { CryptoDevice } from "../devices/device.ts";
+import type { DeviceKeyChoice } from "../devices/device.ts";
+import type { Devices, KeyHome } from "./devices.ts";
 import { CustodyError } from "./errors.ts";
 import type { CreateKeyInput, KeySpec, KeyUsage } from "./service.ts";
 import type { KeyRecord } from "./state/records.ts";
@@ -39,13 +40,19 @@ export function chooseKey(input: Pick<CreateKeyInput, "suite" | "usage" | "spec"
  * a symmetric key.
  */
 export async function makeSpecifiedKey(
-  device: CryptoDevice,
+  devices: Devices,
+  home: KeyHome,
   keyId: string,
   { suite, usage, spec }: KeyChoice,
   createdAt: string,
+  existing?: DeviceKeyChoice,
 ): Promise<KeyMaterial | undefined> {
   if (isSymmetricSpec(spec)) return undefined;
-  const { material, spki } = await device.createSpecifiedKey({ keyId, version: 1, suite, spec, usage });
+  const { material, spki } = await devices.use(
+    home,
+    (device) => device.createSpecifiedKey({ keyId, version: 1, suite, spec, usage }, existing),
+    "reason",
+  );
   const version = { version: 1, createdAt, materialId: null, kind: "created" } as const;
   return {
     versions: [{ ...version, material: material.toString("base64") }],

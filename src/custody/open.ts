@@ -2,6 +2,10 @@ import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
+import { CatalogueError } from "../devices/catalogue/errors.ts";
+import { catalogueFileName } from "../devices/catalogue/read.ts";
+import type { OpenDevice } from "../devices/catalogue/shelf.ts";
+import type { NamedDevice } from "../devices/device-secret.ts";
 import { KeySlots, type SlotKind } from "../devices/key-slots.ts";
 import type { RootKey } from "../devices/root-key.ts";
 import { SoftDevice } from "../devices/soft.ts";
@@ -14,8 +18,10 @@ import { CustodyError } from "./errors.ts";
 import { FolderLock } from "./folder-lock.ts";
 import { Journal } from "./journal.ts";
 import { DirectOpener, type Opener, ThreadedOpener } from "./opening/opener.ts";
+import { trustedDevicesName } from "./operations/devices.ts";
 import type { Checkpoint, CustodyIdentity, CustodyService } from "./service.ts";
 import { Authenticator } from "./state/authenticator.ts";
+import type { State } from "./state/state.ts";
 import { SqliteStore } from "./store/sqlite.ts";
 import type { Store } from "./store/store.ts";
 import { ThreadedStore } from "./store/threaded-store.ts";
@@ -76,8 +82,8 @@ async function fillStore(path: string, root: RootKey, region: string): Promise<C
 
 export interface OpenOptions {
   readonly dataDir: string;
-  /** Stays the caller's to dispose of. */
-  readonly unlock: SecretBuffer;
+  /** The unlock secret, or a device that a key slot is for. Stays the caller's to dispose of. */
+  readonly unlock: SecretBuffer | NamedDevice;
   /** A checkpoint kept elsewhere: a store that is older than it, or differs from it, is not opened. */
   readonly checkpoint?: Checkpoint;
   /** Unix milliseconds. @defaultValue `Date.now` */
@@ -91,6 +97,8 @@ export interface OpenOptions {
    * neither a commit nor a crowd holds up the next requests.
    */
   readonly threaded?: boolean;
+  /** Opens the devices that the folder's `devices.toml` names. By default, by their libraries, each in a process of its own. */
+  readonly openDevice?: OpenDevice;
   /** Told when one of those threads ends by itself: what it was doing is lost, and the folder must be opened anew. */
   readonly onThreadLost?: (error: Error) => void;
 }
@@ -118,6 +126,7 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
       ...(options.onCommit === undefined ? {} : { onCommit: options.onCommit }),
     });
     await checkLastRecord(store, journal.head, journal.hashName);
+    if ("device" in options.unlock) mustBeTrusted(options.unlock, journal.state);
     const heldRoot = root;
     const release = () => {
       heldRoot[Symbol.dispose]();
@@ -125,7 +134,16 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
       lock[Symbol.dispose]();
     };
     opener = options.threaded ? new ThreadedOpener(options.onThreadLost) : new DirectOpener();
-    const parts: CustodyParts = { store, journal, authenticator, root, device: new SoftDevice(root), opener, release };
+    const parts: CustodyParts = {
+      store,
+      journal,
+      authenticator,
+      root,
+      device: new SoftDevice(root),
+      namedDevices: { file: join(dataDir, catalogueFileName), open: options.openDevice ?? openNamedDevice },
+      opener,
+      release,
+    };
     const custody = await Custody.assemble(parts);
     if (options.checkpoint !== undefined) {
       const own = { account: custody.identity.account, publicKey: custody.checkpointPublicKey };
@@ -141,4 +159,22 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
     lock[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Loads what drives cards and tokens when the first of them is used. */
+const openNamedDevice: OpenDevice = async (catalogue, name) =>
+  (await import("../devices/catalogue/makers.ts")).openNamedDevice(catalogue, name);
+
+/**
+ * A device that has opened the root key was found by a `devices.toml` that nothing could authenticate yet. Now something can.
+ *
+ * @throws {CatalogueError} `CATALOGUE_UNTRUSTED`.
+ */
+function mustBeTrusted({ name, catalogueSha256 }: NamedDevice, state: State): void {
+  if (catalogueSha256 !== undefined && state.get("public", trustedDevicesName)?.value === catalogueSha256) return;
+  throw new CatalogueError(
+    "CATALOGUE_UNTRUSTED",
+    `device ${name} opens the root key, but it was named by a devices.toml that no administrator trusted`,
+    { hint: "look at the file; open with another unlock secret, and: strongroom device trust --data DIR" },
+  );
 }

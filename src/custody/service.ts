@@ -1,7 +1,7 @@
 import type { Context } from "../crypto/context.ts";
 
 import type { SuiteName } from "../crypto/suite.ts";
-import type { UpstreamKeyChoice } from "../devices/device.ts";
+import type { DeviceKeyChoice, UpstreamKeyChoice } from "../devices/device.ts";
 import type { AliasOperations } from "./contract/aliases.ts";
 import type { AuditFeed, AuditSearches } from "./contract/audit.ts";
 import type {
@@ -11,6 +11,7 @@ import type {
   SigningOperations,
 } from "./contract/cryptography.ts";
 import type { DataOperations } from "./contract/data-keys.ts";
+import type { CustodyDeviceOperations } from "./contract/devices.ts";
 import type { GrantOperations } from "./contract/grants.ts";
 import type { IntegrationOperations } from "./contract/integrations.ts";
 import type { ImportOperations, RotationOperations, TagOperations, Tags } from "./contract/key-attributes.ts";
@@ -49,6 +50,7 @@ export interface CustodyService {
   readonly leases: LeaseOperations;
   readonly legacy: LegacyOperations;
   readonly integrations: IntegrationOperations;
+  readonly devices: CustodyDeviceOperations;
   readonly audit: AuditOperations;
   readonly secrets: ServiceSecrets;
   /**
@@ -147,6 +149,8 @@ export interface KeyDescription {
   readonly usage: KeyUsage;
   readonly spec: KeySpec;
   readonly origin: KeyOrigin;
+  /** Name of the card or token that the key lives in; null for keys that live in none. */
+  readonly device: string | null;
   readonly state: KeyState;
   readonly currentVersion: number;
   readonly versions: readonly KeyVersionDescription[];
@@ -199,6 +203,8 @@ export interface CreateKeyInput {
   readonly origin?: "soft" | "external" | "aws-kms";
   /** Of a key of origin `aws-kms`, and of no other. */
   readonly upstream?: UpstreamKeyChoice;
+  /** A card or token of `devices.toml` in place of an origin, and which key there; without one, a new key where it makes keys. */
+  readonly device?: DeviceKeyChoice & { readonly name: string };
 }
 
 export type PrincipalKind = "user" | "node" | "service";

@@ -1,52 +1,38 @@
 import { randomUUID, timingSafeEqual } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { CryptoError } from "../crypto/errors.ts";
-import { deviceAlgorithms, openBox, sealBox } from "../crypto/sealed-box.ts";
+import { deviceAlgorithms, openBox, readBoxHeader, sealBox } from "../crypto/sealed-box.ts";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { type SuiteName, suites } from "../crypto/suite.ts";
+import type { DeviceKeyChoice, UpstreamKeyChoice } from "./device.ts";
+import {
+  type DeviceKeyNote,
+  type NamedDevice,
+  newDeviceSecret,
+  noteContext,
+  openDeviceSecret,
+} from "./device-secret.ts";
 import { replaceFileDurably } from "./durable-file.ts";
 import { DeviceError } from "./errors.ts";
 import { FileLock, LockHeld } from "./file-lock.ts";
 import { RootKey, rootMac } from "./root-key.ts";
 import {
-  newScryptParameters,
-  type ScryptParameters,
-  scryptParametersOf,
-  stretchPassphrase,
-} from "./slot-passphrase.ts";
+  maxSlots,
+  parseSlotFile,
+  type SlotDescription,
+  type SlotEntry,
+  type SlotFile,
+  type SlotKind,
+  slotFileFormat,
+} from "./slot-file.ts";
+import { newScryptParameters, type ScryptParameters, stretchPassphrase } from "./slot-passphrase.ts";
 
-/** How a slot is opened: a passphrase stretched by scrypt, or a key file of at least 32 random bytes. */
-export type SlotKind = "passphrase" | "key-file";
-
-/** What is shown of a slot. */
-export interface SlotDescription {
-  readonly slot: number;
-  readonly kind: SlotKind;
-  readonly label: string;
-  readonly createdAt: string;
-}
-
-interface SlotEntry extends SlotDescription {
-  readonly scrypt?: ScryptParameters;
-  /** Sealed box of type `keySlot` that holds the root key, base64. */
-  readonly box: string;
-}
-
-interface SlotFile {
-  readonly format: "strongroom-root-slots/1";
-  readonly rootId: string;
-  readonly suite: SuiteName;
-  /** Never reused, so that an old slot's box cannot stand in for a new one. */
-  readonly nextSlot: number;
-  readonly slots: readonly SlotEntry[];
-}
+export type { SlotDescription, SlotKind } from "./slot-file.ts";
 
 /** Limits of an unlock secret, in bytes. */
 export const unlockSecretLimits = { keyFileMinimum: 32, maximum: 4096 } as const;
-const maxSlots = 16;
 /** A change holds the lock for milliseconds: scrypt runs before it is taken. */
 const lockWaitMs = 10_000;
-const maxFileBytes = 256 * 1024;
 
 /**
  * The root key's slots in one file: each slot holds the same root key under another unlock secret, so that secrets change
@@ -67,17 +53,17 @@ export class KeySlots {
     const root = new RootKey(randomUUID(), suite, SecretBuffer.random(32));
     using secret = await stretch(kind, unlock);
     const entry = sealSlot(root, 1, secret, label);
-    this.#write(root, { format, rootId: root.id, suite, nextSlot: 2, slots: [entry] });
+    this.#write(root, { format: slotFileFormat, rootId: root.id, suite, nextSlot: 2, slots: [entry] });
     return root;
   }
 
   /**
-   * Opens the root key with whichever slot the secret fits.
+   * Opens the root key with whichever slot the secret, or the device, fits.
    *
    * @throws {DeviceError} `UNLOCK_REFUSED` when it fits none (one error for all reasons); `SLOTS_DAMAGED` for a file that
-   *   is missing, malformed or fails its MAC. Nothing is changed.
+   *   is missing, malformed or fails its MAC; what the device fails with. Nothing is changed.
    */
-  async open(unlock: SecretBuffer): Promise<RootKey> {
+  async open(unlock: SecretBuffer | NamedDevice): Promise<RootKey> {
     const { file, mac, body } = this.#read();
     for (const entry of [...file.slots].sort(
       (a, b) => Number(a.kind === "passphrase") - Number(b.kind === "passphrase"),
@@ -94,12 +80,39 @@ export class KeySlots {
   }
 
   list(): readonly SlotDescription[] {
-    return this.#read().file.slots.map(({ slot, kind, label, createdAt }) => ({ slot, kind, label, createdAt }));
+    return this.#read().file.slots.map(({ slot, kind, label, createdAt, device }) => ({
+      slot,
+      kind,
+      label: device === undefined ? label : [device.name, label].filter((text) => text !== "").join(": "),
+      createdAt,
+    }));
   }
 
   /** Adds a slot for another unlock secret; returns its number. */
   async add(root: RootKey, kind: SlotKind, unlock: SecretBuffer, label: string): Promise<number> {
-    using secret = await stretch(kind, unlock);
+    return this.#add(root, await stretch(kind, unlock), label);
+  }
+
+  /**
+   * Adds a slot that a device opens: its box secret is wrapped by a key of the device.
+   *
+   * @param choice - An existing key of the device; by default the device makes one, where it does.
+   * @returns The slot's number.
+   * @throws {DeviceError} `DEVICE_UNSUPPORTED` for a device that does not authenticate what it wraps, and what it fails with.
+   */
+  async addDevice(
+    root: RootKey,
+    named: NamedDevice,
+    choice: DeviceKeyChoice | UpstreamKeyChoice | undefined,
+    label: string,
+  ): Promise<number> {
+    const { secret, algorithm, blob, note } = await newDeviceSecret(named, choice, deviceContext(root));
+    return this.#add(root, new SlotSecret("device", secret, algorithm, { blob, device: note }), label);
+  }
+
+  /** Takes the secret over. */
+  #add(root: RootKey, given: SlotSecret, label: string): number {
+    using secret = given;
     const changed = this.#update(root, (file) => {
       if (file.slots.length >= maxSlots)
         throw new DeviceError("DEVICE_UNSUPPORTED", `there are ${maxSlots} key slots already`);
@@ -183,44 +196,61 @@ export class KeySlots {
   }
 }
 
-const format = "strongroom-root-slots/1" as const;
-
 function fileMac(root: RootKey, body: string): Buffer {
   using key = root.derive("slotFile");
   return rootMac(root.suiteName, key, body);
 }
 
 /** What a slot's box is sealed under. */
-interface SlotSecret extends Disposable {
-  readonly kind: SlotKind;
-  readonly scrypt?: ScryptParameters;
+class SlotSecret implements Disposable {
+  readonly kind: SlotEntry["kind"];
   readonly secret: SecretBuffer;
+  readonly algorithm: number;
+  readonly blob: Buffer;
+  readonly parameters: Pick<SlotEntry, "scrypt" | "device">;
+
+  /** Takes `secret` over. */
+  constructor(
+    kind: SlotEntry["kind"],
+    secret: SecretBuffer,
+    algorithm: number,
+    {
+      blob = Buffer.alloc(0),
+      ...parameters
+    }: { readonly blob?: Buffer; readonly scrypt?: ScryptParameters; readonly device?: DeviceKeyNote } = {},
+  ) {
+    this.kind = kind;
+    this.secret = secret;
+    this.algorithm = algorithm;
+    this.blob = blob;
+    this.parameters = parameters;
+  }
+
+  [Symbol.dispose](): void {
+    this.secret[Symbol.dispose]();
+  }
 }
 
 /** The slow part of sealing a slot, which needs neither its number nor the file. */
 async function stretch(kind: SlotKind, unlock: SecretBuffer): Promise<SlotSecret> {
   checkUnlockSecret(kind, unlock);
-  const scrypt = kind === "passphrase" ? newScryptParameters() : undefined;
-  const secret = scrypt === undefined ? unlock.clone() : await stretchPassphrase(unlock, scrypt);
-  return {
-    kind,
-    secret,
-    ...(scrypt === undefined ? {} : { scrypt }),
-    [Symbol.dispose]: () => secret[Symbol.dispose](),
-  };
+  if (kind === "key-file") return new SlotSecret(kind, unlock.clone(), deviceAlgorithms.keyFile);
+  const scrypt = newScryptParameters();
+  return new SlotSecret(kind, await stretchPassphrase(unlock, scrypt), deviceAlgorithms.passphrase, { scrypt });
 }
 
-function sealSlot(root: RootKey, slot: number, { kind, scrypt, secret }: SlotSecret, label: string): SlotEntry {
+function sealSlot(root: RootKey, slot: number, sealedUnder: SlotSecret, label: string): SlotEntry {
+  const { kind, secret, algorithm, blob, parameters } = sealedUnder;
   const createdAt = new Date().toISOString();
   const header = {
     suite: suites[root.suiteName],
     type: "keySlot",
     keyId: root.id,
     keyVersion: slot,
-    deviceAlgorithm: kind === "passphrase" ? deviceAlgorithms.passphrase : deviceAlgorithms.keyFile,
-    deviceBlob: Buffer.alloc(0),
+    deviceAlgorithm: algorithm,
+    deviceBlob: blob,
   } as const;
-  const entry = { slot, kind, label, createdAt, ...(scrypt === undefined ? {} : { scrypt }) };
+  const entry = { slot, kind, label, createdAt, ...parameters };
   const box = root.exposeToSlot((bytes) => sealBox(header, secret, slotContext(entry), bytes));
   return { ...entry, box: box.toString("base64") };
 }
@@ -231,26 +261,52 @@ function slotIn(file: SlotFile, slot: number): SlotEntry {
   return entry;
 }
 
-async function openSlot(file: SlotFile, entry: SlotEntry, unlock: SecretBuffer): Promise<RootKey | undefined> {
-  if (entry.kind === "key-file" && unlock.byteLength < unlockSecretLimits.keyFileMinimum) return undefined;
-  using secret = entry.scrypt === undefined ? unlock.clone() : await stretchPassphrase(unlock, entry.scrypt);
+async function openSlot(
+  file: SlotFile,
+  entry: SlotEntry,
+  unlock: SecretBuffer | NamedDevice,
+): Promise<RootKey | undefined> {
+  const box = Buffer.from(entry.box, "base64");
   try {
-    const root = openBox(Buffer.from(entry.box, "base64"), "keySlot", secret, slotContext(entry));
-    return new RootKey(file.rootId, file.suite, root);
+    using secret = await slotSecret(file, entry, box, unlock);
+    if (secret === undefined) return undefined;
+    return new RootKey(file.rootId, file.suite, openBox(box, "keySlot", secret, slotContext(entry)));
   } catch (error) {
     if (error instanceof CryptoError && error.code === "BOX_REFUSED") return undefined;
     throw error;
   }
 }
 
+/** Undefined when this kind of unlocking is not the slot's. */
+async function slotSecret(
+  { rootId }: SlotFile,
+  { kind, scrypt, device }: SlotEntry,
+  box: Buffer,
+  unlock: SecretBuffer | NamedDevice,
+): Promise<SecretBuffer | undefined> {
+  if (!(unlock instanceof SecretBuffer)) {
+    if (device === undefined || device.name !== unlock.name) return undefined;
+    return await openDeviceSecret(unlock, device, readBoxHeader(box), deviceContext({ id: rootId }));
+  }
+  if (kind === "device") return undefined;
+  if (kind === "key-file" && unlock.byteLength < unlockSecretLimits.keyFileMinimum) return undefined;
+  return scrypt === undefined ? unlock.clone() : await stretchPassphrase(unlock, scrypt);
+}
+
+/** What a device is told of a slot's secret: a KMS has it on its own record. */
+function deviceContext({ id }: Pick<RootKey, "id">): Record<string, string> {
+  return { purpose: "strongroom key slot", root: id };
+}
+
 function slotContext(entry: Omit<SlotEntry, "box">): Record<string, string> {
-  const { scrypt } = entry;
+  const { scrypt, device } = entry;
   return {
     slot: String(entry.slot),
     kind: entry.kind,
     label: entry.label,
     createdAt: entry.createdAt,
     ...(scrypt === undefined ? {} : { scrypt: `N=${scrypt.N},r=${scrypt.r},p=${scrypt.p},salt=${scrypt.salt}` }),
+    ...(device === undefined ? {} : noteContext(device)),
   };
 }
 
@@ -261,45 +317,4 @@ function checkUnlockSecret(kind: SlotKind, unlock: SecretBuffer): void {
       "UNLOCK_SECRET_UNSAFE",
       `the unlock secret of a ${kind} slot has ${least} to ${unlockSecretLimits.maximum} bytes, got ${unlock.byteLength}`,
     );
-}
-
-function parseSlotFile(text: string, path: string): { file: SlotFile; mac: Buffer; body: string } {
-  const damaged = (what: string) => new DeviceError("SLOTS_DAMAGED", `${path}: ${what}`);
-  if (text.length > maxFileBytes) throw damaged("larger than a key-slot file can be");
-  const match = /^([\s\S]*)\n([0-9a-f]{64})\n$/.exec(text);
-  if (match === null) throw damaged("cut or not a key-slot file");
-  const [, body = "", macHex = ""] = match;
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch (cause) {
-    throw new DeviceError("SLOTS_DAMAGED", `${path}: not a key-slot file`, cause);
-  }
-  if (!isSlotFile(value)) throw damaged("not a key-slot file of this version");
-  return { file: value, mac: Buffer.from(macHex, "hex"), body };
-}
-
-function isSlotFile(value: unknown): value is SlotFile {
-  if (typeof value !== "object" || value === null) return false;
-  const file = value as Partial<Record<keyof SlotFile, unknown>>;
-  return (
-    file.format === format &&
-    typeof file.rootId === "string" &&
-    (file.suite === "intl" || file.suite === "sm") &&
-    Number.isSafeInteger(file.nextSlot) &&
-    Array.isArray(file.slots) &&
-    file.slots.length > 0 &&
-    file.slots.length <= maxSlots &&
-    file.slots.every(isSlotEntry)
-  );
-}
-
-function isSlotEntry(value: unknown): value is SlotEntry {
-  if (typeof value !== "object" || value === null) return false;
-  const entry = value as Partial<Record<keyof SlotEntry, unknown>>;
-  const texts = [entry.label, entry.createdAt, entry.box].every((text) => typeof text === "string");
-  if (!texts || !Number.isSafeInteger(entry.slot) || Number(entry.slot) < 1) return false;
-  return entry.kind === "key-file"
-    ? entry.scrypt === undefined
-    : entry.kind === "passphrase" && scryptParametersOf(entry.scrypt) !== undefined;
 }

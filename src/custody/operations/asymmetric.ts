@@ -62,9 +62,9 @@ export class Asymmetric implements AsymmetricOperations {
           mustAllow(key, "encrypt", algorithm);
           if (opened?.keyId !== key.id) {
             opened?.plaintext?.[Symbol.dispose]();
-            const plaintext = await this.#core.devices
-              .of(key.origin)
-              .decrypt(specifiedDeviceKey(key), algorithm, ciphertext);
+            const plaintext = await this.#core.devices.use(key, (device) =>
+              device.decrypt(specifiedDeviceKey(key), algorithm, ciphertext),
+            );
             opened = { keyId: key.id, plaintext };
           }
           if (opened.plaintext === undefined) throw new CustodyError("WRAP_REFUSED");

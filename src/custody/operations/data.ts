@@ -220,13 +220,13 @@ export async function sealDataKey(
 /** A box secret from the key's device; a remote one is asked once for a request. The caller disposes of it. */
 function boxSecretOf(
   core: Core,
-  { origin }: KeyRecord,
+  key: KeyRecord,
   name: string,
   ask: (device: CryptoDevice) => Promise<BoxSecret>,
   answers: DeviceAnswers,
 ): Promise<BoxSecret> {
-  const asked = () => core.devices.use(origin, ask);
-  return core.devices.isRemote(origin) ? answers.once(name, asked) : asked();
+  const asked = () => core.devices.use(key, ask);
+  return core.devices.isRemote(key) ? answers.once(name, asked) : asked();
 }
 
 /** The subject of an operation under a context, which is checked for names that are the server's own. */

@@ -196,12 +196,13 @@ export class Imports implements ImportOperations {
 
   /** The one version that a key of imported material has; named anew only the first time. */
   async #versionOf(record: KeyRecord, material: SecretBuffer, now: Date): Promise<KeyRecord["versions"][number]> {
-    const { id: keyId, suite, spec, origin } = record;
-    const device = this.#core.devices.of(origin);
-    if (device.importKey === undefined)
-      throw new CustodyError("KEY_UNSUPPORTED", "the device of this key takes no material from outside");
+    const { id: keyId, suite, spec } = record;
     using secret = boxSecretOf(spec, material);
-    const sealed = await device.importKey({ keyId, version: 1, suite }, secret);
+    const sealed = await this.#core.devices.use(record, async (device) => {
+      if (device.importKey === undefined)
+        throw new CustodyError("KEY_UNSUPPORTED", "the device of this key takes no material from outside");
+      return await device.importKey({ keyId, version: 1, suite }, secret);
+    });
     const [first] = record.versions;
     return {
       version: 1,
@@ -216,10 +217,10 @@ export class Imports implements ImportOperations {
   async #forget(keyId: string): Promise<void> {
     const record = this.#core.state.get("key", keyId);
     if (record === undefined) return;
-    for (const { version } of record.versions)
-      await this.#core.devices
-        .of(record.origin)
-        .destroyKey({ keyId, version, suite: record.suite, material: Buffer.alloc(0) });
+    for (const { version } of record.versions) {
+      const deviceKey = { keyId, version, suite: record.suite, material: Buffer.alloc(0) };
+      await this.#core.devices.use(record, (device) => device.destroyKey(deviceKey));
+    }
   }
 
   #crowdedOut(keyId: string): StateChange[] {

@@ -51,11 +51,11 @@ export class KeyDestruction {
    * @param record - The key as it was before; of one whose end is long past, what is left of it.
    */
   async inDevice(record: KeyRecord): Promise<void> {
-    const { id: keyId, suite, origin } = record;
+    const { id: keyId, suite } = record;
     this.#inDevices.set(keyId, record);
     for (const { version, material } of record.versions) {
       const deviceKey = { keyId, version, suite, material: Buffer.from(material ?? "", "base64") };
-      await this.#core.devices.use(origin, (device) => device.destroyKey(deviceKey));
+      await this.#core.devices.use(record, (device) => device.destroyKey(deviceKey));
     }
     this.#inDevices.delete(keyId);
   }

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { isSymmetricSpec } from "../../crypto/key-specs.ts";
-import type { UpstreamKeyChoice } from "../../devices/device.ts";
+import type { DeviceKeyChoice, UpstreamKeyChoice } from "../../devices/device.ts";
 import type { Core } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import { mustEncrypt } from "../key-states.ts";
@@ -13,16 +13,16 @@ import type { KeyRecord, KeyVersionRecord } from "../state/records.ts";
  */
 export async function newVersion(
   core: Core,
-  key: Pick<KeyRecord, "id" | "suite" | "origin" | "versions">,
+  key: Pick<KeyRecord, "id" | "suite" | "origin" | "device" | "versions">,
   kind: "created" | "automatic" | "on-demand",
   now: Date,
-  upstream?: UpstreamKeyChoice,
+  choice?: UpstreamKeyChoice | DeviceKeyChoice,
   told: "outcome" | "reason" = "reason",
 ): Promise<KeyVersionRecord> {
   const version = (key.versions.at(-1)?.version ?? 0) + 1;
   const material = await core.devices.use(
-    key.origin,
-    (device) => device.createKey({ keyId: key.id, version, suite: key.suite }, upstream),
+    key,
+    (device) => device.createKey({ keyId: key.id, version, suite: key.suite }, choice),
     told,
   );
   return {
@@ -40,12 +40,12 @@ export function newMaterialId(): string {
 }
 
 /**
- * Refuses a key that has no further versions: only symmetric keys for encryption whose material was made here have.
+ * Refuses a key that has no further versions: only symmetric keys for encryption whose material was made here or in a token have.
  *
  * @throws {CustodyError} `KEY_UNSUPPORTED`.
  */
 export function mustHaveVersions(key: KeyRecord): void {
-  if (key.origin === "external" || key.origin === "aws-kms") throw unsupportedOrigin(key);
+  if (key.origin === "external" || key.origin === "aws-kms" || key.origin === "sdf") throw unsupportedOrigin(key);
   if (key.usage !== "encrypt" || !isSymmetricSpec(key.spec))
     throw new CustodyError(
       "KEY_UNSUPPORTED",

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { isSymmetricSpec } from "../../crypto/key-specs.ts";
-import type { UpstreamKeyChoice } from "../../devices/device.ts";
+import type { DeviceKeyChoice, UpstreamKeyChoice } from "../../devices/device.ts";
 import { type AccountSubject, type Core, type KeySubject, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
+import { choiceInDevice, deviceDetail, homeOf, originAskedFor } from "../key-home.ts";
 import { withinShare } from "../key-pair-shares.ts";
 import { type KeyTransition, mustBeAlive, mustBeUsable, stateAfter } from "../key-states.ts";
 import { checkAlias, checkDescription } from "../names.ts";
@@ -33,9 +34,10 @@ export class Keys implements KeyOperations {
 
   async create(caller: Caller, input: CreateKeyInput): Promise<KeyDescription> {
     const choice = chooseKey(input);
-    const origin = input.origin ?? "soft";
+    const origin = originAskedFor(input);
     if (origin === "external") mustBeImportable(this.#core, choice);
     const upstream = upstreamOf(input, choice);
+    const inDevice = input.device && { choice: choiceInDevice(input) };
     const description = checkDescription(input.description ?? "");
     const alias = input.alias === undefined ? undefined : checkAlias(input.alias);
     const tags = checkTags(input.tags ?? {});
@@ -47,7 +49,13 @@ export class Keys implements KeyOperations {
     };
     const subject: AccountSubject = {
       action: "kms:CreateKey",
-      detail: { ...choice, origin, ...(alias === undefined ? {} : { alias }), ...upstreamDetail(upstream) },
+      detail: {
+        ...choice,
+        origin,
+        ...(alias === undefined ? {} : { alias }),
+        ...upstreamDetail(upstream),
+        ...deviceDetail(input),
+      },
       key: "",
       facts,
     };
@@ -60,6 +68,10 @@ export class Keys implements KeyOperations {
     return performOnAccount(this.#core, caller, subject, async (now) => {
       if (Object.keys(tags).length > 0) this.#core.authorizer.check({ caller, action: "kms:TagResource", now, facts });
       const integration = upstream && this.#integrationFor(caller, upstream, now);
+      // A key of a card may be a node's identity already: to have it stand for another master key takes a right of its own.
+      if (inDevice !== undefined) this.#core.authorizer.check({ caller, action: "strongroom:UseDevice", now });
+      const home = homeOf(this.#core.devices, input);
+      subject.detail = { ...subject.detail, origin: home.origin };
       if (alias !== undefined && this.#core.state.get("alias", alias) !== undefined)
         throw new CustodyError("ALIAS_EXISTS", `${alias} points at a key already`);
       subject.key = id;
@@ -67,7 +79,7 @@ export class Keys implements KeyOperations {
         id,
         description,
         ...choice,
-        origin,
+        ...home,
         state: origin === "external" ? "pending-import" : "enabled",
         versions: [],
         policy: input.policy ?? this.#core.authorizer.defaultKeyPolicy,
@@ -83,7 +95,7 @@ export class Keys implements KeyOperations {
         bypassLockoutCheck: bypassLockoutCheck || input.policy === undefined,
       });
       if (origin !== "external" && (made === undefined || made.integration !== integration))
-        made = { integration, material: this.#materialOf(caller, unmade, choice, upstream, now) };
+        made = { integration, material: this.#materialOf(caller, unmade, choice, upstream ?? inDevice?.choice, now) };
       const key: KeyRecord = { ...unmade, ...(await made?.material) };
       return {
         value: { ...this.#core.directory.describe(key), aliases: alias === undefined ? [] : [alias] },
@@ -187,16 +199,16 @@ export class Keys implements KeyOperations {
     caller: Caller,
     key: KeyRecord,
     choice: KeyChoice,
-    upstream: UpstreamKeyChoice | undefined,
+    existing: UpstreamKeyChoice | DeviceKeyChoice | undefined,
     now: Date,
   ): Promise<KeyMaterial> {
-    const device = this.#core.devices.of(key.origin);
+    const inDevice = existing === undefined || "integration" in existing ? undefined : existing;
     const specified = await withinShare(caller, choice.spec, () =>
-      makeSpecifiedKey(device, key.id, choice, key.createdAt),
+      makeSpecifiedKey(this.#core.devices, key, key.id, choice, key.createdAt, inDevice),
     );
     if (specified !== undefined) return specified;
-    const told = this.#toldOfUpstream(caller, now);
-    return { versions: [await newVersion(this.#core, key, "created", now, upstream, told)], publicKey: null };
+    const told = key.device === undefined ? this.#toldOfUpstream(caller, now) : "reason";
+    return { versions: [await newVersion(this.#core, key, "created", now, existing, told)], publicKey: null };
   }
 
   /**
@@ -236,7 +248,7 @@ export class Keys implements KeyOperations {
 
 /** @throws {CustodyError} `KEY_UNSUPPORTED` for a key that could not take material from outside. */
 function mustBeImportable({ devices }: Core, { usage, spec }: KeyChoice): void {
-  if (devices.of("external").importKey === undefined || usage !== "encrypt" || !isSymmetricSpec(spec))
+  if (!devices.takesImports({ origin: "external" }) || usage !== "encrypt" || !isSymmetricSpec(spec))
     throw new CustodyError("KEY_UNSUPPORTED", `material is imported into symmetric keys for encryption, not ${spec}`);
 }
 

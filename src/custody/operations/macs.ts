@@ -55,7 +55,7 @@ export class Macs implements MacOperations {
 
   #make(key: KeyRecord, { algorithm, message }: MessageToAuthenticate): Promise<Buffer> {
     mustAllow(key, "mac", algorithm);
-    return this.#core.devices.of(key.origin).mac(specifiedDeviceKey(key), algorithm, message);
+    return this.#core.devices.use(key, (device) => device.mac(specifiedDeviceKey(key), algorithm, message));
   }
 }
 

@@ -97,7 +97,9 @@ export class ReEncryption implements ReEncryptionOperations {
   ): Promise<Opened> {
     if (algorithm === "SYMMETRIC_DEFAULT") return openDataKey(this.#core, key, boxOf(ciphertext), context, answers);
     mustAllow(key, "encrypt", algorithm);
-    const plaintext = await this.#core.devices.of(key.origin).decrypt(specifiedDeviceKey(key), algorithm, ciphertext);
+    const plaintext = await this.#core.devices.use(key, (device) =>
+      device.decrypt(specifiedDeviceKey(key), algorithm, ciphertext),
+    );
     if (plaintext === undefined) throw new CustodyError("WRAP_REFUSED");
     return { plaintext, materialId: undefined };
   }

@@ -30,9 +30,9 @@ export class Signing implements SigningOperations {
     return performOnKey(this.#core, caller, subjectOf("kms:Sign", input), async (key) => {
       const digest = digestToSign(key, input);
       if (made?.keyId !== key.id) {
-        const signature = await this.#core.devices
-          .of(key.origin)
-          .signDigest(specifiedDeviceKey(key), input.algorithm, digest);
+        const signature = await this.#core.devices.use(key, (device) =>
+          device.signDigest(specifiedDeviceKey(key), input.algorithm, digest),
+        );
         made = { keyId: key.id, signature };
       }
       return { value: made };

@@ -73,6 +73,7 @@ const strongroomActions = [
   "LegacyEncrypt",
   "LegacyList",
   "LegacyRegister",
+  "ListDevices",
   "ListIntegrations",
   "ListNodes",
   "ListPrincipals",
@@ -83,6 +84,8 @@ const strongroomActions = [
   "RotateAccessKey",
   "SetGroupPolicies",
   "SetUserGroups",
+  "TrustDevices",
+  "UseDevice",
   "UseIntegration",
   "VerifyAudit",
 ] as const;

@@ -41,6 +41,8 @@ export interface KeyRecord {
   readonly usage: KeyUsage;
   readonly spec: KeySpec;
   readonly origin: KeyOrigin;
+  /** Name of the card or token that it lives in; of keys of origin `sdf` and `pkcs11`. */
+  readonly device?: string;
   readonly state: KeyState;
   readonly versions: readonly KeyVersionRecord[];
   readonly policy: string;

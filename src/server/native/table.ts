@@ -2,6 +2,7 @@ import { accessEndpoints } from "./access.ts";
 import { auditEndpoints } from "./audit.ts";
 import { consoleEndpoints } from "./console.ts";
 import { dataEndpoints } from "./data.ts";
+import { deviceEndpoints } from "./devices.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { identityEndpoints } from "./identity.ts";
 import { integrationEndpoints } from "./integrations.ts";
@@ -20,6 +21,7 @@ export const endpoints: readonly Endpoint[] = [
   ...nodeEndpoints,
   ...consoleEndpoints,
   ...integrationEndpoints,
+  ...deviceEndpoints,
   ...legacyEndpoints,
   ...auditEndpoints,
 ];

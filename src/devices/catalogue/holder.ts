@@ -1,0 +1,70 @@
+import type { CryptoDevice, DeviceHealth } from "../device.ts";
+import { DeviceError } from "../errors.ts";
+
+/** How long a device that could not be opened is left alone before the next request tries again. */
+const reopenAfterMs = 5000;
+
+/**
+ * A device that is opened at its first use. One that cannot be opened is tried again, but not more than every few seconds, and
+ * never when its PIN was refused: a card locks itself after a few wrong ones.
+ */
+export class DeviceHolder {
+  readonly name: string;
+  readonly #make: () => Promise<CryptoDevice>;
+  readonly #nowMs: () => number;
+  #opening: Promise<CryptoDevice> | undefined;
+  #failed: { readonly error: unknown; readonly atMs: number } | undefined;
+  #closed = false;
+
+  /** @param nowMs - A clock that does not go back, in milliseconds. */
+  constructor(name: string, make: () => Promise<CryptoDevice>, nowMs: () => number = () => performance.now()) {
+    this.name = name;
+    this.#make = make;
+    this.#nowMs = nowMs;
+  }
+
+  /** The open device, lent. @throws What kept it from being opened; `DEVICE_LOCKED` once this is closed. */
+  async open(): Promise<CryptoDevice> {
+    if (this.#closed) throw new DeviceError("DEVICE_LOCKED", `device ${this.name} is closed`);
+    if (this.#opening !== undefined) return await this.#opening;
+    const failed = this.#failed;
+    if (failed !== undefined && (isFinal(failed.error) || this.#nowMs() - failed.atMs < reopenAfterMs))
+      throw failed.error;
+    this.#opening = this.#make();
+    try {
+      const device = await this.#opening;
+      this.#failed = undefined;
+      return device;
+    } catch (error) {
+      this.#failed = { error, atMs: this.#nowMs() };
+      this.#opening = undefined;
+      throw error;
+    }
+  }
+
+  /** Without opening anything. */
+  async health(): Promise<DeviceHealth> {
+    if (this.#failed !== undefined) {
+      const { error } = this.#failed;
+      const detail = error instanceof Error ? error.message : String(error);
+      return { state: isFinal(error) ? "locked" : "down", detail };
+    }
+    if (this.#opening === undefined) return { state: "ready", detail: "not opened yet" };
+    const device = await this.#opening.catch(() => undefined);
+    return device === undefined ? await this.health() : await device.health();
+  }
+
+  /** Closes the device, also one that is just being opened. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const device = await this.#opening?.catch(() => undefined);
+    await device?.[Symbol.asyncDispose]();
+  }
+}
+
+const pinCodes: ReadonlySet<string> = new Set(["DEVICE_PIN_REFUSED", "DEVICE_PIN_LOCKED"]);
+
+/** Whether another try with the same PIN could do harm. */
+function isFinal(error: unknown): boolean {
+  return error instanceof DeviceError && pinCodes.has(error.code);
+}

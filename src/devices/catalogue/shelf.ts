@@ -1,0 +1,97 @@
+import { existsSync } from "node:fs";
+import type { CryptoDevice, DeviceHealth } from "../device.ts";
+import type { DeviceEntry } from "./entry.ts";
+import { CatalogueError } from "./errors.ts";
+import { DeviceHolder } from "./holder.ts";
+import { type Catalogue, entryOf, kindOf, readCatalogue } from "./read.ts";
+
+/** Opens the device of a name. */
+export type OpenDevice = (catalogue: Catalogue, name: string) => Promise<CryptoDevice>;
+
+/**
+ * The devices that a `devices.toml` names, each opened at its first use, and only while the file is the one that an
+ * administrator trusted: the libraries in it are code that gets PINs and sees box secrets. What was read stays in force until
+ * another file is trusted; a file that is changed meanwhile changes nothing.
+ */
+export class DeviceShelf {
+  readonly #file: string;
+  readonly #open: OpenDevice;
+  readonly #trusted: () => string | undefined;
+  readonly #holders = new Map<string, DeviceHolder>();
+  #catalogue: Catalogue | undefined;
+
+  /** @param trusted - SHA-256 of the file that is trusted now, hex. */
+  constructor(file: string, trusted: () => string | undefined, open: OpenDevice) {
+    this.#file = file;
+    this.#trusted = trusted;
+    this.#open = open;
+  }
+
+  /** The file as it lies there, trusted or not. @throws {CatalogueError} */
+  read(): Catalogue {
+    return readCatalogue(this.#file);
+  }
+
+  /** What is in force; undefined when there is no file and none was ever trusted. @throws {CatalogueError} `CATALOGUE_UNTRUSTED`. */
+  inForce(): Catalogue | undefined {
+    const trusted = this.#trusted();
+    if (this.#catalogue !== undefined && this.#catalogue.sha256 === trusted) return this.#catalogue;
+    if (trusted === undefined && !existsSync(this.#file)) return undefined;
+    const found = this.read();
+    if (found.sha256 !== trusted)
+      throw new CatalogueError(
+        "CATALOGUE_UNTRUSTED",
+        `${this.#file} is not the list of devices that an administrator trusted`,
+        { hint: "look at it, then: strongroom device trust --data DIR" },
+      );
+    this.#putAway();
+    this.#catalogue = found;
+    return found;
+  }
+
+  /** The kind of the keys of a device. @throws {CatalogueError} `DEVICE_UNKNOWN`, `CATALOGUE_UNTRUSTED`. */
+  kindOf(name: string): "sdf" | "pkcs11" | "aws-kms" {
+    return kindOf(this.#need(name), name);
+  }
+
+  /** The open device of this name, lent. @throws {CatalogueError} and what kept it from being opened. */
+  async device(name: string): Promise<CryptoDevice> {
+    return await this.#holder(name).open();
+  }
+
+  /** Every device with its state, without opening any. @throws {CatalogueError} `CATALOGUE_UNTRUSTED`. */
+  async states(): Promise<
+    readonly { readonly entry: DeviceEntry; readonly state: DeviceHealth["state"]; readonly detail: string }[]
+  > {
+    const entries = [...(this.inForce()?.entries.values() ?? [])];
+    return await Promise.all(entries.map(async (entry) => ({ entry, ...(await this.#holder(entry.name).health()) })));
+  }
+
+  /** Closes every device that is open. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#holders.values()].map((holder) => holder.close()));
+    this.#holders.clear();
+  }
+
+  #need(name: string): Catalogue {
+    const catalogue = this.inForce() ?? {
+      file: this.#file,
+      entries: new Map(),
+      sha256: "",
+      at: (path: string) => path,
+    };
+    entryOf(catalogue, name);
+    return catalogue;
+  }
+
+  #holder(name: string): DeviceHolder {
+    const catalogue = this.#need(name);
+    return this.#holders.getOrInsertComputed(name, () => new DeviceHolder(name, () => this.#open(catalogue, name)));
+  }
+
+  /** Another file is trusted now: calls that run end with their devices, which nobody trusts any more. */
+  #putAway(): void {
+    for (const holder of this.#holders.values()) void holder.close().catch(() => {});
+    this.#holders.clear();
+  }
+}
