@@ -1,0 +1,146 @@
+import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { DeviceError } from "../errors.ts";
+import type { NativeCallOptions, NativeCalls } from "../native/native-calls.ts";
+import { type CurveName, fingerprintOf, isCurveName } from "./curves.ts";
+import { type Operation, operations, type SecretKeyKind, type TokenKey, u32 } from "./protocol.ts";
+
+export interface TokenPublicKey {
+  readonly curve: CurveName;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Buffer;
+  /** SHA-256 of it. */
+  readonly fingerprint: Buffer;
+}
+
+/** Which key pair signs: a key of the token's that is known by its public key. */
+export interface TokenSigningKey {
+  /** CKA_ID. */
+  readonly id: Buffer;
+  readonly curve: CurveName;
+  readonly fingerprint: Buffer;
+}
+
+type CallLimits = Pick<NativeCallOptions, "deadlineMs" | "signal">;
+
+const repeatable = { repeatable: true } as const;
+
+/**
+ * The operations of a PKCS#11 token, typed: what {@link Pkcs11Device} and commands about a token's keys call. Errors are
+ * `DeviceError`.
+ */
+export class Pkcs11Token {
+  readonly #calls: NativeCalls;
+
+  constructor(calls: NativeCalls) {
+    this.#calls = calls;
+  }
+
+  /** Makes a secret key that stays in the token. @returns Its CKA_ID, 16 random bytes. */
+  async generateSecretKey(label: string, kind: SecretKeyKind, keyBytes: number): Promise<Buffer> {
+    return await this.#one(operations.generateSecretKey, [Buffer.from(label), Buffer.from(kind), u32(keyBytes)]);
+  }
+
+  /** Makes a key pair whose private key stays in the token. */
+  async generateKeyPair(label: string, curve: CurveName): Promise<TokenPublicKey & { readonly id: Buffer }> {
+    const [id, spki] = await this.#calls.call(operations.generateKeyPair, [Buffer.from(label), Buffer.from(curve)]);
+    if (id === undefined || spki === undefined) throw malformed(operations.generateKeyPair);
+    return { id, curve, spki, fingerprint: fingerprintOf(spki) };
+  }
+
+  /** @throws {DeviceError} `DEVICE_KEY_NOT_FOUND`. */
+  async publicKey(id: Buffer): Promise<TokenPublicKey> {
+    const [curveName, spki] = await this.#calls.call(operations.publicKey, [id], repeatable);
+    const curve = curveName?.toString() ?? "";
+    if (!isCurveName(curve) || spki === undefined) throw malformed(operations.publicKey);
+    return { curve, spki, fingerprint: fingerprintOf(spki) };
+  }
+
+  /**
+   * Signs, and never sends the same call a second time: whether a call that failed has signed is not known.
+   *
+   * @param input - A digest as long as the curve's hash; for ED25519 the message.
+   * @returns r ‖ s as the token gives them, s high or low; 64 bytes for ED25519.
+   * @throws {DeviceError} `DEVICE_KEY_CHANGED` when the token's key is not of this fingerprint, `DEVICE_KEY_NOT_FOUND`.
+   */
+  async sign(key: TokenSigningKey, input: Uint8Array, limits: CallLimits = {}): Promise<Buffer> {
+    const args = [key.id, key.fingerprint, Buffer.from(key.curve), bufferOf(input)];
+    return await this.#one(operations.sign, args, { ...limits, repeatable: false });
+  }
+
+  /** @param name - Of a MAC that `info.macs` has. */
+  async mac(id: Buffer, name: string, message: Uint8Array): Promise<Buffer> {
+    return await this.#one(operations.mac, [id, Buffer.from(name), bufferOf(message)], repeatable);
+  }
+
+  /** AES-GCM in the token. @returns ciphertext ‖ tag (16) */
+  async gcmSeal(id: Buffer, iv: Buffer, associatedData: Buffer, plaintext: SecretBuffer): Promise<Buffer> {
+    return await plaintext.expose((bytes) =>
+      this.#one(operations.gcmSeal, [id, iv, associatedData, bytes], repeatable),
+    );
+  }
+
+  /** @returns Undefined for what does not authenticate; else the caller disposes of it. */
+  async gcmOpen(id: Buffer, iv: Buffer, associatedData: Buffer, ciphertext: Buffer): Promise<SecretBuffer | undefined> {
+    const [plaintext] = await this.#calls.call(operations.gcmOpen, [id, iv, associatedData, ciphertext], repeatable);
+    return plaintext === undefined ? undefined : SecretBuffer.take(plaintext);
+  }
+
+  /** AES key wrap (RFC 3394) in the token. */
+  async keyWrap(id: Buffer, payload: SecretBuffer): Promise<Buffer> {
+    return await payload.expose((bytes) => this.#one(operations.keyWrap, [id, bytes], repeatable));
+  }
+
+  /** @returns Undefined for what does not authenticate; else the caller disposes of it. */
+  async keyUnwrap(id: Buffer, wrapped: Buffer): Promise<SecretBuffer | undefined> {
+    const [payload] = await this.#calls.call(operations.keyUnwrap, [id, wrapped], repeatable);
+    return payload === undefined ? undefined : SecretBuffer.take(payload);
+  }
+
+  /** Destroys every object of this label in the token. @returns How many there were. */
+  async destroy(label: string): Promise<number> {
+    return (await this.#one(operations.destroy, [Buffer.from(label)], repeatable)).readUInt32BE();
+  }
+
+  /** The private and secret keys of the token, at most 10,000. */
+  async list(): Promise<readonly TokenKey[]> {
+    const keys = await this.#calls.call(operations.list, [], repeatable);
+    return keys.map((key) => JSON.parse(key.toString()) as TokenKey);
+  }
+
+  /**
+   * The one key that a person means.
+   *
+   * @param name - Its CKA_LABEL, or `id:` and its CKA_ID in hex.
+   * @throws {DeviceError} `DEVICE_KEY_NOT_FOUND`; `DEVICE_INPUT_REFUSED` when several have the label.
+   */
+  async find(name: string): Promise<TokenKey> {
+    const id = /^id:([0-9a-f]{2,510})$/i.exec(name)?.[1]?.toLowerCase();
+    const [key, other] = (await this.list()).filter((each) =>
+      id === undefined ? each.label === name : each.id === id,
+    );
+    if (key === undefined)
+      throw new DeviceError("DEVICE_KEY_NOT_FOUND", `the token has no key ${JSON.stringify(name)}`);
+    if (other !== undefined)
+      throw new DeviceError(
+        "DEVICE_INPUT_REFUSED",
+        `the token has several keys ${JSON.stringify(name)}: name one as id:HEX, where HEX is its CKA_ID`,
+      );
+    if (key.id === "")
+      throw new DeviceError("DEVICE_UNSUPPORTED", `the key ${JSON.stringify(name)} has no CKA_ID: give it one first`);
+    return key;
+  }
+
+  async #one(operation: Operation, args: readonly Buffer[], options?: NativeCallOptions): Promise<Buffer> {
+    const [answer] = await this.#calls.call(operation, args, options);
+    if (answer === undefined) throw malformed(operation);
+    return answer;
+  }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function malformed(operation: Operation): DeviceError {
+  return new DeviceError("DEVICE_FAILED", `the device's process gave no answer to ${operation}`);
+}
