@@ -69,12 +69,10 @@ export class Network implements AsyncDisposable {
       throw new NetError("TLS_UNUSABLE", `the node's TLS files cannot be used: ${messageOf(cause)}`, cause);
     }
     this.#server.on("secureConnection", (socket) => void this.#accept(socket));
-    this.#server.on("tlsClientError", (error, socket) =>
-      this.#events.refused(
-        socket.remoteAddress ?? "a peer",
-        new NetError("HANDSHAKE_REFUSED", `TLS: ${error.message}`),
-      ),
-    );
+    this.#server.on("tlsClientError", (error, socket) => {
+      this.#refused(socket.remoteAddress ?? "a peer", new NetError("HANDSHAKE_REFUSED", `TLS: ${error.message}`));
+      socket.destroy();
+    });
     this.#server.maxConnections = settings.dial.length * 4 + maxStrangers;
   }
 

@@ -1,0 +1,34 @@
+/** Every way that the reference node can fail, with the command line's exit code. */
+export const chainNodeErrors = {
+  CONFIG_UNUSABLE: { exit: 2, meaning: "the node's configuration cannot be used" },
+  DEVICE_UNUSABLE: { exit: 1, meaning: "the device that holds the node key cannot be used" },
+  GENESIS_MISMATCH: { exit: 5, meaning: "the store is of another chain than config.genesis" },
+  GUARD_DAMAGED: { exit: 5, meaning: "the double-sign guard's file is damaged" },
+  GUARD_MISSING: { exit: 5, meaning: "the double-sign guard's file is missing although this node has run before" },
+  GUARD_ROLLED_BACK: { exit: 5, meaning: "the double-sign guard's file is older than what this node has signed" },
+  GUARD_UNWRITABLE: { exit: 1, meaning: "the double-sign guard's file cannot be written" },
+  KEY_MANAGER_REFUSED: { exit: 3, meaning: "the key manager did not release the store's data key" },
+  KEY_MANAGER_UNREACHABLE: { exit: 4, meaning: "the key manager that holds the store's data key does not answer" },
+  NODE_RUNNING: { exit: 1, meaning: "another process runs on this data folder" },
+  SIGNER_MISMATCH: { exit: 5, meaning: "the signing key is not the one of this node in config.genesis" },
+  STORE_DAMAGED: { exit: 5, meaning: "what the store holds does not belong together" },
+  STORE_KEY_WRONG: { exit: 5, meaning: "the store was made under another data key" },
+} as const;
+
+export type ChainNodeErrorCode = keyof typeof chainNodeErrors;
+
+/** A failure that the node cannot start or go on with. */
+export class ChainNodeError extends Error {
+  override readonly name = "ChainNodeError";
+  readonly code: ChainNodeErrorCode;
+
+  constructor(code: ChainNodeErrorCode, message: string = chainNodeErrors[code].meaning, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+
+  /** The command line's exit code for this failure. */
+  get exitCode(): number {
+    return chainNodeErrors[this.code].exit;
+  }
+}
