@@ -14,7 +14,7 @@ export type BoxType = keyof typeof boxTypes;
  * Where the secret S of a box comes from. `soft`: the master-key version itself; `dataKey`: a node's own data key (sealed
  * files); `passphrase`, `keyFile`: what fills a key slot; `root`: a secret derived from the key manager's root key. In all
  * of these the device blob is empty. `awsKms`: 32 random bytes that an upstream KMS wraps; the blob is its `CiphertextBlob`.
- * `sdf`, `pkcs11`: the same, wrapped by a cipher card or a token in this machine; their blobs say how.
+ * `sdfSm2Envelope`, `sdfSm4Kek`, `pkcs11`: the same, wrapped by a cipher card or a token in this machine.
  */
 export const deviceAlgorithms = {
   soft: 1,
@@ -23,8 +23,9 @@ export const deviceAlgorithms = {
   keyFile: 4,
   root: 5,
   awsKms: 6,
-  sdf: 7,
+  sdfSm2Envelope: 7,
   pkcs11: 8,
+  sdfSm4Kek: 9,
 } as const;
 
 /** The largest plaintext of a box: whole key files fit, bulk data belongs in a volume. */
