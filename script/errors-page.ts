@@ -2,6 +2,7 @@
  * Makes docs/errors.md from the error tables of every part: `node script/errors-page.ts > docs/errors.md`.
  * A test keeps the page equal to the tables.
  */
+import { chainBuildErrors } from "../src/chain/build/errors.ts";
 import { clientErrors } from "../src/client/errors.ts";
 import { cryptoErrors } from "../src/crypto/errors.ts";
 import { custodyErrors } from "../src/custody/errors.ts";
@@ -25,6 +26,7 @@ const parts: readonly (readonly [string, string, Readonly<Record<string, Entry>>
   ["server", "ServerError", serverErrors],
   ["client", "ClientError", clientErrors],
   ["node", "NodeError", nodeErrors],
+  ["chain, building one", "ChainBuildError", chainBuildErrors],
   ["volume", "VolumeError", volumeErrors],
   ["level", "LevelError", levelErrors],
   ["crypto", "CryptoError", cryptoErrors],

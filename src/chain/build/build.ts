@@ -63,7 +63,7 @@ export function buildChain(options: ChainBuildOptions, nowMs: number = Date.now(
 
   const unfinished = `${output}.unfinished-${process.pid}`;
   try {
-    makeFolder(unfinished);
+    makeFolder(unfinished, 0o755);
     const authorities = makeAuthorities(options, nowMs);
     for (const { authority } of authorities) cleanup.use(authority);
     writeAuthorities(join(unfinished, "ca"), authorities);
@@ -116,7 +116,7 @@ function writeAuthorityCertificates(folder: string, authorities: readonly NamedA
 }
 
 function writeHost(folder: string, host: string, binary: string | undefined, authorities: readonly NamedAuthority[]) {
-  makeFolder(folder);
+  makeFolder(folder, 0o755);
   const program = join(folder, programName);
   if (binary === undefined) writeScript(program, referenceNodeLauncher());
   else {
@@ -125,7 +125,7 @@ function writeHost(folder: string, host: string, binary: string | undefined, aut
   }
   writeScript(join(folder, "start_all.sh"), startAllScript());
   writeScript(join(folder, "stop_all.sh"), stopAllScript());
-  makeFolder(join(folder, "ca"));
+  makeFolder(join(folder, "ca"), 0o755);
   writeAuthorityCertificates(join(folder, "ca"), authorities);
   const sdk = join(folder, "sdk");
   makeFolder(sdk);
@@ -226,8 +226,9 @@ function describe(
   };
 }
 
-function makeFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+/** Folders with a secret in them are 0700; the others are open, so that each node can run as a user of its own. */
+function makeFolder(path: string, mode = 0o700): void {
+  mkdirSync(path, { recursive: true, mode });
 }
 
 function writeSecret(path: string, secret: SecretBuffer): void {

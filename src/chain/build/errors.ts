@@ -8,7 +8,6 @@ export const chainBuildErrors = {
   FILE_UNUSABLE: { exit: 1, meaning: "a file cannot be read or written" },
   NODE_KEYS_INVALID: { exit: 2, meaning: "the folder of node keys does not hold one usable key for each node" },
   OPTION_INVALID: { exit: 2, meaning: "an option is missing, malformed, or does not go with another" },
-  PORT_IN_USE: { exit: 1, meaning: "another program listens on a port of a node" },
   TARGET_EXISTS: { exit: 1, meaning: "the output folder exists already" },
 } as const;
 
