@@ -43,6 +43,7 @@ const { writer } = pipe;
 for (const event of ["end", "error", "close"]) socket.on(event, endNow);
 
 const replies: HostReplies = {
+  alone: () => sendNumbers(fromDevice.alone, undefined, undefined),
   sessionOpened: (slot) => sendNumbers(fromDevice.sessionOpened, undefined, slot),
   sessionClosed: (slot) => sendNumbers(fromDevice.sessionClosed, undefined, slot),
   sessionFailed: (slot, fault) => {

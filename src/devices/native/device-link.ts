@@ -6,6 +6,8 @@ export interface LinkEvents {
   opened(info: Readonly<Record<string, string | number | boolean>>): void;
   /** The device does not open. The process ends by itself. */
   failed(fault: FaultFacts): void;
+  /** No call runs now, and none will be started until the next session is opened or closed. */
+  alone(): void;
   sessionOpened(slot: number): void;
   sessionFailed(slot: number, fault: FaultFacts): void;
   sessionClosed(slot: number): void;

@@ -134,25 +134,38 @@ export class DeviceProcess implements DeviceLink {
     const events = this.#events;
     switch (type) {
       case fromDevice.answered:
-        return events.answered(body.u32(), answersOf(body));
+        events.answered(body.u32(), answersOf(body));
+        break;
       case fromDevice.faulted:
-        return events.faulted(body.u32(), readFault(body));
+        events.faulted(body.u32(), readFault(body));
+        break;
       case fromDevice.revoked:
-        return events.revoked(body.u32());
+        events.revoked(body.u32());
+        break;
       case fromDevice.sessionOpened:
-        return events.sessionOpened(body.u16());
+        events.sessionOpened(body.u16());
+        break;
       case fromDevice.sessionFailed:
-        return events.sessionFailed(body.u16(), readFault(body));
+        events.sessionFailed(body.u16(), readFault(body));
+        break;
       case fromDevice.sessionClosed:
-        return events.sessionClosed(body.u16());
+        events.sessionClosed(body.u16());
+        break;
       case fromDevice.ready:
-        return this.#open();
+        this.#open();
+        break;
+      case fromDevice.alone:
+        events.alone();
+        break;
       case fromDevice.opened:
-        return events.opened(infoOf(body));
+        events.opened(infoOf(body));
+        break;
       case fromDevice.failed:
-        return events.failed(readFault(body));
+        events.failed(readFault(body));
+        break;
       case fromDevice.closed:
-        return events.closed();
+        events.closed();
+        break;
       default:
         throw new FrameError(`there is no frame of type ${type}`);
     }

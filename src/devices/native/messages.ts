@@ -42,6 +42,8 @@ export const fromDevice = {
   revoked: 9,
   /** nothing: sessions and device are closed */
   closed: 10,
+  /** nothing: no call runs now, and none will be started until a session is opened or closed */
+  alone: 11,
 } as const;
 
 const kinds: readonly DeviceFaultKind[] = [

@@ -4,6 +4,9 @@ import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
  * What the module of a device program exports as `program`: one kind of native library, driven inside the device's own
  * process. Whatever it throws reaches the caller as a fault: throw `DeviceFault`; any other error counts as kind `device`,
  * and its message stays in the process.
+ *
+ * A fault of kind `auth` from opening the device or a session locks the device: the PIN is not tried again. So does one of kind
+ * `locked-out` from anywhere, and one of kind `auth` with `evict` from a call, for programs that present the PIN there.
  */
 export interface DeviceProgram<Config = unknown> {
   /**

@@ -3,6 +3,8 @@ import type { DeviceSession, OpenedDevice } from "./program.ts";
 
 /** Where a host tells what came of what it was asked. */
 export interface HostReplies {
+  /** No call runs; a session is being opened or closed. */
+  alone(): void;
   sessionOpened(slot: number): void;
   sessionFailed(slot: number, fault: FaultFacts): void;
   sessionClosed(slot: number): void;
@@ -170,6 +172,7 @@ export class SessionHost {
       return;
     }
     this.#inExclusive = true;
+    this.#replies.alone();
     void run().finally(() => {
       this.#inExclusive = false;
       this.#runExclusive();
