@@ -1,4 +1,4 @@
-import { maxBlockBytes } from "./block.ts";
+import { maxBlockBytes, maxBlockTransactions } from "./block.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Transaction } from "./types.ts";
 
@@ -52,7 +52,7 @@ export class TransactionPool {
     const chosen: Transaction[] = [];
     let bytes = 0;
     for (const transaction of this.#waiting.values()) {
-      if (chosen.length >= count) break;
+      if (chosen.length >= Math.min(count, maxBlockTransactions)) break;
       if (this.#ledger.refusalOf(transaction) !== undefined) continue;
       bytes += transaction.encoded.length;
       if (bytes > maxBlockBytes) break;

@@ -1,0 +1,78 @@
+import { LedgerError } from "../ledger/errors.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { FinalBlock } from "../ledger/types.ts";
+import { maxSyncBlocks } from "./limits.ts";
+import type { Outbox } from "./outbox.ts";
+import type { ReplicaSettings } from "./settings.ts";
+
+/** How a late replica gets the blocks it lacks: from one peer at a time, each block with its proof. */
+export class CatchUp {
+  readonly #ledger: Ledger;
+  readonly #outbox: Outbox;
+  readonly #settings: ReplicaSettings;
+  /** Heads above this replica's that peers have told of. */
+  readonly #heights = new Map<number, number>();
+  #asked: number | undefined;
+
+  constructor(ledger: Ledger, outbox: Outbox, settings: ReplicaSettings) {
+    this.#ledger = ledger;
+    this.#outbox = outbox;
+    this.#settings = settings;
+  }
+
+  /** A peer's head is at this height at least. */
+  heard(peer: number, height: number): void {
+    const ahead = height - this.#ledger.height;
+    if (ahead <= 0) return;
+    this.#heights.set(peer, Math.max(height, this.#heights.get(peer) ?? 0));
+    if (this.#asked !== undefined) return;
+    // The votes for a single block may just be on their way.
+    if (ahead > 1) this.#ask();
+    else if (!this.#outbox.isRunning("sync")) this.#outbox.setTimer("sync", this.#settings.resendMs / 2);
+  }
+
+  onTimer(): void {
+    if (this.#asked !== undefined) this.#heights.delete(this.#asked);
+    this.#ask();
+  }
+
+  /**
+   * Blocks that a peer sends; unasked ones are left alone.
+   *
+   * @param accept - Checks a block that follows the head and appends it; throws {@link LedgerError} when it is no such block.
+   * @returns What an honest peer would not have done.
+   */
+  answered(peer: number, blocks: readonly FinalBlock[], accept: (block: FinalBlock) => void): string | undefined {
+    if (this.#asked !== peer) return undefined;
+    const before = this.#ledger.height;
+    let problem: string | undefined;
+    for (const block of blocks) {
+      if (block.header.height <= this.#ledger.height) continue;
+      try {
+        accept(block);
+      } catch (error) {
+        if (!(error instanceof LedgerError)) throw error;
+        problem = `sent a bad block: ${error.message}`;
+        break;
+      }
+    }
+    if (problem !== undefined || this.#ledger.height === before) this.#heights.delete(peer);
+    this.#ask();
+    return problem;
+  }
+
+  #ask(): void {
+    this.#asked = undefined;
+    this.#outbox.clearTimer("sync");
+    let best: { readonly peer: number; readonly height: number } | undefined;
+    for (const [peer, height] of this.#heights) {
+      if (height <= this.#ledger.height) this.#heights.delete(peer);
+      else if (best === undefined || height > best.height) best = { peer, height };
+    }
+    if (best === undefined) return;
+    this.#asked = best.peer;
+    const fromHeight = this.#ledger.height + 1;
+    this.#outbox.send(best.peer, { kind: "block-request", fromHeight, count: maxSyncBlocks });
+    this.#outbox.setTimer("sync", this.#settings.syncTimeoutMs);
+  }
+}
