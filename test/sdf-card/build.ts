@@ -101,6 +101,8 @@ export interface TestCard extends Disposable {
   /** The card's memory. The file `faults` in it injects faults. */
   readonly dir: string;
   readonly bench: string;
+  /** Replaces the faults of the running card by these words (README.md, "Faults"); none takes them away. */
+  setFaults(...words: string[]): void;
   /** Runs `card-admin` on this card and returns what it printed. */
   admin(...args: string[]): string;
 }
@@ -125,6 +127,10 @@ export function makeTestCard(pin: string, variant: SdfCardVariant = "gmt0018"): 
     dir,
     bench: build.bench,
     admin,
+    setFaults: (...words) => {
+      writeFileSync(join(folder, "faults"), words.join("\n"));
+      renameSync(join(folder, "faults"), join(dir, "faults"));
+    },
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
