@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import type { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
 import { DeviceFault } from "../../../../src/devices/native/fault.ts";
 import type { DeviceProgram, DeviceSession, OpenedDevice } from "../../../../src/devices/native/program.ts";
@@ -7,6 +7,8 @@ import type { DeviceProgram, DeviceSession, OpenedDevice } from "../../../../src
 interface FakeConfig {
   /** A wrong PIN is any other than this one; left out: no PIN is wanted. */
   readonly pin?: string;
+  /** The right PIN is read from this file at each opening. */
+  readonly pinFile?: string;
   /** How opening the device goes wrong. */
   readonly openFails?: "comm" | "exit" | "hang" | "throw";
   /** A file in which each opening of the device leaves one byte. */
@@ -87,7 +89,7 @@ class FakeSession implements DeviceSession {
 export const program: DeviceProgram<FakeConfig> = {
   async open(config: FakeConfig, pin: SecretBuffer | undefined): Promise<OpenedDevice> {
     if (config.openings !== undefined) writeFileSync(config.openings, ".", { flag: "a" });
-    const wanted = config.pin;
+    const wanted = config.pinFile === undefined ? config.pin : readFileSync(config.pinFile, "utf8");
     if (wanted !== undefined && pin?.equals(Buffer.from(wanted)) !== true)
       throw new DeviceFault({ kind: "auth", code: "0x01000100", message: "the PIN is wrong" });
     if (config.openFails === "comm")
