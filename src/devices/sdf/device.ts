@@ -105,8 +105,10 @@ export class SdfDevice implements CryptoDevice {
     this.#mustBeOpen();
     const { scheme } = readMaterial(key, ["sm2-envelope", "sm4-kek"]);
     const bytes = Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength);
-    if (algorithm !== deviceAlgorithms.sdf) throw new CryptoError("BOX_REFUSED");
-    return scheme === "sm2-envelope" ? this.#envelopes.open(key, bytes, context) : this.#keks.open(key, bytes, context);
+    if (scheme === "sm2-envelope" && algorithm === deviceAlgorithms.sdfSm2Envelope)
+      return this.#envelopes.open(key, bytes, context);
+    if (scheme === "sm4-kek" && algorithm === deviceAlgorithms.sdfSm4Kek) return this.#keks.open(key, bytes, context);
+    throw new CryptoError("BOX_REFUSED");
   }
 
   /** Points at an SM2 key pair of the card; the card makes none by this interface. */

@@ -67,7 +67,7 @@ export class Sm2Envelopes {
       const envelope = await this.#card.encrypt(Buffer.from(material.encryptKey, "hex"), secret);
       const body = Buffer.concat([Buffer.of(blobForm), envelope]);
       const blob = Buffer.concat([body, tagOf(macKey, key, context, body)]);
-      return { secret, algorithm: deviceAlgorithms.sdf, blob };
+      return { secret, algorithm: deviceAlgorithms.sdfSm2Envelope, blob };
     } catch (error) {
       secret[Symbol.dispose]();
       throw error;

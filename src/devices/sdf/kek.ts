@@ -8,8 +8,7 @@ import type { BoxSecret, DeviceKey } from "../device.ts";
 import type { CardCalls } from "./card-calls.ts";
 import { boundHash, type KekMaterial, keyChanged, readMaterial, statementOf, writeMaterial } from "./material.ts";
 
-/** Another first byte than an envelope's: both are blobs of one device algorithm. */
-const blobForm = 2;
+const blobForm = 1;
 const seedBytes = 32;
 const tagBytes = 16;
 /** The first block of every input; its last byte says what the output is. Jobs are never given another number. */
@@ -23,7 +22,7 @@ const jobs = { check: 0, tag: 1, firstHalf: 2, secondHalf: 3 } as const;
  *     F(job, h) = the last block of SM4-CBC under K, IV 0, of label (16, its last byte the job) ‖ h (32)
  *     h         = SM3(SM3(key, context) ‖ form ‖ seed)
  *     S         = F(2, h) ‖ F(3, h)
- *     blob      = form = 2 (1) ‖ seed (32, random) ‖ F(1, h) (16)
+ *     blob      = form = 1 (1) ‖ seed (32, random) ‖ F(1, h) (16)
  *
  * CBC-MAC over inputs of one length is a PRF. Who does not have the card can make neither S nor the tag for any seed.
  */
@@ -44,7 +43,7 @@ export class KekSecrets {
   async seal(key: DeviceKey, context: Context): Promise<BoxSecret> {
     const head = Buffer.concat([Buffer.of(blobForm), kernelRandomBytes(seedBytes)]);
     const { tag, secret } = await this.#derive(key, context, head);
-    return { secret, algorithm: deviceAlgorithms.sdf, blob: Buffer.concat([head, tag]) };
+    return { secret, algorithm: deviceAlgorithms.sdfSm4Kek, blob: Buffer.concat([head, tag]) };
   }
 
   /** @throws {CryptoError} `BOX_REFUSED` for a blob that was not made here for this key and context. */

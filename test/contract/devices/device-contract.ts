@@ -2,18 +2,19 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { it } from "node:test";
-import type { CryptoDevice, DeviceKey, UpstreamKeyChoice } from "../../../src/devices/device.ts";
+import type { CryptoDevice, DeviceKey, DeviceKeyChoice, UpstreamKeyChoice } from "../../../src/devices/device.ts";
 
 export interface DeviceSubject extends AsyncDisposable {
   readonly device: CryptoDevice;
-  /** For devices whose keys are made elsewhere. */
-  readonly upstream?: UpstreamKeyChoice;
+  /** For devices whose keys are made elsewhere: which key a new one stands for. */
+  readonly upstream?: UpstreamKeyChoice | DeviceKeyChoice;
 }
 
 const context = { network: "net-1", node: "node-1", purpose: "contract 节点" } as const;
 
 async function newKey({ device, upstream }: DeviceSubject): Promise<DeviceKey> {
-  const name = { keyId: randomUUID(), version: 1, suite: "intl" } as const;
+  const [suite = "intl"] = device.capabilities().suites;
+  const name = { keyId: randomUUID(), version: 1, suite };
   return { ...name, material: await device.createKey(name, upstream) };
 }
 
