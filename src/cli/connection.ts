@@ -4,13 +4,14 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { KeyManagerClient } from "../client/client.ts";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
+import type { CustodyService } from "../custody/service.ts";
 import { identityFiles } from "../node/key-manager.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 import { tell } from "./output.ts";
-import { readUnlockSecret, type UnlockOptions, withUnlock } from "./unlock-secret.ts";
+import { type DataUnlockOptions, readUnlock, withDataUnlock } from "./unlock-device.ts";
 
 /** Which key manager an administrative command speaks to, and as whom. */
-export interface ConnectionOptions extends UnlockOptions {
+export interface ConnectionOptions extends DataUnlockOptions {
   /** Data folder on this machine: through its server's socket, or (no server running) opened by the command itself. */
   readonly data?: string;
   /** Another machine's key manager, over HTTPS. */
@@ -21,7 +22,7 @@ export interface ConnectionOptions extends UnlockOptions {
 
 /** Adds the options that name the key manager. */
 export function withConnection(command: Command): Command {
-  return withUnlock(command.option("--data <dir>", "data folder of a key manager on this machine"))
+  return withDataUnlock(command.option("--data <dir>", "data folder of a key manager on this machine"))
     .option("--server <url...>", "https://HOST:PORT of a key manager elsewhere (needs --identity)")
     .option("--identity <dir>", "identity folder, as node enroll --into makes it");
 }
@@ -79,15 +80,11 @@ function overTls(servers: readonly string[], identity: string | undefined): KeyM
 /** Opens the data folder in this process and speaks to it as any other client would. */
 async function onFolder<T>(
   data: string,
-  options: UnlockOptions,
+  options: DataUnlockOptions,
   use: (client: KeyManagerClient) => Promise<T>,
 ): Promise<T> {
-  const [{ openCustody }, { startServer }] = await Promise.all([
-    import("../custody/open.ts"),
-    import("../server/server.ts"),
-  ]);
-  using unlock = await readUnlockSecret(options);
-  const custody = await openCustody({ dataDir: data, unlock });
+  const { startServer } = await import("../server/server.ts");
+  const custody = await openFolder(data, options);
   try {
     const server = await startServer(custody, { dataDir: data, log: tell });
     try {
@@ -99,6 +96,13 @@ async function onFolder<T>(
   } finally {
     await custody.close();
   }
+}
+
+/** The unlock secret is wiped, or the device closed, once the folder is open. */
+async function openFolder(data: string, options: DataUnlockOptions): Promise<CustodyService> {
+  const { openCustody } = await import("../custody/open.ts");
+  await using held = await readUnlock(data, options);
+  return await openCustody({ dataDir: data, unlock: held.unlock });
 }
 
 /** Whether a server listens on the socket. A socket left behind by a killed server refuses. */

@@ -9,6 +9,7 @@ import { runDropIn, type Tell } from "./drop-in.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 import { cipherDataKeyArgument, isLoopback, passphraseArgument, portArgument } from "./fisco-arguments.ts";
 import { fiscoOperatorPrincipal, localCaller, openKeyManagerData, stateFolder } from "./key-manager-data.ts";
+import { type SuperKeyDeviceOptions, superKeyFromDevice } from "./super-key-device.ts";
 
 const usage = `Usage: key-manager [-g] PORT SUPERKEY [options]
 
@@ -16,6 +17,9 @@ Runs a FISCO BCOS key manager: JSON-RPC over plain HTTP, as nodes and their scri
 
   -g                        SM mode: SM3 and SM4 (chains with sm_crypto); by default Keccak-256 and AES-256
   --super-key-file FILE     read the super key from FILE (mode 0600) instead of the command line, where others see it
+  --super-key-device NAME   have this device open the super key's envelope; with the next two
+  --super-key-envelope FILE the envelope, made with strongroom device envelope
+  --devices FILE            the devices.toml that names the device (mode 0600)
   --host HOST               address to listen on (default 127.0.0.1)
   --allow CIDR,…            addresses that are answered (default 127.0.0.0/8,::1); others are closed and counted
   --data DIR                registry of cipherDataKeys and audit chain (default ~/.local/state/strongroom/key-manager)
@@ -38,6 +42,9 @@ await runDropIn("key-manager", async (args, tell) => {
       host: { type: "string", default: "127.0.0.1" },
       allow: { type: "string" },
       "super-key-file": { type: "string" },
+      "super-key-device": { type: "string" },
+      "super-key-envelope": { type: "string" },
+      devices: { type: "string" },
       data: { type: "string" },
       register: { type: "string", multiple: true, default: [] },
       help: { type: "boolean", short: "h" },
@@ -50,11 +57,15 @@ await runDropIn("key-manager", async (args, tell) => {
   const port = portArgument(positionals[0]);
   process.title = `key-manager${values.g ? " -g" : ""} ${port}`;
   const registered = values.register.map(cipherDataKeyArgument);
-  using superKey = passphraseArgument("super key", positionals[1], values["super-key-file"]);
+  const fromDevice = superKeyDeviceOf(values, positionals[1]);
+  using superKey =
+    fromDevice === undefined
+      ? passphraseArgument("super key", positionals[1], values["super-key-file"])
+      : await superKeyFromDevice(fromDevice);
   if (superKey.byteLength === 0) throw new CommandFailure(exitCodes.usage, "an empty super key is refused");
-  if (values["super-key-file"] === undefined)
+  if (positionals[1] !== undefined)
     tell(
-      "warning: the super key was on the command line, where other users and the shell's history see it; use --super-key-file",
+      "warning: the super key was on the command line, where other users and the shell's history see it; use --super-key-file or --super-key-device",
     );
   if (!isLoopback(values.host))
     tell(
@@ -70,6 +81,24 @@ await runDropIn("key-manager", async (args, tell) => {
     await custody.close();
   }
 });
+
+interface SuperKeyValues {
+  readonly "super-key-file"?: string | undefined;
+  readonly "super-key-device"?: string | undefined;
+  readonly "super-key-envelope"?: string | undefined;
+  readonly devices?: string | undefined;
+}
+
+/** Undefined when no device is named. @throws {CommandFailure} 2 unless its options go together. */
+function superKeyDeviceOf(values: SuperKeyValues, argument: string | undefined): SuperKeyDeviceOptions | undefined {
+  const { "super-key-device": device, "super-key-envelope": envelope, devices } = values;
+  if (device === undefined && envelope === undefined && devices === undefined) return undefined;
+  if (device === undefined || envelope === undefined || devices === undefined)
+    throw new CommandFailure(exitCodes.usage, "--super-key-device, --super-key-envelope and --devices go together");
+  if (argument !== undefined || values["super-key-file"] !== undefined)
+    throw new CommandFailure(exitCodes.usage, "give the super key once: as an argument, in a file, or by a device");
+  return { device, envelope, devices };
+}
 
 interface ServeOptions {
   readonly mode: LegacyMode;

@@ -2,10 +2,13 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { KeySlots, SlotKind } from "../devices/key-slots.ts";
 import type { RootKey } from "../devices/root-key.ts";
+import { catalogueOf, choiceOf, type KeyChoiceOptions, openDevice, withKeyChoice } from "./device/named-device.ts";
+import { CommandFailure, exitCodes } from "./failure.ts";
 import { type OutputOptions, printData, table, tell, withJson } from "./output.ts";
-import { readSecretFile, readUnlockSecret, type UnlockOptions, withUnlock } from "./unlock-secret.ts";
+import { type DataUnlockOptions, readUnlock, withDataUnlock } from "./unlock-device.ts";
+import { readSecretFile } from "./unlock-secret.ts";
 
-type Options = UnlockOptions & OutputOptions & { readonly data: string };
+type Options = DataUnlockOptions & OutputOptions & { readonly data: string };
 type NewSecret = { readonly newFile: string; readonly kind: SlotKind };
 
 /**
@@ -27,14 +30,12 @@ export function slotCommand(): Command {
     ),
   );
   slot.addCommand(
-    changing("add", "add an unlock secret beside those there are")
+    withKeyChoice(opening("add", "add an unlock secret, or a device that opens the root key, beside those there are"))
+      .option("--new-file <file>", "file with the new unlock secret (mode 0600 or 0400)")
+      .addOption(kindOption())
+      .option("--device <name>", "in place of a secret: a device of the folder's devices.toml")
       .option("--label <text>", "for people", "")
-      .action((options: Options & NewSecret & { label: string }) =>
-        withRoot(options, async (slots, root) => {
-          using secret = readSecretFile(options.newFile);
-          tell(`key slot ${await slots.add(root, options.kind, secret, options.label)} added`);
-        }),
-      ),
+      .action(runAdd),
   );
   slot.addCommand(
     changing("change", "replace the unlock secret of a slot")
@@ -61,15 +62,43 @@ export function slotCommand(): Command {
 }
 
 function opening(name: string, purpose: string): Command {
-  return withUnlock(new Command(name).description(purpose).requiredOption("--data <dir>", "data folder"));
+  return withDataUnlock(new Command(name).description(purpose).requiredOption("--data <dir>", "data folder"));
 }
 
 function changing(name: string, purpose: string): Command {
   return opening(name, purpose)
     .requiredOption("--new-file <file>", "file with the new unlock secret (mode 0600 or 0400)")
-    .addOption(
-      new Option("--kind <kind>", "kind of the slot").choices(["passphrase", "key-file"]).default("passphrase"),
+    .addOption(kindOption());
+}
+
+function kindOption(): Option {
+  return new Option("--kind <kind>", "kind of the slot").choices(["passphrase", "key-file"]).default("passphrase");
+}
+
+interface AddOptions extends Options, KeyChoiceOptions {
+  readonly newFile?: string;
+  readonly kind: SlotKind;
+  readonly device?: string;
+  readonly label: string;
+}
+
+async function runAdd(options: AddOptions): Promise<void> {
+  const { data, newFile, device, label } = options;
+  const choice = choiceOf(options);
+  if (newFile !== undefined && device === undefined && choice === undefined)
+    return await withRoot(options, async (slots, root) => {
+      using secret = readSecretFile(newFile);
+      tell(`key slot ${await slots.add(root, options.kind, secret, label)} added`);
+    });
+  if (device === undefined || newFile !== undefined)
+    throw new CommandFailure(exitCodes.usage, "a key slot takes --new-file FILE, or --device NAME and its key");
+  await withRoot(options, async (slots, root) => {
+    await using named = await openDevice(await catalogueOf({ data }), device);
+    tell(
+      `key slot ${await slots.addDevice(root, named, choice, label)} added: serve --unlock-device ${device} opens it`,
     );
+    tell("the devices.toml must be trusted before that: strongroom device trust");
+  });
 }
 
 async function slotsOf(options: Options): Promise<KeySlots> {
@@ -82,9 +111,13 @@ async function slotsOf(options: Options): Promise<KeySlots> {
 
 async function withRoot(options: Options, use: (slots: KeySlots, root: RootKey) => Promise<void>): Promise<void> {
   const slots = await slotsOf(options);
-  using unlock = await readUnlockSecret(options);
-  using root = await slots.open(unlock);
+  using root = await openRoot(slots, options);
   await use(slots, root);
+}
+
+async function openRoot(slots: KeySlots, options: Options): Promise<RootKey> {
+  await using held = await readUnlock(options.data, options);
+  return await slots.open(held.unlock);
 }
 
 function slotNumber(text: string): number {

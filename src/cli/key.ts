@@ -3,6 +3,7 @@ import type { KeyDescription } from "../client/protocol.ts";
 import { keySpecs } from "../crypto/key-specs.ts";
 import { shown } from "./audit-lines.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
+import { choiceOf, type KeyChoiceOptions, withKeyChoice } from "./device/named-device.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 import { rotationCommand } from "./key-rotation.ts";
 import { slotCommand } from "./key-slot.ts";
@@ -11,7 +12,7 @@ import { type OutputOptions, printData, table, withJson } from "./output.ts";
 
 type Options = ConnectionOptions & OutputOptions;
 
-interface CreateOptions {
+interface CreateOptions extends KeyChoiceOptions {
   readonly suite?: KeyDescription["suite"];
   readonly usage?: KeyDescription["usage"];
   readonly spec?: KeyDescription["spec"];
@@ -20,6 +21,7 @@ interface CreateOptions {
   readonly origin?: "soft" | "aws-kms";
   readonly integration?: string;
   readonly upstreamKey?: string;
+  readonly device?: string;
 }
 
 export function command(): Command {
@@ -71,7 +73,7 @@ Example:
 }
 
 function createCommand(): Command {
-  return withJson(withConnection(new Command("create").description("make a master key")))
+  return withKeyChoice(withJson(withConnection(new Command("create").description("make a master key"))))
     .addOption(
       new Option(
         "--suite <suite>",
@@ -96,15 +98,22 @@ function createCommand(): Command {
     )
     .option("--integration <name>", "the integration with the KMS that it lives in")
     .option("--upstream-key <key>", "id, ARN, alias/NAME or alias ARN there (default: the integration's)")
+    .option("--device <name>", "in place of --origin: a card or token of the key manager's devices.toml")
     .option("--alias <alias>", "alias/NAME to point at it")
     .option("--description <text>", "for people", "")
     .action((options: Options & CreateOptions) =>
       withClient(options, async (client) => {
         const { suite, usage, spec, description, alias, origin } = options;
         const chosen = Object.fromEntries(
-          Object.entries({ suite, usage, spec, alias, origin, upstream: upstreamOf(options) }).filter(
-            ([, value]) => value !== undefined,
-          ),
+          Object.entries({
+            suite,
+            usage,
+            spec,
+            alias,
+            origin,
+            upstream: upstreamOf(options),
+            device: deviceOf(options),
+          }).filter(([, value]) => value !== undefined),
         );
         show(options, await client.keys.create({ description, ...chosen }));
       }),
@@ -120,6 +129,18 @@ function upstreamOf({ origin, integration, upstreamKey }: CreateOptions) {
     throw new CommandFailure(exitCodes.usage, "--upstream-key goes with --origin aws-kms");
   }
   return { integration, ...(upstreamKey === undefined ? {} : { key: upstreamKey }) };
+}
+
+/** @throws {CommandFailure} 2 for a key of a device without the device, or with an origin. */
+function deviceOf(options: CreateOptions) {
+  const choice = choiceOf(options);
+  const { device: name, origin } = options;
+  if (name === undefined) {
+    if (choice === undefined) return undefined;
+    throw new CommandFailure(exitCodes.usage, "--key-index, --kek-index and --key-id go with --device NAME");
+  }
+  if (origin !== undefined) throw new CommandFailure(exitCodes.usage, "--device takes the place of --origin");
+  return { name, ...choice };
 }
 
 function listCommand(): Command {
@@ -182,7 +203,7 @@ function show(options: OutputOptions, key: KeyDescription): void {
     [
       `key id       ${key.keyId}`,
       `arn          ${key.arn}`,
-      `suite        ${key.suite} (${key.spec}, ${key.usage}, ${key.origin})`,
+      `suite        ${key.suite} (${key.spec}, ${key.usage}, ${key.origin}${key.device === null ? "" : ` ${key.device}`})`,
       `state        ${key.state}${key.deletionAt === null ? "" : `, destroyed from ${key.deletionAt} on`}`,
       `version      ${key.currentVersion}`,
       `aliases      ${key.aliases.join(" ") || "none"}`,

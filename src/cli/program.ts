@@ -12,6 +12,10 @@ const groups: Readonly<Record<string, { purpose: string; load: () => Promise<{ c
   principal: { purpose: "administrators, auditors, operators, services", load: () => import("./principal.ts") },
   user: { purpose: "users and their access keys, for clients of a cloud KMS", load: () => import("./user.ts") },
   group: { purpose: "groups of users and their policies", load: () => import("./group.ts") },
+  device: {
+    purpose: "cipher cards and tokens: list, info, test, bench, keys, trust, envelopes",
+    load: () => import("./device.ts"),
+  },
   integration: {
     purpose: "integrations with a KMS: AWS KMS or what speaks the same",
     load: () => import("./integration.ts"),

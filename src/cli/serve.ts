@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Command, Option } from "commander";
 import { checkpointSchema } from "../client/protocol.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
@@ -8,14 +9,17 @@ import type { HostPort, RunningServer, ServerOptions } from "../server/server.ts
 import { CommandFailure, exitCodes } from "./failure.ts";
 import { tell, withJson } from "./output.ts";
 import { type AuditForwardOptions, forwardTargets, withAuditForwarding } from "./serve-audit.ts";
-import { readSecretFile, readUnlockSecret, type UnlockOptions, withUnlock } from "./unlock-secret.ts";
+import { type DataUnlockOptions, readUnlock, withDataUnlock } from "./unlock-device.ts";
+import { readSecretFile } from "./unlock-secret.ts";
 
-interface ServeOptions extends UnlockOptions, AuditForwardOptions {
+interface ServeOptions extends DataUnlockOptions, AuditForwardOptions {
   readonly data: string;
   readonly native: string;
   readonly name: readonly string[];
   readonly fisco?: string;
   readonly fiscoSuperKeyFile?: string;
+  readonly fiscoSuperKeyEnvelope?: string;
+  readonly fiscoSuperKeyDevice?: string;
   readonly fiscoSm?: boolean;
   readonly fiscoAllow?: string;
   readonly aws?: string;
@@ -43,6 +47,8 @@ export function command(): Command {
     )
     .option("--fisco <host:port>", "answer unmodified FISCO BCOS nodes here (plain HTTP, no authentication)")
     .option("--fisco-super-key-file <file>", "the superKey of those nodes (mode 0600 or 0400, owned by you)")
+    .option("--fisco-super-key-envelope <file>", "the superKey in an envelope that --fisco-super-key-device opens")
+    .option("--fisco-super-key-device <name>", "a device of the folder's devices.toml")
     .option("--fisco-sm", "those nodes use SM cryptography")
     .addOption(new Option("--fisco-allow <cidr,…>", "addresses that --fisco answers (default: loopback only)"))
     .option("--aws <host:port>", "answer AWS KMS clients here (HTTPS; on loopback addresses plain HTTP too)")
@@ -67,7 +73,7 @@ SIGTERM and SIGINT stop the server after the requests that have begun. With NOTI
 Example:
   strongroom serve --data ./km --unlock-file ./unlock --native 127.0.0.1:8443 --metrics 127.0.0.1:9464`,
     );
-  return withJson(withUnlock(withAuditForwarding(serve))).action(run);
+  return withJson(withDataUnlock(withAuditForwarding(serve))).action(run);
 }
 
 async function run(options: ServeOptions): Promise<void> {
@@ -78,9 +84,7 @@ async function run(options: ServeOptions): Promise<void> {
   const consoleAt = options.console === undefined ? undefined : hostPort("--console", options.console);
   const metricsAt = options.metrics === undefined ? undefined : hostPort("--metrics", options.metrics);
   const checkpoint = options.checkpoint === undefined ? undefined : readCheckpoint(options.checkpoint);
-  if ((fiscoAt === undefined) !== (options.fiscoSuperKeyFile === undefined))
-    throw new CommandFailure(exitCodes.usage, "--fisco and --fisco-super-key-file go together");
-  using superKey = options.fiscoSuperKeyFile === undefined ? undefined : readSecretFile(options.fiscoSuperKeyFile);
+  using superKey = await superKeyOf(options);
   const targets = await forwardTargets(options);
 
   const stop = stopSignal();
@@ -97,10 +101,10 @@ async function run(options: ServeOptions): Promise<void> {
   const threadLost = Promise.withResolvers<Error>();
   let custody: Awaited<ReturnType<typeof openCustody>>;
   {
-    using unlock = await readUnlockSecret(options);
+    await using held = await readUnlock(options.data, options);
     custody = await openCustody({
       dataDir: options.data,
-      unlock,
+      unlock: held.unlock,
       threaded: true,
       onThreadLost: threadLost.resolve,
       onNotice: (kind) => notices.inc({ kind }),
@@ -145,6 +149,21 @@ function lostThread(cause: Error): CommandFailure {
     exitCodes.other,
     `a thread of the key manager failed, so it can't answer reliably any more: ${cause.message}`,
   );
+}
+
+/** @throws {CommandFailure} 2 unless there is one superKey with `--fisco`, and none without. */
+async function superKeyOf(options: ServeOptions): Promise<SecretBuffer | undefined> {
+  const { fisco, fiscoSuperKeyFile: file, fiscoSuperKeyEnvelope: envelope, fiscoSuperKeyDevice: device } = options;
+  if ((device === undefined) !== (envelope === undefined))
+    throw new CommandFailure(exitCodes.usage, "--fisco-super-key-device and --fisco-super-key-envelope go together");
+  if (file !== undefined && device !== undefined)
+    throw new CommandFailure(exitCodes.usage, "give the superKey once: in a file, or in an envelope");
+  if ((fisco === undefined) !== (file === undefined && device === undefined))
+    throw new CommandFailure(exitCodes.usage, "--fisco and --fisco-super-key-file (or -device) go together");
+  if (file !== undefined) return readSecretFile(file);
+  if (device === undefined || envelope === undefined) return undefined;
+  const { superKeyFromDevice } = await import("./super-key-device.ts");
+  return await superKeyFromDevice({ device, envelope, devices: join(options.data, "devices.toml") });
 }
 
 function fiscoOptions(

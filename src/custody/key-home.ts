@@ -16,6 +16,19 @@ export function originAskedFor({ origin, device, upstream }: CreateKeyInput): Ke
   return "sdf";
 }
 
+/**
+ * A request that names neither suite nor spec gets the device's own suite: a card's keys are of suite `sm`. A device that cannot be
+ * looked up is refused later, once it is known whether the caller may.
+ */
+export function withSuiteOf(devices: Devices, input: CreateKeyInput): CreateKeyInput {
+  if (input.device === undefined || input.suite !== undefined || input.spec !== undefined) return input;
+  try {
+    return devices.kindOf(input.device.name) === "sdf" ? { ...input, suite: "sm" } : input;
+  } catch {
+    return input;
+  }
+}
+
 /** Where a new key is to live. @throws {CustodyError} `KEY_UNSUPPORTED`, `DEVICE_REFUSED`. */
 export function homeOf(devices: Devices, input: CreateKeyInput): KeyHome {
   if (input.device === undefined) return { origin: originAskedFor(input) };

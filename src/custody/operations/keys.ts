@@ -3,7 +3,7 @@ import { isSymmetricSpec } from "../../crypto/key-specs.ts";
 import type { DeviceKeyChoice, UpstreamKeyChoice } from "../../devices/device.ts";
 import { type AccountSubject, type Core, type KeySubject, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
-import { choiceInDevice, deviceDetail, homeOf, originAskedFor } from "../key-home.ts";
+import { choiceInDevice, deviceDetail, homeOf, originAskedFor, withSuiteOf } from "../key-home.ts";
 import { withinShare } from "../key-pair-shares.ts";
 import { type KeyTransition, mustBeAlive, mustBeUsable, stateAfter } from "../key-states.ts";
 import { checkAlias, checkDescription } from "../names.ts";
@@ -32,7 +32,8 @@ export class Keys implements KeyOperations {
     this.#destruction = new KeyDestruction(core);
   }
 
-  async create(caller: Caller, input: CreateKeyInput): Promise<KeyDescription> {
+  async create(caller: Caller, given: CreateKeyInput): Promise<KeyDescription> {
+    const input = withSuiteOf(this.#core.devices, given);
     const choice = chooseKey(input);
     const origin = originAskedFor(input);
     if (origin === "external") mustBeImportable(this.#core, choice);

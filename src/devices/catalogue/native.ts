@@ -1,0 +1,153 @@
+import { createHash } from "node:crypto";
+import type { CryptoDevice } from "../device.ts";
+import type { NativeDeviceEvent } from "../native/device-events.ts";
+import { FailoverSet } from "../native/failover.ts";
+import type { NativeCalls } from "../native/native-calls.ts";
+import { NativeDevice } from "../native/native-device.ts";
+import type { PoolSettings } from "../native/pool-settings.ts";
+import type { SecretSource } from "../native/secret-source.ts";
+import type { NativeEntry, Pkcs11Entry, SdfEntry } from "./entry.ts";
+import type { Catalogue } from "./read.ts";
+
+export type TellOfDevice = (device: string, event: NativeDeviceEvent) => void;
+
+/** How the members of one kind are opened, told apart and used. */
+interface Driver<E extends NativeEntry> {
+  open(entry: E, native: NativeOptions): Promise<NativeCalls>;
+  /** What members that hold the same keys have in common. */
+  fingerprintOf(calls: NativeCalls, entry: E): Promise<Buffer>;
+  device(calls: NativeCalls): CryptoDevice;
+}
+
+interface NativeOptions {
+  readonly name: string;
+  readonly pin?: SecretSource;
+  readonly pool: Partial<PoolSettings>;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly tell?: (event: NativeDeviceEvent) => void;
+}
+
+async function sdfDriver(): Promise<Driver<SdfEntry>> {
+  const [{ openSdfCalls, SdfDevice }, { CardCalls }] = await Promise.all([
+    import("../sdf/device.ts"),
+    import("../sdf/card-calls.ts"),
+  ]);
+  return {
+    open: ({ library, profile, key_indices: keyIndices, kek_indices: kekIndices }, native) =>
+      openSdfCalls({ ...native, library, profile, keyIndices, kekIndices }),
+    fingerprintOf: async (calls, { key_indices: keyIndices }) => {
+      const [hash, card] = [createHash("sha256"), new CardCalls(calls)];
+      for (const index of keyIndices)
+        hash.update(await card.signPublicKey(index)).update(await card.encryptPublicKey(index));
+      return hash.digest();
+    },
+    device: (calls) => new SdfDevice(calls),
+  };
+}
+
+async function pkcs11Driver(): Promise<Driver<Pkcs11Entry>> {
+  const [{ Pkcs11Device }, { pkcs11NativeOptions }, { Pkcs11Token }] = await Promise.all([
+    import("../pkcs11/device.ts"),
+    import("../pkcs11/native-options.ts"),
+    import("../pkcs11/token.ts"),
+  ]);
+  return {
+    open: (entry, native) => NativeDevice.open(pkcs11NativeOptions({ settings: pkcs11SettingsOf(entry), ...native })),
+    fingerprintOf: async (calls) => {
+      const token = new Pkcs11Token(calls);
+      const keys = (await token.list()).toSorted((one, other) => (one.id < other.id ? -1 : 1));
+      const hash = createHash("sha256");
+      for (const { id, kind } of keys) {
+        hash.update(`${kind} ${id}\n`);
+        if (kind === "key-pair") hash.update((await token.publicKey(Buffer.from(id, "hex"))).fingerprint);
+      }
+      return hash.digest();
+    },
+    device: (calls) => new Pkcs11Device(calls),
+  };
+}
+
+/**
+ * Opens cards or tokens, of one kind; several as a failover set. Of a set, those that cannot be opened now are left out until it is
+ * opened anew, as long as one can.
+ *
+ * @throws {DeviceError} What kept the device, or the first of the set, from being opened; `DEVICE_KEY_CHANGED` for members of
+ *   a set that do not hold the same keys.
+ */
+export async function openNative(
+  catalogue: Pick<Catalogue, "at">,
+  members: readonly NativeEntry[],
+  tell?: TellOfDevice,
+): Promise<CryptoDevice> {
+  const [sdf, pkcs11] = [
+    members.filter((each) => each.kind === "sdf"),
+    members.filter((each) => each.kind === "pkcs11"),
+  ];
+  return sdf.length > 0
+    ? await openMembers(catalogue, sdf, await sdfDriver(), tell)
+    : await openMembers(catalogue, pkcs11, await pkcs11Driver(), tell);
+}
+
+async function openMembers<E extends NativeEntry>(
+  catalogue: Pick<Catalogue, "at">,
+  entries: readonly E[],
+  driver: Driver<E>,
+  tell: TellOfDevice | undefined,
+): Promise<CryptoDevice> {
+  const settled = await Promise.allSettled(
+    entries.map((entry) => driver.open(entry, optionsOf(catalogue, entry, tell))),
+  );
+  const open = settled.flatMap((each, index) => {
+    const entry = entries[index];
+    return each.status === "fulfilled" && entry !== undefined ? [{ name: entry.name, calls: each.value, entry }] : [];
+  });
+  const [first] = open;
+  if (first === undefined) throw settled.find((each) => each.status === "rejected")?.reason;
+  if (entries.length === 1) return driver.device(first.calls);
+  try {
+    return driver.device(await FailoverSet.open(open, (calls) => driver.fingerprintOf(calls, first.entry)));
+  } catch (error) {
+    await Promise.allSettled(open.map(({ calls }) => calls[Symbol.asyncDispose]()));
+    throw error;
+  }
+}
+
+function optionsOf(
+  catalogue: Pick<Catalogue, "at">,
+  entry: NativeEntry,
+  tell: TellOfDevice | undefined,
+): NativeOptions {
+  const pin = pinOf(catalogue, entry);
+  return {
+    name: `device ${entry.name}`,
+    environment: entry.environment,
+    pool: {
+      minSessions: entry.sessions_min,
+      maxSessions: entry.sessions_max,
+      acquireTimeoutMs: entry.acquire_timeout_ms,
+      callDeadlineMs: entry.call_timeout_ms,
+      queueCalls: entry.queue,
+    },
+    ...(pin === undefined ? {} : { pin }),
+    ...(tell === undefined ? {} : { tell: (event: NativeDeviceEvent) => tell(entry.name, event) }),
+  };
+}
+
+/** Where an entry's PIN comes from; undefined for a library that asks for none. */
+function pinOf(catalogue: Pick<Catalogue, "at">, entry: NativeEntry): SecretSource | undefined {
+  if (entry.pin_file !== undefined) return { file: catalogue.at(entry.pin_file) };
+  return entry.pin_credential === undefined ? undefined : { credential: entry.pin_credential };
+}
+
+function pkcs11SettingsOf(entry: Pkcs11Entry) {
+  const { library, token_label, token_serial, slot, wrap, threads, use_final_try } = entry;
+  return {
+    library,
+    ...(token_label === undefined ? {} : { tokenLabel: token_label }),
+    ...(token_serial === undefined ? {} : { tokenSerial: token_serial }),
+    ...(slot === undefined ? {} : { slot }),
+    ...(wrap === undefined ? {} : { wrap }),
+    ...(threads === undefined ? {} : { threads }),
+    ...(use_final_try === undefined ? {} : { useFinalTry: use_final_try }),
+  };
+}
