@@ -57,6 +57,9 @@ function buildCommand(): Command {
     .option("--hsm-profile <name>", "layout of the library's structures, where it is not the standard one")
     .option("--pin-file <file>", "file with the cipher machine's PIN (mode 0600); each node gets a private copy")
     .option("--password-in-config", "write the PIN into config.ini in clear, as FISCO BCOS's program reads it")
+    .option("--server <url...>", "the key manager's servers: every node is enrolled there, its keys and PIN sealed")
+    .option("--key <key>", "with --server: id, alias/NAME or ARN of the master key")
+    .option("--token-dir <dir>", "with --server: folder of enrolment tokens, CHAIN-node0, CHAIN-node1, …")
     .addHelpText(
       "after",
       `

@@ -234,7 +234,9 @@ async function openEverything(
       plaintext[Symbol.dispose]();
       continue;
     }
-    const key = { name: entry.name, key: sealedFileKey(entry, plaintext), reads: entry.reads };
+    const handedOver = await whatIsHandedOver(loaded, entry, plaintext);
+    cleanup.use(handedOver);
+    const key = { name: entry.name, key: sealedFileKey(entry, handedOver), reads: entry.reads };
     if (entry.handover === "keystore") keys.push({ ...key, keystoreName: basename(entry.path) });
     else if (entry.link && entry.handover !== "fd") keys.push({ ...key, linkPath: loaded.at(entry.path) });
     else keys.push(key);
@@ -244,6 +246,17 @@ async function openEverything(
   cleanup.defer(() => volume.close({ whenBusy: "cutOff" }));
   for (const key of volume.programKeys) keys.push({ name: "volume", key, reads: 1 });
   return { volume, keys };
+}
+
+/** A sealed file's plaintext itself, but for a PIN that the program takes from its config.ini only. */
+async function whatIsHandedOver(
+  loaded: LoadedManifest,
+  { format }: SealedFileEntry,
+  plaintext: SecretBuffer,
+): Promise<SecretBuffer> {
+  if (!isFisco(loaded.manifest.node.kind)) return plaintext;
+  const { fiscoConfigWithPin, fiscoHsmPinFormat } = await import("./fisco-hsm-config.ts");
+  return format === fiscoHsmPinFormat ? fiscoConfigWithPin(loaded.at("config.ini"), plaintext) : plaintext;
 }
 
 interface Parts {

@@ -9,6 +9,7 @@ import {
   readPorts,
 } from "../../chain/build/options.ts";
 import { type OutputOptions, printData, tell } from "../output.ts";
+import { type ChainKeyManager, checkProtection, protectChain } from "./protect.ts";
 
 interface BuildOptions extends OutputOptions {
   readonly l: string;
@@ -26,17 +27,30 @@ interface BuildOptions extends OutputOptions {
   readonly hsmProfile?: string;
   readonly pinFile?: string;
   readonly passwordInConfig?: true;
+  readonly server?: readonly string[];
+  readonly key?: string;
+  readonly tokenDir?: string;
 }
 
 /** `chain build`, and build_chain.sh, which takes the same options. */
-export function runBuild(options: BuildOptions, notOffered: Readonly<Record<string, string>>): void {
+export async function runBuild(options: BuildOptions, notOffered: Readonly<Record<string, string>>): Promise<void> {
   for (const [flags, why] of Object.entries(notOffered))
     if (flags.charAt(1) in options)
       throw new ChainBuildError("OPTION_INVALID", `${flags.slice(0, 2)} of build_chain.sh is not offered: ${why}`);
   const wanted = chainOptions(options);
+  const keyManager = keyManagerOf(options);
+  if (keyManager !== undefined) checkProtection(wanted, keyManager);
   const built = buildChain(wanted);
+  if (keyManager !== undefined) await protectChain(built, wanted, keyManager);
   printData(options, built, () => summary(wanted, built));
-  for (const line of advice(wanted, built)) tell(line);
+  for (const line of advice(wanted, built, keyManager !== undefined)) tell(line);
+}
+
+function keyManagerOf({ server, key, tokenDir }: BuildOptions): ChainKeyManager | undefined {
+  if (server === undefined && key === undefined && tokenDir === undefined) return undefined;
+  if (server === undefined || key === undefined || tokenDir === undefined)
+    throw new ChainBuildError("OPTION_INVALID", "a key manager takes all three: --server, --key and --token-dir");
+  return { servers: server, masterKey: key, tokens: tokenDir };
 }
 
 function chainOptions(options: BuildOptions): ChainBuildOptions {
@@ -95,7 +109,7 @@ function summary(options: ChainBuildOptions, { output, nodes }: BuiltChain): str
 }
 
 /** What is still to be done, and what is not protected. */
-function advice({ hsm, binary }: ChainBuildOptions, { output, nodes }: BuiltChain): string[] {
+function advice({ hsm, binary }: ChainBuildOptions, { output, nodes }: BuiltChain, sealed: boolean): string[] {
   const lines = [
     `${output}/ca holds the key of the chain's certificate authority: keep that folder off the nodes' machines`,
   ];
@@ -105,7 +119,7 @@ function advice({ hsm, binary }: ChainBuildOptions, { output, nodes }: BuiltChai
         `warning: ${keySource} holds the private key itself; once the cipher machine has it, destroy that file`,
       );
   if (hsm === undefined) {
-    lines.push("the nodes' keys are plain files of mode 0600: to seal them, see docs/chain.md");
+    if (!sealed) lines.push("the nodes' keys are plain files of mode 0600: --server seals them (docs/chain.md)");
     return lines;
   }
   if (hsm.keyIndices === undefined)
@@ -114,6 +128,7 @@ function advice({ hsm, binary }: ChainBuildOptions, { output, nodes }: BuiltChai
     lines.push(
       "no PIN was given: put it in conf/hsm_password (mode 0600) and set password_file, unless the key needs none",
     );
+  else if (sealed) return lines;
   else if (hsm.pinInConfig) lines.push("warning: the PIN is in each config.ini in clear (mode 0600)");
   else lines.push("the PIN is a plain file of mode 0600, conf/hsm_password: no key manager was named to seal it");
   if (binary !== undefined && hsm.pinFile !== undefined && !hsm.pinInConfig)

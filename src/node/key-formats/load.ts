@@ -12,6 +12,7 @@ const modules: ReadonlyMap<string, () => Promise<KeyFormat>> = new Map([
   ["besu-key-r1", async () => (await import("./besu-key.ts")).besuKeyR1],
   ["password-file", async () => (await import("./password-file.ts")).passwordFile],
   ["raw-secp256k1", async () => (await import("./raw.ts")).rawSecp256k1],
+  ["fisco-hsm-pin", async () => (await import("./fisco-hsm-pin.ts")).fiscoHsmPin],
   ["opaque", async () => (await import("./raw.ts")).opaque],
 ]);
 
