@@ -92,8 +92,19 @@ void faults_set_dir(const char *dir) {
   pthread_mutex_unlock(&lock);
 }
 
-int faults_strict(void) { return faults.strict; }
-unsigned long faults_max_sessions(void) { return faults.max_sessions < MAX_SESSIONS ? faults.max_sessions : MAX_SESSIONS; }
+static Faults current(void) {
+  pthread_mutex_lock(&lock);
+  const Faults now = faults;
+  pthread_mutex_unlock(&lock);
+  return now;
+}
+
+int faults_strict(void) { return current().strict; }
+
+unsigned long faults_max_sessions(void) {
+  const unsigned long wanted = current().max_sessions;
+  return wanted < MAX_SESSIONS ? wanted : MAX_SESSIONS;
+}
 
 FaultVerdict faults_on_call(const char *function) {
   FaultVerdict verdict = {0};
