@@ -32,6 +32,7 @@ export const attributes = {
   unwrap: 0x107,
   sign: 0x108,
   verify: 0x10a,
+  derive: 0x10c,
   valueLength: 0x161,
   extractable: 0x162,
   ecParams: 0x180,

@@ -26,13 +26,23 @@ function kept({ id, label, inToken }: Naming): Attribute[] {
   ];
 }
 
+const { sign, verify, encrypt, decrypt, wrap, unwrap, derive } = attributes;
+const secretKeyUses = [sign, verify, encrypt, decrypt, wrap, unwrap, derive];
+const publicKeyUses = [verify, encrypt, wrap];
+const privateKeyUses = [sign, decrypt, unwrap, derive];
+
+/** What a key may do, and may not: many tokens allow whatever a template does not name. */
+function onlyFor(uses: readonly number[], all: readonly number[]): readonly Attribute[] {
+  return all.map((use) => attribute(use, uses.includes(use)));
+}
+
 /** Makes a secret key in the token. */
 export function makeSecretKey(context: TokenContext, kind: SecretKeyKind, bytes: number, naming: Naming): Handle {
   const { module, session } = context;
   const [mechanism, uses, allowed] = secretKeyFacts[kind];
   return module.C_GenerateKey(session, { mechanism }, [
     attribute(attributes.valueLength, bytes),
-    ...uses.map((use) => attribute(use, true)),
+    ...onlyFor(uses, secretKeyUses),
     ...restricted(context, allowed),
     ...kept(naming),
   ]);
@@ -63,7 +73,7 @@ export function makeKeyPair(
   naming: Naming,
 ): { readonly publicKey: Handle; readonly privateKey: Handle } {
   const { module, session } = context;
-  const { generate, params, sign } = curves[curve];
+  const { generate, params, sign: mechanism } = curves[curve];
   const { id, label, inToken } = naming;
   let refusal: unknown;
   for (const name of params)
@@ -73,13 +83,13 @@ export function makeKeyPair(
         { mechanism: generate },
         [
           attribute(attributes.ecParams, name),
-          attribute(attributes.verify, true),
+          ...onlyFor([attributes.verify], publicKeyUses),
           attribute(attributes.token, inToken),
           attribute(attributes.private, false),
           attribute(attributes.id, id),
           attribute(attributes.label, label),
         ],
-        [attribute(attributes.sign, true), ...restricted(context, [sign]), ...kept(naming)],
+        [...onlyFor([attributes.sign], privateKeyUses), ...restricted(context, [mechanism]), ...kept(naming)],
       );
     } catch (error) {
       refusal ??= error;

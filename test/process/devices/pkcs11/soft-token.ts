@@ -58,6 +58,12 @@ export class SoftToken implements Disposable {
     ]);
   }
 
+  /** A P-256 key pair that may derive, but not sign: no tool makes one, since tokens allow what is not forbidden. */
+  makePairThatSignsNothing(id: string, label: string): void {
+    const script = join(import.meta.dirname, "make-unsigning-pair.ts");
+    this.#run(process.execPath, [script, softHsmLibrary, this.label, this.pin, id, label]);
+  }
+
   options({ settings, pin, ...rest }: OpenChoices = {}): Parameters<typeof NativeDevice.open>[0] {
     return pkcs11NativeOptions({
       settings: { library: softHsmLibrary, tokenLabel: this.label, ...settings },

@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { createHash, randomUUID } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { after, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { OpensslKey } from "../../../../src/crypto/openssl-key.ts";
+import type { NativeDeviceEvent } from "../../../../src/devices/native/device-events.ts";
+import type { Pkcs11Device } from "../../../../src/devices/pkcs11/device.ts";
+import { scaled } from "../../../run-settings.ts";
+import { FaultyModule, noFaultyModule } from "./faulty-module.ts";
+import { type OpenChoices, SoftToken } from "./soft-token.ts";
+
+const skip = noFaultyModule;
+const digest = createHash("sha256").update("a vote").digest();
+const quickPool = { maxSessions: 1, callDeadlineMs: 700, reopenFirstMs: 5, reopenLongestMs: 20, abandonedSessions: 0 };
+
+async function newPair(device: Pkcs11Device) {
+  const name = { keyId: randomUUID(), version: 1, suite: "intl", spec: "ECC_NIST_P256", usage: "sign" } as const;
+  const { material, spki } = await device.createSpecifiedKey(name);
+  assert.ok(spki);
+  return { key: { ...name, material }, spki };
+}
+
+/** Until a call answers again: sessions and processes are opened anew in the background. */
+async function answersAgain<T>(call: () => Promise<T>): Promise<T> {
+  for (let attempts = 0; ; attempts++)
+    try {
+      return await call();
+    } catch (error) {
+      if (attempts >= 200) throw error;
+      await sleep(25);
+    }
+}
+
+describe("a PKCS#11 token that fails", { skip }, () => {
+  const token = skip === false ? new SoftToken() : undefined;
+  after(() => token?.[Symbol.dispose]());
+
+  const opened = async (choices: OpenChoices = {}) => {
+    assert.ok(token);
+    const module = new FaultyModule(token.folder);
+    const events: NativeDeviceEvent[] = [];
+    const device = await token.open(
+      module.choices({ pool: quickPool, tell: (event) => events.push(event), ...choices }),
+    );
+    return { module, events, device };
+  };
+
+  for (const [fault, code, message] of [
+    ["removed", "DEVICE_UNREACHABLE", /CKR_DEVICE_REMOVED/],
+    ["session-lost", "DEVICE_SESSION_LOST", /CKR_SESSION_HANDLE_INVALID/],
+    ["vendor-code", "DEVICE_FAILED", /CKR_0x80000123/],
+    ["crash", "DEVICE_FAILED", /process/],
+    ["exit", "DEVICE_FAILED", /process/],
+    ["hang", "DEVICE_TIMEOUT", /./],
+  ] as const)
+    it(`says so when signing meets "${fault}", and signs again once that is over`, async () => {
+      const { module, device } = await opened();
+      await using owned = device;
+      const { key, spki } = await newPair(owned);
+      await owned.signDigest(key, "ECDSA_SHA_256", digest);
+      module.set(fault);
+      await assert.rejects(owned.signDigest(key, "ECDSA_SHA_256", digest), { code, message });
+      module.set("none");
+      const signature = await answersAgain(() => owned.signDigest(key, "ECDSA_SHA_256", digest));
+      using publicKey = await OpensslKey.ofPublicKey("ECC_NIST_P256", spki);
+      assert.ok(publicKey.verifyDigest("ECDSA_SHA_256", digest, signature));
+      assert.equal((await owned.health()).state, "ready");
+    });
+
+  it("sends a wrap again, which does no harm, when its session is lost", async () => {
+    const { module, device } = await opened();
+    await using owned = device;
+    const name = { keyId: randomUUID(), version: 1, suite: "intl" } as const;
+    const key = { ...name, material: await owned.createKey(name) };
+    module.set("session-lost");
+    const wrap = owned.boxSecretToSeal(key, {});
+    await sleep(3);
+    module.set("none");
+    const { secret } = await wrap.catch(() => answersAgain(() => owned.boxSecretToSeal(key, {})));
+    secret[Symbol.dispose]();
+  });
+
+  it("tells a token that fails to decrypt from a blob that is altered", async () => {
+    const { module, device } = await opened();
+    await using owned = device;
+    const name = { keyId: randomUUID(), version: 1, suite: "intl" } as const;
+    const key = { ...name, material: await owned.createKey(name) };
+    const { secret, algorithm, blob } = await owned.boxSecretToSeal(key, {});
+    secret[Symbol.dispose]();
+    const altered = Buffer.from(blob);
+    altered[20] = (altered[20] ?? 0) ^ 1;
+    await assert.rejects(owned.boxSecretToOpen(key, algorithm, altered, {}), { code: "BOX_REFUSED" });
+    module.set("decrypt-fails");
+    await assert.rejects(owned.boxSecretToOpen(key, algorithm, blob, {}), {
+      code: "DEVICE_FAILED",
+      message: /CKR_GENERAL_ERROR/,
+    });
+  });
+
+  it("is not taken for broken however many altered blobs are sent to it", async () => {
+    const { events, device } = await opened();
+    await using owned = device;
+    const name = { keyId: randomUUID(), version: 1, suite: "intl" } as const;
+    const key = { ...name, material: await owned.createKey(name) };
+    const { secret, algorithm, blob } = await owned.boxSecretToSeal(key, {});
+    secret[Symbol.dispose]();
+    for (let at = 1; at < blob.length; at++) {
+      const altered = Buffer.from(blob);
+      altered[at] = (altered[at] ?? 0) ^ 1;
+      await assert.rejects(owned.boxSecretToOpen(key, algorithm, altered, {}), { code: "BOX_REFUSED" });
+    }
+    assert.ok(events.every(({ event }) => event !== "breaker-opened" && event !== "session-closed"));
+  });
+
+  it("gives no signature whose key was never proven", async () => {
+    const { module, device } = await opened();
+    await using owned = device;
+    const { key } = await newPair(owned);
+    module.set("wrong-signature");
+    await assert.rejects(owned.signDigest(key, "ECDSA_SHA_256", digest), { code: "DEVICE_KEY_CHANGED" });
+  });
+
+  it("never sends the PIN again when its process is replaced after the PIN was changed, but once", async () => {
+    const { module, device } = await opened();
+    await using owned = device;
+    const { key } = await newPair(owned);
+    const before = module.logins;
+    module.set("crash");
+    await assert.rejects(owned.signDigest(key, "ECDSA_SHA_256", digest));
+    module.set("login-locks");
+    for (let waits = 0; waits < 100 && (await owned.health()).state !== "locked"; waits++) await sleep(20);
+    assert.equal((await owned.health()).state, "locked");
+    await sleep(200);
+    assert.ok(module.logins - before <= 2, `${module.logins - before} logins`);
+    await assert.rejects(owned.signDigest(key, "ECDSA_SHA_256", digest), { code: "DEVICE_LOCKED" });
+  });
+
+  it("answers or refuses every call that is under way when the token's folder vanishes", async () => {
+    using other = new SoftToken();
+    await using device = await other.open({ pool: quickPool });
+    const { key } = await newPair(device);
+    const before = await device.signDigest(key, "ECDSA_SHA_256", digest);
+    assert.ok(before.length > 0);
+    other.remove();
+    const answers = await Promise.allSettled(
+      Array.from({ length: 20 }, () => device.signDigest(key, "ECDSA_SHA_256", digest)),
+    );
+    for (const answer of answers)
+      if (answer.status === "rejected") assert.match(String(answer.reason.code), /^DEVICE_/);
+    await assert.rejects(newPair(device));
+  });
+});
+
+describe("a PKCS#11 token under load", { skip }, () => {
+  for (const sessions of [1, 4])
+    it(`gives every caller its own answer over ${sessions} sessions`, async () => {
+      using token = new SoftToken();
+      await using device = await token.open({ pool: { minSessions: sessions, maxSessions: sessions } });
+      const pairs = [await newPair(device), await newPair(device)];
+      const keys = await Promise.all(pairs.map(({ spki }) => OpensslKey.ofPublicKey("ECC_NIST_P256", spki)));
+      await Promise.all(
+        Array.from({ length: 200 }, async (_, index) => {
+          const pair = pairs[index % 2];
+          const own = createHash("sha256").update(`vote ${index}`).digest();
+          assert.ok(pair);
+          const signature = await device.signDigest(pair.key, "ECDSA_SHA_256", own);
+          assert.ok(keys[index % 2]?.verifyDigest("ECDSA_SHA_256", own, signature), `vote ${index}`);
+        }),
+      );
+      for (const key of keys) key[Symbol.dispose]();
+    });
+
+  it("opens no file and keeps no memory for each signature", async () => {
+    using token = new SoftToken();
+    let pid = 0;
+    await using device = await token.open({
+      tell: (event) => {
+        if (event.event === "process-started") pid = event.pid;
+      },
+    });
+    const { key } = await newPair(device);
+    const sign = async (count: number) => {
+      for (let done = 0; done < count; done += 100)
+        await Promise.all(Array.from({ length: 100 }, () => device.signDigest(key, "ECDSA_SHA_256", digest)));
+    };
+    const facts = () => ({
+      files: readdirSync(`/proc/${pid}/fd`).length,
+      rssMiB: Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024,
+    });
+    await sign(2000);
+    const before = facts();
+    await sign(scaled(100_000));
+    const after = facts();
+    assert.equal(after.files, before.files);
+    assert.ok(after.rssMiB - before.rssMiB < 40, `${before.rssMiB} MiB became ${after.rssMiB} MiB`);
+  });
+});
