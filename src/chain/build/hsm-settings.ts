@@ -1,9 +1,9 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { basename, dirname, isAbsolute, resolve } from "node:path";
-import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { ConfigSections } from "./config-section.ts";
 import { ChainBuildError } from "./errors.ts";
-import { type Ini, maxIniBytes, parseIni } from "./ini.ts";
+import { type Ini, parseIni } from "./ini.ts";
+import { copiedPin, readPrivateFile, withoutLineEnd } from "./pin-file.ts";
 
 /** `[security]` of a node whose signing key is in a cipher machine (GM/T 0018). */
 export interface HsmSettings {
@@ -25,8 +25,6 @@ export interface PinPlace {
 
 export const defaultHsmLibraries = ["/usr/local/lib/libgmt0018.so", "libgmt0018.so"] as const;
 const pinEntry = "security.password";
-/** GM/T 0018 names no limit; no card takes more. */
-const maxPinBytes = 256;
 
 /** Of parsed entries. `file` is config.ini, absolute. */
 export function hsmSettings(ini: Ini, sections: ConfigSections, file: string): HsmSettings {
@@ -76,49 +74,9 @@ function pinPlace(ini: Ini, sections: ConfigSections, file: string): PinPlace | 
 export function readHsmPin({ kind, file }: PinPlace): SecretBuffer {
   using content = readPrivateFile(file);
   return content.expose((bytes) => {
-    let { start, end } = { start: 0, end: bytes.length };
-    if (kind === "config") {
-      const found = parseIni(bytes, basename(file), [pinEntry]).secrets.get(pinEntry);
-      if (found === undefined) throw new ChainBuildError("CONFIG_INVALID", `${file} has no password any more`);
-      ({ start, end } = found);
-    } else {
-      if (bytes[end - 1] === 0x0a) end -= 1;
-      if (bytes[end - 1] === 0x0d) end -= 1;
-    }
-    const pin = bytes.subarray(start, end);
-    if (pin.length === 0 || pin.length > maxPinBytes || pin.includes(0) || pin.includes(0x0a))
-      throw new ChainBuildError("CONFIG_INVALID", `${file}: a PIN is 1 to ${maxPinBytes} bytes on one line`);
-    return SecretBuffer.copyOf(pin);
+    if (kind === "file") return copiedPin(file, withoutLineEnd(bytes));
+    const found = parseIni(bytes, basename(file), [pinEntry]).secrets.get(pinEntry);
+    if (found === undefined) throw new ChainBuildError("CONFIG_INVALID", `${file} has no password any more`);
+    return copiedPin(file, bytes.subarray(found.start, found.end));
   });
-}
-
-/** A link is followed: a launch puts one in the place of a sealed file. What it leads to must be private. */
-function readPrivateFile(file: string): SecretBuffer {
-  let fd: number;
-  try {
-    fd = openSync(file, "r");
-  } catch (cause) {
-    throw new ChainBuildError("FILE_UNUSABLE", `${file} cannot be read`, {
-      cause,
-      hint: "if the PIN is sealed, start the node with `strongroom node launch`",
-    });
-  }
-  try {
-    const { mode } = fstatSync(fd);
-    if ((mode & 0o077) !== 0)
-      throw new ChainBuildError("FILE_UNSAFE", `${file} holds a PIN and is open to others`, {
-        hint: `chmod 600 ${file}`,
-      });
-    const bytes = Buffer.alloc(maxIniBytes + 1);
-    try {
-      let used = 0;
-      for (let got = -1; got !== 0 && used < bytes.length; used += got)
-        got = readSync(fd, bytes, used, bytes.length - used, null);
-      return SecretBuffer.copyOf(bytes.subarray(0, used));
-    } finally {
-      bytes.fill(0);
-    }
-  } finally {
-    closeSync(fd);
-  }
 }

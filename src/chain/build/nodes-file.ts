@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
 import { basename } from "node:path";
+import { readAddress } from "../net/address.ts";
 import { ChainBuildError } from "./errors.ts";
 
 /** Where a node of the chain is reached. */
@@ -42,11 +42,11 @@ export function readNodesFile(file: string): NodeEndpoint[] {
   if (!Array.isArray(nodes) || nodes.length > 1000 || !nodes.every((node) => typeof node === "string"))
     throw invalid(`${name}: nodes is not a list of at most 1000 texts`);
   return nodes.map((node: string) => {
-    const [, host = "", port] = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253}):(\d{1,5})$/.exec(node) ?? [];
-    const bare = host.startsWith("[") ? host.slice(1, -1) : host;
-    const isHost = host.startsWith("[") ? isIP(bare) === 6 : bare !== "";
-    if (!isHost || Number(port) < 1 || Number(port) > 65_535) throw invalid(`${name}: a node is not HOST:PORT`);
-    return { host: bare, port: Number(port) };
+    try {
+      return readAddress(node);
+    } catch {
+      throw invalid(`${name}: a node is not HOST:PORT`);
+    }
   });
 }
 
