@@ -64,7 +64,7 @@ export const curves = {
   ECC_NIST_P521: weierstrass(
     objectIds.p521,
     521,
-    0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
+    0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
   ),
   ECC_SECG_P256K1: weierstrass(
     objectIds.secp256k1,
