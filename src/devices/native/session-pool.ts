@@ -42,7 +42,13 @@ interface Sent {
 }
 
 /** One runs, one waits in the device's process for it to end: the library is not idle while an answer travels. */
-const callsInSlot = 2;
+const fewestCallsInSlot = 2;
+/** Short calls wait there in larger numbers, so that they travel together. */
+const mostCallsInSlot = 8;
+/** How much work is sent ahead, in milliseconds. */
+const sentAheadMs = 0.5;
+/** Weight of the latest call in the running mean of how long calls take. */
+const latestWeight = 1 / 16;
 /** A process that runs its loop answers a revocation in far less. */
 const revocationMs = 2_000;
 
@@ -61,6 +67,7 @@ export class SessionPool {
   /** When the library was last found without a running call while {@link #exclusive} was above 0. */
   #aloneSinceMs: number | undefined;
   #revokedAtMs: number | undefined;
+  #meanCallMs = sentAheadMs;
   #ending = false;
 
   constructor(link: DeviceLink, owner: PoolOwner) {
@@ -211,8 +218,11 @@ export class SessionPool {
     const { slot } = sent;
     const wasHead = slot.sent[0] === sent;
     slot.sent.splice(slot.sent.indexOf(sent), 1);
+    if (!wasHead) return sent;
+    const tookMs = this.#nowMs() - slot.headSinceMs;
+    if (tookMs >= 0) this.#meanCallMs += (tookMs - this.#meanCallMs) * latestWeight;
     const next = slot.sent[0];
-    if (wasHead && next !== undefined) this.#headStarts(slot, next.call);
+    if (next !== undefined) this.#headStarts(slot, next.call);
     return sent;
   }
 
@@ -291,11 +301,11 @@ export class SessionPool {
 
   #freest(): Slot | undefined {
     let freest: Slot | undefined;
+    const most = Math.max(fewestCallsInSlot, Math.min(mostCallsInSlot, Math.floor(sentAheadMs / this.#meanCallMs)));
     for (const slot of this.#slots) {
       if (slot.state !== "open") continue;
       if (slot.sent.length === 0) return slot;
-      if (slot.sent.length < callsInSlot && (freest === undefined || slot.sent.length < freest.sent.length))
-        freest = slot;
+      if (slot.sent.length < (freest?.sent.length ?? most)) freest = slot;
     }
     return freest;
   }
