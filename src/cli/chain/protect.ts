@@ -74,8 +74,8 @@ async function protectNode(node: BuiltNode, options: ChainBuildOptions, km: Chai
   const kind: NodeKind = isReference ? "generic" : options.sm ? "fisco-sm" : "fisco";
   const hasPinFile = options.hsm?.pinFile !== undefined && !options.hsm.pinInConfig;
   const config = !isReference && hasPinFile ? "{key:hsm-password}" : "config.ini";
-  const dataKey = isReference ? ["--data-key-fd", "{fd:level}"] : [];
-  await writeManifest(name, ["{dir}/../fisco-bcos", "-c", config, ...dataKey], {
+  const storeKey = isReference ? ["--store-key-fd", "{fd:level}"] : [];
+  await writeManifest(name, ["{dir}/../fisco-bcos", "-c", config, ...storeKey], {
     kind,
     network: options.chainId,
     server: km.servers,

@@ -168,7 +168,6 @@ describe("nodes.json", () => {
     '{"nodes":["127.0.0.1:65536"]}',
     '{"nodes":[1]}',
     '{"nodes":[],"x":1}',
-    '{"nodes":["[1]:2"]}',
   ])
     it(`is refused as ${text === "" ? "nothing" : text}`, () => {
       using files = new NodeFiles();
