@@ -106,6 +106,11 @@ export class Network implements AsyncDisposable {
     return this.#peers.get(nodeId)?.send(...body) ?? false;
   }
 
+  /** Ends the connection to a node that misbehaves; it may come again after a pause. */
+  disconnect(nodeId: string): void {
+    this.#peers.get(nodeId)?.close();
+  }
+
   /** Sends to all nodes that are connected. */
   broadcast(...body: readonly Uint8Array[]): void {
     for (const nodeId of this.#peers.connected) this.send(nodeId, ...body);

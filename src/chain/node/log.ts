@@ -3,6 +3,8 @@ import { join } from "node:path";
 
 export type LogLevel = "info" | "warning" | "error";
 
+const rank: Readonly<Record<string, number>> = { trace: 0, debug: 0, info: 1, warning: 2, error: 3, fatal: 4 };
+
 /** Where a node writes its lines. Nothing secret may be in `message`. */
 export interface Log {
   write(level: LogLevel, message: string): void;
@@ -26,25 +28,32 @@ const fileName = /^log_\d{10}\.\d{2,}\.log$/;
 export class LogFiles implements Log, Disposable {
   readonly #folder: string;
   readonly #rotation: LogRotation;
+  readonly #least: number;
   readonly #clock: () => number;
   #hour = "";
   #part = 0;
   #file: number | undefined;
   #fileBytes = 0;
 
-  /** @param clock - Unix time in milliseconds, with fractions. */
+  /**
+   * @param level - Lines below it are not written: `trace`, `debug`, `info`, `warning`, `error`, `fatal`.
+   * @param clock - Unix time in milliseconds, with fractions.
+   */
   constructor(
     folder: string,
     rotation: LogRotation = defaultRotation,
+    level: string = "info",
     clock: () => number = () => performance.timeOrigin + performance.now(),
   ) {
     this.#folder = folder;
     this.#rotation = rotation;
+    this.#least = rank[level] ?? 1;
     this.#clock = clock;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
 
   write(level: LogLevel, message: string): void {
+    if ((rank[level] ?? 1) < this.#least) return;
     const time = localTime(this.#clock());
     const line = Buffer.from(`${level}|${time.text}|${oneLine(message)}\n`);
     try {

@@ -1,0 +1,57 @@
+import type { ChainNodeConfig } from "../build/config-reader.ts";
+import type { ReplicaSettings } from "../consensus/settings.ts";
+import { isLoopback } from "../rpc/rpc-server.ts";
+import { ChainNodeError } from "./errors.ts";
+
+/** What the reference node takes of `[strongroom]`, and what it makes of FISCO BCOS's settings. */
+export interface NodeSettings {
+  /** Between two heartbeat lines. @defaultValue `10` */
+  readonly heartbeatSeconds: number;
+  /** How long a vote's signature may take. @defaultValue `10_000` */
+  readonly signDeadlineMs: number;
+  readonly replica: Partial<ReplicaSettings>;
+}
+
+/**
+ * Checks what config.ini asks for and this node can't do, before anything is opened.
+ *
+ * @throws {ChainNodeError} `CONFIG_UNUSABLE`.
+ */
+export function nodeSettings(config: ChainNodeConfig): NodeSettings {
+  const { genesis, rpc, strongroom, consensus } = config;
+  if (!isLoopback(rpc.listenIp))
+    throw unusable(`rpc.listen_ip is ${rpc.listenIp}: the RPC has no access control and listens on loopback only`);
+  if (genesis.leaderPeriod !== 1) throw unusable("consensus.leader_period is 1 here: each block has the next proposer");
+  if (genesis.sealers.some(({ weight }) => weight !== 1)) throw unusable("all nodes have weight 1 here");
+  for (const name of Object.keys(strongroom))
+    if (name !== "heartbeat_seconds" && name !== "sign_deadline_ms")
+      throw unusable(`strongroom.${name} is not a setting: they are heartbeat_seconds and sign_deadline_ms`);
+  return {
+    heartbeatSeconds: whole(strongroom, "heartbeat_seconds", 10, 1, 3600),
+    signDeadlineMs: whole(strongroom, "sign_deadline_ms", 10_000, 100, 600_000),
+    replica: {
+      blockTimeMs: consensus.minSealTimeMs,
+      // The first view lasts at least until a block is due, and the genesis's time after it.
+      viewTimeoutMs: consensus.minSealTimeMs + genesis.consensusTimeoutMs,
+      blockTransactions: Math.min(genesis.blockTransactionLimit, 2000),
+    },
+  };
+}
+
+function whole(
+  given: Readonly<Record<string, string>>,
+  name: string,
+  whenAbsent: number,
+  least: number,
+  most: number,
+): number {
+  const text = given[name];
+  if (text === undefined) return whenAbsent;
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= least && value <= most)) throw unusable(`strongroom.${name} takes ${least} to ${most}`);
+  return value;
+}
+
+function unusable(message: string): ChainNodeError {
+  return new ChainNodeError("CONFIG_UNUSABLE", message);
+}

@@ -1,0 +1,20 @@
+import { DeviceError, type DeviceErrorCode } from "../../devices/errors.ts";
+
+/** Failures that come before the device is asked, or that are its answer that it does not sign. */
+const surelyUnsigned: ReadonlySet<DeviceErrorCode> = new Set([
+  "DEVICE_BUSY",
+  "DEVICE_INPUT_REFUSED",
+  "DEVICE_KEY_NOT_FOUND",
+  "DEVICE_LOCKED",
+  "DEVICE_PIN_LOCKED",
+  "DEVICE_PIN_REFUSED",
+  "DEVICE_UNSUPPORTED",
+]);
+
+/**
+ * Whether a device may have made a signature although none came back: then the same vote is not asked for again. Only a
+ * failure that is known to leave no signature is answered by false.
+ */
+export function mayHaveSigned(error: unknown): boolean {
+  return !(error instanceof DeviceError && surelyUnsigned.has(error.code));
+}
