@@ -67,7 +67,7 @@ export async function signRaw(
 ): Promise<Buffer> {
   const { module, session } = context;
   const { sign: mechanism, signatureBytes } = curves[pair.curve];
-  const out = Buffer.allocUnsafeSlow(signatureBytes);
+  const out = Buffer.allocUnsafe(signatureBytes);
   module.C_SignInit(session, { mechanism }, pair.privateKey);
   if (!context.threads) return module.C_Sign(session, input, out);
   return await inThread([input, out], () => module.C_SignAsync(session, input, out));
