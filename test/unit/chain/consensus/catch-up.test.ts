@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { decodeMessage, encodeBlocks } from "../../../../src/chain/consensus/message-encoding.ts";
+import type { Message } from "../../../../src/chain/consensus/messages.ts";
+import { encodeFinalBlock } from "../../../../src/chain/ledger/block.ts";
+import { block, chain, final, proposal, ReplicaUnderTest, vote } from "./replica-under-test.ts";
+
+const first = block(1, 1);
+
+function behind(): ReplicaUnderTest {
+  const replica = new ReplicaUnderTest(3);
+  replica.receive(0, { kind: "status", height: 2 });
+  return replica;
+}
+
+function blocks(...of: Extract<Message, { kind: "blocks" }>["blocks"]): Message {
+  return { kind: "blocks", blocks: of };
+}
+
+describe("a late replica", () => {
+  it("asks the peer that is ahead, and takes blocks with their proofs", () => {
+    const replica = behind();
+    const [request] = replica.sent("block-request");
+    assert.deepEqual([request?.fromHeight, request?.count], [1, 16]);
+    replica.receive(0, blocks(final(first)));
+    assert.equal(replica.replica.height, 1);
+    assert.deepEqual(replica.of("store-block")[0]?.block.hash, first.hash);
+    assert.equal(replica.sent("block-request").at(-1)?.fromHeight, 2, "and asks for the next");
+  });
+
+  it("takes no block without a proof, with a proof of another, or unasked", () => {
+    const forged = [
+      { ...final(first), proof: final(block(1, 2)).proof },
+      final(first, 0, [0, 1]),
+      final(block(1, 2), 0, [0, 1]),
+    ];
+    for (const bad of forged) {
+      const replica = behind();
+      replica.receive(0, blocks(bad));
+      assert.equal(replica.replica.height, 0);
+      assert.equal(replica.complaints().length, 1);
+    }
+    const replica = behind();
+    replica.receive(1, blocks(final(first)));
+    assert.equal(replica.replica.height, 0);
+  });
+
+  it("asks another peer when one does not answer, answers with nothing, or lies", () => {
+    for (const fail of [
+      (replica: ReplicaUnderTest) => replica.fire("sync"),
+      (replica: ReplicaUnderTest) => replica.receive(0, blocks()),
+      (replica: ReplicaUnderTest) => replica.receive(0, blocks(final(first, 0, [0, 1]))),
+    ]) {
+      const replica = behind();
+      replica.receive(1, { kind: "status", height: 2 });
+      fail(replica);
+      assert.deepEqual(
+        replica
+          .of("send")
+          .filter(({ to }) => to !== "all")
+          .map(({ to }) => to),
+        [0, 1],
+      );
+    }
+  });
+
+  it("that is one block behind waits a little for the votes on their way", () => {
+    const replica = new ReplicaUnderTest(3);
+    replica.receive(0, { kind: "status", height: 1 });
+    assert.equal(replica.sent("block-request").length, 0);
+    replica.fire("sync");
+    assert.equal(replica.sent("block-request").length, 1);
+  });
+
+  it("remembers early messages of the next height, a bounded number of each peer's", () => {
+    const replica = new ReplicaUnderTest(3);
+    for (let view = 0; view < 50; view++) replica.receive(0, vote(0, "prepare", Buffer.alloc(32, view), view, 2));
+    replica.receive(1, proposal(first));
+    for (const phase of ["prepare", "commit"] as const)
+      for (const sealer of [0, 1]) replica.receive(sealer, vote(sealer, phase, first.hash));
+    assert.equal(replica.replica.height, 1);
+    assert.equal(replica.complaints().length, 0);
+  });
+
+  it("is told of no more blocks than there are, and no peer may ask for nonsense", () => {
+    const replica = behind();
+    replica.receive(0, blocks(final(first)));
+    replica.receive(2, { kind: "block-request", fromHeight: 1, count: 999 });
+    assert.deepEqual(replica.of("serve-blocks"), [{ kind: "serve-blocks", to: 2, fromHeight: 1, count: 1 }]);
+    replica.receive(2, { kind: "block-request", fromHeight: 2, count: 1 });
+    for (const [fromHeight, count] of [
+      [0, 1],
+      [1, 0],
+    ] as const)
+      replica.receive(2, { kind: "block-request", fromHeight, count });
+    assert.equal(replica.of("serve-blocks").length, 1);
+    assert.equal(replica.complaints().length, 2);
+  });
+
+  it("says where it stands, and repeats what it has said in its view", () => {
+    const replica = new ReplicaUnderTest(3);
+    replica.receive(1, proposal(first));
+    replica.fire("resend");
+    assert.deepEqual(
+      replica.sent("status").map(({ height }) => height),
+      [0],
+    );
+    assert.equal(replica.sent("vote").length, 2);
+  });
+});
+
+it("an answer of blocks ends where a frame is full", () => {
+  const encoded = encodeFinalBlock(final(first));
+  const many = decodeMessage(chain, encodeBlocks(Array.from({ length: 40 }, () => encoded)));
+  assert.ok(many.kind === "blocks");
+  assert.equal(many.blocks.length, 16);
+  const large = Array.from({ length: 3 }, () => Buffer.alloc(1_500_000));
+  assert.ok(encodeBlocks(large).length < 3_100_000);
+});
