@@ -15,16 +15,19 @@
 #include "card.h"
 
 static const char usage[] =
-  "usage: card-admin init DIR --pin PIN                  make a card in a folder\n"
-  "       card-admin generate INDEX [options]            make a signing and an encryption pair\n"
-  "       card-admin import INDEX FILE [options]         take a signing key from PEM or 64 hex digits\n"
-  "       card-admin kek INDEX [--replace]               make a key encryption key\n"
-  "       card-admin set-pin INDEX --pin PIN             set an index's password and unlock it\n"
-  "       card-admin remove INDEX                        destroy an index's keys\n"
-  "       card-admin show                                list what the card holds\n"
-  "options: --dir DIR (else $SDF_CARD_DIR)   --pin PIN | --pin-file FILE   --enc FILE   --no-sign   --replace\n";
+    "usage: card-admin init DIR --pin PIN                  make a card in a folder\n"
+    "       card-admin generate INDEX [options]            make a signing and an encryption pair\n"
+    "       card-admin import INDEX FILE [options]         take a signing key from PEM or 64 hex digits\n"
+    "       card-admin kek INDEX [--replace]               make a key encryption key\n"
+    "       card-admin set-pin INDEX --pin PIN             set an index's password and unlock it\n"
+    "       card-admin remove INDEX                        destroy an index's keys\n"
+    "       card-admin show                                list what the card holds\n"
+    "options: --dir DIR (else $SDF_CARD_DIR)   --pin PIN | --pin-file FILE   --enc FILE   --no-sign   --replace\n";
 
-typedef struct { const char *words[3], *dir, *pin, *pin_file, *enc; int count, no_sign, replace; } Arguments;
+typedef struct {
+  const char *words[3], *dir, *pin, *pin_file, *enc;
+  int count, no_sign, replace;
+} Arguments;
 
 __attribute__((noreturn, format(printf, 2, 3))) static void stop(int exit_code, const char *format, ...) {
   va_list list;
@@ -42,8 +45,10 @@ static void done(int code, const char *what) {
 
 static Arguments read_arguments(int argc, char **argv) {
   Arguments a = {.dir = getenv("SDF_CARD_DIR")};
-  const struct { const char *name; const char **value; } options[] = {
-    {"--dir", &a.dir}, {"--pin", &a.pin}, {"--pin-file", &a.pin_file}, {"--enc", &a.enc}};
+  const struct {
+    const char *name;
+    const char **value;
+  } options[] = {{"--dir", &a.dir}, {"--pin", &a.pin}, {"--pin-file", &a.pin_file}, {"--enc", &a.enc}};
   for (int i = 1; i < argc; i++) {
     size_t at = 0;
     while (at < 4 && strcmp(argv[i], options[at].name) != 0) at++;
@@ -60,7 +65,8 @@ static Password password_of(const Arguments *a) {
   char bytes[MAX_PASSWORD_BYTES + 2] = "";
   if (a->pin != NULL) snprintf(bytes, sizeof bytes, "%s", a->pin);
   FILE *file = a->pin == NULL && a->pin_file != NULL ? fopen(a->pin_file, "re") : NULL;
-  if (a->pin == NULL && (file == NULL || fgets(bytes, sizeof bytes, file) == NULL)) stop(2, "give --pin or a readable --pin-file");
+  if (a->pin == NULL && (file == NULL || fgets(bytes, sizeof bytes, file) == NULL))
+    stop(2, "give --pin or a readable --pin-file");
   if (file != NULL) fclose(file);
   bytes[strcspn(bytes, "\r\n")] = '\0';
   Password password;
@@ -118,7 +124,8 @@ static void read_private_key(const char *path, U8 d[32]) {
   fclose(file);
   if (is_hex) return;
   BIGNUM *scalar = NULL;
-  const int ok = key != NULL && EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, curve, sizeof curve, NULL) == 1 &&
+  const int ok = key != NULL &&
+                 EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, curve, sizeof curve, NULL) == 1 &&
                  strcmp(curve, "SM2") == 0 && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &scalar) == 1 &&
                  BN_bn2binpad(scalar, d, 32) == 32;
   BN_clear_free(scalar);
@@ -131,7 +138,8 @@ static void make_key(const Arguments *a, const char *sign_file) {
   StoredKey key = {0};
   const char *dir = card_of(a, &card);
   const U32 index = index_of(a);
-  if (store_read_key(dir, index, &key) == SDR_OK && !a->replace) stop(1, "index %u is in use: --replace destroys its keys", index);
+  if (store_read_key(dir, index, &key) == SDR_OK && !a->replace)
+    stop(1, "index %u is in use: --replace destroys its keys", index);
   int ok = 1;
   if (sign_file == NULL) ok = sm2_generate(key.sign_private, key.sign_public);
   else read_private_key(sign_file, key.sign_private);
@@ -153,7 +161,8 @@ static void make_kek(const Arguments *a) {
   U8 kek[SM4_KEY_BYTES];
   const char *dir = card_of(a, &card);
   const U32 index = index_of(a);
-  if (store_read_kek(dir, index, kek) == SDR_OK && !a->replace) stop(1, "KEK %u is in use: --replace destroys it", index);
+  if (store_read_kek(dir, index, kek) == SDR_OK && !a->replace)
+    stop(1, "KEK %u is in use: --replace destroys it", index);
   if (RAND_bytes(kek, sizeof kek) != 1) stop(1, "no random bytes");
   done(store_write_kek(dir, index, kek), "writing the KEK");
   OPENSSL_cleanse(kek, sizeof kek);
@@ -189,7 +198,8 @@ static void show(const Arguments *a) {
     U8 kek[SM4_KEY_BYTES];
     if (store_read_key(dir, index, &key) == SDR_OK) {
       const int wrong = store_read_attempts(dir, index);
-      printf("key %u %s %s\n", index, key.may_sign ? "may-sign" : "may-not-sign", wrong >= MAX_WRONG_PASSWORDS ? "locked" : "open");
+      printf("key %u %s %s\n", index, key.may_sign ? "may-sign" : "may-not-sign",
+             wrong >= MAX_WRONG_PASSWORDS ? "locked" : "open");
       print_hex("  sign-public", key.sign_public, 64);
       print_hex("  enc-public", key.enc_public, 64);
       OPENSSL_cleanse(&key, sizeof key);

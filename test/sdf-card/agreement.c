@@ -19,7 +19,8 @@ static int own_side(Session *session, U32 index, U32 bits, const U8 *id, U32 id_
     memcpy(out->id, id, id_length);
     memcpy(out->private_key, key.enc_private, 32);
     memcpy(out->own.public_key, key.enc_public, 64);
-    const int ok = sm2_generate(out->ephemeral_private, out->own.ephemeral) && sm2_z(key.enc_public, id, id_length, out->own.z);
+    const int ok =
+        sm2_generate(out->ephemeral_private, out->own.ephemeral) && sm2_z(key.enc_public, id, id_length, out->own.z);
     code = ok ? SDR_OK : SDR_SKOPERR;
   }
   OPENSSL_cleanse(&key, sizeof key);
@@ -28,7 +29,8 @@ static int own_side(Session *session, U32 index, U32 bits, const U8 *id, U32 id_
 
 static int peer_side(const ECCrefPublicKey *public_key, const ECCrefPublicKey *ephemeral, const U8 *id, U32 id_length,
                      ExchangeSide *out) {
-  if (public_key == NULL || ephemeral == NULL || id == NULL || id_length == 0 || id_length > MAX_ID_BYTES) return SDR_INARGERR;
+  if (public_key == NULL || ephemeral == NULL || id == NULL || id_length == 0 || id_length > MAX_ID_BYTES)
+    return SDR_INARGERR;
   int code = public_key_from_struct(public_key, out->public_key);
   if (code == SDR_OK) code = public_key_from_struct(ephemeral, out->ephemeral);
   if (code == SDR_OK && !sm2_z(out->public_key, id, id_length, out->z)) code = SDR_PKOPERR;
@@ -44,8 +46,8 @@ static int agree(Session *session, int is_sponsor, const Agreement *mine, const 
   return code;
 }
 
-int SDF_GenerateAgreementDataWithECC(void *handle, U32 index, U32 bits, U8 *id, U32 id_length, ECCrefPublicKey *public_key,
-                                     ECCrefPublicKey *ephemeral, void **agreement) {
+int SDF_GenerateAgreementDataWithECC(void *handle, U32 index, U32 bits, U8 *id, U32 id_length,
+                                     ECCrefPublicKey *public_key, ECCrefPublicKey *ephemeral, void **agreement) {
   Session *session;
   int code = call_begin(handle, __func__, SHARED, &session);
   if (code != SDR_OK) return code;
@@ -72,7 +74,9 @@ int SDF_GenerateKeyWithECC(void *handle, U8 *id, U32 id_length, ECCrefPublicKey 
   ExchangeSide peer;
   const KeyHandle *mine = session_find_key(session, agreement);
   if (key == NULL) code = SDR_OUTARGERR;
-  else code = mine == NULL || mine->agreement == NULL ? SDR_INARGERR : peer_side(public_key, ephemeral, id, id_length, &peer);
+  else
+    code =
+        mine == NULL || mine->agreement == NULL ? SDR_INARGERR : peer_side(public_key, ephemeral, id, id_length, &peer);
   if (code == SDR_OK) code = agree(session, 1, mine->agreement, &peer, key);
   return call_end(session, SHARED, code);
 }

@@ -1,5 +1,5 @@
-/* card-bench LIB INDEX PIN THREADS SECONDS [--right-per-sign]: SM2 signatures per second of any GM/T 0018 library from a C loop,
-   each thread with a session and a right of its own. Prints one number. */
+/* card-bench LIB INDEX PIN THREADS SECONDS [--right-per-sign]: SM2 signatures per second of any GM/T 0018 library from
+   a C loop, each thread with a session and a right of its own. Prints one number. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -27,7 +27,11 @@ static double seconds;
 static int right_per_sign;
 static pthread_barrier_t start;
 
-typedef struct { pthread_t thread; void *session; unsigned long signatures; } Worker;
+typedef struct {
+  pthread_t thread;
+  void *session;
+  unsigned long signatures;
+} Worker;
 
 static void must(int code, const char *what) {
   if (code == SDR_OK) return;
@@ -54,7 +58,8 @@ static void *work(void *argument) {
   pthread_barrier_wait(&start);
   for (const double end = now() + seconds; now() < end; worker->signatures++) {
     if (getrandom(digest, sizeof digest, 0) != sizeof digest) exit(1);
-    if (right_per_sign) must(get_right(worker->session, key_index, (U8 *)pin, (U32)strlen(pin)), "GetPrivateKeyAccessRight");
+    if (right_per_sign)
+      must(get_right(worker->session, key_index, (U8 *)pin, (U32)strlen(pin)), "GetPrivateKeyAccessRight");
     must(sign(worker->session, key_index, digest, sizeof digest, &signature), "InternalSign_ECC");
     if (right_per_sign) must(release_right(worker->session, key_index), "ReleasePrivateKeyAccessRight");
   }
@@ -87,7 +92,8 @@ int main(int argc, char **argv) {
   pthread_barrier_init(&start, NULL, (unsigned)threads);
   for (int i = 0; i < threads; i++) {
     must(open_session(device, &workers[i].session), "OpenSession");
-    if (!right_per_sign) must(get_right(workers[i].session, key_index, (U8 *)pin, (U32)strlen(pin)), "GetPrivateKeyAccessRight");
+    if (!right_per_sign)
+      must(get_right(workers[i].session, key_index, (U8 *)pin, (U32)strlen(pin)), "GetPrivateKeyAccessRight");
   }
   const double from = now();
   for (int i = 0; i < threads; i++) pthread_create(&workers[i].thread, NULL, work, &workers[i]);

@@ -19,10 +19,9 @@ static int external_encrypt(U32 algorithm, const ECCrefPublicKey *in, const U8 *
   return code != SDR_OK ? code : cipher_seal(public_key, data, length, cipher);
 }
 
-int SDF_ExternalEncrypt_ECC(void *handle, U32 algorithm, ECCrefPublicKey *public_key, U8 *data, U32 length, ECCCipher *cipher) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, external_encrypt(algorithm, public_key, data, length, cipher));
+int SDF_ExternalEncrypt_ECC(void *handle, U32 algorithm, ECCrefPublicKey *public_key, U8 *data, U32 length,
+                            ECCCipher *cipher) {
+  CALL(SHARED, external_encrypt(algorithm, public_key, data, length, cipher));
 }
 
 static int internal_encrypt(Session *session, U32 index, U32 algorithm, const U8 *data, U32 length, ECCCipher *cipher) {
@@ -42,9 +41,7 @@ int SDF_InternalEncrypt_ECC(void *handle, U32 index, U8 *data, U32 length, ECCCi
 #else
 int SDF_InternalEncrypt_ECC(void *handle, U32 index, U32 algorithm, U8 *data, U32 length, ECCCipher *cipher) {
 #endif
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, internal_encrypt(session, index, algorithm, data, length, cipher));
+  CALL(SHARED, internal_encrypt(session, index, algorithm, data, length, cipher));
 }
 
 static int open_with_index(Session *session, U32 index, const ECCCipher *cipher, U8 *data, U32 *length) {
@@ -93,7 +90,8 @@ int SDF_GenerateKeyWithIPK_ECC(void *handle, U32 index, U32 bits, ECCCipher *cip
   return call_end(session, SHARED, code);
 }
 
-int SDF_GenerateKeyWithEPK_ECC(void *handle, U32 bits, U32 algorithm, ECCrefPublicKey *in, ECCCipher *cipher, void **key) {
+int SDF_GenerateKeyWithEPK_ECC(void *handle, U32 bits, U32 algorithm, ECCrefPublicKey *in, ECCCipher *cipher,
+                               void **key) {
   Session *session;
   int code = call_begin(handle, __func__, SHARED, &session);
   if (code != SDR_OK) return code;
@@ -131,7 +129,8 @@ static int read_kek(const Session *session, U32 index, U8 kek[SM4_KEY_BYTES]) {
 static U32 kek_cipher(const U8 *kek, U32 algorithm, int encrypt, const U8 *iv, const U8 *in, U32 length, U8 *out) {
   EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
   int written = 0, last = 0;
-  const int ok = EVP_CipherInit_ex(context, algorithm == SGD_SM4_ECB ? EVP_sm4_ecb() : EVP_sm4_cbc(), NULL, kek, iv, encrypt) == 1 &&
+  const int ok = EVP_CipherInit_ex(context, algorithm == SGD_SM4_ECB ? EVP_sm4_ecb() : EVP_sm4_cbc(), NULL, kek, iv,
+                                   encrypt) == 1 &&
                  EVP_CIPHER_CTX_set_padding(context, algorithm == SGD_SM4_CBC) == 1 &&
                  EVP_CipherUpdate(context, out, &written, in, (int)length) == 1 &&
                  EVP_CipherFinal_ex(context, out + written, &last) == 1;

@@ -1,5 +1,6 @@
-/* Faults on demand: `name=value` words in the environment SDF_CARD_FAULTS, and after them in the card's file `faults`, which is
-   read again whenever it changes (counting of calls then begins anew), so that a running card can be unplugged. */
+/* Faults on demand: `name=value` words in the environment SDF_CARD_FAULTS, and after them in the card's file `faults`,
+   which is read again whenever it changes (counting of calls then begins anew), so that a running card can be
+   unplugged. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +17,24 @@ static int loaded;
 static unsigned long calls;
 static Faults faults;
 
-static const struct { const char *name; size_t offset; unsigned long scale; } numbers[] = {
-  {"latency-us", offsetof(Faults, latency_us), 1},     {"latency-ms", offsetof(Faults, latency_us), 1000},
-  {"right-ms", offsetof(Faults, right_ms), 1},         {"commfail-at", offsetof(Faults, commfail_at), 1},
-  {"commfail-every", offsetof(Faults, commfail_every), 1}, {"die-at", offsetof(Faults, die_at), 1},
-  {"hang-at", offsetof(Faults, hang_at), 1},           {"crash-at", offsetof(Faults, crash_at), 1},
-  {"exit-at", offsetof(Faults, exit_at), 1},           {"corrupt-at", offsetof(Faults, corrupt_at), 1},
-  {"max-sessions", offsetof(Faults, max_sessions), 1},
+static const struct {
+  const char *name;
+  size_t offset;
+  unsigned long scale;
+} numbers[] = {
+    {"latency-us", offsetof(Faults, latency_us), 1},
+    {"latency-ms", offsetof(Faults, latency_us), 1000},
+    {"right-ms", offsetof(Faults, right_ms), 1},
+    {"commfail-at", offsetof(Faults, commfail_at), 1},
+    {"commfail-every", offsetof(Faults, commfail_every), 1},
+    {"die-at", offsetof(Faults, die_at), 1},
+    {"hang-at", offsetof(Faults, hang_at), 1},
+    {"crash-at", offsetof(Faults, crash_at), 1},
+    {"exit-at", offsetof(Faults, exit_at), 1},
+    {"corrupt-at", offsetof(Faults, corrupt_at), 1},
+    {"max-sessions", offsetof(Faults, max_sessions), 1},
+    {"unplugged", offsetof(Faults, unplugged), 1},
+    {"strict", offsetof(Faults, strict), 1},
 };
 
 /* A misspelt fault would make a test pass for the wrong reason, so the card stops the process. */
@@ -43,8 +55,6 @@ static void parse_word(const char *word) {
   }
   const unsigned long number = strtoul(value, &end, 10);
   if (end == value || *end != '\0') refuse(word);
-  if (length == 9 && strncmp(word, "unplugged", 9) == 0) { faults.unplugged = number != 0; return; }
-  if (length == 6 && strncmp(word, "strict", 6) == 0) { faults.strict = number != 0; return; }
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     if (strlen(numbers[i].name) != length || strncmp(word, numbers[i].name, length) != 0) continue;
     *(unsigned long *)((char *)&faults + numbers[i].offset) = number * numbers[i].scale;
@@ -99,7 +109,7 @@ static Faults current(void) {
   return now;
 }
 
-int faults_strict(void) { return current().strict; }
+int faults_strict(void) { return current().strict != 0; }
 
 unsigned long faults_max_sessions(void) {
   const unsigned long wanted = current().max_sessions;

@@ -32,13 +32,12 @@ static int create_file(const Session *session, const U8 *name, U32 name_length, 
 }
 
 int SDF_CreateFile(void *handle, U8 *name, U32 name_length, U32 size) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, create_file(session, name, name_length, size));
+  CALL(SHARED, create_file(session, name, name_length, size));
 }
 
 /* Opens a file and checks that `offset` and `length` lie within it; reading is cut at the end, writing is not. */
-static int open_range(const Session *session, const U8 *name, U32 name_length, int flags, U32 offset, U32 *length, int *fd) {
+static int open_range(const Session *session, const U8 *name, U32 name_length, int flags, U32 offset, U32 *length,
+                      int *fd) {
   char path[PATH_BYTES];
   const int code = path_of(session, name, name_length, path);
   if (code != SDR_OK) return code;
@@ -56,7 +55,8 @@ int SDF_ReadFile(void *handle, U8 *name, U32 name_length, U32 offset, U32 *lengt
   Session *session;
   int fd = -1, code = call_begin(handle, __func__, SHARED, &session);
   if (code != SDR_OK) return code;
-  code = length == NULL || buffer == NULL ? SDR_OUTARGERR : open_range(session, name, name_length, O_RDONLY, offset, length, &fd);
+  code = length == NULL || buffer == NULL ? SDR_OUTARGERR
+                                          : open_range(session, name, name_length, O_RDONLY, offset, length, &fd);
   if (code == SDR_OK && pread(fd, buffer, *length, offset) != (ssize_t)*length) code = SDR_HARDFAIL;
   if (fd >= 0) close(fd);
   return call_end(session, SHARED, code);

@@ -1,5 +1,6 @@
-/* Where the card's memory lies: the first line of a file `sdf-card.dir` beside the library, else the environment's SDF_CARD_DIR.
-   The file lets one process tree have several cards: each is a copy of the library in a folder of its own. */
+/* Where the card's memory lies: the first line of a file `sdf-card.dir` beside the library, else the environment's
+   SDF_CARD_DIR. The file lets one process tree have several cards: each is a copy of the library in a folder of its
+   own. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>

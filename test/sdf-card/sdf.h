@@ -1,4 +1,5 @@
-/* GM/T 0018-2012: the types, numbers and functions that the card offers. Structures are naturally packed, integers little-endian. */
+/* GM/T 0018-2012: the types, numbers and functions that the card offers. Structures are naturally packed, integers
+ * little-endian. */
 #ifndef SDF_H
 #define SDF_H
 
@@ -22,38 +23,100 @@ typedef struct {
 } DEVICEINFO;
 
 /* Numbers of 256 bits lie right-aligned in 64 bytes: the first 32 are zero. */
-typedef struct { U32 bits; U8 x[64], y[64]; } ECCrefPublicKey;
-typedef struct { U32 bits; U8 K[64]; } ECCrefPrivateKey;
-typedef struct { U8 r[64], s[64]; } ECCSignature;
+typedef struct {
+  U32 bits;
+  U8 x[64], y[64];
+} ECCrefPublicKey;
+typedef struct {
+  U32 bits;
+  U8 K[64];
+} ECCrefPrivateKey;
+typedef struct {
+  U8 r[64], s[64];
+} ECCSignature;
 
 #if CARD_LAYOUT == LAYOUT_FISCO
-typedef struct { U8 x[64], y[64], M[32]; U32 L; U8 C[32]; } ECCCipher;
+typedef struct {
+  U8 x[64], y[64], M[32];
+  U32 L;
+  U8 C[32];
+} ECCCipher;
 #define CIPHER_MAX_BYTES 32
 #elif CARD_LAYOUT == LAYOUT_C136
-typedef struct { U8 x[64], y[64], M[32]; U32 L; U8 C[136]; } ECCCipher;
+typedef struct {
+  U8 x[64], y[64], M[32];
+  U32 L;
+  U8 C[136];
+} ECCCipher;
 #define CIPHER_MAX_BYTES 136
 #elif CARD_LAYOUT == LAYOUT_SANSEC_OLD
-typedef struct { U32 L; U8 x[64], y[64], C[136], M[64]; } ECCCipher;
+typedef struct {
+  U32 L;
+  U8 x[64], y[64], C[136], M[64];
+} ECCCipher;
 #define CIPHER_MAX_BYTES 136
 #else
-typedef struct { U8 x[64], y[64], M[32]; U32 L; U8 C[]; } ECCCipher;
+typedef struct {
+  U8 x[64], y[64], M[32];
+  U32 L;
+  U8 C[];
+} ECCCipher;
 #define CIPHER_MAX_BYTES 255
 #endif
 
 enum {
-  SGD_SM4_ECB = 0x401, SGD_SM4_CBC = 0x402, SGD_SM4_CFB = 0x404, SGD_SM4_OFB = 0x408, SGD_SM4_MAC = 0x410,
-  SGD_SM4_CTR = 0x420, SGD_SM2 = 0x20100, SGD_SM2_1 = 0x20200, SGD_SM2_2 = 0x20400, SGD_SM2_3 = 0x20800,
-  SGD_SM3 = 1, SGD_SHA1 = 2, SGD_SHA256 = 4
+  SGD_SM4_ECB = 0x401,
+  SGD_SM4_CBC = 0x402,
+  SGD_SM4_CFB = 0x404,
+  SGD_SM4_OFB = 0x408,
+  SGD_SM4_MAC = 0x410,
+  SGD_SM4_CTR = 0x420,
+  SGD_SM2 = 0x20100,
+  SGD_SM2_1 = 0x20200,
+  SGD_SM2_2 = 0x20400,
+  SGD_SM2_3 = 0x20800,
+  SGD_SM3 = 1,
+  SGD_SHA1 = 2,
+  SGD_SHA256 = 4
 };
 
 enum {
-  SDR_OK = 0, SDR_BASE = 0x01000000, SDR_UNKNOWERR, SDR_NOTSUPPORT, SDR_COMMFAIL, SDR_HARDFAIL, SDR_OPENDEVICE,
-  SDR_OPENSESSION, SDR_PARDENY, SDR_KEYNOTEXIST, SDR_ALGNOTSUPPORT, SDR_ALGMODNOTSUPPORT, SDR_PKOPERR, SDR_SKOPERR,
-  SDR_SIGNERR, SDR_VERIFYERR, SDR_SYMOPERR, SDR_STEPERR, SDR_FILESIZEERR, SDR_FILENOEXIST, SDR_FILEOFSERR,
-  SDR_KEYTYPEERR, SDR_KEYERR, SDR_ENCDATAERR, SDR_RANDERR, SDR_PRKRERR, SDR_MACERR, SDR_FILEEXISTS, SDR_FILEWERR,
-  SDR_NOBUFFER, SDR_INARGERR, SDR_OUTARGERR,
+  SDR_OK = 0,
+  SDR_BASE = 0x01000000,
+  SDR_UNKNOWERR,
+  SDR_NOTSUPPORT,
+  SDR_COMMFAIL,
+  SDR_HARDFAIL,
+  SDR_OPENDEVICE,
+  SDR_OPENSESSION,
+  SDR_PARDENY,
+  SDR_KEYNOTEXIST,
+  SDR_ALGNOTSUPPORT,
+  SDR_ALGMODNOTSUPPORT,
+  SDR_PKOPERR,
+  SDR_SKOPERR,
+  SDR_SIGNERR,
+  SDR_VERIFYERR,
+  SDR_SYMOPERR,
+  SDR_STEPERR,
+  SDR_FILESIZEERR,
+  SDR_FILENOEXIST,
+  SDR_FILEOFSERR,
+  SDR_KEYTYPEERR,
+  SDR_KEYERR,
+  SDR_ENCDATAERR,
+  SDR_RANDERR,
+  SDR_PRKRERR,
+  SDR_MACERR,
+  SDR_FILEEXISTS,
+  SDR_FILEWERR,
+  SDR_NOBUFFER,
+  SDR_INARGERR,
+  SDR_OUTARGERR,
   /* The maker's own. */
-  CARD_WRONG_PASSWORD = 0x01000100, CARD_PASSWORD_LOCKED = 0x01000101, CARD_SESSION_LOST = 0x01010105,
+  CARD_WRONG_PASSWORD = 0x01000100,
+  CARD_PASSWORD_LOCKED = 0x01000101,
+  CARD_SESSION_LOST = 0x01010105,
   CARD_UNPLUGGED = 0x01010201
 };
 
@@ -89,13 +152,15 @@ SDF_API int SDF_GenerateKeyWithIPK_ECC(void *session, U32 index, U32 bits, ECCCi
 SDF_API int SDF_GenerateKeyWithEPK_ECC(void *session, U32 bits, U32 algorithm, ECCrefPublicKey *public_key,
                                        ECCCipher *cipher, void **key);
 SDF_API int SDF_ImportKeyWithISK_ECC(void *session, U32 index, ECCCipher *cipher, void **key);
-SDF_API int SDF_GenerateKeyWithKEK(void *session, U32 bits, U32 algorithm, U32 kek, U8 *wrapped, U32 *length, void **key);
+SDF_API int SDF_GenerateKeyWithKEK(void *session, U32 bits, U32 algorithm, U32 kek, U8 *wrapped, U32 *length,
+                                   void **key);
 SDF_API int SDF_ImportKeyWithKEK(void *session, U32 algorithm, U32 kek, U8 *wrapped, U32 length, void **key);
 SDF_API int SDF_DestroyKey(void *session, void *key);
 
 SDF_API int SDF_Encrypt(void *session, void *key, U32 algorithm, U8 *iv, U8 *in, U32 length, U8 *out, U32 *out_length);
 SDF_API int SDF_Decrypt(void *session, void *key, U32 algorithm, U8 *iv, U8 *in, U32 length, U8 *out, U32 *out_length);
-SDF_API int SDF_CalculateMAC(void *session, void *key, U32 algorithm, U8 *iv, U8 *in, U32 length, U8 *mac, U32 *mac_length);
+SDF_API int SDF_CalculateMAC(void *session, void *key, U32 algorithm, U8 *iv, U8 *in, U32 length, U8 *mac,
+                             U32 *mac_length);
 SDF_API int SDF_HashInit(void *session, U32 algorithm, ECCrefPublicKey *public_key, U8 *id, U32 id_length);
 SDF_API int SDF_HashUpdate(void *session, U8 *data, U32 length);
 SDF_API int SDF_HashFinal(void *session, U8 *hash, U32 *length);

@@ -1,6 +1,6 @@
-/* card-selftest: the card's SM2 arithmetic with every random number given, so that known answers can be compared. Hex in, hex out.
-   public D | sign D E K | verify PUB E SIG | encrypt PUB K DATA | decrypt D C1 C3 C2 | z PUB ID
-   exchange sponsor|responder D R OWN_PUB OWN_TMP OWN_ID PEER_PUB PEER_TMP PEER_ID KEY_BYTES */
+/* card-selftest: the card's SM2 arithmetic with every random number given, so that known answers can be compared. Hex
+   in, hex out. public D | sign D E K | verify PUB E SIG | encrypt PUB K DATA | decrypt D C1 C3 C2 | z PUB ID exchange
+   sponsor|responder D R OWN_PUB OWN_TMP OWN_ID PEER_PUB PEER_TMP PEER_ID KEY_BYTES */
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,15 +13,11 @@ static int export_key(Session *session, U32 index, int encryption, ECCrefPublicK
 }
 
 int SDF_ExportSignPublicKey_ECC(void *handle, U32 index, ECCrefPublicKey *public_key) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, export_key(session, index, 0, public_key));
+  CALL(SHARED, export_key(session, index, 0, public_key));
 }
 
 int SDF_ExportEncPublicKey_ECC(void *handle, U32 index, ECCrefPublicKey *public_key) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, export_key(session, index, 1, public_key));
+  CALL(SHARED, export_key(session, index, 1, public_key));
 }
 
 static int generate_pair(U32 algorithm, U32 bits, ECCrefPublicKey *public_key, ECCrefPrivateKey *private_key) {
@@ -36,10 +32,9 @@ static int generate_pair(U32 algorithm, U32 bits, ECCrefPublicKey *public_key, E
   return SDR_OK;
 }
 
-int SDF_GenerateKeyPair_ECC(void *handle, U32 algorithm, U32 bits, ECCrefPublicKey *public_key, ECCrefPrivateKey *private_key) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, generate_pair(algorithm, bits, public_key, private_key));
+int SDF_GenerateKeyPair_ECC(void *handle, U32 algorithm, U32 bits, ECCrefPublicKey *public_key,
+                            ECCrefPrivateKey *private_key) {
+  CALL(SHARED, generate_pair(algorithm, bits, public_key, private_key));
 }
 
 static int sign_with(const Session *session, const U8 d[32], const U8 *digest, U32 length, ECCSignature *out) {
@@ -63,9 +58,7 @@ static int internal_sign(Session *session, U32 index, const U8 *digest, U32 leng
 }
 
 int SDF_InternalSign_ECC(void *handle, U32 index, U8 *digest, U32 length, ECCSignature *signature) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, internal_sign(session, index, digest, length, signature));
+  CALL(SHARED, internal_sign(session, index, digest, length, signature));
 }
 
 static int verify(const U8 public_key[64], const U8 *digest, U32 length, const ECCSignature *in) {
@@ -85,12 +78,11 @@ static int internal_verify(Session *session, U32 index, const U8 *digest, U32 le
 }
 
 int SDF_InternalVerify_ECC(void *handle, U32 index, U8 *digest, U32 length, ECCSignature *signature) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, internal_verify(session, index, digest, length, signature));
+  CALL(SHARED, internal_verify(session, index, digest, length, signature));
 }
 
-static int external_verify(U32 algorithm, const ECCrefPublicKey *in, const U8 *digest, U32 length, const ECCSignature *signature) {
+static int external_verify(U32 algorithm, const ECCrefPublicKey *in, const U8 *digest, U32 length,
+                           const ECCSignature *signature) {
   U8 public_key[64];
   if (algorithm != SGD_SM2_1) return SDR_ALGNOTSUPPORT;
   const int code = in == NULL ? SDR_INARGERR : public_key_from_struct(in, public_key);
@@ -99,9 +91,7 @@ static int external_verify(U32 algorithm, const ECCrefPublicKey *in, const U8 *d
 
 int SDF_ExternalVerify_ECC(void *handle, U32 algorithm, ECCrefPublicKey *public_key, U8 *digest, U32 length,
                            ECCSignature *signature) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, external_verify(algorithm, public_key, digest, length, signature));
+  CALL(SHARED, external_verify(algorithm, public_key, digest, length, signature));
 }
 
 #ifndef CARD_MINIMAL
@@ -117,9 +107,6 @@ static int external_sign(Session *session, U32 algorithm, const ECCrefPrivateKey
 
 int SDF_ExternalSign_ECC(void *handle, U32 algorithm, ECCrefPrivateKey *private_key, U8 *digest, U32 length,
                          ECCSignature *signature) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code
-                        : call_end(session, SHARED, external_sign(session, algorithm, private_key, digest, length, signature));
+  CALL(SHARED, external_sign(session, algorithm, private_key, digest, length, signature));
 }
 #endif

@@ -1,5 +1,5 @@
-/* SM2 of GM/T 0003 over a given digest and raw bytes, on libcrypto's curve arithmetic. libcrypto's own SM2 (EVP) hashes Z in or
-   speaks DER, and has no key agreement. */
+/* SM2 of GM/T 0003 over a given digest and raw bytes, on libcrypto's curve arithmetic. libcrypto's own SM2 (EVP) hashes
+   Z in or speaks DER, and has no key agreement. */
 #include <openssl/bn.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
@@ -34,7 +34,8 @@ static int in_order(const BIGNUM *n) { return !BN_is_zero(n) && BN_cmp(n, order(
 
 static EC_POINT *point_of(BN_CTX *frame, const U8 bytes[64]) {
   EC_POINT *point = EC_POINT_new(curve());
-  if (EC_POINT_set_affine_coordinates(curve(), point, number(frame, bytes), number(frame, bytes + 32), frame) == 1) return point;
+  if (EC_POINT_set_affine_coordinates(curve(), point, number(frame, bytes), number(frame, bytes + 32), frame) == 1)
+    return point;
   EC_POINT_free(point);
   return NULL;
 }
@@ -102,7 +103,8 @@ static int sign_once(BN_CTX *frame, const BIGNUM *d, const BIGNUM *e, const BIGN
   BN_mod_sub(t, k, t, order(), frame);
   BN_add(s, d, BN_value_one());
   BN_set_flags(s, BN_FLG_CONSTTIME);
-  if (BN_mod_inverse(s, s, order(), frame) == NULL || BN_mod_mul(s, s, t, order(), frame) != 1 || BN_is_zero(s)) return 0;
+  if (BN_mod_inverse(s, s, order(), frame) == NULL || BN_mod_mul(s, s, t, order(), frame) != 1 || BN_is_zero(s))
+    return 0;
   return BN_bn2binpad(r, signature, 32) == 32 && BN_bn2binpad(s, signature + 32, 32) == 32;
 }
 
@@ -126,7 +128,8 @@ int sm2_verify(const U8 public_key[64], const U8 e[32], const U8 signature[64]) 
   EC_POINT *sum = EC_POINT_new(curve());
   const int ok = in_order(r) && in_order(s) && !BN_is_zero(t) && public_point != NULL &&
                  EC_POINT_mul(curve(), sum, s, public_point, t, frame) == 1 && bytes_of(frame, sum, point) &&
-                 BN_mod_add(expected, number(frame, e), number(frame, point), order(), frame) == 1 && BN_cmp(expected, r) == 0;
+                 BN_mod_add(expected, number(frame, e), number(frame, point), order(), frame) == 1 &&
+                 BN_cmp(expected, r) == 0;
   EC_POINT_free(sum);
   EC_POINT_free(public_point);
   return frame_end(frame, ok);

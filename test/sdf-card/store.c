@@ -1,5 +1,5 @@
-/* The card's memory is a folder: `card`, `key-N`, `kek-N`, `attempts-N`, `files/`. Each is a file of lines `name hex`, replaced
-   by renaming. Keys lie there in the clear: this is a test device. */
+/* The card's memory is a folder: `card`, `key-N`, `kek-N`, `attempts-N`, `files/`. Each is a file of lines `name hex`,
+   replaced by renaming. Keys lie there in the clear: this is a test device. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,11 @@
 
 enum { PATH_BYTES = 4096, PASSWORD_ROUNDS = 2000 };
 
-typedef struct { const char *name; U8 *bytes; size_t length; } Field;
+typedef struct {
+  const char *name;
+  U8 *bytes;
+  size_t length;
+} Field;
 
 static int write_all(int fd, const void *bytes, size_t length) {
   for (size_t done = 0; done < length;) {
@@ -29,7 +33,8 @@ static int write_all(int fd, const void *bytes, size_t length) {
 
 int store_write_durably(const char *path, const void *bytes, size_t length) {
   char temporary[PATH_BYTES], folder[PATH_BYTES];
-  if (snprintf(temporary, sizeof temporary, "%s.%ld.new", path, (long)getpid()) >= (int)sizeof temporary) return SDR_FILEWERR;
+  if (snprintf(temporary, sizeof temporary, "%s.%ld.new", path, (long)getpid()) >= (int)sizeof temporary)
+    return SDR_FILEWERR;
   snprintf(folder, sizeof folder, "%s", path);
   *strrchr(folder, '/') = '\0';
   const int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -47,7 +52,8 @@ static int write_fields(const char *path, const Field *fields, size_t count) {
   size_t at = 0;
   for (size_t i = 0; i < count; i++) {
     at += (size_t)snprintf(text + at, sizeof text - at, "%s ", fields[i].name);
-    for (size_t j = 0; j < fields[i].length; j++) at += (size_t)snprintf(text + at, sizeof text - at, "%02x", fields[i].bytes[j]);
+    for (size_t j = 0; j < fields[i].length; j++)
+      at += (size_t)snprintf(text + at, sizeof text - at, "%02x", fields[i].bytes[j]);
     text[at++] = '\n';
   }
   const int code = store_write_durably(path, text, at);
@@ -81,7 +87,8 @@ static void path_of(char path[PATH_BYTES], const char *dir, const char *kind, U3
 }
 
 static size_t card_fields(const StoredCard *card, Field fields[3]) {
-  const Field all[] = {FIELD("serial", card->serial), FIELD("salt", card->password.salt), FIELD("password", card->password.hash)};
+  const Field all[] = {FIELD("serial", card->serial), FIELD("salt", card->password.salt),
+                       FIELD("password", card->password.hash)};
   memcpy(fields, all, sizeof all);
   return COUNT(all);
 }
@@ -102,10 +109,13 @@ int store_write_card(const char *dir, const StoredCard *card) {
 
 static size_t key_fields(const StoredKey *key, Field fields[7]) {
   const Field all[] = {
-    FIELD("sign-private", key->sign_private), FIELD("sign-public", key->sign_public),
-    FIELD("enc-private", key->enc_private),   FIELD("enc-public", key->enc_public),
-    FIELD("salt", key->password.salt),        FIELD("password", key->password.hash),
-    {"may-sign", (U8 *)&key->may_sign, sizeof key->may_sign},
+      FIELD("sign-private", key->sign_private),
+      FIELD("sign-public", key->sign_public),
+      FIELD("enc-private", key->enc_private),
+      FIELD("enc-public", key->enc_public),
+      FIELD("salt", key->password.salt),
+      FIELD("password", key->password.hash),
+      {"may-sign", (U8 *)&key->may_sign, sizeof key->may_sign},
   };
   memcpy(fields, all, sizeof all);
   return COUNT(all);

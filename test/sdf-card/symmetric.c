@@ -26,8 +26,8 @@ static int run(const KeyHandle *key, const EVP_CIPHER *cipher, int encrypt, U8 *
   EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
   int written = 0;
   const int ok = EVP_CipherInit_ex(context, cipher, NULL, key->bytes, iv, encrypt) == 1 &&
-                 EVP_CIPHER_CTX_set_padding(context, 0) == 1 && EVP_CipherUpdate(context, out, &written, in, (int)length) == 1 &&
-                 written == (int)length &&
+                 EVP_CIPHER_CTX_set_padding(context, 0) == 1 &&
+                 EVP_CipherUpdate(context, out, &written, in, (int)length) == 1 && written == (int)length &&
                  (EVP_CIPHER_get_iv_length(cipher) == 0 || EVP_CIPHER_CTX_get_updated_iv(context, iv, 16) == 1);
   EVP_CIPHER_CTX_free(context);
   return ok ? SDR_OK : SDR_SYMOPERR;
@@ -45,19 +45,16 @@ static int cipher(Session *session, void *handle, U32 algorithm, int encrypt, U8
 }
 
 int SDF_Encrypt(void *handle, void *key, U32 algorithm, U8 *iv, U8 *in, U32 length, U8 *out, U32 *out_length) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, cipher(session, key, algorithm, 1, iv, in, length, out, out_length));
+  CALL(SHARED, cipher(session, key, algorithm, 1, iv, in, length, out, out_length));
 }
 
 int SDF_Decrypt(void *handle, void *key, U32 algorithm, U8 *iv, U8 *in, U32 length, U8 *out, U32 *out_length) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, cipher(session, key, algorithm, 0, iv, in, length, out, out_length));
+  CALL(SHARED, cipher(session, key, algorithm, 0, iv, in, length, out, out_length));
 }
 
 /* CBC-MAC: the last block of SM4-CBC. */
-static int calculate_mac(Session *session, void *handle, U32 algorithm, U8 *iv, const U8 *in, U32 length, U8 *mac, U32 *mac_length) {
+static int calculate_mac(Session *session, void *handle, U32 algorithm, U8 *iv, const U8 *in, U32 length, U8 *mac,
+                         U32 *mac_length) {
   const KeyHandle *key = session_find_key(session, handle);
   if (mac == NULL || mac_length == NULL) return SDR_OUTARGERR;
   if (algorithm != SGD_SM4_MAC) return SDR_ALGNOTSUPPORT;
@@ -68,9 +65,7 @@ static int calculate_mac(Session *session, void *handle, U32 algorithm, U8 *iv, 
 }
 
 int SDF_CalculateMAC(void *handle, void *key, U32 algorithm, U8 *iv, U8 *in, U32 length, U8 *mac, U32 *mac_length) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, calculate_mac(session, key, algorithm, iv, in, length, mac, mac_length));
+  CALL(SHARED, calculate_mac(session, key, algorithm, iv, in, length, mac, mac_length));
 }
 
 static const EVP_MD *hash_kind(U32 algorithm) {
@@ -98,14 +93,13 @@ static int hash_init(Session *session, U32 algorithm, const ECCrefPublicKey *in,
   }
   EVP_MD_CTX_free(session->hash);
   session->hash = EVP_MD_CTX_new();
-  const int ok = EVP_DigestInit_ex(session->hash, kind, NULL) == 1 && (!with_z || EVP_DigestUpdate(session->hash, z, 32) == 1);
+  const int ok =
+      EVP_DigestInit_ex(session->hash, kind, NULL) == 1 && (!with_z || EVP_DigestUpdate(session->hash, z, 32) == 1);
   return ok ? SDR_OK : SDR_UNKNOWERR;
 }
 
 int SDF_HashInit(void *handle, U32 algorithm, ECCrefPublicKey *public_key, U8 *id, U32 id_length) {
-  Session *session;
-  const int code = call_begin(handle, __func__, SHARED, &session);
-  return code != SDR_OK ? code : call_end(session, SHARED, hash_init(session, algorithm, public_key, id, id_length));
+  CALL(SHARED, hash_init(session, algorithm, public_key, id, id_length));
 }
 
 int SDF_HashUpdate(void *handle, U8 *data, U32 length) {
