@@ -134,6 +134,17 @@ export function faultOfPrivateUse(call: string, code: number, keyIndex: number, 
   });
 }
 
+/** A use of a KEK that did not return SDR_OK. A few libraries ask for a right to it. */
+export function faultOfKek(call: string, code: number, kekIndex: number): DeviceFault {
+  const about = `KEK index ${kekIndex}`;
+  if (!noRightCodes.has(code >>> 0)) return faultOfCode(call, code, about);
+  return new DeviceFault({
+    kind: "auth",
+    code: codeText(code),
+    message: `${call} of ${about}: this library asks for a right to the KEK; list its index with the device's KEK indices, and give the device its PIN`,
+  });
+}
+
 /** A fault that no library spoke of: `code` is a word of ours. */
 export function ownFault(kind: DeviceFaultKind, code: string, message: string): DeviceFault {
   return new DeviceFault({ kind, code, message });

@@ -1,6 +1,6 @@
 import type { DeviceFault } from "../native/fault.ts";
 import type { DeviceSession } from "../native/program.ts";
-import { faultOfCode, faultOfPrivateUse, ownFault } from "./errors.ts";
+import { faultOfCode, faultOfKek, faultOfPrivateUse, ownFault } from "./errors.ts";
 import type { SdfArgument, SdfCallName, SdfLibrary } from "./library.ts";
 import { type SdfProfile, sgd } from "./profiles.ts";
 import {
@@ -179,9 +179,8 @@ export class SdfSession implements DeviceSession {
     const length = Buffer.alloc(4);
     length.writeUInt32LE(wrapped.length);
     const key = Buffer.alloc(8);
-    const about = `KEK index ${kekIndex}`;
     const code = await this.#call("SDF_GenerateKeyWithKEK", sm4KeyBits, sgd.sm4Ecb, kekIndex, wrapped, length, key);
-    if (code !== 0) throw faultOfCode("SDF_GenerateKeyWithKEK", code, about);
+    if (code !== 0) throw faultOfKek("SDF_GenerateKeyWithKEK", code, kekIndex);
     await this.#must("SDF_DestroyKey", key.readBigUInt64LE());
     const wrappedBytes = length.readUInt32LE();
     if (wrappedBytes < blockBytes || wrappedBytes > 256)
@@ -193,9 +192,8 @@ export class SdfSession implements DeviceSession {
     if (inputs.length < 1 || inputs.length > 16 || inputs.some((input) => input.length !== prfInputBytes))
       throw ownFault("bad-input", "LENGTH", `a PRF takes 1 to 16 inputs of ${prfInputBytes} bytes`);
     const handle = Buffer.alloc(8);
-    const about = `KEK index ${kekIndex}`;
     const code = await this.#call("SDF_ImportKeyWithKEK", sgd.sm4Ecb, kekIndex, wrapped, wrapped.length, handle);
-    if (code !== 0) throw faultOfCode("SDF_ImportKeyWithKEK", code, about);
+    if (code !== 0) throw faultOfKek("SDF_ImportKeyWithKEK", code, kekIndex);
     const key = handle.readBigUInt64LE();
     try {
       const outputs: Buffer[] = [];

@@ -194,6 +194,29 @@ describe("a card's master keys", { skip }, () => {
     }
   });
 
+  it("leave no key behind in the card's session", async () => {
+    using card = readyCard();
+    await using device = await openCard(card);
+    const key = await masterKey(device, { kekIndex: 1 });
+    const { secret, algorithm, blob } = await device.boxSecretToSeal(key, {});
+    using held = secret;
+    // A session of this card holds 256 keys.
+    for (let times = 0; times < 300; times++) {
+      using opened = await device.boxSecretToOpen(key, algorithm, blob, {});
+      assert.ok(opened.equals(held));
+    }
+  });
+
+  it("under a KEK whose right was not taken say so", async () => {
+    using card = readyCard("sansec");
+    await using device = await openCard(card, { profile: "sansec" });
+    await assert.rejects(masterKey(device, { kekIndex: 1 }), {
+      code: "DEVICE_PIN_REFUSED",
+      message: /list its index with the device's KEK indices/,
+    });
+    assert.equal((await device.health()).state, "ready");
+  });
+
   it("need a KEK that is there, an index that may sign, and one of both", async () => {
     using card = readyCard();
     card.admin("generate", "2", "--replace", "--no-sign");

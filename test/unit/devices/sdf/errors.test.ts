@@ -71,3 +71,15 @@ describe("a private key that may not be used", () => {
     assert.match(faultOfPrivateUse("SDF_InternalSign_ECC", 0x01000007, 1, true).message, /gives this key no right/);
   });
 });
+
+describe("a KEK that may not be used", () => {
+  it("says what to add to the device's configuration", () => {
+    const fault = faultOfKek("SDF_ImportKeyWithKEK", 0x01000018, 3);
+    assert.equal(fault.kind, "auth");
+    assert.match(fault.message, /KEK index 3: .*list its index with the device's KEK indices/);
+  });
+
+  it("that is not there is not found", () => {
+    assert.equal(faultOfKek("SDF_ImportKeyWithKEK", 0x01000008, 3).kind, "not-found");
+  });
+});
