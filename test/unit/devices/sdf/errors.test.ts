@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import {
   codeText,
   faultOfCode,
+  faultOfKek,
   faultOfPrivateUse,
   faultOfRight,
   sdfCodes,
