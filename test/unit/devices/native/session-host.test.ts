@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { DeviceFault } from "../../../../src/devices/native/fault.ts";
+import type { DeviceSession, OpenedDevice } from "../../../../src/devices/native/program.ts";
+import { type HostReplies, SessionHost } from "../../../../src/devices/native/session-host.ts";
+import { settle } from "./fake-ground.ts";
+
+/** A pretended device whose calls and openings end when a test says so. */
+class FakeDevice implements OpenedDevice {
+  readonly info = { fake: true };
+  readonly running = new Map<string, PromiseWithResolvers<readonly Buffer[]>>();
+  readonly log: string[] = [];
+  openFault: Error | undefined;
+  opening: Promise<void> = Promise.resolve();
+
+  async openSession(): Promise<DeviceSession> {
+    this.log.push("open");
+    await this.opening;
+    if (this.openFault !== undefined) throw this.openFault;
+    return {
+      call: (operation) => {
+        this.log.push(operation);
+        if (operation === "throws at once") throw new Error("with a secret");
+        const outcome = Promise.withResolvers<readonly Buffer[]>();
+        this.running.set(operation, outcome);
+        return outcome.promise;
+      },
+      close: () => {
+        this.log.push("close session");
+        return Promise.reject(new Error("it was gone already"));
+      },
+    };
+  }
+
+  close(): Promise<void> {
+    this.log.push("close device");
+    return Promise.resolve();
+  }
+}
+
+function host(): { device: FakeDevice; host: SessionHost; replies: string[] } {
+  const device = new FakeDevice();
+  const replies: string[] = [];
+  const say = (what: string) => (one: number, fault?: unknown) =>
+    replies.push(fault instanceof DeviceFault ? `${what} ${one} ${fault.code}` : `${what} ${one}`);
+  const listener: HostReplies = {
+    alone: () => replies.push("alone"),
+    sessionOpened: say("opened"),
+    sessionFailed: say("open failed"),
+    sessionClosed: say("closed"),
+    answered: (id, answers) => replies.push(`answered ${id} ${answers.join()}`),
+    faulted: say("faulted"),
+    revoked: say("revoked"),
+  };
+  return { device, host: new SessionHost(device, listener), replies };
+}
+
+async function withSessions(count: number) {
+  const all = host();
+  for (let slot = 1; slot <= count; slot += 1) all.host.openSession(slot);
+  await settle();
+  all.replies.length = 0;
+  all.device.log.length = 0;
+  return all;
+}
+
+test("sessions are opened one after the other, each alone", async () => {
+  const { host: sessions, replies } = host();
+  sessions.openSession(1);
+  sessions.openSession(2);
+  assert.deepEqual(replies, ["alone"]);
+  await settle();
+  assert.deepEqual(replies, ["alone", "opened 1", "alone", "opened 2"]);
+});
+
+test("a session runs one call at a time, in order", async () => {
+  const { host: sessions, device, replies } = await withSessions(1);
+  sessions.call(7, 1, "a", []);
+  sessions.call(8, 1, "b", []);
+  assert.deepEqual(device.log, ["a"]);
+  device.running.get("a")?.resolve([Buffer.from("x")]);
+  await settle();
+  assert.deepEqual(device.log, ["a", "b"]);
+  assert.deepEqual(replies, ["answered 7 x"]);
+});
+
+test("no session opens while a call runs, and no call starts while one waits to open", async () => {
+  const { host: sessions, device, replies } = await withSessions(2);
+  sessions.call(1, 1, "a", []);
+  sessions.openSession(3);
+  sessions.call(2, 2, "b", []);
+  await settle();
+  assert.deepEqual(device.log, ["a"]);
+  assert.deepEqual(replies, []);
+  device.running.get("a")?.resolve([]);
+  await settle();
+  assert.deepEqual(device.log, ["a", "open", "b"]);
+  assert.deepEqual(replies, ["answered 1 ", "alone", "opened 3"]);
+});
+
+test("arguments are wiped when their call has ended, and answers once they are told", async () => {
+  const { host: sessions, device } = await withSessions(1);
+  const argument = Buffer.from("secret");
+  const answer = Buffer.from("secret");
+  sessions.call(1, 1, "a", [argument]);
+  assert.equal(argument.toString(), "secret");
+  device.running.get("a")?.resolve([answer]);
+  await settle();
+  assert.deepEqual([argument, answer], [Buffer.alloc(6), Buffer.alloc(6)]);
+});
+
+test("a fault that evicts ends the session: what waits in it is revoked, and so is what comes later", async () => {
+  const { host: sessions, device, replies } = await withSessions(1);
+  const waiting = Buffer.from("secret");
+  sessions.call(1, 1, "a", []);
+  sessions.call(2, 1, "b", [waiting]);
+  device.running.get("a")?.reject(new DeviceFault({ kind: "session", code: "0x1", message: "gone" }));
+  await settle();
+  sessions.call(3, 1, "c", []);
+  assert.deepEqual(replies, ["faulted 1 0x1", "revoked 2", "revoked 3"]);
+  assert.deepEqual(device.log, ["a"]);
+  assert.deepEqual(waiting, Buffer.alloc(6));
+});
+
+test("a call that has started is not revoked, one that waits is", async () => {
+  const { host: sessions, replies } = await withSessions(1);
+  sessions.call(1, 1, "a", []);
+  sessions.call(2, 1, "b", []);
+  sessions.revoke(1);
+  sessions.revoke(2);
+  sessions.revoke(99);
+  assert.deepEqual(replies, ["revoked 2"]);
+});
+
+test("a call to a session that is not there is revoked", async () => {
+  const { host: sessions, replies } = await withSessions(1);
+  sessions.call(1, 4, "a", []);
+  assert.deepEqual(replies, ["revoked 1"]);
+});
+
+test("an error that is no fault ends the session and is told without its message, even one thrown at once", async () => {
+  const { host: sessions, device, replies } = await withSessions(2);
+  sessions.call(1, 1, "throws at once", []);
+  sessions.call(2, 1, "never", []);
+  sessions.call(3, 2, "a", []);
+  device.running.get("a")?.reject(new Error("with a secret"));
+  await settle();
+  assert.deepEqual(replies, ["faulted 1 PROGRAM_ERROR", "revoked 2", "faulted 3 PROGRAM_ERROR"]);
+});
+
+test("a session that does not open is told with its fault, and the others go on", async () => {
+  const { host: sessions, device, replies } = await withSessions(1);
+  device.openFault = new DeviceFault({ kind: "auth", code: "0x01000100", message: "wrong PIN" });
+  sessions.openSession(2);
+  sessions.call(1, 1, "a", []);
+  await settle();
+  assert.deepEqual(replies, ["alone", "open failed 2 0x01000100"]);
+  assert.deepEqual(device.log, ["open", "a"]);
+});
+
+test("closing a session that closes badly, or is not there, is told as closed", async () => {
+  const { host: sessions, replies } = await withSessions(1);
+  sessions.closeSession(1);
+  sessions.closeSession(9);
+  await settle();
+  assert.deepEqual(replies, ["alone", "closed 9", "closed 1"]);
+});
+
+test("closing everything waits for what runs, revokes what waits, and closes the device last", async () => {
+  const { host: sessions, device, replies } = await withSessions(2);
+  sessions.call(1, 1, "a", []);
+  sessions.call(2, 1, "b", []);
+  const closing = sessions.close();
+  await settle();
+  assert.deepEqual(device.log, ["a"]);
+  device.running.get("a")?.resolve([]);
+  await closing;
+  assert.deepEqual(replies, ["revoked 2", "answered 1 ", "alone"]);
+  assert.deepEqual(device.log, ["a", "close session", "close session", "close device"]);
+});
