@@ -2,11 +2,12 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { FileLock, LockHeld } from "../../devices/file-lock.ts";
 import type { ChainNodeConfig } from "../build/config-reader.ts";
-import { Chain } from "../ledger/genesis.ts";
+import type { Chain } from "../ledger/genesis.ts";
 import { Network } from "../net/network.ts";
 import { chainMethods } from "../rpc/chain-methods.ts";
 import { RpcServer } from "../rpc/rpc-server.ts";
 import { chainIdentity, sealerName } from "./chain-identity.ts";
+import { chainOf } from "./chain-of.ts";
 import { ChainStore, type StoreDatabase } from "./chain-store.ts";
 import { ChainNodeError } from "./errors.ts";
 import { GuardFile } from "./guard-file.ts";
@@ -58,7 +59,7 @@ export class ChainNode implements AsyncDisposable {
     const { config, log } = options;
     const settings = nodeSettings(config);
     await using parts = new AsyncDisposableStack();
-    const chain = chainOf(config);
+    const chain = chainOf(config.genesis);
     const genesisDigest = chain.suite.hash(chain.genesisHash, config.genesis.fileSha256);
     const tls = tlsFiles(config);
     mkdirSync(config.storage.dataPath, { recursive: true, mode: 0o700 });
@@ -204,16 +205,6 @@ async function startRpc(
       cause,
     );
   }
-}
-
-function chainOf({ genesis }: ChainNodeConfig): Chain {
-  return new Chain({
-    suite: genesis.smCrypto ? "sm" : "standard",
-    chainId: genesis.chainId,
-    groupId: genesis.groupId,
-    timestampMs: 0,
-    sealers: genesis.sealers.map(({ nodeId }) => nodeId),
-  });
 }
 
 function tlsFiles({ tls }: ChainNodeConfig) {

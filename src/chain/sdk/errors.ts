@@ -1,0 +1,31 @@
+/** Every way that a chain client's call can fail. */
+export const chainClientErrors = {
+  ANSWER_INVALID: { exit: 1, meaning: "what the node answered is not an answer to the call" },
+  PROOF_REFUSED: { exit: 5, meaning: "the receipt is not proved by a quorum of the chain's sealers" },
+  REFUSED: { exit: 3, meaning: "the node refused the call" },
+  UNREACHABLE: { exit: 4, meaning: "the node does not answer" },
+} as const;
+
+export type ChainClientErrorCode = keyof typeof chainClientErrors;
+
+/** A failure of a chain client. `rpcCode` is the node's own code of a refusal. */
+export class ChainClientError extends Error {
+  override readonly name = "ChainClientError";
+  readonly code: ChainClientErrorCode;
+  readonly rpcCode: number | undefined;
+
+  constructor(
+    code: ChainClientErrorCode,
+    message: string = chainClientErrors[code].meaning,
+    more: { readonly cause?: unknown; readonly rpcCode?: number } = {},
+  ) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause });
+    this.code = code;
+    this.rpcCode = more.rpcCode;
+  }
+
+  /** The command line's exit code for this failure. */
+  get exitCode(): number {
+    return chainClientErrors[this.code].exit;
+  }
+}

@@ -1,0 +1,98 @@
+import { Agent, type IncomingMessage, request } from "node:http";
+import type { Json } from "../rpc/json-rpc.ts";
+import { ChainClientError } from "./errors.ts";
+
+export interface RpcEndpoint {
+  readonly host: string;
+  readonly port: number;
+  /** For one call, in milliseconds. @defaultValue `60_000`: a transaction waits for its block */
+  readonly timeoutMs?: number;
+}
+
+const maxAnswerBytes = 16 << 20;
+
+/** Kept connections to one node's RPC. */
+export class RpcConnection implements Disposable {
+  readonly #endpoint: RpcEndpoint;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 512 });
+  #nextId = 1;
+
+  constructor(endpoint: RpcEndpoint) {
+    this.#endpoint = endpoint;
+  }
+
+  /**
+   * Calls one method; returns `result`, whose form is not checked.
+   *
+   * @throws {ChainClientError} `UNREACHABLE`, `ANSWER_INVALID`, `REFUSED`.
+   */
+  async call(method: string, params: readonly Json[]): Promise<unknown> {
+    const id = this.#nextId++;
+    const text = await this.#post(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+    let answer: unknown;
+    try {
+      answer = JSON.parse(text);
+    } catch (cause) {
+      throw new ChainClientError("ANSWER_INVALID", undefined, { cause });
+    }
+    if (typeof answer !== "object" || answer === null || !("id" in answer) || answer.id !== id)
+      throw new ChainClientError("ANSWER_INVALID");
+    if ("error" in answer) throw refusal(answer.error);
+    if (!("result" in answer)) throw new ChainClientError("ANSWER_INVALID");
+    return answer.result;
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy();
+  }
+
+  #post(body: string): Promise<string> {
+    const { host, port, timeoutMs = 60_000 } = this.#endpoint;
+    return new Promise((resolve, reject) => {
+      const unreachable = (cause: Error) =>
+        reject(
+          new ChainClientError("UNREACHABLE", `the node at ${host}:${port} does not answer: ${cause.message}`, {
+            cause,
+          }),
+        );
+      const asked = request(
+        {
+          host,
+          port,
+          method: "POST",
+          agent: this.#agent,
+          signal: AbortSignal.timeout(timeoutMs),
+          headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
+        },
+        (response) => readAnswer(response).then(resolve, reject),
+      );
+      asked.once("error", unreachable);
+      asked.end(body);
+    });
+  }
+}
+
+async function readAnswer(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxAnswerBytes) throw new ChainClientError("ANSWER_INVALID", "the node's answer is too large");
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    if (cause instanceof ChainClientError) throw cause;
+    throw new ChainClientError("UNREACHABLE", "the node ended the connection within its answer", { cause });
+  }
+  if (response.statusCode !== 200)
+    throw new ChainClientError("ANSWER_INVALID", `the node answered with HTTP status ${response.statusCode}`);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function refusal(error: unknown): ChainClientError {
+  if (typeof error !== "object" || error === null || !("message" in error) || typeof error.message !== "string")
+    return new ChainClientError("ANSWER_INVALID");
+  const rpcCode = "code" in error && typeof error.code === "number" ? error.code : undefined;
+  return new ChainClientError("REFUSED", error.message, rpcCode === undefined ? {} : { rpcCode });
+}
