@@ -68,17 +68,35 @@ describe("a PKCS#11 token that fails", { skip }, () => {
       assert.equal((await owned.health()).state, "ready");
     });
 
-  it("sends a wrap again, which does no harm, when its session is lost", async () => {
+  it("sends a wrap again when its session is lost, which does no harm, and a signature never", async () => {
     const { module, device } = await opened();
     await using owned = device;
+    const { key: pair } = await newPair(owned);
     const name = { keyId: randomUUID(), version: 1, suite: "intl" } as const;
     const key = { ...name, material: await owned.createKey(name) };
-    module.set("session-lost");
-    const wrap = owned.boxSecretToSeal(key, {});
-    await sleep(3);
-    module.set("none");
-    const { secret } = await wrap.catch(() => answersAgain(() => owned.boxSecretToSeal(key, {})));
-    secret[Symbol.dispose]();
+    module.set("session-lost-once");
+    (await owned.boxSecretToSeal(key, {})).secret[Symbol.dispose]();
+
+    const again = await opened();
+    await using other = again.device;
+    again.module.set("session-lost-once");
+    await assert.rejects(other.signDigest(pair, "ECDSA_SHA_256", digest), { code: "DEVICE_SESSION_LOST" });
+    assert.ok(await answersAgain(() => other.signDigest(pair, "ECDSA_SHA_256", digest)));
+  });
+
+  it("is logged in to again, once, when it has forgotten the login", async () => {
+    const { module, device } = await opened();
+    await using owned = device;
+    const { key } = await newPair(owned);
+    await owned.signDigest(key, "ECDSA_SHA_256", digest);
+    assert.equal(module.logins, 1);
+    module.set("logged-out-once");
+    await assert.rejects(owned.signDigest(key, "ECDSA_SHA_256", digest), {
+      code: "DEVICE_SESSION_LOST",
+      message: /CKR_USER_NOT_LOGGED_IN/,
+    });
+    assert.ok(await answersAgain(() => owned.signDigest(key, "ECDSA_SHA_256", digest)));
+    assert.equal(module.logins, 2);
   });
 
   it("tells a token that fails to decrypt from a blob that is altered", async () => {

@@ -42,7 +42,20 @@ static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR_PTR
   return real->C_Login(session, user, pin, length);
 }
 
-static CK_RV before_call(void) {
+/* Of a fault that passes: true at its first call only. */
+static int first(const char *word, int *done) {
+  if (*done || !fault_is(word)) return 0;
+  *done = 1;
+  return 1;
+}
+
+static CK_RV before_call(CK_SESSION_HANDLE session) {
+  static int lost, logged_out;
+  if (first("session-lost-once", &lost)) return CKR_SESSION_HANDLE_INVALID;
+  if (first("logged-out-once", &logged_out)) {
+    real->C_Logout(session);
+    return CKR_USER_NOT_LOGGED_IN;
+  }
   if (fault_is("crash")) abort();
   if (fault_is("exit")) _exit(3);
   if (fault_is("hang")) sleep(60);
@@ -58,7 +71,7 @@ static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR data, CK_
 }
 
 static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG length, CK_BYTE_PTR out, CK_ULONG_PTR bytes) {
-  CK_RV rv = before_call();
+  CK_RV rv = before_call(session);
   if (rv != CKR_OK) return rv;
   rv = real->C_Sign(session, data, length, out, bytes);
   if (rv == CKR_OK && out != NULL && fault_is("wrong-signature")) out[*bytes - 1] ^= 1;
@@ -66,7 +79,7 @@ static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG length, 
 }
 
 static CK_RV encrypt(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG length, CK_BYTE_PTR out, CK_ULONG_PTR bytes) {
-  CK_RV rv = before_call();
+  CK_RV rv = before_call(session);
   if (rv != CKR_OK) return rv;
   rv = real->C_Encrypt(session, data, length, out, bytes);
   if (rv == CKR_OK && out != NULL && fault_is("wrong-gcm")) out[0] ^= 1;

@@ -1,6 +1,6 @@
 /** The module of faulty-module.c, compiled into a folder of a test's own. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { noToken, type OpenChoices } from "./soft-token.ts";
@@ -21,7 +21,8 @@ export class FaultyModule {
     this.#fault = join(folder, "fault");
     this.#logins = join(folder, "logins");
     const headers = join(dirname(createRequire(import.meta.url).resolve("pkcs11js/package.json")), "includes/pkcs11");
-    execFileSync("gcc", ["-shared", "-fPIC", "-O1", "-w", `-I${headers}`, "-o", this.library, source, "-ldl"]);
+    if (!existsSync(this.library))
+      execFileSync("gcc", ["-shared", "-fPIC", "-O1", "-w", `-I${headers}`, "-o", this.library, source, "-ldl"]);
     writeFileSync(this.#logins, "");
     this.set("none");
   }
