@@ -48,6 +48,8 @@ export class HeightConsensus {
   #prepared: PreparedBlock | undefined;
   /** What this view's proposer proposes, checked. */
   #proposed: ExecutedBlock | undefined;
+  /** A block of this view that was found bad: sent again, it is not run again. */
+  #refused: Buffer | undefined;
   /** This replica's own proposal while it is being signed. */
   #draft: { readonly executed: ExecutedBlock; readonly justification: readonly ViewChange[] } | undefined;
   /** What this replica's view change of this view claims. */
@@ -120,11 +122,15 @@ export class HeightConsensus {
     if (this.#proposed !== undefined || !this.#ballots.digestOf(view, "pre-prepare", sealer)?.equals(block.hash))
       return undefined;
     if (!isAhead && !isJustified(chain, proposal)) return "sent a proposal without its justification";
+    if (this.#refused?.equals(block.hash)) return "proposed a bad block again";
     const isNew = highestPrepared(proposal.justification) === undefined;
     const latestMs = Math.max(nowMs + settings.clockDriftMs, ledger.head.timestampMs + 1);
     if (isNew && block.header.timestampMs > latestMs) return "proposed a block of the future";
     const executed = this.#executed(block, (transaction) => pool.signed(transaction));
-    if (typeof executed === "string") return `proposed a bad block: ${executed}`;
+    if (typeof executed === "string") {
+      this.#refused = block.hash;
+      return `proposed a bad block: ${executed}`;
+    }
     if (view > 0 || !outbox.isRunning("view")) this.#startViewTimer();
     this.#accept(executed, nowMs);
     return undefined;
@@ -256,6 +262,7 @@ export class HeightConsensus {
     const { chain, outbox, settings, signing } = this.#around;
     this.#view = view;
     this.#proposed = undefined;
+    this.#refused = undefined;
     this.#draft = undefined;
     this.#claimed = this.#prepared;
     this.#said = [];

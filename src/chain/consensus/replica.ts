@@ -141,7 +141,7 @@ export class Replica {
     }
     const answer = this.#pool.add(transaction);
     if (answer.kind === "refused") {
-      this.#outbox.add({ kind: "submission-refused", id, reason: answer.reason, full: answer.full });
+      this.#outbox.add({ kind: "submission-refused", id, reason: answer.reason, full: answer.cause === "full" });
       return;
     }
     this.#outbox.add({ kind: "submitted", id, hash: transaction.hash });
@@ -184,11 +184,8 @@ export class Replica {
             nowMs,
           );
         });
-      case "transactions": {
-        const answers = message.transactions.map((transaction) => this.#pool.add(transaction));
-        if (answers.some((answer) => answer.kind === "added")) this.#consensus.onWork(nowMs);
-        return undefined;
-      }
+      case "transactions":
+        return this.#onTransactions(message.transactions, nowMs);
     }
   }
 
@@ -213,6 +210,19 @@ export class Replica {
       case "view-change":
         return this.#consensus.onViewChange(message.change, message.block, nowMs);
     }
+  }
+
+  #onTransactions(transactions: readonly Transaction[], nowMs: number): string | undefined {
+    let problem: string | undefined;
+    for (const transaction of transactions) {
+      const answer = this.#pool.add(transaction);
+      if (answer.kind !== "refused" || answer.cause !== "forged") continue;
+      // Each check of a signature costs: the rest of such a frame is not worth it.
+      problem = "sent a transaction that no one has signed";
+      break;
+    }
+    this.#consensus.onWork(nowMs);
+    return problem;
   }
 
   #onBlockRequest(from: number, fromHeight: number, count: number): string | undefined {

@@ -1,6 +1,7 @@
 import { BinaryReader, BinaryWriter } from "./binary.ts";
 import { maxSealers } from "./genesis.ts";
 import { encodeHeader, headerHash, readHeader } from "./header.ts";
+import { merkleRoot } from "./merkle.ts";
 import type { ChainSuite } from "./suite.ts";
 import { decodeTransaction, maxTransactionBytes } from "./transaction.ts";
 import type { Block, CommitProof, FinalBlock, SealerSignature, Transaction } from "./types.ts";
@@ -15,7 +16,12 @@ export function writeBlock(writer: BinaryWriter, block: Block): void {
   for (const transaction of block.transactions) writer.bytes(transaction.encoded);
 }
 
-/** @throws {LedgerError} `ENCODING_INVALID`. Roots, signatures and the place in the chain are not checked here. */
+/**
+ * Reads a block whose transactions are those that its header names, so that its hash stands for all of it. What they do, their
+ * signatures and the place in the chain are not checked here.
+ *
+ * @throws {LedgerError} `ENCODING_INVALID`.
+ */
 export function readBlock(suite: ChainSuite, reader: BinaryReader): Block {
   const header = readHeader(reader);
   const count = reader.count(maxBlockTransactions, 5);
@@ -27,6 +33,11 @@ export function readBlock(suite: ChainSuite, reader: BinaryReader): Block {
     if (bytes > maxBlockBytes) throw reader.invalid(`has more than ${maxBlockBytes} bytes of transactions`);
     transactions.push(decodeTransaction(suite, encoded));
   }
+  const root = merkleRoot(
+    suite,
+    transactions.map(({ encoded }) => encoded),
+  );
+  if (!root.equals(header.transactionsRoot)) throw reader.invalid("has other transactions than its header names");
   return { header, hash: headerHash(suite, header), transactions };
 }
 

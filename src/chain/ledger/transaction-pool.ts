@@ -7,7 +7,8 @@ export const maxPoolBytes = 32 * 1024 * 1024;
 
 export type PoolAnswer =
   | { readonly kind: "added" | "known" }
-  | { readonly kind: "refused"; readonly reason: string; readonly full: boolean };
+  /** `unfit`: not for the next block; an honest peer with another head may think otherwise. `forged`: no honest peer sends it. */
+  | { readonly kind: "refused"; readonly cause: "full" | "unfit" | "forged"; readonly reason: string };
 
 /** Transactions that wait for a block, in the order of their arrival. Each has a signature that was checked when it came. */
 export class TransactionPool {
@@ -28,10 +29,10 @@ export class TransactionPool {
     const name = nameOf(transaction);
     if (this.#waiting.has(name)) return { kind: "known" };
     const reason = this.#ledger.refusalOf(transaction);
-    if (reason !== undefined) return { kind: "refused", reason, full: false };
+    if (reason !== undefined) return { kind: "refused", cause: "unfit", reason };
     if (this.#waiting.size >= maxPoolTransactions || this.#bytes + transaction.encoded.length > maxPoolBytes)
-      return { kind: "refused", reason: "too many transactions wait for a block: try again later", full: true };
-    if (!this.#isSigned(transaction)) return { kind: "refused", reason: "its signature is no one's", full: false };
+      return { kind: "refused", cause: "full", reason: "too many transactions wait for a block: try again later" };
+    if (!this.#isSigned(transaction)) return { kind: "refused", cause: "forged", reason: "its signature is no one's" };
     this.#waiting.set(name, transaction);
     this.#bytes += transaction.encoded.length;
     return { kind: "added" };

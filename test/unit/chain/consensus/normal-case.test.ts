@@ -121,6 +121,24 @@ describe("a replica in the normal case", () => {
     assert.equal(replica.complaints().length, 3);
   });
 
+  it("runs a bad block once, however often it is sent", () => {
+    const replica = new ReplicaUnderTest(2);
+    const bad = proposal(changed(first, { stateRoot: Buffer.alloc(32) }));
+    for (let i = 0; i < 3; i++) replica.receive(1, bad);
+    assert.deepEqual(replica.complaints().slice(1), ["proposed a bad block again", "proposed a bad block again"]);
+  });
+
+  it("takes a peer's transactions up to the first that no one has signed", () => {
+    const replica = new ReplicaUnderTest(2);
+    const [good, other] = block(1, 1, 2).transactions;
+    assert.ok(good !== undefined && other !== undefined);
+    const signature = Buffer.alloc(128, 1);
+    const forged = { ...other, signature, encoded: Buffer.concat([other.encoded.subarray(0, -128), signature]) };
+    replica.receive(0, { kind: "transactions", transactions: [good, forged, other] });
+    assert.equal(replica.replica.waiting, 1);
+    assert.deepEqual(replica.complaints(), ["sent a transaction that no one has signed"]);
+  });
+
   it("tells a client why its transaction is refused", () => {
     const replica = new ReplicaUnderTest(2);
     replica.give({ kind: "submit", id: 4, bytes: Buffer.alloc(3) });

@@ -75,6 +75,17 @@ describe("a view change", () => {
     assert.equal(replica.complaints().length, bad.length);
   });
 
+  it("with another body than the prepared block's is a complaint, and the real one still counts", () => {
+    const replica = new ReplicaUnderTest(2);
+    const claim = prepared(first, 0);
+    const change = viewChange(0, 1, claim);
+    replica.receive(0, { kind: "view-change", change, block: { ...first, transactions: second.transactions } });
+    assert.equal(replica.complaints().length, 1);
+    replica.receive(0, { kind: "view-change", change, block: first });
+    replica.receive(1, changing(1, 1));
+    assert.deepEqual(replica.sent("proposal")[0]?.proposal.block.hash, first.hash);
+  });
+
   it("of one sealer with two claims for one view is evidence, once", () => {
     const replica = new ReplicaUnderTest(3);
     replica.receive(0, changing(0, 1));
