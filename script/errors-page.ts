@@ -3,6 +3,7 @@
  * A test keeps the page equal to the tables.
  */
 import { chainBuildErrors } from "../src/chain/build/errors.ts";
+import { ledgerErrors } from "../src/chain/ledger/errors.ts";
 import { clientErrors } from "../src/client/errors.ts";
 import { cryptoErrors } from "../src/crypto/errors.ts";
 import { custodyErrors } from "../src/custody/errors.ts";
@@ -27,6 +28,7 @@ const parts: readonly (readonly [string, string, Readonly<Record<string, Entry>>
   ["client", "ClientError", clientErrors],
   ["node", "NodeError", nodeErrors],
   ["chain, building one", "ChainBuildError", chainBuildErrors],
+  ["chain, ledger and consensus", "LedgerError", ledgerErrors],
   ["volume", "VolumeError", volumeErrors],
   ["level", "LevelError", levelErrors],
   ["crypto", "CryptoError", cryptoErrors],
