@@ -165,13 +165,13 @@ export class SdfDevice implements CryptoDevice {
 
   async lock(): Promise<void> {
     this.#locked = true;
-    this.#envelopes.forgetAll();
+    this.#envelopes.end();
     await this.#native.lock();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#locked = true;
-    this.#envelopes.forgetAll();
+    this.#envelopes.end();
     await this.#native[Symbol.asyncDispose]();
   }
 

@@ -36,6 +36,7 @@ interface OpenedKey {
 export class Sm2Envelopes {
   readonly #card: CardCalls;
   readonly #opened = new Map<string, OpenedKey>();
+  #ended = false;
 
   constructor(card: CardCalls) {
     this.#card = card;
@@ -98,7 +99,9 @@ export class Sm2Envelopes {
       }
   }
 
-  forgetAll(): void {
+  /** Wipes what is kept, and keeps nothing from then on. */
+  end(): void {
+    this.#ended = true;
     for (const { macKey } of this.#opened.values()) macKey[Symbol.dispose]();
     this.#opened.clear();
   }
@@ -118,10 +121,9 @@ export class Sm2Envelopes {
     checkSignature(key, material);
     const macKey = await this.#card.decrypt(material.keyIndex, Buffer.from(material.macKey, "hex"));
     const meanwhile = this.#opened.get(name);
-    if (meanwhile !== undefined) {
-      macKey[Symbol.dispose]();
-      return meanwhile;
-    }
+    if (this.#ended || meanwhile !== undefined) macKey[Symbol.dispose]();
+    if (this.#ended) throw new DeviceError("DEVICE_LOCKED");
+    if (meanwhile !== undefined) return meanwhile;
     const opened = { macKey, material, comparedAtMs: performance.now() };
     this.#opened.set(name, opened);
     return opened;

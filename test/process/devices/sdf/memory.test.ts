@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
+import { openSdfSigner } from "../../../../src/devices/sdf/signer.ts";
+import { scaled } from "../../../run-settings.ts";
+import { makeTestCard, sdfCardMissing } from "../../../sdf-card/build.ts";
+
+const skip = sdfCardMissing();
+
+describe("memory that a card's library uses", { skip }, () => {
+  it("is held until the call is back, though nothing else refers to it", () => {
+    using card = makeTestCard("12345678");
+    card.setFaults("on=SDF_HashUpdate", "latency-ms=40");
+    const program = join(import.meta.dirname, "collected-buffers.ts");
+    const run = spawnSync(process.execPath, ["--expose-gc", program, card.library], { encoding: "utf8" });
+    assert.deepEqual([run.status, run.signal], [0, null], run.stderr);
+  });
+
+  it("does not grow with the number of signatures, and a PIN is nowhere to be read", async () => {
+    const canary = "pin-canary-52b1";
+    using card = makeTestCard(canary);
+    card.admin("generate", "1");
+    using secret = SecretBuffer.take(Buffer.from(canary));
+    let pid = 0;
+    await using by = await openSdfSigner({
+      library: card.library,
+      keyIndex: 1,
+      pin: { secret },
+      pool: { minSessions: 2, maxSessions: 2 },
+      tell: (event) => {
+        assert.ok(!JSON.stringify(event).includes(canary));
+        if (event.event === "process-started") pid = event.pid;
+      },
+    });
+    for (const file of ["cmdline", "environ"])
+      assert.ok(!readFileSync(`/proc/${pid}/${file}`, "latin1").includes(canary));
+    assert.ok(!JSON.stringify(by.health()).includes(canary));
+
+    const residentMiB = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
+    const sign = async (count: number) => {
+      let left = count;
+      const signing = async (): Promise<void> => {
+        while (left-- > 0) await by.sign(Buffer.alloc(32, left));
+      };
+      await Promise.all(Array.from({ length: 8 }, signing));
+    };
+    await sign(2_000);
+    const before = residentMiB();
+    await sign(scaled(100_000));
+    assert.ok(residentMiB() - before < 40, `${before} MiB became ${residentMiB()} MiB`);
+  });
+});
