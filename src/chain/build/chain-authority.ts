@@ -1,5 +1,5 @@
 import { createPrivateKey, sign } from "node:crypto";
-import { isIP, isIPv4, SocketAddress } from "node:net";
+import { isIPv4 } from "node:net";
 import { generateKeyPair } from "../../crypto/curve.ts";
 import { writePrivateKey, writePrivateKeyDer } from "../../crypto/pem.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
@@ -66,7 +66,7 @@ export class ChainAuthority implements Disposable {
    * A certificate for a fresh key.
    *
    * @param unit - The subject's organizational unit.
-   * @param hosts - Host names and addresses under which the subject is reached.
+   * @param hosts - Host names and IPv4 addresses under which the subject is reached.
    */
   issue(unit: string, use: Exclude<CertificateUse, "authority">, hosts: readonly string[] = []): IssuedPair {
     const { scalar, publicKey } = generateKeyPair(this.#curve);
@@ -114,18 +114,7 @@ function sm2Signer(scalar: SecretBuffer): CertificateSigner {
   return { algorithm: sm2WithSm3, sign: (bytes) => sm2Sign(key, bytes, { form: "der" }) };
 }
 
+/** Hosts are names or IPv4 addresses (4 bytes in network order). */
 function alternativeName(host: string): AlternativeName {
-  return isIP(host) === 0 ? { dns: host } : { ipBytes: addressBytes(host) };
-}
-
-/** 4 or 16 bytes, network order. */
-function addressBytes(address: string): Buffer {
-  if (isIPv4(address)) return Buffer.from(address.split(".").map(Number));
-  // The longest form has eight groups; Node writes addresses in the shortest.
-  const short = new SocketAddress({ address, family: "ipv6" }).address;
-  const [head = "", tail = ""] = short.split("::");
-  const groups = (text: string) => (text === "" ? [] : text.split(":"));
-  const [left, right] = [groups(head), groups(tail)];
-  const all = [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
-  return Buffer.from(all.map((group) => group.padStart(4, "0")).join(""), "hex");
+  return isIPv4(host) ? { ipBytes: Buffer.from(host.split(".").map(Number)) } : { dns: host };
 }

@@ -105,7 +105,7 @@ umask 077
 touch nohup.out
 said=$(wc -c <nohup.out)
 if [ -f node.toml ]; then
-  nohup setsid "$strongroom" node launch "$folder" </dev/null >>nohup.out 2>&1 &
+  nohup setsid "$strongroom" node launch "$folder" \${LAUNCH_OPTIONS:-} </dev/null >>nohup.out 2>&1 &
 else
   nohup setsid "$program" -c config.ini </dev/null >>nohup.out 2>&1 &
 fi

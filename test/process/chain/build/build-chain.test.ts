@@ -1,47 +1,15 @@
 import assert from "node:assert/strict";
-import { execFile, execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { ChainFolder } from "../../../unit/chain/build/chain-folder.ts";
+import { freePorts, run } from "./chain-scripts.ts";
 
 const script = join(import.meta.dirname, "../../../../bin/build_chain.sh");
 const standIn = join(import.meta.dirname, "node-stand-in.sh");
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(file: string, args: readonly string[], cwd: string): Promise<Outcome> {
-  const environment = { ...process.env, STAND_IN_NODE: process.execPath, START_PATIENCE_SECONDS: "30" };
-  return new Promise((resolve) =>
-    execFile(file, args, { cwd, encoding: "utf8", timeout: 60_000, env: environment }, (error, stdout, stderr) =>
-      resolve({ code: error === null ? 0 : Number(error.code ?? 255), stdout, stderr }),
-    ),
-  );
-}
-
-/** Two ports with four free ones from each on. */
-async function freePorts(): Promise<{ p2p: number; rpc: number }> {
-  for (;;) {
-    const start = 20_000 + Math.floor(Math.random() * 10_000);
-    const wanted = Array.from({ length: 8 }, (_, index) => start + index);
-    const free = await Promise.all(wanted.map(isFree));
-    if (free.every(Boolean)) return { p2p: start, rpc: start + 4 };
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
-}
 
 function processLines(program: string): string[] {
   return execFileSync("ps", ["-eww", "-o", "args="], { encoding: "utf8" })

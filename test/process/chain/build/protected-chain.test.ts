@@ -1,16 +1,18 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { ChainFolder } from "../../../unit/chain/build/chain-folder.ts";
 import { command, KeyManagerProcess, succeed } from "../../node/key-manager-process.ts";
+import { freePorts, run } from "./chain-scripts.ts";
 
 const pin = "pin-canary-4711";
 
 function canaries(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => {
-    if (!statSync(join(folder, name)).isFile()) return false;
+    // A launch puts links into memory here, and takes them away.
+    if (lstatSync(join(folder, name), { throwIfNoEntry: false })?.isFile() !== true) return false;
     const content = readFileSync(join(folder, name));
     return content.includes(pin) || content.includes("PRIVATE KEY-----");
   });
@@ -22,6 +24,16 @@ async function tokens(keyManager: KeyManagerProcess, folder: ChainFolder, nodes:
   for (let index = 0; index < nodes; index++)
     renameSync(await keyManager.token(`chain0-node${index}`), folder.at(`tokens/chain0-node${index}`));
   return folder.at("tokens");
+}
+
+/** Waits for the heartbeat line that counts `peers` links. */
+async function connected(log: string, peers: number): Promise<void> {
+  const wanted = `[METRIC]heartBeat,connected count=${peers}`;
+  for (const until = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 200))) {
+    const lines = readdirSync(log).map((name) => readFileSync(join(log, name), "utf8"));
+    if (lines.some((text) => text.includes(wanted))) return;
+    assert.ok(Date.now() < until, `no "${wanted}" in ${lines.join("")}`);
+  }
 }
 
 describe("a chain that is built with a key manager", () => {
@@ -90,6 +102,34 @@ describe("a chain that is built with a key manager", () => {
     assert.equal(launched.code, 0, launched.stderr);
     assert.match(launched.stdout, new RegExp(`^-c config.ini .*\\n${pin}l\\n$`));
     assert.equal(existsSync(join(node, "conf/hsm_password")), false);
+  });
+
+  it("is started by start_all.sh through launches, connects, refuses without the key manager, and is stopped", async () => {
+    await using keyManager = await KeyManagerProcess.started();
+    using folder = new ChainFolder();
+    const { p2p, rpc } = await freePorts();
+    const line = ["-l", "127.0.0.1:4", "-p", `${p2p},${rpc}`, "-s", "-o", folder.at("nodes")];
+    const km = ["--server", keyManager.url, "--key", "alias/nodes", "--token-dir", await tokens(keyManager, folder, 4)];
+    await succeed("chain", "build", ...line, ...km);
+    const host = folder.at("nodes/127.0.0.1");
+    const env = { LAUNCH_OPTIONS: "--allow-unsafe" };
+    try {
+      const started = await run("bash", [join(host, "start_all.sh")], "/", env);
+      assert.equal(started.code, 0, started.stdout);
+      assert.match(started.stdout, / node0 start successfully\n node1 start successfully\n node2 start/);
+      await connected(join(host, "node0/log"), 3);
+      assert.deepEqual(
+        canaries(join(host, "node0")).filter((name) => name !== "identity/key.pem"),
+        [],
+      );
+    } finally {
+      const stopped = await run("bash", [join(host, "stop_all.sh")], "/");
+      assert.equal(stopped.code, 0, stopped.stdout);
+    }
+    await keyManager.stop();
+    const refused = await run("bash", [join(host, "node0/start.sh")], "/", env);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /node0 did not start/);
   });
 
   it("is refused before anything is written when a token is missing, or the PIN would stay in config.ini", async () => {
