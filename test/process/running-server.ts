@@ -214,14 +214,17 @@ export class RunningServer implements AsyncDisposable {
 /**
  * Starts `strongroom serve` on free loopback ports and waits for its ready line.
  *
+ * @param manager - Without an unlock file, `more` says what unlocks it.
  * @throws {Error} With all that it printed, when it ends instead.
  */
 export async function startServer(
-  manager: Pick<KeyManagerFolder, "dataDir" | "unlockFile">,
+  manager: Pick<KeyManagerFolder, "dataDir"> & Partial<Pick<KeyManagerFolder, "unlockFile">>,
   more: readonly string[] = [],
   options: RunOptions = {},
 ): Promise<RunningServer> {
-  const place = ["--data", manager.dataDir, "--unlock-file", manager.unlockFile, "--native", "127.0.0.1:0"];
+  const { dataDir, unlockFile } = manager;
+  const unlock = unlockFile === undefined ? [] : ["--unlock-file", unlockFile];
+  const place = ["--data", dataDir, ...unlock, "--native", "127.0.0.1:0"];
   const started = start(["serve", "--json", ...place, ...more], options);
   const ready = new Promise<ServerAddresses>((resolve) => {
     started.child.stdout?.on("data", () => {

@@ -13,12 +13,15 @@ const library = path.refine((text) => text.startsWith("/"), "must be an absolute
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "takes 64 lower-case hex digits");
 const credential = z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, "takes the name of a systemd credential");
 
-/** Limits of the pool of sessions and of a call. Times are milliseconds. */
+/**
+ * Limits of the pool of sessions and of a call. Times are milliseconds: a caller of the native door waits 4 s for one server, so that
+ * by default what the device says comes before.
+ */
 const pool = {
   sessions_min: z.int().min(1).max(64).default(1),
   sessions_max: z.int().min(1).max(64).default(4),
-  acquire_timeout_ms: z.int().min(1).max(600_000).default(5000),
-  call_timeout_ms: z.int().min(1).max(600_000).default(10_000),
+  acquire_timeout_ms: z.int().min(1).max(600_000).default(1000),
+  call_timeout_ms: z.int().min(1).max(600_000).default(2500),
   queue: z.int().min(1).max(65_536).default(256),
 };
 

@@ -28,8 +28,8 @@ describe("devices.toml", () => {
       environment: {},
       sessions_min: 1,
       sessions_max: 4,
-      acquire_timeout_ms: 5000,
-      call_timeout_ms: 10_000,
+      acquire_timeout_ms: 1000,
+      call_timeout_ms: 2500,
       queue: 256,
     });
   });
