@@ -52,6 +52,11 @@ export function endsProcessBadly({ code }: FaultFacts): boolean {
   return badEnds.has(code);
 }
 
+/** Whether the device has refused the PIN. */
+export function isRefusal({ kind }: FaultFacts): boolean {
+  return kind === "auth" || kind === "locked-out";
+}
+
 function lastly(last: FaultFacts | undefined): string {
   return last === undefined ? "" : `; last: ${last.message} (${last.code})`;
 }

@@ -41,6 +41,8 @@ const socket = new Socket({
 const pipe = new FramePipe(socket);
 const { writer } = pipe;
 for (const event of ["end", "error", "close"]) socket.on(event, endNow);
+// Sent to the whole group at Ctrl-C or by a service manager; our starter ends us once what runs has come back.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
 
 const replies: HostReplies = {
   alone: () => sendNumbers(fromDevice.alone, undefined, undefined),

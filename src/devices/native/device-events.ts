@@ -33,3 +33,16 @@ export interface NativeDeviceHealth extends DeviceHealth {
   readonly restarts: number;
   readonly lastError?: FaultFacts;
 }
+
+/** The health of a device whose process runs and has been open. */
+export function stateOfReady(
+  facts: Pick<NativeDeviceHealth, "sessions" | "queue" | "abandoned">,
+  minSessions: number,
+  breakerOpen: boolean,
+): DeviceHealth {
+  const { sessions, queue, abandoned } = facts;
+  const detail = `${sessions} sessions, ${queue} calls wait`;
+  if (breakerOpen) return { state: "degraded", detail: `failed too often; ${detail}` };
+  if (sessions === 0) return { state: "down", detail: "no session is open" };
+  return { state: abandoned === 0 && sessions >= minSessions ? "ready" : "degraded", detail };
+}

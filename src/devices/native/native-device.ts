@@ -3,8 +3,8 @@ import { DeviceError } from "../errors.ts";
 import { Alarm } from "./alarm.ts";
 import { BackOff } from "./back-off.ts";
 import { CallDesk } from "./call-desk.ts";
-import { callFaults, endsProcessBadly } from "./call-faults.ts";
-import type { NativeDeviceEvent, NativeDeviceHealth } from "./device-events.ts";
+import { callFaults, endsProcessBadly, isRefusal } from "./call-faults.ts";
+import { type NativeDeviceEvent, type NativeDeviceHealth, stateOfReady } from "./device-events.ts";
 import {
   type DeviceLink,
   type LinkEvents,
@@ -20,6 +20,7 @@ import { type PoolSettings, poolSettings } from "./pool-settings.ts";
 import { RestartLimit } from "./restart-limit.ts";
 import { readSecretSource } from "./secret-source.ts";
 import { SessionPool } from "./session-pool.ts";
+import { Timers } from "./timers.ts";
 
 /** After SIGKILL a process goes at once, unless a driver of the kernel holds it; then it is left behind. */
 const killGraceMs = 2_000;
@@ -57,7 +58,7 @@ export class NativeDevice implements NativeCalls {
   readonly #alarm: Alarm;
   readonly #opening = Promise.withResolvers<void>();
   readonly #ending = Promise.withResolvers<void>();
-  readonly #timers = new Set<() => void>();
+  readonly #timers: Timers;
   #state: "opening" | "ready" | "restarting" | "locked" | "down" | "closed" = "opening";
   #info: Readonly<Record<string, string | number | boolean>> = {};
   #running: Running | undefined;
@@ -67,6 +68,7 @@ export class NativeDevice implements NativeCalls {
     this.#ground = ground;
     const { settings, surroundings } = ground;
     this.#desk = new CallDesk(ground);
+    this.#timers = new Timers(surroundings);
     this.#restartBackOff = new BackOff(settings.reopenFirstMs, settings.reopenLongestMs, surroundings.random);
     this.#restartLimit = new RestartLimit(settings);
     this.#alarm = new Alarm(surroundings, (nowMs) => this.#sweep(nowMs));
@@ -113,22 +115,16 @@ export class NativeDevice implements NativeCalls {
   health(): NativeDeviceHealth {
     const { lastError, queue, breakerOpen } = this.#desk;
     const pool = this.#running?.pool;
-    const sessions = pool?.sessions ?? 0;
-    const abandoned = pool?.abandoned ?? 0;
     const facts = {
-      sessions,
+      sessions: pool?.sessions ?? 0,
       queue: queue.length,
-      abandoned,
+      abandoned: pool?.abandoned ?? 0,
       restarts: this.#restarts,
       ...(lastError === undefined ? {} : { lastError }),
     };
     if (this.#state === "locked") return { state: "locked", detail: this.#lockedBecause(), ...facts };
     if (this.#state !== "ready") return { state: "down", detail: this.#state, ...facts };
-    const detail = `${sessions} sessions, ${queue.length} calls wait`;
-    if (breakerOpen) return { state: "degraded", detail: `failed too often; ${detail}`, ...facts };
-    if (sessions === 0) return { state: "down", detail: "no session is open", ...facts };
-    const whole = abandoned === 0 && sessions >= this.#ground.settings.minSessions;
-    return { state: whole ? "ready" : "degraded", detail, ...facts };
+    return { ...stateOfReady(facts, this.#ground.settings.minSessions, breakerOpen), ...facts };
   }
 
   call(operation: string, args: readonly Buffer[], options: NativeCallOptions = {}): Promise<readonly Buffer[]> {
@@ -170,7 +166,7 @@ export class NativeDevice implements NativeCalls {
     // What a process says counts for as long as it is the one that runs.
     const events = this.#eventsOf(() => (running === this.#running ? running : undefined));
     const link = start(events, pin);
-    const cancelDeadline = this.#after(settings.openDeadlineMs, () =>
+    const cancelDeadline = this.#timers.after(settings.openDeadlineMs, () =>
       this.#kill(callFaults.openDeadline(name, settings.openDeadlineMs)),
     );
     running = { link, pool: undefined, endsBy: undefined, cancelDeadline };
@@ -192,7 +188,7 @@ export class NativeDevice implements NativeCalls {
         if (running === undefined) return;
         running.endsBy ??= fault;
         // It ends by itself, unless its library's threads keep it.
-        this.#after(killGraceMs, () => running.link.kill());
+        this.#timers.after(killGraceMs, () => running.link.kill());
       },
       alone: () => pool()?.alone(),
       sessionOpened: (slot) => pool()?.opened(slot),
@@ -292,7 +288,7 @@ export class NativeDevice implements NativeCalls {
       this.#desk.rejectAll(() => deviceErrorOf(callFaults.down(name, fault)));
       return;
     }
-    this.#after(this.#restartBackOff.nextMs(), () => {
+    this.#timers.after(this.#restartBackOff.nextMs(), () => {
       this.#restarts += 1;
       this.#start();
     });
@@ -311,7 +307,7 @@ export class NativeDevice implements NativeCalls {
     running.endsBy = fault;
     running.pool?.stop();
     running.link.kill();
-    this.#after(killGraceMs, () => {
+    this.#timers.after(killGraceMs, () => {
       if (this.#running === running) this.#processEnded(running, null, "SIGKILL");
     });
   }
@@ -336,7 +332,7 @@ export class NativeDevice implements NativeCalls {
     else {
       running.pool?.stop();
       running.link.close();
-      this.#after(settings.callDeadlineMs + settings.openDeadlineMs, () =>
+      this.#timers.after(settings.callDeadlineMs + settings.openDeadlineMs, () =>
         this.#kill(callFaults.openDeadline(name, settings.openDeadlineMs)),
       );
     }
@@ -345,25 +341,8 @@ export class NativeDevice implements NativeCalls {
 
   #finish(): void {
     this.#alarm.stop();
-    for (const cancel of this.#timers) cancel();
-    this.#timers.clear();
+    this.#timers.stop();
     this.#desk.rejectAll(() => this.#refusal());
     this.#ending.resolve();
   }
-
-  #after(milliseconds: number, run: () => void): () => void {
-    const cancel = this.#ground.surroundings.after(milliseconds, () => {
-      this.#timers.delete(cancel);
-      run();
-    });
-    this.#timers.add(cancel);
-    return () => {
-      this.#timers.delete(cancel);
-      cancel();
-    };
-  }
-}
-
-function isRefusal({ kind }: FaultFacts): boolean {
-  return kind === "auth" || kind === "locked-out";
 }

@@ -278,6 +278,15 @@ test("closing while calls run lets them come back and refuses new ones", async (
   assert.equal(isAlive(pid), false);
 });
 
+test("signals that a terminal or a service manager sends to all processes do not break off a call", async () => {
+  await using device = await open();
+  const call = device.call("sleep", [milliseconds(200)]);
+  await delay(50);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.kill(Number(device.info.pid), signal);
+  assert.deepEqual(await call, []);
+  assert.equal(device.health().restarts, 0);
+});
+
 test("closing while a call hangs ends within its deadline", async () => {
   const device = await open({ pool: { maxSessions: 1, callDeadlineMs: 300 } });
   const pid = Number(device.info.pid);
