@@ -1,6 +1,7 @@
 import type { Attribute } from "pkcs11js";
+import { DeviceFault } from "../native/fault.ts";
 import { attributes, keyTypes, mechanisms, objectClasses } from "./constants.ts";
-import { type CurveName, curveOfParams, curves } from "./curves.ts";
+import { type CurveName, curves } from "./curves.ts";
 import { findObjects } from "./key-finder.ts";
 import type { Handle } from "./module.ts";
 import { mostListedKeys, type SecretKeyKind, type TokenKey } from "./protocol.ts";
@@ -106,36 +107,51 @@ export function destroyLabelled({ module, session, keys }: TokenContext, label: 
   return objects.length;
 }
 
-/** Every private and secret key in the token that the user sees. */
-export function listKeys({ module, session }: TokenContext): readonly TokenKey[] {
-  const objects = [objectClasses.privateKey, objectClasses.secretKey].flatMap((objectClass) =>
-    findObjects(
-      module,
-      session,
-      [attribute(attributes.objectClass, objectClass), attribute(attributes.token, true)],
-      mostListedKeys,
-    ),
-  );
-  return objects.slice(0, mostListedKeys).map((object) => {
-    const read = (type: number) => attributeOf(module, session, object, type);
-    const type = number(read(attributes.keyType));
-    const curve = isPairType(type) ? curveOfParams(read(attributes.ecParams)) : undefined;
-    return {
-      id: read(attributes.id).toString("hex"),
-      label: read(attributes.label).toString(),
-      kind: isPairType(type)
-        ? "key-pair"
-        : type === keyTypes.aes
-          ? "aes"
-          : type === keyTypes.genericSecret
-            ? "mac"
-            : "other",
-      ...(curve === undefined ? {} : { curve }),
-      usages: usages.flatMap(([use, name]) => (read(use)[0] === 1 ? [name] : [])),
-      extractable: read(attributes.extractable)[0] !== 0,
-    };
-  });
+/** The private and secret keys in the token that the user sees, of this label and id; of none, all. */
+export async function listKeys(context: TokenContext, label: Buffer, id: Buffer): Promise<readonly TokenKey[]> {
+  const { module, session } = context;
+  const wanted = [
+    attribute(attributes.token, true),
+    ...(label.length === 0 ? [] : [attribute(attributes.label, label)]),
+    ...(id.length === 0 ? [] : [attribute(attributes.id, id)]),
+  ];
+  const found: TokenKey[] = [];
+  for (const objectClass of [objectClasses.privateKey, objectClasses.secretKey]) {
+    const template = [attribute(attributes.objectClass, objectClass), ...wanted];
+    for (const object of findObjects(module, session, template, mostListedKeys - found.length))
+      found.push(await describe(context, object));
+  }
+  return found;
 }
+
+async function describe(context: TokenContext, object: Handle): Promise<TokenKey> {
+  const read = (type: number) => attributeOf(context.module, context.session, object, type);
+  const type = number(read(attributes.keyType));
+  const id = read(attributes.id);
+  const curve = isPairType(type) && id.length > 0 ? await usableCurve(context, id) : undefined;
+  return {
+    id: id.toString("hex"),
+    label: read(attributes.label).toString(),
+    kind: curve !== undefined ? "key-pair" : (secretKinds.get(type) ?? "other"),
+    ...(curve === undefined ? {} : { curve }),
+    usages: usages.flatMap(([use, name]) => (read(use)[0] === 1 ? [name] : [])),
+    extractable: read(attributes.extractable)[0] !== 0,
+  };
+}
+
+async function usableCurve({ module, session, keys }: TokenContext, id: Buffer): Promise<CurveName | undefined> {
+  try {
+    return await keys.withKeyPair(module, session, id, ({ curve }) => curve);
+  } catch (error) {
+    if (error instanceof DeviceFault) return undefined;
+    throw error;
+  }
+}
+
+const secretKinds: ReadonlyMap<number, "aes" | "mac"> = new Map([
+  [keyTypes.aes, "aes"],
+  [keyTypes.genericSecret, "mac"],
+]);
 
 const usages = [
   [attributes.sign, "sign"],

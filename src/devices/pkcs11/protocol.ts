@@ -23,7 +23,7 @@ export const operations = {
   keyUnwrap: "key-unwrap",
   /** (label) → (number of objects that were destroyed) */
   destroy: "destroy",
-  /** () → (JSON of {@link TokenKey} for each key) */
+  /** (label or nothing, id or nothing) → (JSON of {@link TokenKey} for each key of this label and id; of nothing, any) */
   list: "list",
 } as const;
 
@@ -37,8 +37,9 @@ export interface TokenKey {
   /** CKA_ID, hex. */
   readonly id: string;
   readonly label: string;
+  /** `other`: among them private keys whose one public key the token does not hold, or whose curve is not known here. */
   readonly kind: "key-pair" | "aes" | "mac" | "other";
-  /** Of a key pair on a curve that is known here. */
+  /** Of a key pair. */
   readonly curve?: string;
   readonly usages: readonly ("sign" | "encrypt" | "wrap")[];
   readonly extractable: boolean;

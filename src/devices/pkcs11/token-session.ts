@@ -68,7 +68,8 @@ const runs: Readonly<Record<Operation, Run>> = {
   [operations.keyWrap]: async (context, args) => [await keyWrapBytesUnder(context, args.bytes(), args.bytes())],
   [operations.keyUnwrap]: async (context, args) => present(await keyUnwrapBytes(context, args.bytes(), args.bytes())),
   [operations.destroy]: async (context, args) => [u32(destroyLabelled(context, args.bytes()))],
-  [operations.list]: async (context) => listKeys(context).map((key) => Buffer.from(JSON.stringify(key))),
+  [operations.list]: async (context, args) =>
+    (await listKeys(context, args.bytes(), args.bytes())).map((key) => Buffer.from(JSON.stringify(key))),
 };
 
 function present(answer: Buffer | undefined): readonly Buffer[] {

@@ -20,6 +20,12 @@ export interface TokenSigningKey {
   readonly fingerprint: Buffer;
 }
 
+export interface KeyFilter {
+  readonly label?: string;
+  /** CKA_ID. */
+  readonly id?: Buffer;
+}
+
 type CallLimits = Pick<NativeCallOptions, "deadlineMs" | "signal">;
 
 const repeatable = { repeatable: true } as const;
@@ -101,9 +107,9 @@ export class Pkcs11Token {
     return (await this.#one(operations.destroy, [Buffer.from(label)], repeatable)).readUInt32BE();
   }
 
-  /** The private and secret keys of the token, at most 10,000. */
-  async list(): Promise<readonly TokenKey[]> {
-    const keys = await this.#calls.call(operations.list, [], repeatable);
+  /** The private and secret keys of the token, at most 10,000; with a choice only those of its label or id. */
+  async list({ label = "", id = Buffer.alloc(0) }: KeyFilter = {}): Promise<readonly TokenKey[]> {
+    const keys = await this.#calls.call(operations.list, [Buffer.from(label), id], repeatable);
     return keys.map((key) => JSON.parse(key.toString()) as TokenKey);
   }
 
@@ -114,10 +120,9 @@ export class Pkcs11Token {
    * @throws {DeviceError} `DEVICE_KEY_NOT_FOUND`; `DEVICE_INPUT_REFUSED` when several have the label.
    */
   async find(name: string): Promise<TokenKey> {
-    const id = /^id:([0-9a-f]{2,510})$/i.exec(name)?.[1]?.toLowerCase();
-    const [key, other] = (await this.list()).filter((each) =>
-      id === undefined ? each.label === name : each.id === id,
-    );
+    const id = /^id:((?:[0-9a-f]{2}){1,255})$/i.exec(name)?.[1];
+    const filter = id === undefined ? { label: name } : { id: Buffer.from(id, "hex") };
+    const [key, other] = name === "" ? [] : await this.list(filter);
     if (key === undefined)
       throw new DeviceError("DEVICE_KEY_NOT_FOUND", `the token has no key ${JSON.stringify(name)}`);
     if (other !== undefined)

@@ -227,6 +227,21 @@ describe("keys of a PKCS#11 token", { skip: noToken }, () => {
     },
   );
 
+  says("whose public half is not in the token are listed, but not taken for key pairs", async (device, soft) => {
+    soft.pkcs11Tool("--keypairgen", "--key-type", "EC:prime256v1", "--id", "e1", "--label", "half", "--usage-sign");
+    soft.pkcs11Tool("--delete-object", "--type", "pubkey", "--id", "e1");
+    const [half, other] = await device.token.list({ label: "half" });
+    assert.equal(half?.kind, "other");
+    assert.equal(other, undefined);
+    const name = { ...newName(), spec: "ECC_NIST_P256", usage: "sign" } as const;
+    await assert.rejects(device.createSpecifiedKey(name, { keyId: "half" }), { code: "DEVICE_UNSUPPORTED" });
+  });
+
+  says("of a name that is empty are none", async (device) => {
+    for (const keyId of ["", "id:", "id:a", "id:xyz"])
+      await assert.rejects(device.createKey(newName(), { keyId }), { code: "DEVICE_KEY_NOT_FOUND" });
+  });
+
   says("without the right to sign do not sign", async (device, soft) => {
     soft.makePairThatSignsNothing("c1", "no sign");
     const id = Buffer.from("c1", "hex");
