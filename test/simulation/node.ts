@@ -41,6 +41,8 @@ export class SimulatedNode {
   readonly #guard: Buffer[] = [];
   /** Each slot's digest that the device was asked to sign; over all lives of the node. */
   readonly #signed = new Map<string, string>();
+  /** Records whose durability the replica was told of, by id, of this life. */
+  readonly #slots = new Map<number, GuardRecord>();
   #unwritten: (() => void)[] = [];
   #replica: Replica | undefined;
   #life = 0;
@@ -102,7 +104,7 @@ export class SimulatedNode {
   }
 
   #perform(effect: ReplicaEffect): void {
-    const { random, test } = this.#world;
+    const { random } = this.#world;
     switch (effect.kind) {
       case "send":
         this.#world.send(this.index, effect.to, effect.bytes);
@@ -146,11 +148,7 @@ export class SimulatedNode {
       default:
         break;
     }
-    assert.ok(test.chain.sealers.length > this.index);
   }
-
-  /** Records whose durability the replica was told of, by id, of this life. */
-  readonly #slots = new Map<number, GuardRecord>();
 
   #sign(id: number, digest: Buffer): void {
     const { random, test, faults } = this.#world;

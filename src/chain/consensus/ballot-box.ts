@@ -21,6 +21,11 @@ export class BallotBox {
     this.#chain = chain;
   }
 
+  /** Votes that are held. */
+  get size(): number {
+    return this.#votes.size;
+  }
+
   /**
    * Counts a vote whose signature holds.
    *

@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { ReplicaEvent } from "../../../../src/chain/consensus/events.ts";
+import { Replica } from "../../../../src/chain/consensus/replica.ts";
 import { proofHolds } from "../../../../src/chain/consensus/vote.ts";
 import { headerHash } from "../../../../src/chain/ledger/header.ts";
+import { Ledger } from "../../../../src/chain/ledger/ledger.ts";
 import type { Block } from "../../../../src/chain/ledger/types.ts";
+import { keyedHash } from "../../../simulation/keyed-hash-suite.ts";
+import { keyedHashChain } from "../../../simulation/sealers.ts";
+import { numberedSet } from "../../../simulation/transactions.ts";
 import { block, chain, nowMs, proposal, ReplicaUnderTest, vote } from "./replica-under-test.ts";
 
 const first = block(1, 1);
@@ -152,25 +158,20 @@ describe("a replica in the normal case", () => {
     assert.equal(replica.sent("transactions").length, 1, "and is told to the others once");
   });
 
-  it("alone on its chain of one sealer decides by itself", async () => {
-    const { Ledger } = await import("../../../../src/chain/ledger/ledger.ts");
-    const { Replica } = await import("../../../../src/chain/consensus/replica.ts");
-    const { keyedHashChain } = await import("../../../simulation/sealers.ts");
-    const { numberedSet } = await import("../../../simulation/transactions.ts");
+  it("alone on its chain of one sealer decides by itself", () => {
     const one = keyedHashChain(1);
     const replica = new Replica({ chain: one.chain, self: 0, ledger: new Ledger(one.chain), guard: [] });
-    const events = [{ kind: "start" }, { kind: "submit", id: 1, bytes: numberedSet(one, 1) }] as (object & {
-      kind: string;
-    })[];
-    for (let event = events.shift(); event !== undefined; event = events.shift())
-      for (const effect of replica.handle({ ...event, nowMs } as Parameters<typeof replica.handle>[0])) {
-        if (effect.kind === "guard") events.push({ kind: "guard-stored", id: effect.id } as { kind: string });
+    const events: ReplicaEvent[] = [
+      { kind: "start", nowMs },
+      { kind: "submit", id: 1, bytes: numberedSet(one, 1), nowMs },
+    ];
+    for (let event = events.shift(); event !== undefined && replica.height === 0; event = events.shift())
+      for (const effect of replica.handle(event)) {
+        if (effect.kind === "guard") events.push({ kind: "guard-stored", id: effect.id, nowMs });
         if (effect.kind === "sign")
-          events.push({ kind: "signed", id: effect.id, signature: one.keys[0]?.sign(effect.digest) } as {
-            kind: string;
-          });
-        if (effect.kind === "set-timer" && effect.name === "propose" && replica.height === 0)
-          events.push({ kind: "timer", name: "propose", token: effect.token } as { kind: string });
+          events.push({ kind: "signed", id: effect.id, signature: keyedHash(effect.digest), nowMs });
+        if (effect.kind === "set-timer" && effect.name === "propose")
+          events.push({ kind: "timer", name: "propose", token: effect.token, nowMs });
       }
     assert.equal(replica.height, 1);
   });
