@@ -199,7 +199,15 @@ function keysOf({ sm, hsm, nodeKeys }: ChainBuildOptions, nodes: number): NewNod
 }
 
 function pinOf({ hsm }: ChainBuildOptions): SecretBuffer | undefined {
-  return hsm?.pinFile === undefined ? undefined : readHsmPin({ kind: "file", file: resolve(hsm.pinFile) });
+  if (hsm?.pinFile === undefined) return undefined;
+  const pin = readHsmPin({ kind: "file", file: resolve(hsm.pinFile) });
+  // Readers of config.ini drop blanks around a value.
+  if (!hsm.pinInConfig || !pin.expose((bytes) => bytes[0] === 0x20 || bytes.at(-1) === 0x20)) return pin;
+  pin[Symbol.dispose]();
+  throw new ChainBuildError(
+    "CONFIG_INVALID",
+    `${hsm.pinFile}: a PIN that begins or ends with a blank cannot stand in config.ini`,
+  );
 }
 
 function checkedProgram(path: string): string {

@@ -16,9 +16,15 @@ export const fiscoHsmPin: KeyFormat = {
   readPublicIdentity(file) {
     const isPin = file.expose((bytes) => {
       const pin = bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
-      return pin.length > 0 && pin.length <= maxPinBytes && !pin.some((byte) => byte < 0x20);
+      // Readers of config.ini drop blanks around a value.
+      const isBare = pin[0] !== 0x20 && pin.at(-1) !== 0x20;
+      return isBare && pin.length > 0 && pin.length <= maxPinBytes && !pin.some((byte) => byte < 0x20);
     });
-    if (!isPin) throw new NodeError("KEY_FILE_INVALID", `the file is not a PIN: 1 to ${maxPinBytes} bytes on one line`);
+    if (!isPin)
+      throw new NodeError(
+        "KEY_FILE_INVALID",
+        `the file is not a PIN: 1 to ${maxPinBytes} bytes on one line, without blanks around them`,
+      );
     return { algorithm: "none" };
   },
 };

@@ -48,7 +48,7 @@ describe("a sealed PIN", () => {
       return fiscoHsmPin.readPublicIdentity(secret);
     };
     assert.deepEqual(read("12345678\n"), { algorithm: "none" });
-    for (const text of ["\n", "1\n2", "1\u00002", "x".repeat(257), "1\r\n"])
+    for (const text of ["\n", "1\n2", "1\u00002", "x".repeat(257), "1\r\n", " 1", "1 \n"])
       assert.throws(() => read(text), { code: "KEY_FILE_INVALID" });
   });
 });

@@ -225,6 +225,8 @@ describe("building a chain", () => {
         { code: "CONFIG_INVALID", message: /a PIN is 1 to 256 bytes/ },
       );
     }
+    const blank = { pinFile: folder.write("blank", " 1234"), pinInConfig: true };
+    refuses(folder, { nodeKeys, hsm: blank }, { code: "CONFIG_INVALID", message: /begins or ends with a blank/ });
     refuses(folder, { nodeKeys, hsm: { ...hsm, pinFile: folder.at("none") } }, { code: "FILE_UNUSABLE" });
   });
 });
