@@ -28,6 +28,7 @@ export interface TransactionPlace {
 /** First bytes of the stored names. */
 const rooms = { meta: 0x6d, block: 0x62, receipts: 0x72, transaction: 0x74, entry: 0x73 } as const;
 const layoutVersion = Buffer.of(1);
+const recentBlocks = 4;
 const maxReceiptBytes = 64 + maxValueBytes;
 
 /**
@@ -44,6 +45,8 @@ export class ChainStore implements AsyncDisposable {
   readonly #chain: Chain;
   readonly #database: StoreDatabase;
   readonly #namesKey: Buffer;
+  /** The last blocks as they came: each of a block's transactions asks for its block. */
+  readonly #recent = new Map<number, { readonly block: FinalBlock; readonly receipts: readonly Receipt[] }>();
   #height: number;
 
   private constructor(chain: Chain, database: StoreDatabase, namesKey: Buffer, height: number) {
@@ -126,10 +129,14 @@ export class ChainStore implements AsyncDisposable {
       operations.push(put(this.#entryKey(write.key), new BinaryWriter().bytes(write.key).bytes(write.value).end()));
     await this.#database.batch(operations, { sync: true });
     this.#height = height;
+    this.#recent.set(height, { block, receipts });
+    this.#recent.delete(height - recentBlocks);
   }
 
   /** The block of a height; undefined for one that is not there, the genesis block among them. */
   async block(height: number): Promise<FinalBlock | undefined> {
+    const recent = this.#recent.get(height);
+    if (recent !== undefined) return recent.block;
     const encoded = await this.#database.get(key(rooms.block, u64(height)));
     if (encoded === undefined) return undefined;
     const block = decodeFinalBlock(this.#chain.suite, encoded);
@@ -163,6 +170,8 @@ export class ChainStore implements AsyncDisposable {
 
   /** All receipts of a block, in the order of its transactions. */
   async receipts(height: number): Promise<readonly Receipt[] | undefined> {
+    const recent = this.#recent.get(height);
+    if (recent !== undefined) return recent.receipts;
     const encoded = await this.#database.get(key(rooms.receipts, u64(height)));
     if (encoded === undefined) return undefined;
     const reader = new BinaryReader(encoded, "the store's list of receipts");

@@ -20,7 +20,8 @@ const magic = Buffer.from("SRGUARD1", "latin1");
 const idBytes = 16;
 const checkBytes = 32;
 const headerBytes = magic.length + idBytes + 32 + checkBytes;
-const entryHeaderBytes = 4 + 8;
+const headCheckBytes = 8;
+const entryHeaderBytes = 4 + 8 + headCheckBytes;
 /** A prepared block with its proof, and some room. */
 const maxRecordBytes = 16 << 20;
 const maxFileBytes = 256 << 20;
@@ -29,9 +30,10 @@ const compactAboveBytes = 4 << 20;
 /**
  * The double-sign guard's file: every vote is written here, and synced, before any device is asked to sign it.
  *
- * Header `"SRGUARD1" ‖ id (16) ‖ genesis digest (32) ‖ check (32)`, then entries `record length u32 ‖ height u64 ‖ record ‖
- * check (32)`; each check is SHA-256 of the check before it and of what it follows, so that an entry can't be changed, taken
- * out or put elsewhere by accident. An entry whose bytes are not all there was never answered as stored, and is cut off;
+ * Header `"SRGUARD1" ‖ id (16) ‖ genesis digest (32) ‖ check (32)`, then entries `record length u32 ‖ height u64 ‖
+ * head check (8) ‖ record ‖ check (32)`; each check is SHA-256 of the check before it and of what it follows in its entry (of
+ * which the head check is the beginning), so that an entry can't be changed, taken out or put elsewhere by accident, and a
+ * damaged length does not pass for an unfinished entry. An entry whose bytes are not all there was never answered as stored, and is cut off;
  * anything else that does not fit is damage, and the node does not start.
  */
 export class GuardFile implements AsyncDisposable {
@@ -182,6 +184,9 @@ function readGuard(bytes: Buffer, path: string): ReadGuard {
   while (at < bytes.length) {
     if (bytes.length - at < entryHeaderBytes) break;
     const recordBytes = bytes.readUInt32BE(at);
+    const head = bytes.subarray(at, at + entryHeaderBytes);
+    if (!withHeadCheck(head.subarray(0, -headCheckBytes), check).equals(head))
+      throw damaged(`the entry at byte ${at} does not fit its head check`);
     if (recordBytes > maxRecordBytes) throw damaged(`the entry at byte ${at} is too long`);
     const end = at + entryHeaderBytes + recordBytes + checkBytes;
     if (end > bytes.length) break;
@@ -205,10 +210,15 @@ function encodeHeader({ id, genesisDigest }: Header): Buffer {
 }
 
 function encodeEntry({ height, record }: GuardEntry, before: Buffer): Buffer {
-  const head = Buffer.alloc(entryHeaderBytes);
-  head.writeUInt32BE(record.length);
-  head.writeBigUInt64BE(BigInt(height), 4);
+  const fields = Buffer.alloc(entryHeaderBytes - headCheckBytes);
+  fields.writeUInt32BE(record.length);
+  fields.writeBigUInt64BE(BigInt(height), 4);
+  const head = withHeadCheck(fields, before);
   return Buffer.concat([head, record, sha256(before, head, record)]);
+}
+
+function withHeadCheck(fields: Buffer, before: Buffer): Buffer {
+  return Buffer.concat([fields, sha256(before, fields).subarray(0, headCheckBytes)]);
 }
 
 function lastCheck(bytes: Buffer | undefined): Buffer {

@@ -1,5 +1,6 @@
 /** Every way that a chain client's call can fail. */
 export const chainClientErrors = {
+  ACCOUNT_UNUSABLE: { exit: 2, meaning: "the account that signs cannot be used" },
   ANSWER_INVALID: { exit: 1, meaning: "what the node answered is not an answer to the call" },
   PROOF_REFUSED: { exit: 5, meaning: "the receipt is not proved by a quorum of the chain's sealers" },
   REFUSED: { exit: 3, meaning: "the node refused the call" },

@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { GuardFile } from "../../../../src/chain/node/guard-file.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "strongroom-guard-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const genesis = Buffer.alloc(32, 5);
+let files = 0;
+
+function newPath(): string {
+  files += 1;
+  return join(folder, `guard${files}`);
+}
+
+async function written(...heights: readonly number[]): Promise<string> {
+  const path = newPath();
+  GuardFile.create(path, genesis);
+  await using guard = await GuardFile.open(path, genesis);
+  for (const height of heights) await guard.append({ height, record: Buffer.from(`vote ${height}`) });
+  return path;
+}
+
+async function heightsOf(path: string): Promise<number[]> {
+  await using guard = await GuardFile.open(path, genesis);
+  return guard.entries.map(({ height }) => height);
+}
+
+describe("the double-sign guard's file", () => {
+  it("gives back what was promised, after it was closed", async () => {
+    const path = await written(1, 1, 2);
+    await using guard = await GuardFile.open(path, genesis);
+    assert.deepEqual(
+      guard.entries.map(({ height, record }) => [height, record.toString()]),
+      [
+        [1, "vote 1"],
+        [1, "vote 1"],
+        [2, "vote 2"],
+      ],
+    );
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+  });
+
+  it("keeps the order of entries that are added at once", async () => {
+    const path = newPath();
+    GuardFile.create(path, genesis);
+    await using guard = await GuardFile.open(path, genesis);
+    await Promise.all([3, 1, 2].map((height) => guard.append({ height, record: Buffer.from("x") })));
+    assert.deepEqual(await heightsOf(path), [3, 1, 2]);
+  });
+
+  it("is not made a second time over one that is there", async () => {
+    const path = await written(1);
+    assert.throws(() => GuardFile.create(path, genesis), { code: "GUARD_DAMAGED" });
+    assert.deepEqual(await heightsOf(path), [1]);
+  });
+
+  it("that is missing fails closed", async () => {
+    await assert.rejects(GuardFile.open(join(folder, "none"), genesis), { code: "GUARD_MISSING" });
+  });
+
+  it("of another chain is refused", async () => {
+    await assert.rejects(GuardFile.open(await written(1), Buffer.alloc(32, 6)), { code: "GENESIS_MISMATCH" });
+  });
+
+  it("cut within its last entry gives the entries before it, and goes on", async () => {
+    const path = await written(1, 2);
+    const whole = statSync(path).size;
+    for (let cut = 1; cut < 4 + 8 + 8 + 6 + 32; cut += 7) {
+      const copy = newPath();
+      writeFileSync(copy, readFileSync(path));
+      truncateSync(copy, whole - cut);
+      {
+        await using guard = await GuardFile.open(copy, genesis);
+        assert.deepEqual(
+          guard.entries.map(({ height }) => height),
+          [1],
+        );
+        await guard.append({ height: 7, record: Buffer.from("after the crash") });
+      }
+      assert.deepEqual(await heightsOf(copy), [1, 7]);
+    }
+  });
+
+  it("in which any one byte is changed is refused", async () => {
+    const path = await written(1, 2);
+    const bytes = readFileSync(path);
+    for (let at = 0; at < bytes.length; at++) {
+      const copy = newPath();
+      const changed = Buffer.from(bytes);
+      changed.writeUInt8(changed.readUInt8(at) ^ 0x40, at);
+      writeFileSync(copy, changed);
+      await assert.rejects(heightsOf(copy), { code: /^(GUARD_DAMAGED|GENESIS_MISMATCH)$/ }, `byte ${at}`);
+      rmSync(copy);
+    }
+  });
+
+  it("of which an entry was taken out is refused", async () => {
+    const path = await written(1, 2, 3);
+    const bytes = readFileSync(path);
+    const entryBytes = 4 + 8 + 8 + 6 + 32;
+    const first = bytes.length - 3 * entryBytes;
+    writeFileSync(path, Buffer.concat([bytes.subarray(0, first), bytes.subarray(first + entryBytes)]));
+    await assert.rejects(GuardFile.open(path, genesis), { code: "GUARD_DAMAGED" });
+  });
+
+  it("that is no guard's file is refused", async () => {
+    for (const content of ["", "SRGUARD1", "x".repeat(500)]) {
+      const path = newPath();
+      writeFileSync(path, content);
+      await assert.rejects(GuardFile.open(path, genesis), { code: "GUARD_DAMAGED" });
+    }
+  });
+
+  it("forgets entries of stored heights only once it has grown, and keeps the others", async () => {
+    const path = newPath();
+    GuardFile.create(path, genesis);
+    const mebibyte = Buffer.alloc(1 << 20, 1);
+    {
+      await using guard = await GuardFile.open(path, genesis);
+      await guard.append({ height: 1, record: Buffer.from("small") });
+      await guard.forget(1);
+      assert.equal(guard.entries.length, 1);
+      for (const height of [2, 3, 4, 5, 6]) await guard.append({ height, record: mebibyte });
+      await guard.forget(5);
+      await guard.append({ height: 7, record: Buffer.from("next") });
+    }
+    assert.deepEqual(await heightsOf(path), [6, 7]);
+    assert.ok(statSync(path).size < 2 << 20);
+  });
+
+  it("promises nothing any more once it is closed", async () => {
+    const path = await written(1);
+    const guard = await GuardFile.open(path, genesis);
+    await guard[Symbol.asyncDispose]();
+    await assert.rejects(guard.append({ height: 2, record: Buffer.from("late") }), { code: "GUARD_UNWRITABLE" });
+  });
+
+  it("that cannot be written is not opened", {
+    skip: process.getuid?.() === 0 ? "root writes everything" : false,
+  }, async () => {
+    const path = await written(1);
+    chmodSync(path, 0o400);
+    await assert.rejects(GuardFile.open(path, genesis), { code: "GUARD_UNWRITABLE" });
+  });
+});
