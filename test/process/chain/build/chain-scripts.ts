@@ -1,5 +1,8 @@
+import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 
 export interface Outcome {
   readonly code: number;
@@ -38,4 +41,14 @@ function isFree(port: number): Promise<boolean> {
     server.once("error", () => resolve(false));
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
+}
+
+/** Waits for the heartbeat line that counts `peers` links. */
+export async function connected(log: string, peers: number): Promise<void> {
+  const wanted = `[METRIC]heartBeat,connected count=${peers}`;
+  for (const until = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 200))) {
+    const lines = readdirSync(log).map((name) => readFileSync(join(log, name), "utf8"));
+    if (lines.some((text) => text.includes(wanted))) return;
+    assert.ok(Date.now() < until, `no "${wanted}" in ${lines.join("")}`);
+  }
 }

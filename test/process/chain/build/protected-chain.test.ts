@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { ChainFolder } from "../../../unit/chain/build/chain-folder.ts";
 import { command, KeyManagerProcess, succeed } from "../../node/key-manager-process.ts";
-import { freePorts, run } from "./chain-scripts.ts";
+import { connected, freePorts, run } from "./chain-scripts.ts";
 
 const pin = "pin-canary-4711";
 
@@ -24,16 +24,6 @@ async function tokens(keyManager: KeyManagerProcess, folder: ChainFolder, nodes:
   for (let index = 0; index < nodes; index++)
     renameSync(await keyManager.token(`chain0-node${index}`), folder.at(`tokens/chain0-node${index}`));
   return folder.at("tokens");
-}
-
-/** Waits for the heartbeat line that counts `peers` links. */
-async function connected(log: string, peers: number): Promise<void> {
-  const wanted = `[METRIC]heartBeat,connected count=${peers}`;
-  for (const until = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 200))) {
-    const lines = readdirSync(log).map((name) => readFileSync(join(log, name), "utf8"));
-    if (lines.some((text) => text.includes(wanted))) return;
-    assert.ok(Date.now() < until, `no "${wanted}" in ${lines.join("")}`);
-  }
 }
 
 describe("a chain that is built with a key manager", () => {
