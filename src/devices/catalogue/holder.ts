@@ -3,10 +3,13 @@ import { DeviceError } from "../errors.ts";
 
 /** How long a device that could not be opened is left alone before the next request tries again. */
 const reopenAfterMs = 5000;
+/** How often an open device is asked how it is, and how long it may be down before it is opened anew. */
+const [askEveryMs, downForMs] = [5000, 60_000];
 
 /**
  * A device that is opened at its first use. One that cannot be opened is tried again, but not more than every few seconds, and
- * never when its PIN was refused: a card locks itself after a few wrong ones.
+ * never when its PIN was refused: a card locks itself after a few wrong ones. One that was open and has been down for a minute, as
+ * after its process crashed too often, is opened anew.
  */
 export class DeviceHolder {
   readonly name: string;
@@ -15,6 +18,8 @@ export class DeviceHolder {
   #opening: Promise<CryptoDevice> | undefined;
   #failed: { readonly error: unknown; readonly atMs: number } | undefined;
   #closed = false;
+  #askedAtMs = 0;
+  #downSinceMs: number | undefined;
 
   /** @param nowMs - A clock that does not go back, in milliseconds. */
   constructor(name: string, make: () => Promise<CryptoDevice>, nowMs: () => number = () => performance.now()) {
@@ -26,7 +31,12 @@ export class DeviceHolder {
   /** The open device, lent. @throws What kept it from being opened; `DEVICE_LOCKED` once this is closed. */
   async open(): Promise<CryptoDevice> {
     if (this.#closed) throw new DeviceError("DEVICE_LOCKED", `device ${this.name} is closed`);
-    if (this.#opening !== undefined) return await this.#opening;
+    if (this.#opening !== undefined) {
+      const device = await this.#opening;
+      if (!(await this.#isLost(device))) return device;
+      await this.#giveUp(device);
+      return await this.open();
+    }
     const failed = this.#failed;
     if (failed !== undefined && (isFinal(failed.error) || this.#nowMs() - failed.atMs < reopenAfterMs))
       throw failed.error;
@@ -52,6 +62,28 @@ export class DeviceHolder {
     if (this.#opening === undefined) return { state: "ready", detail: "not opened yet" };
     const device = await this.#opening.catch(() => undefined);
     return device === undefined ? await this.health() : await device.health();
+  }
+
+  async #isLost(device: CryptoDevice): Promise<boolean> {
+    const nowMs = this.#nowMs();
+    if (nowMs - this.#askedAtMs < askEveryMs) return false;
+    this.#askedAtMs = nowMs;
+    const { state } = await device.health();
+    if (state !== "down") this.#downSinceMs = undefined;
+    else this.#downSinceMs ??= nowMs;
+    return this.#downSinceMs !== undefined && nowMs - this.#downSinceMs >= downForMs;
+  }
+
+  /** Once, whoever finds it lost. */
+  async #giveUp(device: CryptoDevice): Promise<void> {
+    if (this.#downSinceMs === undefined) return;
+    this.#downSinceMs = undefined;
+    this.#opening = undefined;
+    try {
+      await device[Symbol.asyncDispose]();
+    } catch {
+      // It is lost already; what is opened next has a process of its own.
+    }
   }
 
   /** Closes the device, also one that is just being opened. */

@@ -55,6 +55,29 @@ describe("a device that is opened at its first use", () => {
       assert.equal((await holder.health()).state, "locked");
     });
 
+  it("is opened anew once it has been down for a minute, and not before", async () => {
+    await holder.open();
+    const lost = card;
+    let state: "down" | "ready" = "down";
+    lost.health = async () => ({ state, detail: "crashed too often" });
+    const atMs = async (ms: number) => {
+      nowMs = ms;
+      return await holder.open();
+    };
+    for (const ms of [10_000, 40_000, 69_000]) assert.equal(await atMs(ms), lost);
+    state = "ready";
+    assert.equal(await atMs(75_000), lost);
+    state = "down";
+    for (const ms of [80_000, 139_000]) assert.equal(await atMs(ms), lost);
+    card = new FakeCard();
+    assert.equal(await atMs(145_000), card);
+    assert.equal(await atMs(146_000), card);
+    assert.equal(opened, 2);
+    await assert.rejects(async () => lost.createKey({ keyId: "k", version: 1, suite: "sm" }), {
+      code: "DEVICE_LOCKED",
+    });
+  });
+
   it("is closed with its holder, which opens nothing from then on", async () => {
     await holder.open();
     await holder.close();
