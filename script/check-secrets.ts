@@ -87,6 +87,9 @@ function unexcused(file: string, source: SourceFile, offences: readonly Offence[
   return leaks;
 }
 
+/** Arrays in unions in arrays: what is written by hand is not deeper. */
+const maxTypeDepth = 8;
+
 /** One file's syntax tree, with the checker at hand. */
 class Walk {
   readonly #project: Project;
@@ -191,16 +194,16 @@ class Walk {
     return this.#project.checker.getTypeAtLocation(node);
   }
 
-  /** True for a type of such a name, a union with one, and an array or tuple of it. */
-  #holds(type: Type | undefined, named: (name: string) => boolean): boolean {
-    if (type === undefined) return false;
-    if (type.isUnionType()) return type.getTypes().some((member) => this.#holds(member, named));
+  /** True for a type of such a name, a union with one, and an array or tuple of it. A type may hold itself: so far down only. */
+  #holds(type: Type | undefined, named: (name: string) => boolean, depth = 0): boolean {
+    if (type === undefined || depth > maxTypeDepth) return false;
+    if (type.isUnionType()) return type.getTypes().some((member) => this.#holds(member, named, depth + 1));
     if (named(type.getSymbol()?.name ?? "")) return true;
     const { checker } = this.#project;
     if (!checker.isArrayType(type) && !checker.isTupleType(type)) return false;
     return checker
       .getTypeArguments(type as Parameters<typeof checker.getTypeArguments>[0])
-      .some((item) => this.#holds(item, named));
+      .some((item) => this.#holds(item, named, depth + 1));
   }
 }
 

@@ -2,6 +2,9 @@ import type { NativeDeviceOptions } from "../native/native-calls.ts";
 import { poolSettings } from "../native/pool-settings.ts";
 import { type Pkcs11Settings, pkcs11ConfigSchema } from "./config.ts";
 
+/** What runs in the token's process: a source in a checkout, compiled in the package. */
+const program = new URL(import.meta.url.endsWith(".ts") ? "./program.ts" : "./program.js", import.meta.url);
+
 /** How a token is opened: all but what is the same for every token. */
 export interface Pkcs11Options extends Omit<NativeDeviceOptions, "program" | "config"> {
   readonly settings: Pkcs11Settings;
@@ -17,5 +20,5 @@ export interface Pkcs11Options extends Omit<NativeDeviceOptions, "program" | "co
 export function pkcs11NativeOptions({ settings, ...options }: Pkcs11Options): NativeDeviceOptions {
   const severalSessions = poolSettings(options.pool).maxSessions > 1;
   const config = pkcs11ConfigSchema.parse({ threads: severalSessions, ...settings });
-  return { ...options, program: new URL("program.ts", import.meta.url), config };
+  return { ...options, program, config };
 }

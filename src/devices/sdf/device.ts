@@ -27,6 +27,9 @@ import { KekSecrets } from "./kek.ts";
 import { keyChanged, readMaterial, unsupportedUse, writeMaterial } from "./material.ts";
 import type { SdfConfig } from "./wire.ts";
 
+/** What runs in the card's process: a source in a checkout, compiled in the package. */
+const program = new URL(import.meta.url.endsWith(".ts") ? "./program.ts" : "./program.js", import.meta.url);
+
 /** How a card is opened. `kekIndices` matters to profiles whose libraries ask for a right to a KEK only. */
 export type SdfDeviceOptions = Pick<NativeDeviceOptions, "name" | "pin" | "pool" | "environment" | "tell"> &
   Omit<SdfConfig, "kekIndices"> &
@@ -46,7 +49,7 @@ export async function openSdfDevice(options: SdfDeviceOptions): Promise<SdfDevic
 export function openSdfCalls(options: SdfDeviceOptions): Promise<NativeDevice> {
   const { library, profile, keyIndices, kekIndices = [], ...native } = options;
   const config: SdfConfig = { library, profile, keyIndices, kekIndices };
-  return NativeDevice.open({ ...native, program: new URL("./program.ts", import.meta.url), config });
+  return NativeDevice.open({ ...native, program, config });
 }
 
 /**
