@@ -36,8 +36,10 @@ export const program: DeviceProgram = {
       const proven = await selfTest(module, token.slot, keeper, config);
       return new OpenedToken({ module, token, keeper, proven, config, login, pin });
     } catch (error) {
-      module.C_Finalize();
-      module.close();
+      // The process ends after this: what the module thinks of it does not matter.
+      try {
+        module.C_Finalize();
+      } catch {}
       throw asFault(error, `opening the token of ${config.library}`);
     }
   },
