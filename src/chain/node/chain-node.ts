@@ -81,7 +81,9 @@ export class ChainNode implements AsyncDisposable {
       dataKey,
       config.genesis.smCrypto ? "sm" : "intl",
     );
-    const { store, guard } = await openState(chain, database, genesisDigest, config.storage.dataPath, parts);
+    // Of this key too: the promises of one sealer say nothing about another's.
+    const stateDigest = chain.suite.hash(genesisDigest, opened.signer.publicKey);
+    const { store, guard } = await openState(chain, database, stateDigest, config.storage.dataPath, parts);
 
     const sealerOf = (nodeId: string) => chain.sealers.indexOf(nodeId);
     const refusals = new RefusalLog(log);
@@ -148,20 +150,20 @@ export class ChainNode implements AsyncDisposable {
 async function openState(
   chain: Chain,
   database: StoreDatabase,
-  genesisDigest: Buffer,
+  stateDigest: Buffer,
   dataPath: string,
   parts: AsyncDisposableStack,
 ): Promise<{ readonly store: ChainStore; readonly guard: GuardFile }> {
   const guardPath = join(dataPath, guardFileName);
   try {
     const isNew = await ChainStore.isNew(database);
-    if (isNew && !existsSync(guardPath)) GuardFile.create(guardPath, genesisDigest);
-    const guard = parts.use(await GuardFile.open(guardPath, genesisDigest));
+    if (isNew && !existsSync(guardPath)) GuardFile.create(guardPath, stateDigest);
+    const guard = parts.use(await GuardFile.open(guardPath, stateDigest));
     if (isNew) {
       // A guard that has entries beside an empty store: the store was lost or moved away. The promises stand.
-      await ChainStore.create(chain, database, genesisDigest, guard.id);
+      await ChainStore.create(chain, database, stateDigest, guard.id);
     }
-    const store = parts.use(await ChainStore.open(chain, database, genesisDigest, guard.id));
+    const store = parts.use(await ChainStore.open(chain, database, stateDigest, guard.id));
     return { store, guard };
   } catch (error) {
     await database.close();

@@ -62,9 +62,9 @@ export class ChainStore implements AsyncDisposable {
     return true;
   }
 
-  /** Prepares a new database; durable on return. */
-  static async create(chain: Chain, database: StoreDatabase, genesisDigest: Buffer, guardId: Buffer): Promise<void> {
-    const meta = { layout: layoutVersion, genesis: genesisDigest, guard: guardId, names: randomBytes(32) };
+  /** Prepares a new database; durable on return. `stateDigest` is of the genesis and the node's public key. */
+  static async create(chain: Chain, database: StoreDatabase, stateDigest: Buffer, guardId: Buffer): Promise<void> {
+    const meta = { layout: layoutVersion, genesis: stateDigest, guard: guardId, names: randomBytes(32) };
     const operations = Object.entries(meta).map(([name, value]) => put(metaKey(name), value));
     await database.batch([...operations, put(metaKey("head"), u64(chain.genesisHeader.height))], { sync: true });
   }
@@ -75,19 +75,15 @@ export class ChainStore implements AsyncDisposable {
    * @throws {ChainNodeError} `GENESIS_MISMATCH`; `GUARD_MISSING` when the guard's file is not the one that this store was
    *   written beside; `STORE_DAMAGED`.
    */
-  static async open(
-    chain: Chain,
-    database: StoreDatabase,
-    genesisDigest: Buffer,
-    guardId: Buffer,
-  ): Promise<ChainStore> {
+  static async open(chain: Chain, database: StoreDatabase, stateDigest: Buffer, guardId: Buffer): Promise<ChainStore> {
     const meta = async (name: string) => {
       const value = await database.get(metaKey(name));
       if (value === undefined) throw damaged(`it has no ${name}`);
       return value;
     };
     if (!(await meta("layout")).equals(layoutVersion)) throw damaged("it is of another version");
-    if (!(await meta("genesis")).equals(genesisDigest)) throw new ChainNodeError("GENESIS_MISMATCH");
+    if (!(await meta("genesis")).equals(stateDigest))
+      throw new ChainNodeError("GENESIS_MISMATCH", "the store is of another chain or another node key");
     if (!(await meta("guard")).equals(guardId))
       throw new ChainNodeError(
         "GUARD_MISSING",

@@ -13,7 +13,7 @@ export interface GuardEntry {
 interface Header {
   /** Random, 16 bytes: ties the file to the store that lies beside it. */
   readonly id: Buffer;
-  readonly genesisDigest: Buffer;
+  readonly stateDigest: Buffer;
 }
 
 const magic = Buffer.from("SRGUARD1", "latin1");
@@ -30,7 +30,7 @@ const compactAboveBytes = 4 << 20;
 /**
  * The double-sign guard's file: every vote is written here, and synced, before any device is asked to sign it.
  *
- * Header `"SRGUARD1" ‖ id (16) ‖ genesis digest (32) ‖ check (32)`, then entries `record length u32 ‖ height u64 ‖
+ * The state digest is of the genesis and the node's public key. Header `"SRGUARD1" ‖ id (16) ‖ state digest (32) ‖ check (32)`, then entries `record length u32 ‖ height u64 ‖
  * head check (8) ‖ record ‖ check (32)`; each check is SHA-256 of the check before it and of what it follows in its entry (of
  * which the head check is the beginning), so that an entry can't be changed, taken out or put elsewhere by accident, and a
  * damaged length does not pass for an unfinished entry. An entry whose bytes are not all there was never answered as stored, and is cut off;
@@ -56,9 +56,9 @@ export class GuardFile implements AsyncDisposable {
   }
 
   /** Makes the file of a node that has never run; durable on return. */
-  static create(path: string, genesisDigest: Buffer): void {
+  static create(path: string, stateDigest: Buffer): void {
     if (existsSync(path)) throw new ChainNodeError("GUARD_DAMAGED", `${path} is there already`);
-    replaceFileDurably(path, encodeHeader({ id: randomBytes(idBytes), genesisDigest }), 0o600);
+    replaceFileDurably(path, encodeHeader({ id: randomBytes(idBytes), stateDigest }), 0o600);
   }
 
   /**
@@ -66,7 +66,7 @@ export class GuardFile implements AsyncDisposable {
    *
    * @throws {ChainNodeError} `GUARD_MISSING`, `GUARD_DAMAGED`, `GENESIS_MISMATCH`, `GUARD_UNWRITABLE`.
    */
-  static async open(path: string, genesisDigest: Buffer): Promise<GuardFile> {
+  static async open(path: string, stateDigest: Buffer): Promise<GuardFile> {
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined)
       throw new ChainNodeError(
@@ -76,8 +76,8 @@ export class GuardFile implements AsyncDisposable {
     if (!stats.isFile() || stats.size > maxFileBytes)
       throw new ChainNodeError("GUARD_DAMAGED", `${path} is not a guard's file`);
     const read = readGuard(readFileSync(path), path);
-    if (!read.header.genesisDigest.equals(genesisDigest))
-      throw new ChainNodeError("GENESIS_MISMATCH", `${path} is the guard of another chain`);
+    if (!read.header.stateDigest.equals(stateDigest))
+      throw new ChainNodeError("GENESIS_MISMATCH", `${path} is the guard of another chain or another node key`);
     try {
       const file = await open(path, "r+");
       if (read.bytes < stats.size) {
@@ -175,8 +175,8 @@ function readGuard(bytes: Buffer, path: string): ReadGuard {
   if (bytes.length < headerBytes || !bytes.subarray(0, magic.length).equals(magic))
     throw damaged("it is not a guard's file");
   const id = Buffer.from(bytes.subarray(magic.length, magic.length + idBytes));
-  const genesisDigest = Buffer.from(bytes.subarray(magic.length + idBytes, headerBytes - checkBytes));
-  const header = { id, genesisDigest };
+  const stateDigest = Buffer.from(bytes.subarray(magic.length + idBytes, headerBytes - checkBytes));
+  const header = { id, stateDigest };
   if (!encodeHeader(header).equals(bytes.subarray(0, headerBytes))) throw damaged("its header does not fit its check");
   const entries: GuardEntry[] = [];
   let check = lastCheck(bytes.subarray(0, headerBytes));
@@ -203,9 +203,9 @@ function readGuard(bytes: Buffer, path: string): ReadGuard {
   return { header, entries, check, bytes: at };
 }
 
-function encodeHeader({ id, genesisDigest }: Header): Buffer {
-  if (id.length !== idBytes || genesisDigest.length !== 32) throw new RangeError("a guard's id or genesis digest");
-  const content = Buffer.concat([magic, id, genesisDigest]);
+function encodeHeader({ id, stateDigest }: Header): Buffer {
+  if (id.length !== idBytes || stateDigest.length !== 32) throw new RangeError("a guard's id or state digest");
+  const content = Buffer.concat([magic, id, stateDigest]);
   return Buffer.concat([content, sha256(content)]);
 }
 

@@ -61,7 +61,7 @@ describe("the double-sign guard's file", () => {
     await assert.rejects(GuardFile.open(join(folder, "none"), genesis), { code: "GUARD_MISSING" });
   });
 
-  it("of another chain is refused", async () => {
+  it("of another chain or node key is refused", async () => {
     await assert.rejects(GuardFile.open(await written(1), Buffer.alloc(32, 6)), { code: "GENESIS_MISMATCH" });
   });
 
