@@ -116,15 +116,27 @@ describe("four nodes of an SM chain with soft keys", { timeout: 300_000 }, () =>
       renameSync(`${guard}.away`, guard);
     });
 
-    await test.test("a guard's file of another store", async () => {
-      const other = join(local.node(1).folder, "data/guard");
-      await local.node(1).end("SIGTERM");
-      renameSync(guard, `${guard}.away`);
-      copyFileSync(other, guard);
-      node.said = "";
+    await test.test("a guard's file of another node, or of another store of this one", async () => {
+      const data = join(node.folder, "data");
+      const started = node.log.length;
+      renameSync(data, `${data}.away`);
       node.start();
-      assert.equal(await node.end(), 5);
-      assert.match(node.said, /not the one that this store was written beside/);
+      await until("node2 runs anew", () => node.log.slice(started).includes("[NODE]started"));
+      await node.end("SIGTERM");
+      copyFileSync(guard, join(node.folder, "newer-guard"));
+      rmSync(data, { recursive: true });
+      renameSync(`${data}.away`, data);
+      renameSync(guard, `${guard}.away`);
+      for (const [other, message] of [
+        [join(local.node(1).folder, "data/guard"), /another node key/],
+        [join(node.folder, "newer-guard"), /not the one that this store was written beside/],
+      ] as const) {
+        copyFileSync(other, guard);
+        node.said = "";
+        node.start();
+        assert.equal(await node.end(), 5);
+        assert.match(node.said, message);
+      }
       rmSync(guard);
       renameSync(`${guard}.away`, guard);
     });
