@@ -5,6 +5,7 @@ import { answerRpc, type RpcMethod } from "./json-rpc.ts";
 export const maxRpcBodyBytes = 1 << 20;
 const maxConnections = 2048;
 const requestMs = 30_000;
+const keptMs = 120_000;
 
 /** JSON-RPC over plain HTTP, for programs on this machine only. */
 export class RpcServer implements AsyncDisposable {
@@ -30,6 +31,8 @@ export class RpcServer implements AsyncDisposable {
     server.maxConnections = maxConnections;
     server.requestTimeout = requestMs;
     server.headersTimeout = requestMs;
+    // Longer than clients keep an idle connection: one that ends just as a call is sent looks like a failure.
+    server.keepAliveTimeout = keptMs;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(listen.port, listen.host, resolve);

@@ -19,11 +19,14 @@ export interface ChainClientOptions {
 /** How long a transaction may wait for its block, in blocks. FISCO BCOS's clients take 500. */
 const blockLimitAhead = Math.min(500, blockLimitRange);
 
+const heightAgeMs = 5000;
+
 /** A client of one node. It signs its transactions itself, and believes receipts by their proofs only. */
 export class ChainClient implements Disposable {
   readonly #chain: Chain;
   readonly #rpc: RpcConnection;
   readonly #account: DigestSigner | undefined;
+  #height: { readonly askedAtMs: number; readonly answer: Promise<number> } | undefined;
 
   constructor({ chain, endpoint, account }: ChainClientOptions) {
     this.#chain = chain;
@@ -76,7 +79,7 @@ export class ChainClient implements Disposable {
   async sign(operation: Operation): Promise<Transaction> {
     if (this.#account === undefined) throw new TypeError("the client has no account to sign with");
     const { suite, chainId, groupId } = this.#chain;
-    const blockLimit = (await this.blockNumber()) + blockLimitAhead;
+    const blockLimit = (await this.#recentBlockNumber()) + blockLimitAhead;
     return signTransaction(suite, this.#account, { chainId, groupId, nonce: randomBytes(32), blockLimit, operation });
   }
 
@@ -90,6 +93,18 @@ export class ChainClient implements Disposable {
   async receipt(transactionHash: Buffer): Promise<ProvedReceipt> {
     const params = [this.#chain.groupId, "", hex(transactionHash), true];
     return checkReceiptProof(this.#chain, transactionHash, await this.#rpc.call("getTransactionReceipt", params));
+  }
+
+  /** Asked for once in a while only: a block limit need not be exact. */
+  #recentBlockNumber(): Promise<number> {
+    const nowMs = performance.now();
+    if (this.#height !== undefined && nowMs - this.#height.askedAtMs < heightAgeMs) return this.#height.answer;
+    const height = { askedAtMs: nowMs, answer: this.blockNumber() };
+    this.#height = height;
+    height.answer.catch(() => {
+      if (this.#height === height) this.#height = undefined;
+    });
+    return height.answer;
   }
 
   [Symbol.dispose](): void {
