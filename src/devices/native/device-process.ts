@@ -125,8 +125,10 @@ export class DeviceProcess implements DeviceLink {
     try {
       this.#pipe.arrived(chunk, take);
     } catch (error) {
-      if (!(error instanceof FrameError || error instanceof RangeError)) throw error;
+      // A library that breaks the framing costs its own process; so does a mistake of ours here, never the key manager.
       this.kill();
+      if (error instanceof FrameError || error instanceof RangeError) return;
+      process.emitWarning(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
@@ -175,6 +177,11 @@ export class DeviceProcess implements DeviceLink {
     const { writer } = this.#pipe;
     const pin = this.#pin;
     this.#pin = undefined;
+    if (pin?.disposed === true) {
+      // The device was locked or closed while its process started: there is nothing left to open it with.
+      this.kill();
+      return;
+    }
     writer.begin(toDevice.open, 4 + this.#config.length + 1 + (pin === undefined ? 0 : 4 + pin.byteLength));
     writer.bytes(this.#config);
     writer.u8(pin === undefined ? 0 : 1);
