@@ -4,6 +4,9 @@
  */
 import { chainBuildErrors } from "../src/chain/build/errors.ts";
 import { ledgerErrors } from "../src/chain/ledger/errors.ts";
+import { netErrors } from "../src/chain/net/errors.ts";
+import { chainNodeErrors } from "../src/chain/node/errors.ts";
+import { chainClientErrors } from "../src/chain/sdk/errors.ts";
 import { clientErrors } from "../src/client/errors.ts";
 import { cryptoErrors } from "../src/crypto/errors.ts";
 import { custodyErrors } from "../src/custody/errors.ts";
@@ -29,6 +32,9 @@ const parts: readonly (readonly [string, string, Readonly<Record<string, Entry>>
   ["node", "NodeError", nodeErrors],
   ["chain, building one", "ChainBuildError", chainBuildErrors],
   ["chain, ledger and consensus", "LedgerError", ledgerErrors],
+  ["chain, the node's process", "ChainNodeError", chainNodeErrors],
+  ["chain, network", "NetError", netErrors],
+  ["chain, client", "ChainClientError", chainClientErrors],
   ["volume", "VolumeError", volumeErrors],
   ["level", "LevelError", levelErrors],
   ["crypto", "CryptoError", cryptoErrors],

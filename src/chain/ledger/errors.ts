@@ -21,4 +21,9 @@ export class LedgerError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
   }
+
+  /** The command line's exit code: 5 for what is damaged. */
+  get exitCode(): number {
+    return this.code === "LEDGER_DAMAGED" || this.code === "GUARD_DAMAGED" ? 5 : 1;
+  }
 }
