@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { writeNewFile } from "../../node/file-steps.ts";
@@ -61,9 +61,10 @@ export function buildChain(options: ChainBuildOptions, nowMs: number = Date.now(
   const keys = keysOf(options, nodes.length);
   for (const { pem } of keys) if (typeof pem !== "string") cleanup.use(pem);
 
-  const unfinished = `${output}.unfinished-${process.pid}`;
+  mkdirSync(dirname(output), { recursive: true });
+  // A new folder under a name that no one could have taken before: nobody else's folder ever holds the authority's key.
+  const unfinished = mkdtempSync(`${output}.unfinished-`);
   try {
-    makeFolder(unfinished, 0o755);
     const authorities = makeAuthorities(options, nowMs);
     for (const { authority } of authorities) cleanup.use(authority);
     writeAuthorities(join(unfinished, "ca"), authorities);
@@ -78,7 +79,7 @@ export function buildChain(options: ChainBuildOptions, nowMs: number = Date.now(
       writeNodeConfiguration(folder, node, options, pin, genesis, nodesJson(nodes));
       writeNodeKeys(join(folder, "conf"), node, keys[node.index], authorities, options, pin);
     }
-    mkdirSync(dirname(output), { recursive: true });
+    chmodSync(unfinished, 0o755);
     renameSync(unfinished, output);
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true });

@@ -56,6 +56,9 @@ export function readHosts(text: string): HostNodes[] {
       throw invalid(`-l takes HOST:NODES, as in 127.0.0.1:4, joined with commas; got ${part}`);
     return { host, nodes: Number(nodes) };
   });
+  // Each host has a folder of its name, and `ca` is the authority's, whose key no host may get.
+  if (hosts.some(({ host }) => host.toLowerCase() === "ca"))
+    throw invalid("-l cannot name a host ca: that folder holds the authority's key; use its address or its full name");
   const twice = hosts.find(({ host }, index) => hosts.findIndex((each) => each.host === host) !== index);
   if (twice !== undefined) throw invalid(`-l names ${twice.host} twice; add its nodes up`);
   const all = hosts.reduce((sum, { nodes }) => sum + nodes, 0);

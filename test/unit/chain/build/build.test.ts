@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { buildChain } from "../../../../src/chain/build/build.ts";
@@ -57,6 +57,20 @@ describe("a built chain", () => {
     assert.deepEqual(names.filter((name) => name.endsWith("ca.key")).sort(), ["ca/ca.key", "ca/sm_ca.key"]);
     assert.deepEqual(readdirSync(join(output, "127.0.0.1/ca")).sort(), ["ca.crt", "sm_ca.crt"]);
     assert.equal(statSync(join(output, "127.0.0.1/node0/config.ini")).mode & 0o777, 0o600);
+  });
+
+  it("is never put together in a folder that somebody else has made", () => {
+    using folder = new ChainFolder();
+    const planted = `${folder.at("nodes")}.unfinished-${process.pid}`;
+    mkdirSync(join(planted, "ca"), { recursive: true });
+    const { output } = buildChain(fourNodes(folder));
+    assert.deepEqual(filesUnder(planted), []);
+    assert.ok(existsSync(join(output, "ca/ca.key")));
+    assert.equal(statSync(output).mode & 0o777, 0o755);
+    assert.deepEqual(
+      readdirSync(folder.path).filter((name) => name.startsWith("nodes")),
+      ["nodes", `nodes.unfinished-${process.pid}`],
+    );
   });
 
   it("has certificates that OpenSSL verifies: P-256, and SM2 with SM3", () => {

@@ -31,6 +31,12 @@ describe("the options of a chain", () => {
       assert.throws(() => readHosts(text), refusal(/-l takes HOST:NODES/));
     });
 
+  it("do not name a host as the folder of the authority's key", () => {
+    for (const text of ["ca:1", "127.0.0.1:1,CA:2"])
+      assert.throws(() => readHosts(text), refusal(/that folder holds the authority's key/));
+    assert.deepEqual(readHosts("ca.example:1"), [{ host: "ca.example", nodes: 1 }]);
+  });
+
   it("do not name a host twice, or more nodes than a chain has", () => {
     assert.throws(() => readHosts("127.0.0.1:1,127.0.0.1:2"), refusal(/names 127.0.0.1 twice/));
     assert.throws(() => readHosts("10.0.0.1:60,10.0.0.2:41"), refusal(/101 nodes, the most is 100/));
