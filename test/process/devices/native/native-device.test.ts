@@ -372,3 +372,25 @@ test("very many calls leave memory and open files as they were, here and in the 
   assert.equal(openFiles(), before.files);
   assert.equal(device.health().queue, 0);
 });
+
+test("a device that is locked while its process starts anew ends quietly, without its PIN being used", async () => {
+  const openings = join(folder, "locked-at-restart");
+  using secret = SecretBuffer.copyOf(Buffer.from(canary));
+  const started = Promise.withResolvers<void>();
+  let processes = 0;
+  await using device = await open({
+    config: { pin: canary, openings },
+    pin: { secret },
+    pool: { reopenFirstMs: 10 },
+    tell: ({ event }) => {
+      if (event !== "process-started") return;
+      processes += 1;
+      if (processes === 2) setImmediate(started.resolve);
+    },
+  });
+  await assert.rejects(device.call("exit", []), failure("device", "PROCESS_ENDED"));
+  await started.promise;
+  await device.lock();
+  assert.equal(readFileSync(openings, "utf8"), ".");
+  assert.equal(device.health().state, "locked");
+});
