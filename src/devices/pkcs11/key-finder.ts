@@ -109,13 +109,15 @@ function onlyObject(module: PKCS11, session: Handle, objectClass: number, id: Bu
     attribute(attributes.objectClass, objectClass),
     attribute(attributes.token, true),
     attribute(attributes.id, id),
+    // Without a PIN anyone who reaches the token can put a key of their own there, but none that only its user sees.
+    ...(kind === "public" ? [] : [attribute(attributes.private, true)]),
   ];
   const [object, other] = findObjects(module, session, template, 2);
   if (object === undefined)
     throw new DeviceFault({
       kind: "not-found",
       code: "KEY_NOT_FOUND",
-      message: `the token holds no ${kind} key of id ${id.toString("hex")}`,
+      message: `the token holds no ${kind} key of id ${id.toString("hex")}${kind === "public" ? "" : " that only its user sees (CKA_PRIVATE)"}`,
     });
   if (other !== undefined)
     throw new DeviceFault({

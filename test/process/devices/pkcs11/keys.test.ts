@@ -182,6 +182,7 @@ describe("keys of a PKCS#11 token", { skip: noToken }, () => {
       );
       soft.pkcs11Tool(
         "--keygen",
+        "--private",
         "--key-type",
         "AES:32",
         "--id",
