@@ -163,7 +163,7 @@ async function openState(
       // A guard that has entries beside an empty store: the store was lost or moved away. The promises stand.
       await ChainStore.create(chain, database, stateDigest, guard.id);
     }
-    const store = parts.use(await ChainStore.open(chain, database, stateDigest, guard.id));
+    const store = parts.use(await ChainStore.open(chain, database, stateDigest, guard));
     return { store, guard };
   } catch (error) {
     await database.close();

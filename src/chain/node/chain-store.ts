@@ -35,9 +35,10 @@ const maxReceiptBytes = 64 + maxValueBytes;
  * Blocks, receipts and the contract's entries of one node. A block comes in one synced batch with all that it changes, so
  * that a crash at any point leaves whole blocks.
  *
- *     m ‖ "layout" | "genesis" | "guard" | "names" | "head"    b ‖ height (8) → block ‖ proof    r ‖ height (8) → receipts
+ *     m ‖ "layout" | "genesis" | "guard" | "names" | "head" | "written"    b ‖ height (8) → block ‖ proof    r ‖ height (8) → receipts
  *     t ‖ transaction hash → height (8) ‖ index (4)            s ‖ HMAC-SHA-256(names, key) → key ‖ value
  *
+ * `written` is how many entries the guard's file had when the head was stored: a file with fewer is an older copy.
  * The values are the database's to encrypt. Names are not: therefore the contract's keys stand there under a secret of the
  * store's own.
  */
@@ -66,16 +67,23 @@ export class ChainStore implements AsyncDisposable {
   static async create(chain: Chain, database: StoreDatabase, stateDigest: Buffer, guardId: Buffer): Promise<void> {
     const meta = { layout: layoutVersion, genesis: stateDigest, guard: guardId, names: randomBytes(32) };
     const operations = Object.entries(meta).map(([name, value]) => put(metaKey(name), value));
-    await database.batch([...operations, put(metaKey("head"), u64(chain.genesisHeader.height))], { sync: true });
+    operations.push(put(metaKey("head"), u64(chain.genesisHeader.height)), put(metaKey("written"), u64(0)));
+    await database.batch(operations, { sync: true });
   }
 
   /**
    * Opens what {@link create} prepared. The database becomes this one's to close.
    *
+   * @param guard - The guard's file that lies beside it: its id, and how many entries it has had.
    * @throws {ChainNodeError} `GENESIS_MISMATCH`; `GUARD_MISSING` when the guard's file is not the one that this store was
-   *   written beside; `STORE_DAMAGED`.
+   *   written beside; `GUARD_ROLLED_BACK` when it is an older copy of that one; `STORE_DAMAGED`.
    */
-  static async open(chain: Chain, database: StoreDatabase, stateDigest: Buffer, guardId: Buffer): Promise<ChainStore> {
+  static async open(
+    chain: Chain,
+    database: StoreDatabase,
+    stateDigest: Buffer,
+    guard: { readonly id: Buffer; readonly written: number },
+  ): Promise<ChainStore> {
     const meta = async (name: string) => {
       const value = await database.get(metaKey(name));
       if (value === undefined) throw damaged(`it has no ${name}`);
@@ -84,10 +92,17 @@ export class ChainStore implements AsyncDisposable {
     if (!(await meta("layout")).equals(layoutVersion)) throw damaged("it is of another version");
     if (!(await meta("genesis")).equals(stateDigest))
       throw new ChainNodeError("GENESIS_MISMATCH", "the store is of another chain or another node key");
-    if (!(await meta("guard")).equals(guardId))
+    if (!(await meta("guard")).equals(guard.id))
       throw new ChainNodeError(
         "GUARD_MISSING",
         "the double-sign guard's file is not the one that this store was written beside: put that one back",
+      );
+    const written = await meta("written");
+    if (written.length !== 8) throw damaged("its count of the guard's entries is none");
+    if (written.readBigUInt64BE() > BigInt(guard.written))
+      throw new ChainNodeError(
+        "GUARD_ROLLED_BACK",
+        `the double-sign guard's file has ${guard.written} entries and had ${written.readBigUInt64BE()} at the last block: it is an older copy. Put the newest one back, or give the node a new key`,
       );
     const head = await meta("head");
     if (head.length !== 8) throw damaged("its head is no height");
@@ -107,9 +122,15 @@ export class ChainStore implements AsyncDisposable {
   /**
    * Adds the next block with all that it changes; on the disk when the promise resolves.
    *
+   * @param guardWritten - How many entries the guard's file has had, all of them durable.
    * @throws {ChainNodeError} `STORE_DAMAGED` for a block of another height than the next.
    */
-  async add(block: FinalBlock, receipts: readonly Receipt[], writes: readonly StateWrite[]): Promise<void> {
+  async add(
+    block: FinalBlock,
+    receipts: readonly Receipt[],
+    writes: readonly StateWrite[],
+    guardWritten: number,
+  ): Promise<void> {
     const { height } = block.header;
     if (height !== this.#height + 1) throw damaged(`block ${height} came after block ${this.#height}`);
     const list = new BinaryWriter().u32(receipts.length);
@@ -118,6 +139,7 @@ export class ChainStore implements AsyncDisposable {
       put(key(rooms.block, u64(height)), encodeFinalBlock(block)),
       put(key(rooms.receipts, u64(height)), list.end()),
       put(metaKey("head"), u64(height)),
+      put(metaKey("written"), u64(guardWritten)),
     ];
     for (const [index, transaction] of block.transactions.entries())
       operations.push(put(key(rooms.transaction, transaction.hash), new BinaryWriter().u64(height).u32(index).end()));

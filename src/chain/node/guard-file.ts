@@ -14,12 +14,15 @@ interface Header {
   /** Random, 16 bytes: ties the file to the store that lies beside it. */
   readonly id: Buffer;
   readonly stateDigest: Buffer;
+  /** How many entries have been forgotten since the file was made. */
+  readonly forgotten: number;
 }
 
 const magic = Buffer.from("SRGUARD1", "latin1");
 const idBytes = 16;
 const checkBytes = 32;
-const headerBytes = magic.length + idBytes + 32 + checkBytes;
+const stateDigestBytes = 32;
+const headerBytes = magic.length + idBytes + stateDigestBytes + 8 + checkBytes;
 const headCheckBytes = 8;
 const entryHeaderBytes = 4 + 8 + headCheckBytes;
 /** A prepared block with its proof, and some room. */
@@ -30,15 +33,15 @@ const compactAboveBytes = 4 << 20;
 /**
  * The double-sign guard's file: every vote is written here, and synced, before any device is asked to sign it.
  *
- * The state digest is of the genesis and the node's public key. Header `"SRGUARD1" ‖ id (16) ‖ state digest (32) ‖ check (32)`, then entries `record length u32 ‖ height u64 ‖
- * head check (8) ‖ record ‖ check (32)`; each check is SHA-256 of the check before it and of what it follows in its entry (of
+ * The state digest is of the genesis and the node's public key. Header `"SRGUARD1" ‖ id (16) ‖ state digest (32) ‖ entries
+ * forgotten u64 ‖ check (32)`, then entries `record length u32 ‖ height u64 ‖ head check (8) ‖ record ‖ check (32)`; each check is SHA-256 of the check before it and of what it follows in its entry (of
  * which the head check is the beginning), so that an entry can't be changed, taken out or put elsewhere by accident, and a
  * damaged length does not pass for an unfinished entry. An entry whose bytes are not all there was never answered as stored, and is cut off;
  * anything else that does not fit is damage, and the node does not start.
  */
 export class GuardFile implements AsyncDisposable {
   readonly #path: string;
-  readonly #header: Header;
+  #header: Header;
   #file: FileHandle;
   #entries: GuardEntry[];
   #check: Buffer;
@@ -58,7 +61,7 @@ export class GuardFile implements AsyncDisposable {
   /** Makes the file of a node that has never run; durable on return. */
   static create(path: string, stateDigest: Buffer): void {
     if (existsSync(path)) throw new ChainNodeError("GUARD_DAMAGED", `${path} is there already`);
-    replaceFileDurably(path, encodeHeader({ id: randomBytes(idBytes), stateDigest }), 0o600);
+    replaceFileDurably(path, encodeHeader({ id: randomBytes(idBytes), stateDigest, forgotten: 0 }), 0o600);
   }
 
   /**
@@ -95,6 +98,11 @@ export class GuardFile implements AsyncDisposable {
     return this.#header.id;
   }
 
+  /** How many entries were ever added. The store keeps it with each block, so that an older copy of the file shows. */
+  get written(): number {
+    return this.#header.forgotten + this.#entries.length;
+  }
+
   /** What is promised, in the order in which it was written. */
   get entries(): readonly GuardEntry[] {
     return this.#entries;
@@ -110,7 +118,7 @@ export class GuardFile implements AsyncDisposable {
     if (entry.record.length > maxRecordBytes) throw new RangeError(`a guard record of ${entry.record.length} bytes`);
     return this.#inTurn(async () => {
       const bytes = encodeEntry(entry, this.#check);
-      await this.#file.write(bytes, 0, bytes.length, this.#bytes);
+      await writeWhole(this.#file, bytes, this.#bytes);
       await this.#file.datasync();
       this.#bytes += bytes.length;
       this.#check = bytes.subarray(bytes.length - checkBytes);
@@ -123,7 +131,9 @@ export class GuardFile implements AsyncDisposable {
     return this.#inTurn(async () => {
       const kept = this.#entries.filter(({ height }) => height > upToHeight);
       if (this.#bytes < compactAboveBytes || kept.length === this.#entries.length) return;
-      const parts = [encodeHeader(this.#header)];
+      const forgotten = this.#header.forgotten + this.#entries.length - kept.length;
+      const header = { ...this.#header, forgotten };
+      const parts = [encodeHeader(header)];
       let check = lastCheck(parts[0]);
       for (const entry of kept) {
         const bytes = encodeEntry(entry, check);
@@ -135,6 +145,7 @@ export class GuardFile implements AsyncDisposable {
       const old = this.#file;
       this.#file = await open(this.#path, "r+");
       await old.close();
+      this.#header = header;
       this.#entries = kept;
       this.#check = check;
       this.#bytes = content.length;
@@ -175,8 +186,11 @@ function readGuard(bytes: Buffer, path: string): ReadGuard {
   if (bytes.length < headerBytes || !bytes.subarray(0, magic.length).equals(magic))
     throw damaged("it is not a guard's file");
   const id = Buffer.from(bytes.subarray(magic.length, magic.length + idBytes));
-  const stateDigest = Buffer.from(bytes.subarray(magic.length + idBytes, headerBytes - checkBytes));
-  const header = { id, stateDigest };
+  const forgottenAt = magic.length + idBytes + stateDigestBytes;
+  const stateDigest = Buffer.from(bytes.subarray(magic.length + idBytes, forgottenAt));
+  const forgotten = bytes.readBigUInt64BE(forgottenAt);
+  if (forgotten > BigInt(Number.MAX_SAFE_INTEGER)) throw damaged("its header has no count");
+  const header = { id, stateDigest, forgotten: Number(forgotten) };
   if (!encodeHeader(header).equals(bytes.subarray(0, headerBytes))) throw damaged("its header does not fit its check");
   const entries: GuardEntry[] = [];
   let check = lastCheck(bytes.subarray(0, headerBytes));
@@ -203,9 +217,12 @@ function readGuard(bytes: Buffer, path: string): ReadGuard {
   return { header, entries, check, bytes: at };
 }
 
-function encodeHeader({ id, stateDigest }: Header): Buffer {
-  if (id.length !== idBytes || stateDigest.length !== 32) throw new RangeError("a guard's id or state digest");
-  const content = Buffer.concat([magic, id, stateDigest]);
+function encodeHeader({ id, stateDigest, forgotten }: Header): Buffer {
+  if (id.length !== idBytes || stateDigest.length !== stateDigestBytes)
+    throw new RangeError("a guard's id or state digest");
+  const count = Buffer.alloc(8);
+  count.writeBigUInt64BE(BigInt(forgotten));
+  const content = Buffer.concat([magic, id, stateDigest, count]);
   return Buffer.concat([content, sha256(content)]);
 }
 
@@ -219,6 +236,15 @@ function encodeEntry({ height, record }: GuardEntry, before: Buffer): Buffer {
 
 function withHeadCheck(fields: Buffer, before: Buffer): Buffer {
   return Buffer.concat([fields, sha256(before, fields).subarray(0, headCheckBytes)]);
+}
+
+/** A disk that is nearly full takes a part and reports no error: what is missing would pass for a crash at the next start. */
+async function writeWhole(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
+    if (bytesWritten === 0) throw new Error("the disk takes no more bytes");
+    written += bytesWritten;
+  }
 }
 
 function lastCheck(bytes: Buffer | undefined): Buffer {

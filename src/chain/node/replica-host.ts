@@ -271,7 +271,7 @@ export class ReplicaHost {
 
   async #store({ block, receipts, writes }: Extract<ReplicaEffect, { kind: "store-block" }>): Promise<void> {
     const { store, guard, log } = this.#options;
-    await store.add(block, receipts, writes);
+    await store.add(block, receipts, writes, guard.written);
     log.write("info", reportLine(block));
     guard.forget(block.header.height).catch((error: Error) => log.write("error", `[GUARD]${error.message}`));
     for (const receipt of receipts) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -129,6 +130,41 @@ describe("the double-sign guard's file", () => {
     }
     assert.deepEqual(await heightsOf(path), [6, 7]);
     assert.ok(statSync(path).size < 2 << 20);
+  });
+
+  it("counts every entry that it ever had, forgotten ones too", async () => {
+    const path = newPath();
+    GuardFile.create(path, genesis);
+    {
+      await using guard = await GuardFile.open(path, genesis);
+      assert.equal(guard.written, 0);
+      for (const height of [1, 2, 3, 4, 5]) await guard.append({ height, record: Buffer.alloc(1 << 20, height) });
+      await guard.forget(4);
+      assert.equal(guard.entries.length, 1);
+      assert.equal(guard.written, 5);
+      await guard.append({ height: 6, record: Buffer.from("next") });
+    }
+    await using guard = await GuardFile.open(path, genesis);
+    assert.deepEqual([guard.written, guard.entries.length], [6, 2]);
+  });
+
+  it("promises nothing that the disk has taken only in part", async (t) => {
+    const path = newPath();
+    GuardFile.create(path, genesis);
+    await using probe = await open(path, "r");
+    const files = Object.getPrototypeOf(probe) as FileHandle;
+    const real = files.write as (...args: unknown[]) => Promise<{ bytesWritten: number }>;
+    let room = 20;
+    // A disk on which 20 bytes are left: a short write first, then none at all.
+    t.mock.method(files, "write", function (this: FileHandle, bytes: Buffer, from: number, length: number, at: number) {
+      const taken = Math.min(room, length);
+      room -= taken;
+      return taken === 0 ? Promise.resolve({ bytesWritten: 0 }) : real.call(this, bytes, from, taken, at);
+    });
+    await using guard = await GuardFile.open(path, genesis);
+    await assert.rejects(guard.append({ height: 1, record: Buffer.from("vote") }), { code: "GUARD_UNWRITABLE" });
+    assert.deepEqual([guard.written, room], [0, 0]);
+    await assert.rejects(guard.append({ height: 1, record: Buffer.from("vote") }), { code: "GUARD_UNWRITABLE" });
   });
 
   it("promises nothing any more once it is closed", async () => {
