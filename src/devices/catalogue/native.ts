@@ -1,7 +1,10 @@
 import { createHash } from "node:crypto";
 import type { CryptoDevice } from "../device.ts";
+import { DeviceError } from "../errors.ts";
+import { isRefusal } from "../native/call-faults.ts";
 import type { NativeDeviceEvent } from "../native/device-events.ts";
 import { FailoverSet } from "../native/failover.ts";
+import { deviceErrorOf } from "../native/fault.ts";
 import type { NativeCalls } from "../native/native-calls.ts";
 import { NativeDevice } from "../native/native-device.ts";
 import type { PoolSettings } from "../native/pool-settings.ts";
@@ -68,6 +71,12 @@ async function pkcs11Driver(): Promise<Driver<Pkcs11Entry>> {
 }
 
 /**
+ * What refused a PIN since the list was read, by the names of its entries: such a PIN is not sent again, however often a set with
+ * its device in it is opened anew.
+ */
+const refusals = new WeakMap<object, Map<string, DeviceError>>();
+
+/**
  * Opens cards or tokens, of one kind; several as a failover set. Of a set, those that cannot be opened now are left out until it is
  * opened anew, as long as one can.
  *
@@ -94,9 +103,8 @@ async function openMembers<E extends NativeEntry>(
   driver: Driver<E>,
   tell: TellOfDevice | undefined,
 ): Promise<CryptoDevice> {
-  const settled = await Promise.allSettled(
-    entries.map((entry) => driver.open(entry, optionsOf(catalogue, entry, tell))),
-  );
+  const refused = refusals.getOrInsertComputed(catalogue, () => new Map<string, DeviceError>());
+  const settled = await Promise.allSettled(entries.map((entry) => openOnce(catalogue, entry, driver, refused, tell)));
   const open = settled.flatMap((each, index) => {
     const entry = entries[index];
     return each.status === "fulfilled" && entry !== undefined ? [{ name: entry.name, calls: each.value, entry }] : [];
@@ -112,11 +120,30 @@ async function openMembers<E extends NativeEntry>(
   }
 }
 
-function optionsOf(
+/** Opens a device unless its PIN was refused before, also while it was open. */
+async function openOnce<E extends NativeEntry>(
   catalogue: Pick<Catalogue, "at">,
-  entry: NativeEntry,
+  entry: E,
+  driver: Driver<E>,
+  refused: Map<string, DeviceError>,
   tell: TellOfDevice | undefined,
-): NativeOptions {
+): Promise<NativeCalls> {
+  const before = refused.get(entry.name);
+  if (before !== undefined) throw before;
+  const tellToo: TellOfDevice = (device, event) => {
+    if (event.event === "locked" && event.fault !== undefined) refused.set(entry.name, deviceErrorOf(event.fault));
+    tell?.(device, event);
+  };
+  try {
+    return await driver.open(entry, optionsOf(catalogue, entry, tellToo));
+  } catch (error) {
+    if (error instanceof DeviceError && error.failure !== undefined && isRefusal(error.failure))
+      refused.set(entry.name, error);
+    throw error;
+  }
+}
+
+function optionsOf(catalogue: Pick<Catalogue, "at">, entry: NativeEntry, tell: TellOfDevice): NativeOptions {
   const pin = pinOf(catalogue, entry);
   return {
     name: `device ${entry.name}`,
@@ -129,7 +156,7 @@ function optionsOf(
       queueCalls: entry.queue,
     },
     ...(pin === undefined ? {} : { pin }),
-    ...(tell === undefined ? {} : { tell: (event: NativeDeviceEvent) => tell(entry.name, event) }),
+    tell: (event: NativeDeviceEvent) => tell(entry.name, event),
   };
 }
 

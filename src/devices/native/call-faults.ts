@@ -53,7 +53,7 @@ export function endsProcessBadly({ code }: FaultFacts): boolean {
 }
 
 /** Whether the device has refused the PIN. */
-export function isRefusal({ kind }: FaultFacts): boolean {
+export function isRefusal({ kind }: Pick<FaultFacts, "kind">): boolean {
   return kind === "auth" || kind === "locked-out";
 }
 
