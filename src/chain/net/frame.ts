@@ -32,10 +32,16 @@ export function encodeFrame(type: FrameType, ...body: readonly Uint8Array[]): Bu
   return frame;
 }
 
+/** A peer that sends single bytes would make each take a buffer of its own: so many chunks below this size become one. */
+const smallBytes = 1024;
+const maxSmallChunks = 1024;
+
 /** Cuts a stream of bytes into frames. It holds at most one unfinished frame, never more than its limit. */
 export class FrameReader {
   #chunks: Buffer[] = [];
   #heldBytes = 0;
+  /** How many of the last chunks are small. */
+  #smallChunks = 0;
   #maxBodyBytes: number;
 
   /** @param maxBodyBytes - The most that a frame's body may have; {@link allow} changes it. */
@@ -48,6 +54,11 @@ export class FrameReader {
     return this.#heldBytes;
   }
 
+  /** In how many pieces they are kept. */
+  get heldChunks(): number {
+    return this.#chunks.length;
+  }
+
   /** Another limit for the frames that come next. */
   allow(maxBodyBytes: number): void {
     this.#maxBodyBytes = maxBodyBytes;
@@ -56,8 +67,11 @@ export class FrameReader {
   /** Takes bytes off the wire; {@link next} cuts them into frames. */
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;
+    const isSmall = chunk.length < smallBytes;
+    if (!isSmall) this.#joinSmall();
     this.#chunks.push(chunk);
     this.#heldBytes += chunk.length;
+    if (isSmall && ++this.#smallChunks === maxSmallChunks) this.#joinSmall();
   }
 
   /**
@@ -78,11 +92,17 @@ export class FrameReader {
     return { type, body: whole.subarray(lengthBytes + 1) };
   }
 
+  #joinSmall(): void {
+    if (this.#smallChunks > 1) this.#chunks.push(Buffer.concat(this.#chunks.splice(-this.#smallChunks)));
+    this.#smallChunks = 0;
+  }
+
   #peek(bytes: number): Buffer {
     const [first] = this.#chunks;
     if (first !== undefined && first.length >= bytes) return first;
     const joined = Buffer.concat(this.#chunks);
     this.#chunks = [joined];
+    this.#smallChunks = 0;
     return joined;
   }
 
@@ -93,6 +113,7 @@ export class FrameReader {
     const rest = joined.subarray(bytes);
     const others = this.#chunks.slice(1);
     this.#chunks = rest.length > 0 ? [rest, ...others] : others;
+    this.#smallChunks = Math.min(this.#smallChunks, this.#chunks.length);
     this.#heldBytes -= bytes;
     return joined.subarray(0, bytes);
   }

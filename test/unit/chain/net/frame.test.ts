@@ -31,6 +31,28 @@ describe("frames", () => {
     );
   });
 
+  for (const [what, sizes] of [
+    ["single bytes", [1]],
+    ["single bytes, and a larger piece before they are joined", [...new Array<number>(1000).fill(1), 1024]],
+  ] as const)
+    it(`of which a peer sends ${what} are kept in few pieces`, () => {
+      const body = Buffer.from(Array.from({ length: 300_000 }, (_, at) => at % 251));
+      const stream = encodeFrame(frameTypes.message, body);
+      const reader = new FrameReader(maxFrameBodyBytes);
+      let mostChunks = 0;
+      for (let at = 0, piece = 0; at < stream.length - 1; piece++) {
+        const end = Math.min(stream.length - 1, at + (sizes[piece % sizes.length] ?? 1));
+        reader.push(stream.subarray(at, end));
+        at = end;
+        assert.equal(reader.next(), undefined);
+        mostChunks = Math.max(mostChunks, reader.heldChunks);
+      }
+      assert.ok(mostChunks < 1024 + 300, `${mostChunks} pieces`);
+      reader.push(stream.subarray(-1));
+      assert.deepEqual(reader.next()?.body, body);
+      assert.equal(reader.heldBytes, 0);
+    });
+
   it("are joined from several parts", () => {
     const reader = new FrameReader(10);
     reader.push(encodeFrame(frameTypes.hello, Buffer.from("ab"), Buffer.from("cd")));
