@@ -1,9 +1,12 @@
 import type { Socket } from "node:net";
 import { type FrameBody, FrameReader, FrameWriter } from "./frames.ts";
 
+/** A turn of the event loop that takes longer sends what it has so far: the other side works on it meanwhile. */
+const longestHoldMs = 0.5;
+
 /**
- * Frames over a socket, in batches: what is written within one turn of the event loop leaves in one write. Bytes are wiped on
- * both sides once they are written or read.
+ * Frames over a socket, in batches: what is written within one turn of the event loop leaves in one write, or in a few if the turn
+ * is long. Bytes are wiped on both sides once they are written or read.
  */
 export class FramePipe {
   readonly writer = new FrameWriter();
@@ -11,6 +14,7 @@ export class FramePipe {
   readonly #reader = new FrameReader();
   readonly #flush = (): void => this.flush();
   #willFlush = false;
+  #heldSinceMs = 0;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -21,8 +25,14 @@ export class FramePipe {
     this.#reader.push(chunk, take);
   }
 
-  /** Sends what the writer has gathered by the end of this turn. */
+  /** Sends what the writer has gathered by the end of this turn at the latest. */
   schedule(): void {
+    const nowMs = performance.now();
+    if (this.#heldSinceMs === 0) this.#heldSinceMs = nowMs;
+    else if (nowMs - this.#heldSinceMs > longestHoldMs) {
+      this.#send();
+      return;
+    }
     if (this.#willFlush) return;
     this.#willFlush = true;
     setImmediate(this.#flush);
@@ -31,6 +41,11 @@ export class FramePipe {
   /** Sends it now. */
   flush(written?: () => void): void {
     this.#willFlush = false;
+    this.#send(written);
+  }
+
+  #send(written?: () => void): void {
+    this.#heldSinceMs = 0;
     if (this.writer.byteLength === 0) {
       if (written !== undefined) setImmediate(written);
       return;

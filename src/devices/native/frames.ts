@@ -113,10 +113,10 @@ export class FrameBody {
     return copy;
   }
 
-  /** The byte strings up to the frame's end, as views of one copy. */
+  /** The byte strings up to the frame's end, as views of one copy, which may lie in a pool. */
   rest(): Buffer[] {
     const bytes = this.#end - this.#at;
-    const copy = Buffer.allocUnsafeSlow(bytes);
+    const copy = Buffer.allocUnsafe(bytes);
     this.#buffer.copy(copy, 0, this.#skip(bytes), this.#end);
     const parts: Buffer[] = [];
     for (let at = 0; at < bytes; ) {

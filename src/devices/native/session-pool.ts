@@ -24,9 +24,9 @@ interface Sent {
 /** One runs, one waits in the device's process for it to end: the library is not idle while an answer travels. */
 const fewestCallsInSlot = 2;
 /** Short calls wait there in larger numbers, so that they travel together. */
-const mostCallsInSlot = 8;
-/** How much work is sent ahead, in milliseconds. */
-const sentAheadMs = 0.5;
+const mostCallsInSlot = 16;
+/** How much work is sent ahead, in milliseconds: more than an answer and the next call take to travel on a busy machine. */
+const sentAheadMs = 1;
 /** Weight of the latest call in the running mean of how long calls take. */
 const latestWeight = 1 / 16;
 /** A process that runs its loop answers a revocation in far less. */
