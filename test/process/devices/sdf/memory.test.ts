@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
@@ -19,7 +19,7 @@ describe("memory that a card's library uses", { skip }, () => {
     assert.deepEqual([run.status, run.signal], [0, null], run.stderr);
   });
 
-  it("does not grow with the number of signatures, and a PIN is nowhere to be read", async () => {
+  it("does not grow with the number of signatures on either side, nor do open files, and a PIN is nowhere to be read", async () => {
     const canary = "pin-canary-52b1";
     using card = makeTestCard(canary);
     card.admin("generate", "1");
@@ -39,7 +39,10 @@ describe("memory that a card's library uses", { skip }, () => {
       assert.ok(!readFileSync(`/proc/${pid}/${file}`, "latin1").includes(canary));
     assert.ok(!JSON.stringify(by.health()).includes(canary));
 
-    const residentMiB = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
+    const residentMiB = (of: number) =>
+      Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${of}/status`, "utf8"))?.[1]) / 1024;
+    const descriptors = (of: number) => readdirSync(`/proc/${of}/fd`).length;
+    const both = [pid, process.pid];
     const sign = async (count: number) => {
       let left = count;
       const signing = async (): Promise<void> => {
@@ -48,8 +51,12 @@ describe("memory that a card's library uses", { skip }, () => {
       await Promise.all(Array.from({ length: 8 }, signing));
     };
     await sign(2_000);
-    const before = residentMiB();
+    const [descriptorsBefore, residentBefore] = [both.map(descriptors), both.map(residentMiB)];
     await sign(scaled(100_000));
-    assert.ok(residentMiB() - before < 40, `${before} MiB became ${residentMiB()} MiB`);
+    assert.deepEqual(both.map(descriptors), descriptorsBefore);
+    for (const [at, beforeMiB] of residentBefore.entries()) {
+      const afterMiB = residentMiB(both[at] ?? 0);
+      assert.ok(afterMiB - beforeMiB < 40, `process ${at}: ${beforeMiB} MiB became ${afterMiB} MiB`);
+    }
   });
 });
