@@ -25,6 +25,8 @@ export class RpcError extends Error {
 export type RpcMethod = (params: readonly Json[]) => Promise<Json> | Json;
 
 export const maxBatchCalls = 64;
+/** Of a batch's answers: once they have this much, the calls that follow are not run. */
+export const maxBatchAnswerCharacters: number = 8 << 20;
 
 /**
  * Answers one body of JSON-RPC 2.0: a call, or up to 64 in a list. Parameters are by position. Notifications get no answer:
@@ -43,15 +45,29 @@ export async function answerRpc(body: string, methods: ReadonlyMap<string, RpcMe
   }
   if (content.length === 0 || content.length > maxBatchCalls)
     return JSON.stringify(failure(null, new RpcError("request", `a batch has 1 to ${maxBatchCalls} calls`)));
-  const answers: Json[] = [];
+  const answers: string[] = [];
+  let characters = 0;
   for (const call of content) {
-    const answer = await answerCall(call, methods);
-    if (answer !== undefined) answers.push(answer);
+    const answer = await answerCall(call, characters < maxBatchAnswerCharacters ? methods : noMethods);
+    if (answer === undefined) continue;
+    const text = JSON.stringify(answer);
+    characters += text.length;
+    answers.push(text);
   }
-  return answers.length === 0 ? undefined : JSON.stringify(answers);
+  return answers.length === 0 ? undefined : `[${answers.join(",")}]`;
 }
 
-async function answerCall(call: unknown, methods: ReadonlyMap<string, RpcMethod>): Promise<Json | undefined> {
+/** For the rest of a batch whose answers are large enough. */
+const noMethods: Pick<ReadonlyMap<string, RpcMethod>, "get"> = {
+  get: () => () => {
+    throw new RpcError("refused", "the answers of this batch are too large: ask for less at once");
+  },
+};
+
+async function answerCall(
+  call: unknown,
+  methods: Pick<ReadonlyMap<string, RpcMethod>, "get">,
+): Promise<Json | undefined> {
   let id: Json | undefined = null;
   try {
     if (typeof call !== "object" || call === null || Array.isArray(call))

@@ -27,7 +27,10 @@ export class RpcServer implements AsyncDisposable {
     methods: ReadonlyMap<string, RpcMethod>,
   ): Promise<RpcServer> {
     if (!isLoopback(listen.host)) throw new RangeError(`the RPC listens on loopback only, not on ${listen.host}`);
-    const server = createServer((request, response) => void answer(request, response, methods));
+    const server = createServer((request, response) => {
+      // A call that fails by itself has its answer; whatever else goes wrong ends this connection and not the node.
+      answer(request, response, methods).catch(() => response.destroy());
+    });
     server.maxConnections = maxConnections;
     server.requestTimeout = requestMs;
     server.headersTimeout = requestMs;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { answerRpc, RpcError, type RpcMethod } from "../../../../src/chain/rpc/json-rpc.ts";
+import { answerRpc, maxBatchAnswerCharacters, RpcError, type RpcMethod } from "../../../../src/chain/rpc/json-rpc.ts";
 import { scaled, seed } from "../../../run-settings.ts";
 
 const methods = new Map<string, RpcMethod>([
@@ -45,6 +45,28 @@ describe("JSON-RPC 2.0", () => {
       { jsonrpc: "2.0", id: "two", error: { code: -32000, message: "not today" } },
     ]);
     assert.equal(await answered({ jsonrpc: "2.0", method: "break" }), undefined);
+  });
+
+  it("runs no more calls of a batch whose answers have grown large", async () => {
+    let runs = 0;
+    const large = new Map<string, RpcMethod>([
+      [
+        "large",
+        () => {
+          runs += 1;
+          return "x".repeat(maxBatchAnswerCharacters / 2);
+        },
+      ],
+    ]);
+    const batch = Array.from({ length: 64 }, (_, id) => ({ jsonrpc: "2.0", id, method: "large" }));
+    const text = (await answerRpc(JSON.stringify(batch), large)) ?? "";
+    assert.ok(text.length < 1.1 * maxBatchAnswerCharacters, `${text.length} characters`);
+    assert.equal(runs, 2);
+    const answers = JSON.parse(text) as { id: number; error?: { code: number } }[];
+    assert.deepEqual(
+      answers.map(({ id, error }) => [id, error?.code]),
+      batch.map(({ id }) => [id, id < 2 ? undefined : -32000]),
+    );
   });
 
   for (const [what, call, code] of [
