@@ -61,7 +61,7 @@ await runDropIn("key-manager", async (args, tell) => {
   using superKey =
     fromDevice === undefined
       ? passphraseArgument("super key", positionals[1], values["super-key-file"])
-      : await superKeyFromDevice(fromDevice);
+      : (await superKeyFromDevice(fromDevice)).superKey;
   if (superKey.byteLength === 0) throw new CommandFailure(exitCodes.usage, "an empty super key is refused");
   if (positionals[1] !== undefined)
     tell(

@@ -4,6 +4,7 @@ import { Command, Option } from "commander";
 import { checkpointSchema } from "../client/protocol.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { Checkpoint } from "../custody/service.ts";
+import type { DeviceUsed } from "../devices/device-secret.ts";
 import type { Forwarding } from "../server/audit-forward/forwarding.ts";
 import type { HostPort, RunningServer, ServerOptions } from "../server/server.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
@@ -84,7 +85,8 @@ async function run(options: ServeOptions): Promise<void> {
   const consoleAt = options.console === undefined ? undefined : hostPort("--console", options.console);
   const metricsAt = options.metrics === undefined ? undefined : hostPort("--metrics", options.metrics);
   const checkpoint = options.checkpoint === undefined ? undefined : readCheckpoint(options.checkpoint);
-  using superKey = await superKeyOf(options);
+  const given = await superKeyOf(options);
+  using superKey = given?.superKey;
   const targets = await forwardTargets(options);
 
   const stop = stopSignal();
@@ -105,6 +107,7 @@ async function run(options: ServeOptions): Promise<void> {
     custody = await openCustody({
       dataDir: options.data,
       unlock: held.unlock,
+      devicesUsed: given?.openedBy === undefined ? [] : [given.openedBy],
       threaded: true,
       onThreadLost: threadLost.resolve,
       onNotice: (kind) => notices.inc({ kind }),
@@ -152,7 +155,9 @@ function lostThread(cause: Error): CommandFailure {
 }
 
 /** @throws {CommandFailure} 2 unless there is one superKey with `--fisco`, and none without. */
-async function superKeyOf(options: ServeOptions): Promise<SecretBuffer | undefined> {
+async function superKeyOf(
+  options: ServeOptions,
+): Promise<{ readonly superKey: SecretBuffer; readonly openedBy?: DeviceUsed } | undefined> {
   const { fisco, fiscoSuperKeyFile: file, fiscoSuperKeyEnvelope: envelope, fiscoSuperKeyDevice: device } = options;
   if ((device === undefined) !== (envelope === undefined))
     throw new CommandFailure(exitCodes.usage, "--fisco-super-key-device and --fisco-super-key-envelope go together");
@@ -160,7 +165,7 @@ async function superKeyOf(options: ServeOptions): Promise<SecretBuffer | undefin
     throw new CommandFailure(exitCodes.usage, "give the superKey once: in a file, or in an envelope");
   if ((fisco === undefined) !== (file === undefined && device === undefined))
     throw new CommandFailure(exitCodes.usage, "--fisco and --fisco-super-key-file (or -device) go together");
-  if (file !== undefined) return readSecretFile(file);
+  if (file !== undefined) return { superKey: readSecretFile(file) };
   if (device === undefined || envelope === undefined) return undefined;
   const { superKeyFromDevice } = await import("./super-key-device.ts");
   return await superKeyFromDevice({ device, envelope, devices: join(options.data, "devices.toml") });

@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { readFileSync, statSync } from "node:fs";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { maxEnvelopeBytes, openEnvelope } from "../devices/device-envelope.ts";
+import type { DeviceUsed } from "../devices/device-secret.ts";
 import { catalogueOf, openDevice } from "./device/named-device.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 
@@ -15,16 +16,27 @@ export interface SuperKeyDeviceOptions {
   readonly devices: string;
 }
 
+/** A superKey that a device has opened, and by which list of devices it was found. */
+export interface OpenedSuperKey {
+  readonly superKey: SecretBuffer;
+  readonly openedBy: DeviceUsed;
+}
+
 /**
  * Has the device open the envelope of a superKey, and lets the device go. The caller disposes of the superKey.
  *
  * @throws {CommandFailure} 2 for an envelope that cannot be read. @throws {CatalogueError} @throws {DeviceError} @throws {CryptoError}
  */
-export async function superKeyFromDevice({ device, envelope, devices }: SuperKeyDeviceOptions): Promise<SecretBuffer> {
+export async function superKeyFromDevice({
+  device,
+  envelope,
+  devices,
+}: SuperKeyDeviceOptions): Promise<OpenedSuperKey> {
   const bytes = readEnvelopeFile(envelope);
-  await using named = await openDevice(await catalogueOf({ devices }), device);
+  const catalogue = await catalogueOf({ devices });
+  await using named = await openDevice(catalogue, device);
   const secret = await openEnvelope(named, "super-key", bytes);
-  if (secret.expose(isUtf8)) return secret;
+  if (secret.expose(isUtf8)) return { superKey: secret, openedBy: { name: device, catalogueSha256: catalogue.sha256 } };
   secret[Symbol.dispose]();
   throw new CommandFailure(exitCodes.usage, `the super key in ${envelope} is not UTF-8 text`);
 }

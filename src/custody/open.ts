@@ -5,7 +5,7 @@ import type { SuiteName } from "../crypto/suite.ts";
 import { CatalogueError } from "../devices/catalogue/errors.ts";
 import { catalogueFileName } from "../devices/catalogue/read.ts";
 import type { OpenDevice } from "../devices/catalogue/shelf.ts";
-import type { NamedDevice } from "../devices/device-secret.ts";
+import type { DeviceUsed, NamedDevice } from "../devices/device-secret.ts";
 import { KeySlots, type SlotKind } from "../devices/key-slots.ts";
 import type { RootKey } from "../devices/root-key.ts";
 import { SoftDevice } from "../devices/soft.ts";
@@ -84,6 +84,8 @@ export interface OpenOptions {
   readonly dataDir: string;
   /** The unlock secret, or a device that a key slot is for. Stays the caller's to dispose of. */
   readonly unlock: SecretBuffer | NamedDevice;
+  /** Other devices that opened secrets for this folder before it could say whom it trusts: refused unless it does. */
+  readonly devicesUsed?: readonly DeviceUsed[];
   /** A checkpoint kept elsewhere: a store that is older than it, or differs from it, is not opened. */
   readonly checkpoint?: Checkpoint;
   /** Unix milliseconds. @defaultValue `Date.now` */
@@ -126,7 +128,8 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
       ...(options.onCommit === undefined ? {} : { onCommit: options.onCommit }),
     });
     await checkLastRecord(store, journal.head, journal.hashName);
-    if ("device" in options.unlock) mustBeTrusted(options.unlock, journal.state);
+    for (const used of [...("device" in options.unlock ? [options.unlock] : []), ...(options.devicesUsed ?? [])])
+      mustBeTrusted(used, journal.state);
     const heldRoot = root;
     const release = () => {
       heldRoot[Symbol.dispose]();
@@ -166,15 +169,15 @@ const openNamedDevice: OpenDevice = async (catalogue, name) =>
   (await import("../devices/catalogue/makers.ts")).openNamedDevice(catalogue, name);
 
 /**
- * A device that has opened the root key was found by a `devices.toml` that nothing could authenticate yet. Now something can.
+ * A device that has opened the root key, or a superKey, was found by a `devices.toml` that nothing could authenticate yet. Now something can.
  *
  * @throws {CatalogueError} `CATALOGUE_UNTRUSTED`.
  */
-function mustBeTrusted({ name, catalogueSha256 }: NamedDevice, state: State): void {
+function mustBeTrusted({ name, catalogueSha256 }: DeviceUsed, state: State): void {
   if (catalogueSha256 !== undefined && state.get("public", trustedDevicesName)?.value === catalogueSha256) return;
   throw new CatalogueError(
     "CATALOGUE_UNTRUSTED",
-    `device ${name} opens the root key, but it was named by a devices.toml that no administrator trusted`,
-    { hint: "look at the file; open with another unlock secret, and: strongroom device trust --data DIR" },
+    `device ${name} opens what this key manager starts with, but it was named by a devices.toml that no administrator trusted`,
+    { hint: "look at the file; start with a secret in a file instead, and: strongroom device trust --data DIR" },
   );
 }

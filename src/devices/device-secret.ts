@@ -5,12 +5,16 @@ import type { SuiteName } from "../crypto/suite.ts";
 import type { BoxSecret, CryptoDevice, DeviceKey, DeviceKeyChoice, UpstreamKeyChoice } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 
-/** A device that is open, lent, and what it is called in `devices.toml`. */
-export interface NamedDevice {
+/** A device by what it is called in `devices.toml`. */
+export interface DeviceUsed {
   readonly name: string;
-  readonly device: CryptoDevice;
   /** SHA-256 of the `devices.toml` that names it, hex: for whoever opens the key manager by it to check afterwards. */
   readonly catalogueSha256?: string;
+}
+
+/** A device that is open, lent. */
+export interface NamedDevice extends DeviceUsed {
+  readonly device: CryptoDevice;
 }
 
 /** Which key of which device wraps the secret of a box that stands outside every store: a key slot, an envelope. */
