@@ -29,6 +29,7 @@ exec -a "$0" "$node" --title="$0 $*" "$main" "$@"
 
 /** What start.sh and stop.sh share: this node's process, by the command line that the field's documents show. */
 const nodeFunctions = `
+unset CDPATH
 folder=$(cd "$(dirname "$0")" && pwd)
 cd "$folder"
 name=$(basename "$folder")
@@ -169,6 +170,7 @@ function allScript(verb: "start" | "stop"): string {
   return `#!/bin/bash
 # ${verb === "start" ? "Starts" : "Stops"} every node of this host.
 set -u
+unset CDPATH
 folder=$(cd "$(dirname "$0")" && pwd)
 said=$(mktemp -d)
 trap 'rm -rf "$said"' EXIT

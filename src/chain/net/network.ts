@@ -40,6 +40,8 @@ type SharedTlsOptions = SecureContextOptions & { readonly rejectUnauthorized: tr
 const maxStrangers = 64;
 const maxStrangersOfOneAddress = 16;
 const dialTimeoutMs = 5_000;
+/** Longest pauses between two tries at an address that said that it is this node itself. */
+const ownAddressPauses = 30;
 
 /** The node's connections to all others: listens, dials, proves, keeps one of each pair, and dials again what was lost. */
 export class Network implements AsyncDisposable {
@@ -161,7 +163,7 @@ export class Network implements AsyncDisposable {
     }
   }
 
-  /** Keeps one address connected until the network stops; an address that turns out to be this node's own is left alone. */
+  /** Keeps one address connected until the network stops; one that turns out to be this node's own is dialed seldom. */
   async #keepDialing(address: Address): Promise<void> {
     const { firstMs, longestMs } = this.#settings.redial ?? { firstMs: 500, longestMs: 10_000 };
     const backoff = new Backoff(firstMs, longestMs);
@@ -179,7 +181,8 @@ export class Network implements AsyncDisposable {
           // A node that is down for hours is one line, not one each time.
           if (messageOf(error) !== lastRefusal) this.#refused(name, error);
           lastRefusal = messageOf(error);
-          if (isThisNode(error)) return;
+          // Anyone with a certificate of the chain can say so in another node's place: it is asked again, though seldom.
+          if (isThisNode(error)) await pause(longestMs * ownAddressPauses, this.#stopping.signal);
         }
       else backoff.reset();
       await pause(backoff.next(), this.#stopping.signal);

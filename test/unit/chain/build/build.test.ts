@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -71,6 +71,18 @@ describe("a built chain", () => {
       readdirSync(folder.path).filter((name) => name.startsWith("nodes")),
       ["nodes", `nodes.unfinished-${process.pid}`],
     );
+  });
+
+  it("has scripts that stay in their own folder, whatever CDPATH says", () => {
+    using folder = new ChainFolder();
+    const here = buildChain(fourNodes(folder)).output;
+    const other = buildChain(fourNodes(folder, { output: folder.at("other chain") })).output;
+    const { stdout, stderr } = spawnSync("bash", ["node0/stop.sh"], {
+      cwd: join(here, "127.0.0.1"),
+      env: { ...process.env, CDPATH: join(other, "127.0.0.1") },
+      encoding: "utf8",
+    });
+    assert.deepEqual([stdout, stderr], [" node0 isn't running.\n", ""]);
   });
 
   it("has certificates that OpenSSL verifies: P-256, and SM2 with SM3", () => {

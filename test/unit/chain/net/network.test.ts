@@ -154,6 +154,18 @@ describe("the network of a chain", { timeout: 60_000 }, () => {
     assert.deepEqual(node.network.connected, []);
   });
 
+  it("asks again at an address that was said to be its own", async () => {
+    // It claims the dialer's node id, in the place of a node that is away.
+    const liar = await TestNode.start(one, keys);
+    const { port } = liar.network.address;
+    await using dialer = await TestNode.start(one, keys, [liar]);
+    await dialer.until("this node itself");
+    await liar[Symbol.asyncDispose]();
+    await using real = await TestNode.start(two, keys, [], { port });
+    await dialer.until(`connected ${two.nodeId.slice(0, 8)}`);
+    await real.until("connected");
+  });
+
   it("refuses a node whose certificate is of another CA, before any handshake of ours", async () => {
     await using listener = await TestNode.start(one, keys);
     const other = await (await TestChainAuthority.create()).issue("stranger");
