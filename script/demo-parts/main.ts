@@ -19,7 +19,9 @@ const chainId = 20_262;
 const patienceMs = 60_000;
 const { values } = parseArgs({ options: { keep: { type: "boolean" }, help: { type: "boolean", short: "h" } } });
 if (values.help) {
-  process.stdout.write("usage: script/demo [--keep]\n  --keep   leave the working folder to look at\n");
+  process.stdout.write(
+    "usage: script/demo [--hsm] [--keep]\n  --hsm    a chain whose node keys are in cipher cards\n  --keep   leave the working folder to look at\n",
+  );
   process.exit(0);
 }
 
