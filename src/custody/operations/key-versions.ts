@@ -17,7 +17,7 @@ export async function newVersion(
   kind: "created" | "automatic" | "on-demand",
   now: Date,
   choice?: UpstreamKeyChoice | DeviceKeyChoice,
-  told: "outcome" | "reason" = "reason",
+  told: "outcome" | "reason" = "outcome",
 ): Promise<KeyVersionRecord> {
   const version = (key.versions.at(-1)?.version ?? 0) + 1;
   const material = await core.devices.use(

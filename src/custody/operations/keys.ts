@@ -151,7 +151,14 @@ export class Keys implements KeyOperations {
           "LIMIT_EXCEEDED",
           `master key ${record.id} was rotated on demand ${maxRotationsOnDemand} times, which is the limit`,
         );
-      const version = await newVersion(this.#core, record, "on-demand", now);
+      const version = await newVersion(
+        this.#core,
+        record,
+        "on-demand",
+        now,
+        undefined,
+        this.#toldOfDevice(caller, now),
+      );
       subject.detail = { version: version.version };
       const rotated = { ...record, versions: [...record.versions, version] };
       return { value: this.#core.directory.describe(rotated), changes: [change("key", record.id, rotated)] };
@@ -226,6 +233,12 @@ export class Keys implements KeyOperations {
   /** Who sets up integrations is told why a KMS refused. Anyone else could find out what keys there are in it. */
   #toldOfUpstream(caller: Caller, now: Date): "outcome" | "reason" {
     const { effect } = this.#core.authorizer.decide({ caller, action: "strongroom:CreateIntegration", now });
+    return effect === "allow" ? "reason" : "outcome";
+  }
+
+  /** Who may put keys into cards and tokens is told why one refused: the reason names files of this machine. */
+  #toldOfDevice(caller: Caller, now: Date): "outcome" | "reason" {
+    const { effect } = this.#core.authorizer.decide({ caller, action: "strongroom:UseDevice", now });
     return effect === "allow" ? "reason" : "outcome";
   }
 

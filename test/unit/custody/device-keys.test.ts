@@ -170,6 +170,33 @@ describe("a master key in a card", () => {
     await assert.rejects(custody.rotation.enable(admin, keyId), { code: "KEY_UNSUPPORTED" });
   });
 
+  it("in a token is rotated by people who learn that the token failed, and not where its PIN lies", async () => {
+    const token = `[[device]]\nname = "card-1"\nkind = "pkcs11"\nlibrary = "/lib/x.so"\ntoken_label = "t"\n`;
+    writeFileSync(join(manager.dataDir, "devices.toml"), token, { mode: 0o600 });
+    await manager.trust();
+    const { custody, admin } = manager;
+    const { keyId } = await custody.keys.create(admin, { device: { name: "card-1" } });
+    manager.card().failure = new DeviceError("DEVICE_PIN_UNSAFE", "the PIN file /etc/secret/card.pin has mode 0644");
+    await assert.rejects(custody.keys.rotate(admin, keyId), { code: "DEVICE_REFUSED", message: /card\.pin/ });
+    const user = await manager.user("someone", "key-user");
+    const policy = JSON.parse(await custody.policies.get(admin, keyId));
+    const allowed = {
+      Effect: "Allow",
+      Principal: { AWS: user.principal },
+      Action: "kms:RotateKeyOnDemand",
+      Resource: "*",
+    };
+    policy.Statement.push({ Sid: "rotates", ...allowed });
+    await custody.policies.put(admin, keyId, JSON.stringify(policy));
+    await assert.rejects(custody.keys.rotate(user, keyId), (error) => {
+      assert(error instanceof Error && "code" in error);
+      assert.equal(error.code, "DEVICE_REFUSED");
+      assert.doesNotMatch(error.message, /card\.pin/);
+      return true;
+    });
+    assert.match(String((await manager.lastRecord()).detail.upstream), /DEVICE_PIN_UNSAFE/);
+  });
+
   it("tells the card when it is destroyed", async () => {
     await manager.trust();
     const { custody, admin } = manager;
