@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { maxSealers as maxReferenceNodes } from "../ledger/genesis.ts";
 import { ChainBuildError } from "./errors.ts";
 import { maxSealers } from "./genesis-reader.ts";
 
@@ -103,7 +104,12 @@ export function readName(option: string, text: string): string {
 }
 
 /** Refuses options that do not go together, before anything is written. */
-export function checkOptions({ hsm, sm, nodeKeys, hosts, ports }: ChainBuildOptions): void {
+export function checkOptions({ hsm, sm, nodeKeys, hosts, ports, binary }: ChainBuildOptions): void {
+  const all = hosts.reduce((sum, { nodes }) => sum + nodes, 0);
+  if (binary === undefined && all > maxReferenceNodes)
+    throw invalid(
+      `-l asks for ${all} nodes: a chain of the reference node has at most ${maxReferenceNodes}; -e names another program`,
+    );
   if (hsm !== undefined && !sm) throw invalid("-H needs -s: keys in a cipher machine are SM2 keys");
   if (hsm !== undefined && nodeKeys === undefined)
     throw invalid("-H needs -n: a folder with the public key of each node's key in the cipher machine");

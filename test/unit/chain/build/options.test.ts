@@ -42,6 +42,14 @@ describe("the options of a chain", () => {
     assert.throws(() => readHosts("10.0.0.1:60,10.0.0.2:41"), refusal(/101 nodes, the most is 100/));
   });
 
+  it("do not ask for more reference nodes than can start", () => {
+    using folder = new ChainFolder();
+    const of = (nodes: number) => fourNodes(folder, { hosts: [{ host: "127.0.0.1", nodes }] });
+    checkOptions(of(64));
+    checkOptions({ ...of(65), binary: "/usr/bin/true" });
+    assert.throws(() => checkOptions(of(65)), refusal(/at most 64/));
+  });
+
   it("name two ports that fit and do not meet", () => {
     assert.deepEqual(readPorts("30300,20200", 4), { p2p: 30300, rpc: 20200 });
     for (const text of ["", "30300", "30300,20200,1", "0,20200", "30300,x", "30300, 20200"])
