@@ -38,6 +38,7 @@ export class DeviceProcess implements DeviceLink {
   readonly #operations = new Map<string, number>();
   readonly #config: Buffer;
   #pin: SecretBuffer | undefined;
+  #stage: "started" | "ready" | "opened" = "started";
 
   /** @throws {RangeError} For a configuration above 1 MiB. */
   constructor(options: DeviceProcessOptions, events: LinkEvents, pin: SecretBuffer | undefined) {
@@ -154,12 +155,14 @@ export class DeviceProcess implements DeviceLink {
         events.sessionClosed(body.u16());
         break;
       case fromDevice.ready:
+        this.#advance("started", "ready");
         this.#open();
         break;
       case fromDevice.alone:
         events.alone();
         break;
       case fromDevice.opened:
+        this.#advance("ready", "opened");
         events.opened(infoOf(body));
         break;
       case fromDevice.failed:
@@ -171,6 +174,12 @@ export class DeviceProcess implements DeviceLink {
       default:
         throw new FrameError(`there is no frame of type ${type}`);
     }
+  }
+
+  /** Each is said once, in this order: a second `opened` would leave the calls of the first without an end. */
+  #advance(from: "started" | "ready", to: "ready" | "opened"): void {
+    if (this.#stage !== from) throw new FrameError(`the device's process says ${to} when it has ${this.#stage}`);
+    this.#stage = to;
   }
 
   #open(): void {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import type { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
 import { DeviceFault } from "../../../../src/devices/native/fault.ts";
 import type { DeviceProgram, DeviceSession, OpenedDevice } from "../../../../src/devices/native/program.ts";
@@ -52,6 +52,11 @@ class FakeSession implements DeviceSession {
         return args.map((argument) => Buffer.from(argument));
       case "sleep":
         await new Promise((resolve) => setTimeout(resolve, args[0]?.readUInt32LE(0)));
+        return [];
+      case "forge":
+        // As a library could: the socket to our starter is open in its process.
+        writeSync(3, args[0] ?? Buffer.alloc(0));
+        await new Promise((resolve) => setTimeout(resolve, 60_000));
         return [];
       case "burn": {
         const endsMs = performance.now() + (args[0]?.readUInt32LE(0) ?? 0) / 1000;

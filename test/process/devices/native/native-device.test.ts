@@ -394,3 +394,16 @@ test("a device that is locked while its process starts anew ends quietly, withou
   assert.equal(readFileSync(openings, "utf8"), ".");
   assert.equal(device.health().state, "locked");
 });
+
+for (const [what, frame] of [
+  ["that it has opened, a second time", Buffer.from("\x07\0\0\0\x02\x02\0\0\0{}", "latin1")],
+  ["that it is ready, a second time", Buffer.of(1, 0, 0, 0, 1)],
+  ["what no frame says", Buffer.of(1, 0, 0, 0, 99)],
+  ["a frame above the bound", Buffer.of(0xff, 0xff, 0xff, 0xff, 7)],
+  ["a fault that is cut", Buffer.of(3, 0, 0, 0, 8, 1, 0)],
+] as const)
+  test(`a library that says ${what} has its process killed, and its calls end`, async () => {
+    await using device = await open({ pool: { reopenFirstMs: 10 } });
+    await assert.rejects(device.call("forge", [frame]), failure("device", "PROCESS_ENDED"));
+    assert.deepEqual(await device.call("echo", [Buffer.from("again")]), [Buffer.from("again")]);
+  });
