@@ -26,7 +26,7 @@ const { values } = parseArgs({
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
 /** Asking at once: a session is kept busy while answers travel. */
-const callersPerSession = 8;
+const callersPerSession = 16;
 const rightMs = 150;
 /** A right of 150 ms leaves six signatures a second: a round takes longer than the others'. */
 const rightSeconds = Math.max(seconds, 2);
