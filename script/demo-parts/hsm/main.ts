@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { Commands, end, serverReady } from "../commands.ts";
 import { freePorts } from "../folders.ts";
@@ -76,6 +76,9 @@ async function story(): Promise<void> {
   const chain = await CardChain.build({ stage, work, nodes, ports: { p2p, rpc }, server });
   // The client's configuration names the PIN's file until the account is open.
   await using account = await chain.openAccount();
+  const planted = searchFiles([work], [{ name: "PIN", bytes: pin }]);
+  const foundIn = planted.found.map(({ path }) => relative(work, path)).join(", ");
+  stage.check("the PIN is found only in the file that the operator wrote, now removed", foundIn === "pin", foundIn);
   rmSync(join(work, "pin"));
   const nodeKeys = nodes.map((node) => node.nodePem);
   stage.check(
