@@ -28,7 +28,9 @@ const pool = {
 /** For libraries that find their own configuration by it. What would run other code in the process is refused. */
 const environment = z
   .record(
-    z.string().regex(/^(?!LD_|NODE_)[A-Z][A-Z0-9_]{0,63}$/, "takes names such as VENDOR_CONFIG"),
+    z
+      .string()
+      .regex(/^(?!LD_|NODE_|OPENSSL_|GCONV_PATH|GLIBC_)[A-Z][A-Z0-9_]{0,63}$/, "takes names such as VENDOR_CONFIG"),
     z.string().max(1024),
   )
   .refine((all) => Object.keys(all).length <= 16, "holds more than 16 variables")

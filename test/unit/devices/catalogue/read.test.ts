@@ -69,6 +69,8 @@ describe("devices.toml", () => {
     ["an endless timeout", card("a", "call_timeout_ms = 99999999"), /call_timeout_ms/],
     ["a preloaded library", card("a", 'environment = { LD_PRELOAD = "/x.so" }'), /environment/],
     ["options for Node", card("a", 'environment = { NODE_OPTIONS = "--require /x" }'), /environment/],
+    ["a configuration for OpenSSL", card("a", 'environment = { OPENSSL_CONF = "/x.cnf" }'), /environment/],
+    ["a folder of converters", card("a", 'environment = { GCONV_PATH = "/x" }'), /environment/],
     ["a short pin of the library", card("a", 'library_sha256 = "ab"'), /library_sha256/],
     ["a token that nothing names", token(""), /token_label, token_serial or slot/],
     ["a KMS without its secret", kms(""), /secret_file or secret_credential/],
