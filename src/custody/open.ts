@@ -36,6 +36,8 @@ export interface InitOptions {
   readonly suite?: SuiteName;
   /** Region in ARNs. @defaultValue `"local"` */
   readonly region?: string;
+  /** Unix milliseconds. @defaultValue `Date.now` */
+  readonly clock?: () => number;
 }
 
 /**
@@ -54,7 +56,7 @@ export async function initCustody(options: InitOptions): Promise<CustodyIdentity
       options.unlock,
       "first",
     );
-    const identity = await fillStore(join(dataDir, dataFiles.store), root, options.region ?? "local");
+    const identity = await fillStore(join(dataDir, dataFiles.store), root, options);
     folder.keep();
     return identity;
   } catch (cause) {
@@ -63,12 +65,16 @@ export async function initCustody(options: InitOptions): Promise<CustodyIdentity
   }
 }
 
-async function fillStore(path: string, root: RootKey, region: string): Promise<CustodyIdentity> {
+async function fillStore(
+  path: string,
+  root: RootKey,
+  { region = "local", clock = Date.now }: InitOptions,
+): Promise<CustodyIdentity> {
   const store = new SqliteStore(path);
   try {
     chmodSync(path, 0o600);
     const authenticator = new Authenticator(root);
-    const journal = await Journal.load(store, authenticator, { clock: Date.now, create: true });
+    const journal = await Journal.load(store, authenticator, { clock, create: true });
     await journal.begin();
     await using device = new SoftDevice(root);
     return await initialise(

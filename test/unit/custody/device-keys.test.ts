@@ -17,7 +17,8 @@ class ManagerWithCards extends TestKeyManager {
 
   static override async make(): Promise<ManagerWithCards> {
     const manager = new ManagerWithCards();
-    await initCustody({ dataDir: manager.dataDir, unlock: manager.unlock, slotKind: "key-file" });
+    const { dataDir, unlock } = manager;
+    await initCustody({ dataDir, unlock, slotKind: "key-file", clock: () => manager.nowMs });
     manager.write("card-1", "card-2");
     await manager.open();
     return manager;

@@ -18,7 +18,8 @@ export class TestKeyManager {
 
   static async make(suite: "intl" | "sm" = "intl"): Promise<TestKeyManager> {
     const manager = new TestKeyManager();
-    await initCustody({ dataDir: manager.dataDir, unlock: manager.unlock, slotKind: "key-file", suite });
+    const { dataDir, unlock } = manager;
+    await initCustody({ dataDir, unlock, slotKind: "key-file", suite, clock: () => manager.nowMs });
     await manager.open();
     return manager;
   }

@@ -70,7 +70,7 @@ test("calls come back with their answers, each in memory of its own", async () =
 
 test("many calls over several sessions never overlap in one session, nor with opening one", async () => {
   // The program aborts its process if they do.
-  await using device = await open({ pool: { minSessions: 1, maxSessions: 4, queueCalls: 2_000 } });
+  await using device = await open({ pool: { minSessions: 1, maxSessions: 4, queueCalls: 20_000 } });
   const calls = Array.from({ length: scaled(20_000) }, async (_, index) => {
     const sent = Buffer.from(`call ${index}`);
     const answers =
