@@ -9,8 +9,9 @@ export function signedTransaction(
   operation: Operation,
   changes: Partial<UnsignedTransaction> = {},
 ): Buffer {
-  const { chainId, groupId } = chain;
-  const unsigned = { chainId, groupId, nonce, blockLimit: 500, operation, ...changes };
+  const { chainId, groupId, genesisHash } = chain;
+  const sender = account.publicKey.subarray(1);
+  const unsigned = { chainId, groupId, genesisHash, sender, nonce, blockLimit: 500, operation, ...changes };
   const hash = transactionHash(chain.suite, unsigned);
   const rs = account.sign(chain.suite.signingDigest(account.publicKey, hash));
   const signature = chain.suite.transactionSignature(account.publicKey, hash, rs);

@@ -33,6 +33,7 @@ export function readBlock(suite: ChainSuite, reader: BinaryReader): Block {
     if (bytes > maxBlockBytes) throw reader.invalid(`has more than ${maxBlockBytes} bytes of transactions`);
     transactions.push(decodeTransaction(suite, encoded));
   }
+  if (header.transactionCount !== count) throw reader.invalid("has another number of transactions than its header");
   const root = merkleRoot(
     suite,
     transactions.map(({ encoded }) => encoded),

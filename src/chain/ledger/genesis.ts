@@ -56,6 +56,7 @@ export class Chain {
       parentHash: this.suite.hash(described.end()),
       timestampMs: genesis.timestampMs,
       proposer: 0,
+      transactionCount: 0,
       transactionsRoot: none,
       receiptsRoot: none,
       stateRoot: emptyStateRoot(this.suite),

@@ -80,9 +80,11 @@ export class Ledger {
 
   /** Why the next block can't hold the transaction; undefined when it can. The signature is not checked here. */
   refusalOf(transaction: Transaction): string | undefined {
-    const { chainId, groupId } = this.chain;
+    const { chainId, groupId, genesisHash } = this.chain;
     if (transaction.chainId !== chainId || transaction.groupId !== groupId)
       return `the transaction is for chain ${transaction.chainId} group ${transaction.groupId}, this is ${chainId} ${groupId}`;
+    if (!transaction.genesisHash.equals(genesisHash))
+      return `the transaction is for another chain of the name ${chainId}: its genesis is ${shortHash(transaction.genesisHash)}, this one's ${shortHash(genesisHash)}`;
     if (transaction.blockLimit <= this.height)
       return `its block limit ${transaction.blockLimit} is past: the head is ${this.height}`;
     if (transaction.blockLimit > this.height + blockLimitRange)
@@ -100,6 +102,7 @@ export class Ledger {
       parentHash: this.headHash,
       timestampMs: Math.max(nowMs, this.head.timestampMs + 1),
       proposer,
+      transactionCount: transactions.length,
       transactionsRoot: outcome.transactionsRoot,
       receiptsRoot: outcome.receiptsRoot,
       stateRoot: outcome.stateRoot,
@@ -119,6 +122,7 @@ export class Ledger {
       throw refused(block, `does not follow the head ${this.height}`);
     if (header.timestampMs <= this.head.timestampMs) throw refused(block, "is not later than its parent");
     if (header.proposer >= this.chain.sealers.length) throw refused(block, "names a proposer that is no sealer");
+    if (header.transactionCount !== transactions.length) throw refused(block, "counts other transactions than it has");
     if (transactions.length > maxBlockTransactions) throw refused(block, "has too many transactions");
     if (transactions.reduce((sum, { encoded }) => sum + encoded.length, 0) > maxBlockBytes)
       throw refused(block, "has too many bytes of transactions");
@@ -147,6 +151,10 @@ export class Ledger {
     this.#state = state;
     this.#seen.add(block.header.height, block.transactions);
   }
+}
+
+function shortHash(hash: Buffer): string {
+  return `${hash.toString("hex", 0, 8)}…`;
 }
 
 function refused(block: Block, problem: string): LedgerError {

@@ -1,5 +1,6 @@
 import { maxBlockBytes, maxBlockTransactions } from "./block.ts";
 import type { Ledger } from "./ledger.ts";
+import { isSignedBySender } from "./transaction.ts";
 import type { Transaction } from "./types.ts";
 
 export const maxPoolTransactions = 20_000;
@@ -32,7 +33,8 @@ export class TransactionPool {
     if (reason !== undefined) return { kind: "refused", cause: "unfit", reason };
     if (this.#waiting.size >= maxPoolTransactions || this.#bytes + transaction.encoded.length > maxPoolBytes)
       return { kind: "refused", cause: "full", reason: "too many transactions wait for a block: try again later" };
-    if (!this.#isSigned(transaction)) return { kind: "refused", cause: "forged", reason: "its signature is no one's" };
+    if (!this.#isSigned(transaction))
+      return { kind: "refused", cause: "forged", reason: "its signature is not its sender's" };
     this.#waiting.set(name, transaction);
     this.#bytes += transaction.encoded.length;
     return { kind: "added" };
@@ -77,8 +79,8 @@ export class TransactionPool {
     this.#bytes -= waiting.encoded.length;
   }
 
-  #isSigned({ hash, signature }: Transaction): boolean {
-    return this.#ledger.chain.suite.senderOf(hash, signature) !== undefined;
+  #isSigned(transaction: Transaction): boolean {
+    return isSignedBySender(this.#ledger.chain.suite, transaction);
   }
 }
 

@@ -2,25 +2,40 @@ import { BinaryReader, BinaryWriter } from "./binary.ts";
 import { LedgerError } from "./errors.ts";
 import { maxNameBytes } from "./genesis.ts";
 import type { DigestSigner } from "./signer.ts";
-import type { ChainSuite } from "./suite.ts";
-import type { Operation, Transaction, UnsignedTransaction } from "./types.ts";
+import { type ChainSuite, hashBytes } from "./suite.ts";
+import type { Operation, Transaction, TransactionBody, UnsignedTransaction } from "./types.ts";
 
 export const minNonceBytes = 16;
 export const maxNonceBytes = 32;
+/** X ‖ Y. */
+export const senderBytes = 64;
 export const maxKeyBytes = 256;
 export const maxValueBytes = 4096;
 /** Longest encoding: every part at its longest. */
 export const maxTransactionBytes =
-  1 + 2 * (4 + maxNameBytes) + 4 + maxNonceBytes + 8 + 1 + 4 + maxKeyBytes + 4 + maxValueBytes + 128;
+  1 +
+  2 * (4 + maxNameBytes) +
+  hashBytes +
+  senderBytes +
+  4 +
+  maxNonceBytes +
+  8 +
+  1 +
+  4 +
+  maxKeyBytes +
+  4 +
+  maxValueBytes +
+  128;
 
-const version = 1;
+const version = 2;
 const operationCodes = { set: 1, get: 2 } as const;
 const domain = Buffer.from("transaction");
 
 /**
  * The canonical encoding without a signature:
  *
- *     version 01 ‖ chain id ‖ group id ‖ nonce ‖ block limit (8) ‖ operation (1) ‖ key ‖ value (of `set` only)
+ *     version 02 ‖ chain id ‖ group id ‖ genesis hash (32) ‖ sender (64) ‖ nonce ‖ block limit (8) ‖ operation (1) ‖ key ‖
+ *     value (of `set` only)
  *
  * where text and byte strings have their length before them in 4 bytes.
  */
@@ -30,6 +45,8 @@ export function encodeUnsignedTransaction(transaction: UnsignedTransaction): Buf
     .u8(version)
     .text(transaction.chainId)
     .text(transaction.groupId)
+    .fixed(transaction.genesisHash)
+    .fixed(transaction.sender)
     .bytes(transaction.nonce)
     .u64(transaction.blockLimit)
     .u8(operationCodes[operation.kind])
@@ -52,13 +69,14 @@ export function transactionHash(suite: ChainSuite, transaction: UnsignedTransact
 export async function signTransaction(
   suite: ChainSuite,
   signer: DigestSigner,
-  unsigned: UnsignedTransaction,
+  given: TransactionBody,
 ): Promise<Transaction> {
   if (signer.algorithm !== suite.algorithm)
     throw new LedgerError(
       "TRANSACTION_REFUSED",
       `a ${suite.name} chain takes ${suite.algorithm} keys, not ${signer.algorithm}`,
     );
+  const unsigned: UnsignedTransaction = { ...given, sender: signer.publicKey.subarray(1) };
   const body = encodeUnsignedTransaction(unsigned);
   try {
     readUnsigned(new BinaryReader(body, "the transaction")).end();
@@ -69,6 +87,11 @@ export async function signTransaction(
   const rs = await signer.sign(suite.signingDigest(signer.publicKey, hash));
   const signature = suite.transactionSignature(signer.publicKey, hash, rs);
   return { ...unsigned, hash, signature, encoded: Buffer.concat([body, signature]) };
+}
+
+/** Whether the signature is that of the sender whom the transaction names. */
+export function isSignedBySender(suite: ChainSuite, { hash, sender, signature }: Transaction): boolean {
+  return suite.senderOf(hash, signature)?.subarray(1).equals(sender) === true;
 }
 
 /**
@@ -96,10 +119,12 @@ function readUnsigned(reader: BinaryReader): { readonly transaction: UnsignedTra
   if (reader.u8() !== version) throw reader.invalid("has an unknown version");
   const chainId = reader.text(maxNameBytes);
   const groupId = reader.text(maxNameBytes);
+  const genesisHash = reader.fixed(hashBytes);
+  const sender = reader.fixed(senderBytes);
   const nonce = reader.bytes(maxNonceBytes, minNonceBytes);
   const blockLimit = reader.u64();
   return {
-    transaction: { chainId, groupId, nonce, blockLimit, operation: readOperation(reader) },
+    transaction: { chainId, groupId, genesisHash, sender, nonce, blockLimit, operation: readOperation(reader) },
     end: () => reader.end(),
   };
 }

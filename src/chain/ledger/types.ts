@@ -8,12 +8,19 @@ export type Operation =
 export interface UnsignedTransaction {
   readonly chainId: string;
   readonly groupId: string;
+  /** Hash of the chain's genesis block: chains that share their names do not share transactions. */
+  readonly genesisHash: Buffer;
+  /** X ‖ Y of the account's public key, 64 bytes: the same body under another key is another transaction. */
+  readonly sender: Buffer;
   /** 16 to 32 random bytes that make the transaction unlike every other. */
   readonly nonce: Buffer;
   /** The last height whose block may hold the transaction; at most `blockLimitRange` above the head. */
   readonly blockLimit: number;
   readonly operation: Operation;
 }
+
+/** A transaction before its signer is known. */
+export type TransactionBody = Omit<UnsignedTransaction, "sender">;
 
 export interface Transaction extends UnsignedTransaction {
   /** Chain hash of the unsigned encoding: what the sender signs, and the transaction's name. */
@@ -32,6 +39,8 @@ export interface BlockHeader {
   readonly timestampMs: number;
   /** Index of the sealer that made the block, in the genesis's list. */
   readonly proposer: number;
+  /** How many transactions, and so receipts, the block holds: what gives the two trees their form. */
+  readonly transactionCount: number;
   readonly transactionsRoot: Buffer;
   readonly receiptsRoot: Buffer;
   /** Root of the state after the block. */

@@ -119,6 +119,7 @@ function headerJson(chain: Chain, header: BlockHeader, hash: Buffer): { readonly
     hash: hex(hash),
     parentInfo: header.height === 0 ? [] : [{ blockNumber: header.height - 1, blockHash: hex(header.parentHash) }],
     timestamp: header.timestampMs,
+    txsCount: header.transactionCount,
     sealer: header.proposer,
     sealerList: [...chain.sealers],
     txsRoot: hex(header.transactionsRoot),
@@ -131,11 +132,21 @@ function signatureJson({ proof }: FinalBlock): Json {
   return proof.signatures.map(({ sealer, signature }) => ({ sealerIndex: sealer, signature: hex(signature) }));
 }
 
-function transactionJson({ hash, chainId, groupId, nonce, blockLimit, operation, signature }: Transaction): Json {
+function transactionJson({
+  hash,
+  chainId,
+  groupId,
+  sender,
+  nonce,
+  blockLimit,
+  operation,
+  signature,
+}: Transaction): Json {
   return {
     hash: hex(hash),
     chainID: chainId,
     groupID: groupId,
+    sender: hex(sender),
     nonce: hex(nonce),
     blockLimit,
     to: "KeyValue",
@@ -167,7 +178,6 @@ async function receiptJson(node: AskedNode, receipt: Receipt, requireProof: bool
       header: hex(encodeHeader(block.header)),
       view: block.proof.view,
       signatureList: signatureJson(block),
-      receiptCount: receipts.length,
       path: path.map(hex),
     },
   };

@@ -78,9 +78,10 @@ export class ChainClient implements Disposable {
   /** A signed transaction that has not been sent. It may stand in one of the next 500 blocks. */
   async sign(operation: Operation): Promise<Transaction> {
     if (this.#account === undefined) throw new TypeError("the client has no account to sign with");
-    const { suite, chainId, groupId } = this.#chain;
+    const { suite, chainId, groupId, genesisHash } = this.#chain;
     const blockLimit = (await this.#recentBlockNumber()) + blockLimitAhead;
-    return signTransaction(suite, this.#account, { chainId, groupId, nonce: randomBytes(32), blockLimit, operation });
+    const nonce = randomBytes(32);
+    return signTransaction(suite, this.#account, { chainId, groupId, genesisHash, nonce, blockLimit, operation });
   }
 
   /** Sends a signed transaction. Errors as {@link transact}. */

@@ -22,7 +22,6 @@ const proofShape = z.strictObject({
   signatureList: z
     .array(z.strictObject({ sealerIndex: z.number().int().min(0).max(0xffff), signature: hexBytes(128) }))
     .max(64),
-  receiptCount: z.number().int().min(1).max(maxBlockTransactions),
   path: z.array(hexBytes(32)).max(32),
 });
 
@@ -44,7 +43,7 @@ export interface ProvedReceipt extends Receipt {
 
 /**
  * Reads a receipt with its proof and checks it against the genesis alone: the commit signatures of a quorum of sealers are over
- * the header, the header has the receipts root, and the receipt's path leads to that root. What a node says beside that counts
+ * the header, the header has the receipts root and their number, and the receipt's path leads to that root at its place. What a node says beside that counts
  * for nothing.
  *
  * @throws {ChainClientError} `ANSWER_INVALID` for another form; `PROOF_REFUSED` for a proof that does not hold, or another
@@ -72,7 +71,7 @@ export function checkReceiptProof(chain: Chain, transactionHash: Buffer, answer:
   if (!proofHolds(chain, { header, hash: blockHash, proof: { view: proof.view, signatures } }))
     throw new ChainClientError("PROOF_REFUSED", "no quorum of the chain's sealers has signed the block");
   const item = encodeReceipt(receipt);
-  const root = merkleRootOfPath(chain.suite, item, receipt.index, proof.receiptCount, proof.path);
+  const root = merkleRootOfPath(chain.suite, item, receipt.index, header.transactionCount, proof.path);
   if (root === undefined || !root.equals(header.receiptsRoot))
     throw new ChainClientError("PROOF_REFUSED", "the block that the sealers have signed does not hold this receipt");
   return { ...receipt, header, blockHash };

@@ -71,6 +71,7 @@ describe("a ledger", () => {
       { parentHash: other },
       { timestampMs: chain.genesisHeader.timestampMs },
       { proposer: 4 },
+      { transactionCount: 3 },
       { transactionsRoot: other },
       { receiptsRoot: other },
       { stateRoot: other },
@@ -91,6 +92,7 @@ describe("a ledger", () => {
     assert.match(ledger.refusalOf(set(3, { blockLimit: 3 + blockLimitRange })) ?? "", /above the head/);
     assert.match(ledger.refusalOf(set(3, { chainId: "other" })) ?? "", /other/);
     assert.match(ledger.refusalOf(set(3, { groupId: "other" })) ?? "", /other/);
+    assert.match(ledger.refusalOf(set(3, { genesisHash: Buffer.alloc(32, 1) })) ?? "", /its genesis is 0101/);
     const { block } = new Ledger(chain).propose([set(9, { chainId: "other" })], 0, 5);
     assert.throws(() => new Ledger(chain).execute(block, good), refusedBlock);
   });
@@ -199,6 +201,12 @@ describe("the transaction pool", () => {
     for (const bad of [set(1, { blockLimit: 0 }), set(1, { chainId: "other" }), forged])
       assert.equal(pool.add(bad).kind, "refused");
     assert.equal(pool.size, 0);
+  });
+
+  it("refuses a transaction that another key than its sender's has signed", () => {
+    const { pool } = pooled();
+    const answer = pool.add(set(1, { sender: Buffer.alloc(64, 1) }));
+    assert.deepEqual(answer, { kind: "refused", cause: "forged", reason: "its signature is not its sender's" });
   });
 
   it("lets go of what a block holds and of what became too old", () => {

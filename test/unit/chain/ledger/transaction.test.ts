@@ -1,14 +1,20 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { LedgerError } from "../../../../src/chain/ledger/errors.ts";
-import { decodeTransaction, maxTransactionBytes, signTransaction } from "../../../../src/chain/ledger/transaction.ts";
-import type { UnsignedTransaction } from "../../../../src/chain/ledger/types.ts";
+import {
+  decodeTransaction,
+  isSignedBySender,
+  maxTransactionBytes,
+  signTransaction,
+} from "../../../../src/chain/ledger/transaction.ts";
+import type { TransactionBody } from "../../../../src/chain/ledger/types.ts";
 import { keyedHashChain, signedChain, type TestChain } from "../../../simulation/sealers.ts";
 import { signedTransaction } from "../../../simulation/transactions.ts";
 
-const unsigned: UnsignedTransaction = {
+const unsigned: TransactionBody = {
   chainId: "chain0",
   groupId: "group0",
+  genesisHash: Buffer.alloc(32, 6),
   nonce: Buffer.alloc(16, 1),
   blockLimit: 100,
   operation: { kind: "set", key: Buffer.from("k"), value: Buffer.from("v") },
@@ -32,7 +38,29 @@ describe("a transaction", () => {
       const made = await signTransaction(test.chain.suite, signerOf(test), unsigned);
       const read = decodeTransaction(test.chain.suite, made.encoded);
       assert.deepEqual(read, made);
-      assert.ok(test.chain.suite.senderOf(read.hash, read.signature)?.equals(test.account.publicKey));
+      assert.ok(read.sender.equals(test.account.publicKey.subarray(1)));
+      assert.ok(isSignedBySender(test.chain.suite, read));
+    });
+
+  for (const name of ["sm", "standard"] as const)
+    it(`of a ${name} chain names its chain's genesis and its sender in what is signed`, async () => {
+      const test = signedChain(name, 1);
+      const { suite: real } = test.chain;
+      const made = await signTransaction(real, signerOf(test), unsigned);
+      const abroad = await signTransaction(real, signerOf(test), { ...unsigned, genesisHash: Buffer.alloc(32, 7) });
+      assert.ok(!abroad.hash.equals(made.hash));
+      assert.ok(!isSignedBySender(real, { ...abroad, signature: made.signature }), "a signature of another chain");
+      // A second account signs the very hash of the first one's transaction.
+      const thief = signedChain(name, 1).account;
+      assert.ok(!thief.publicKey.equals(test.account.publicKey));
+      const rs = thief.sign(real.signingDigest(thief.publicKey, made.hash));
+      const signature = real.transactionSignature(thief.publicKey, made.hash, rs);
+      const stolen = decodeTransaction(
+        real,
+        Buffer.concat([made.encoded.subarray(0, -real.transactionSignatureBytes), signature]),
+      );
+      assert.ok(stolen.hash.equals(made.hash));
+      assert.ok(!isSignedBySender(real, stolen));
     });
 
   it("is refused when cut at any byte, or when bytes follow", () => {
@@ -65,7 +93,7 @@ describe("a transaction", () => {
     ["no key", { operation: { kind: "get", key: Buffer.alloc(0) } }],
     ["a key that is too long", { operation: { kind: "get", key: Buffer.alloc(257) } }],
     ["a value that is too long", { operation: { kind: "set", key: Buffer.of(1), value: Buffer.alloc(4097) } }],
-  ] as const satisfies readonly (readonly [string, Partial<UnsignedTransaction>])[]) {
+  ] as const satisfies readonly (readonly [string, Partial<TransactionBody>])[]) {
     it(`with ${what} is neither signed nor read`, async () => {
       await assert.rejects(signTransaction(suite, signerOf(cheap), { ...unsigned, ...change }), {
         code: "TRANSACTION_REFUSED",
@@ -93,12 +121,12 @@ describe("a transaction", () => {
       copy[at] = byte;
       return copy;
     };
-    // version 0; chain id from 5; nonce's end at 41; block limit 41 to 48; operation 49.
+    // version 0; chain id from 5; block limit 137 to 144; operation 145.
     for (const [at, byte] of [
-      [0, 2],
+      [0, 1],
       [5, 0xff],
-      [41, 0x80],
-      [49, 3],
+      [137, 0x80],
+      [145, 3],
     ] as const)
       assert.throws(() => decodeTransaction(suite, changed(at, byte)), invalid, `byte ${at}`);
   });

@@ -40,10 +40,10 @@ export class TestChain {
   }
 
   transaction(operation: Operation, number: number): Promise<Transaction> {
-    const { suite, chainId, groupId } = this.chain;
+    const { suite, chainId, groupId, genesisHash } = this.chain;
     const nonce = Buffer.alloc(16);
     nonce.writeUInt32BE(number);
-    return signTransaction(suite, this.#account, { chainId, groupId, nonce, blockLimit: 100, operation });
+    return signTransaction(suite, this.#account, { chainId, groupId, genesisHash, nonce, blockLimit: 100, operation });
   }
 
   /** The next block, with the commits of `signers`. */

@@ -107,6 +107,17 @@ describe("a receipt's proof", () => {
       assert.throws(() => checkReceiptProof(chain, wanted.hash, given), { code: "ANSWER_INVALID" });
     });
 
+  it("does not hold when its path is cut or made longer, whatever number of receipts is claimed", async () => {
+    for (const path of [[], ["0x".padEnd(66, "a")]]) {
+      const given = changed(await answer(), ["receiptProof", "path"], (there) =>
+        path.length === 0 ? path : [...(there as Json[]), ...path],
+      );
+      assert.throws(() => checkReceiptProof(chain, wanted.hash, given), { code: "PROOF_REFUSED" });
+      const claimed = changed(given, ["receiptProof", "receiptCount"], () => 1);
+      assert.throws(() => checkReceiptProof(chain, wanted.hash, claimed), { code: "ANSWER_INVALID" });
+    }
+  });
+
   it("is not read with a member too many, or a header that is cut", async () => {
     const given = await answer();
     const more = changed(given, ["extra"], () => 1);
