@@ -20,6 +20,7 @@ import type {
   KeyDescription,
   LeaseStatement,
   LegacyEntry,
+  NodeCounter,
   PrincipalDescription,
   protocol,
   Rotation,
@@ -105,6 +106,21 @@ export class KeyManagerClient implements Disposable {
   /** For a node's launcher: it has stopped the node of this launch. */
   releaseLease(launch: string): Promise<void> {
     return this.#order("releaseLease", { launch });
+  }
+
+  /**
+   * For a node: takes its own counter from `previous` (null: there is none yet) to a higher `next`, for good before it
+   * answers. One that stands at `next` already is left there, so this is asked again when an answer is lost.
+   *
+   * @throws {ClientError} `CONFLICT` with the server's code `COUNTER_CONFLICT`: it stands elsewhere, and nothing changed.
+   */
+  advanceCounter(input: Input<"counters.advance">): Promise<Answer<"counters.advance">> {
+    return this.#ask("counters.advance", input);
+  }
+
+  /** For a node: its own counter of this name; null when there is none. */
+  async readCounter(name: string): Promise<Answer<"counters.read">["counter"]> {
+    return (await this.#ask("counters.read", { name })).counter;
   }
 
   /** To another key, another context, or (neither given) to the newest version of its own key. */
@@ -228,6 +244,15 @@ export class KeyManagerClient implements Disposable {
     list: async (): Promise<readonly PrincipalDescription[]> => list((await this.#ask("nodes.list")).nodes),
     /** What holds each node to the key manager's word. */
     leases: (): Promise<Answer<"nodes.leases">> => this.#ask("nodes.leases"),
+  };
+
+  /** Counters of nodes, for whoever governs them. */
+  readonly counters = {
+    /** Of one node, or of all. */
+    list: async (node?: string): Promise<readonly NodeCounter[]> =>
+      list((await this.#ask("counters.list", node === undefined ? {} : { node })).counters),
+    /** Removes it: the node begins it anew at any value. */
+    reset: (node: string, name: string): Promise<void> => this.#order("counters.reset", { node, name }),
   };
 
   readonly console = {

@@ -94,6 +94,11 @@ export const operations = {
   "nodes.list": read("/v1/nodes/list"),
   "nodes.leases": read("/v1/nodes/leases"),
 
+  "counters.advance": ask("/v1/counters/advance"),
+  "counters.read": ask("/v1/counters/read"),
+  "counters.list": ask("/v1/counters/list"),
+  "counters.reset": order("/v1/counters/reset"),
+
   "console.createCode": { ...change("/v1/console/create-code"), answer: "secret" },
 
   "integrations.create": { ...change("/v1/integrations/create"), input: "secret" },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counterProtocol } from "./counter-protocol.ts";
 import type { OperationName } from "./operations.ts";
 import {
   accessKey,
@@ -228,6 +229,8 @@ export const protocol = {
     answer: z.object({ leases: z.array(z.object({ node: z.string(), lease })), since: time.nullable() }),
   },
 
+  ...counterProtocol,
+
   "console.createCode": {
     input: z.strictObject({ principal: name.exactOptional() }),
     answer: z.object({ principal: z.string(), expiresAt: time }),
@@ -322,6 +325,7 @@ export type Rotation = Answer<"rotation.list">["rotations"][number];
 /** What a launcher says of its lease with each unwrap. */
 export type LeaseStatement = NonNullable<Input<"unwrap">["lease"]>;
 export type LeaseDescription = Answer<"nodes.leases">["leases"][number]["lease"];
+export type NodeCounter = Answer<"counters.list">["counters"][number];
 export type IntegrationDescription = Answer<"integrations.describe">;
 export type DeviceState = Answer<"devices.list">["devices"][number];
 export type LegacyEntry = Answer<"legacy.register">;

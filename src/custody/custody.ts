@@ -20,6 +20,7 @@ import type { Opener } from "./opening/opener.ts";
 import { Aliases } from "./operations/aliases.ts";
 import { Asymmetric } from "./operations/asymmetric.ts";
 import { Audit } from "./operations/audit.ts";
+import { Counters } from "./operations/counters.ts";
 import { Data } from "./operations/data.ts";
 import { CustodyDevices, trustedDevicesName } from "./operations/devices.ts";
 import { Grants } from "./operations/grants.ts";
@@ -72,6 +73,7 @@ export class Custody implements CustodyService {
   readonly groups: Groups;
   readonly nodes: Nodes;
   readonly leases: Leases;
+  readonly counters: Counters;
   readonly legacy: Legacy;
   readonly integrations: Integrations;
   readonly devices: CustodyDevices;
@@ -136,6 +138,7 @@ export class Custody implements CustodyService {
     this.groups = new Groups(this.#core);
     this.nodes = new Nodes(this.#core);
     this.leases = new Leases(this.#core, store);
+    this.counters = new Counters(this.#core);
     this.integrations = new Integrations(this.#core, root);
     this.devices = new CustodyDevices(this.#core, shelf);
     this.legacy = new Legacy(this.#core, root.derive("legacyTag"));

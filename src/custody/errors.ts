@@ -10,6 +10,12 @@ export const custodyErrors = {
   ALGORITHM_INVALID: { status: 400, exit: 2, meaning: "the algorithm is not one of the master key's spec and usage" },
   ALIAS_EXISTS: { status: 409, exit: 1, meaning: "the alias points at a key already" },
   ALIAS_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no such alias" },
+  COUNTER_CONFLICT: {
+    status: 409,
+    exit: 1,
+    meaning: "the counter does not stand where the request says: its node's state was put back, or it runs twice",
+  },
+  COUNTER_NOT_FOUND: { status: 404, exit: 1, meaning: "the node has no counter of that name" },
   DEVICE_FAILED: {
     status: 502,
     exit: 5,
@@ -40,7 +46,7 @@ export const custodyErrors = {
   KEY_UNSUPPORTED: { status: 400, exit: 2, meaning: "the master key's spec or origin is not one for this operation" },
   KEY_USAGE_INVALID: { status: 400, exit: 2, meaning: "the master key is for another usage" },
   LEGACY_REFUSED: { status: 403, exit: 3, meaning: "the cipherDataKey is not registered, or does not decrypt" },
-  LIMIT_EXCEEDED: { status: 409, exit: 1, meaning: "the key or user has as many of these as it can have" },
+  LIMIT_EXCEEDED: { status: 409, exit: 1, meaning: "the key, user or node has as many of these as it can have" },
   MAC_INVALID: { status: 400, exit: 3, meaning: "the MAC is not the key's over this message" },
   MATERIAL_INCORRECT: {
     status: 400,

@@ -4,6 +4,7 @@ import type { SuiteName } from "../crypto/suite.ts";
 import type { DeviceKeyChoice, UpstreamKeyChoice } from "../devices/device.ts";
 import type { AliasOperations } from "./contract/aliases.ts";
 import type { AuditFeed, AuditSearches } from "./contract/audit.ts";
+import type { CounterOperations } from "./contract/counters.ts";
 import type {
   AsymmetricOperations,
   MacOperations,
@@ -48,6 +49,7 @@ export interface CustodyService {
   readonly groups: GroupOperations;
   readonly nodes: NodeOperations;
   readonly leases: LeaseOperations;
+  readonly counters: CounterOperations;
   readonly legacy: LegacyOperations;
   readonly integrations: IntegrationOperations;
   readonly devices: CustodyDeviceOperations;

@@ -155,7 +155,7 @@ function checkLaunch(launch: string): void {
 }
 
 /** The node that calls; undefined for every other caller. Whether it may is asked of the authorizer, on record. */
-function nodeOf({ state, identity }: Core, { principal }: Caller): PrincipalRecord | undefined {
+export function nodeOf({ state, identity }: Core, { principal }: Caller): PrincipalRecord | undefined {
   const name = principal.slice(principal.lastIndexOf("/") + 1);
   const record = state.get("principal", name);
   return record?.kind === "node" && principalArn(identity, "node", name) === principal ? record : undefined;

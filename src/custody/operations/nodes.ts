@@ -9,6 +9,7 @@ import { checkPrincipalName } from "../names.ts";
 import type { ActionName } from "../policy/actions.ts";
 import type { Caller, Door, IdentityKind, PrincipalDescription } from "../service.ts";
 import { change, type PrincipalRecord, type StateChange, type TokenRecord } from "../state/records.ts";
+import { withoutCounters } from "./counters.ts";
 import { describePrincipal, findPrincipal, tokensOf, withCertificatesEnded } from "./principals.ts";
 
 const tokenLifeMs = 15 * 60 * 1000;
@@ -168,7 +169,8 @@ export class Nodes implements NodeOperations {
       const isItself = record?.kind === "node" && principalArn(this.#core.identity, "node", name) === caller.principal;
       if (!isItself || record.state !== "enabled") throw new CustodyError("ACCESS_DENIED");
       subject.detail = { ...told, ...whatIsDestroyed(input) };
-      return this.#revocationOf(record);
+      const { value, changes } = this.#revocationOf(record);
+      return { value, changes: [...changes, ...withoutCounters(this.#core, name)] };
     });
   }
 

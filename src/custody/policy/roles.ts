@@ -33,6 +33,7 @@ const reading = [
   "kms:List*",
   "strongroom:Checkpoint",
   "strongroom:LegacyList",
+  "strongroom:ListCounters",
   "strongroom:ListNodes",
   "strongroom:ListPrincipals",
   "strongroom:ReadAudit",

@@ -15,6 +15,7 @@ export interface Records {
   readonly accessKey: AccessKeyRecord;
   readonly group: GroupRecord;
   readonly token: TokenRecord;
+  readonly counter: CounterRecord;
   readonly importToken: ImportTokenRecord;
   readonly legacy: LegacyRecord;
   readonly integration: IntegrationRecord;
@@ -102,6 +103,17 @@ export interface ImportTokenRecord {
 export interface TokenRecord {
   readonly node: string;
   readonly expiresAt: string;
+}
+
+/** A counter of a node. Its id is `node/name`. */
+export interface CounterRecord {
+  readonly node: string;
+  readonly name: string;
+  /** 1 to 2^53 - 1. */
+  readonly value: number;
+  /** 64 hex digits. */
+  readonly stamp: string;
+  readonly advancedAt: string;
 }
 
 export interface LegacyRecord {

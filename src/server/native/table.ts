@@ -1,6 +1,7 @@
 import { accessEndpoints } from "./access.ts";
 import { auditEndpoints } from "./audit.ts";
 import { consoleEndpoints } from "./console.ts";
+import { counterEndpoints } from "./counters.ts";
 import { dataEndpoints } from "./data.ts";
 import { deviceEndpoints } from "./devices.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -19,6 +20,7 @@ export const endpoints: readonly Endpoint[] = [
   ...accessEndpoints,
   ...userEndpoints,
   ...nodeEndpoints,
+  ...counterEndpoints,
   ...consoleEndpoints,
   ...integrationEndpoints,
   ...deviceEndpoints,
