@@ -12,6 +12,8 @@ export class CatchUp {
   readonly #settings: ReplicaSettings;
   /** Heads above this replica's that peers have told of. */
   readonly #heights = new Map<number, number>();
+  /** Answers in a row that did not come or were of no use. A peer that claims much and gives nothing comes after all others. */
+  readonly #failures = new Map<number, number>();
   #asked: number | undefined;
 
   constructor(ledger: Ledger, outbox: Outbox, settings: ReplicaSettings) {
@@ -25,14 +27,18 @@ export class CatchUp {
     const ahead = height - this.#ledger.height;
     if (ahead <= 0) return;
     this.#heights.set(peer, Math.max(height, this.#heights.get(peer) ?? 0));
-    if (this.#asked !== undefined) return;
+    if (this.#asked !== undefined) {
+      // Who has failed before is not waited for when there is a better one.
+      if (this.#failuresOf(this.#asked) > this.#failuresOf(peer)) this.#ask();
+      return;
+    }
     // The votes for a single block may just be on their way.
     if (ahead > 1) this.#ask();
     else if (!this.#outbox.isRunning("sync")) this.#outbox.setTimer("sync", this.#settings.resendMs / 2);
   }
 
   onTimer(): void {
-    if (this.#asked !== undefined) this.#heights.delete(this.#asked);
+    if (this.#asked !== undefined) this.#failed(this.#asked);
     this.#ask();
   }
 
@@ -56,9 +62,24 @@ export class CatchUp {
         break;
       }
     }
-    if (problem !== undefined || this.#ledger.height === before) this.#heights.delete(peer);
+    if (problem !== undefined || this.#ledger.height === before) this.#failed(peer);
+    else this.#failures.delete(peer);
     this.#ask();
     return problem;
+  }
+
+  #failed(peer: number): void {
+    this.#heights.delete(peer);
+    this.#failures.set(peer, this.#failuresOf(peer) + 1);
+  }
+
+  #failuresOf(peer: number): number {
+    return this.#failures.get(peer) ?? 0;
+  }
+
+  #isBetter(peer: number, height: number, than: { readonly peer: number; readonly height: number }): boolean {
+    const [one, other] = [this.#failuresOf(peer), this.#failuresOf(than.peer)];
+    return one === other ? height > than.height : one < other;
   }
 
   #ask(): void {
@@ -67,7 +88,7 @@ export class CatchUp {
     let best: { readonly peer: number; readonly height: number } | undefined;
     for (const [peer, height] of this.#heights) {
       if (height <= this.#ledger.height) this.#heights.delete(peer);
-      else if (best === undefined || height > best.height) best = { peer, height };
+      else if (best === undefined || this.#isBetter(peer, height, best)) best = { peer, height };
     }
     if (best === undefined) return;
     this.#asked = best.peer;

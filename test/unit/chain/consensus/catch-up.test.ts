@@ -3,7 +3,10 @@ import { describe, it } from "node:test";
 import { decodeMessage, encodeBlocks } from "../../../../src/chain/consensus/message-encoding.ts";
 import type { Message } from "../../../../src/chain/consensus/messages.ts";
 import { encodeFinalBlock } from "../../../../src/chain/ledger/block.ts";
-import { block, chain, final, proposal, ReplicaUnderTest, vote } from "./replica-under-test.ts";
+import { Ledger } from "../../../../src/chain/ledger/ledger.ts";
+import type { FinalBlock } from "../../../../src/chain/ledger/types.ts";
+import { signed } from "../../../simulation/cheat.ts";
+import { block, chain, final, four, nowMs, proposal, ReplicaUnderTest, vote } from "./replica-under-test.ts";
 
 const first = block(1, 1);
 
@@ -15,6 +18,16 @@ function behind(): ReplicaUnderTest {
 
 function blocks(...of: Extract<Message, { kind: "blocks" }>["blocks"]): Message {
   return { kind: "blocks", blocks: of };
+}
+
+/** The next block of a chain that the other sealers have made. */
+function grown(source: Ledger, number: number): FinalBlock {
+  const executed = source.propose([], 1, nowMs + number);
+  source.append(executed);
+  const { header, hash } = executed.block;
+  const commit = { height: header.height, view: 0, phase: "commit", digest: hash } as const;
+  const signatures = [0, 1, 2].map((sealer) => ({ sealer, signature: signed(four, sealer, commit) }));
+  return { ...executed.block, proof: { view: 0, signatures } };
 }
 
 describe("a late replica", () => {
@@ -62,6 +75,41 @@ describe("a late replica", () => {
         [0, 1],
       );
     }
+  });
+
+  it("loses one wait only to a peer that claims the highest head after every answer and gives nothing", () => {
+    const source = new Ledger(chain);
+    const far = Array.from({ length: 160 }, (_, index) => grown(source, index + 1));
+    const replica = new ReplicaUnderTest(3);
+    const lie = () => replica.receive(0, { kind: "status", height: Number.MAX_SAFE_INTEGER });
+    lie();
+    replica.receive(1, { kind: "status", height: far.length });
+    let waits = 0;
+    for (let turn = 0; turn < 40 && replica.replica.height < far.length; turn++) {
+      const request = replica.of("send").findLast(({ to }) => to !== "all");
+      if (request?.to === 1) replica.receive(1, blocks(...far.slice(replica.replica.height).slice(0, 16)));
+      else {
+        waits++;
+        replica.fire("sync");
+      }
+      lie();
+    }
+    assert.equal(replica.replica.height, far.length);
+    assert.equal(waits, 1);
+  });
+
+  it("does not wait for a peer that has failed once another is ahead", () => {
+    const replica = behind();
+    replica.fire("sync");
+    replica.receive(0, { kind: "status", height: 9 });
+    replica.receive(1, { kind: "status", height: 2 });
+    const asked = replica
+      .of("send")
+      .filter(({ to }) => to !== "all")
+      .map(({ to }) => to);
+    assert.deepEqual(asked, [0, 0, 1]);
+    replica.receive(1, blocks(final(first)));
+    assert.equal(replica.replica.height, 1);
   });
 
   it("that is one block behind waits a little for the votes on their way", () => {
