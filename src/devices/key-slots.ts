@@ -58,17 +58,25 @@ export class KeySlots {
   }
 
   /**
-   * Opens the root key with whichever slot the secret, or the device, fits.
+   * Opens the root key with whichever slot the secret, or the device, fits. A slot whose key the device has no more, or whose key
+   * is another now, keeps none of its other slots from being tried.
    *
    * @throws {DeviceError} `UNLOCK_REFUSED` when it fits none (one error for all reasons); `SLOTS_DAMAGED` for a file that
    *   is missing, malformed or fails its MAC; what the device fails with. Nothing is changed.
    */
   async open(unlock: SecretBuffer | NamedDevice): Promise<RootKey> {
     const { file, mac, body } = this.#read();
+    let failed: unknown;
     for (const entry of [...file.slots].sort(
       (a, b) => Number(a.kind === "passphrase") - Number(b.kind === "passphrase"),
     )) {
-      const root = await openSlot(file, entry, unlock);
+      let root: RootKey | undefined;
+      try {
+        root = await openSlot(file, entry, unlock);
+      } catch (error) {
+        if (!isOfOneKey(error)) throw error;
+        failed ??= error;
+      }
       if (root === undefined) continue;
       if (!timingSafeEqual(fileMac(root, body), mac)) {
         root[Symbol.dispose]();
@@ -76,7 +84,7 @@ export class KeySlots {
       }
       return root;
     }
-    throw new DeviceError("UNLOCK_REFUSED");
+    throw failed ?? new DeviceError("UNLOCK_REFUSED");
   }
 
   list(): readonly SlotDescription[] {
@@ -253,6 +261,19 @@ function sealSlot(root: RootKey, slot: number, sealedUnder: SlotSecret, label: s
   const entry = { slot, kind, label, createdAt, ...parameters };
   const box = root.exposeToSlot((bytes) => sealBox(header, secret, slotContext(entry), bytes));
   return { ...entry, box: box.toString("base64") };
+}
+
+const codesOfOneKey: ReadonlySet<string> = new Set([
+  "DEVICE_KEY_CHANGED",
+  "DEVICE_KEY_NOT_FOUND",
+  "DEVICE_INPUT_REFUSED",
+  "DEVICE_UNSUPPORTED",
+  "KEY_DAMAGED",
+]);
+
+/** Whether a device failed at one key of it: all else (a refused PIN, a device that is away) is the same for its other keys. */
+function isOfOneKey(error: unknown): boolean {
+  return error instanceof DeviceError && codesOfOneKey.has(error.code);
 }
 
 function slotIn(file: SlotFile, slot: number): SlotEntry {

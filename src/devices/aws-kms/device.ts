@@ -82,8 +82,9 @@ export class AwsKmsDevice implements CryptoDevice {
     this.#mustBeOpen();
     const { integration, keyArn } = upstreamKeyOf(key);
     const client = this.#clients.clientOf(integration);
-    const { plaintext, blob } = await client.generateDataKey(boxSecretBytes, withKey(context, key), keyArn);
-    return { secret: plaintext, algorithm: deviceAlgorithms.awsKms, blob };
+    const made = await client.generateDataKey(boxSecretBytes, withKey(context, key), this.keyToAskFor(keyArn));
+    mustBeKey(made, keyArn);
+    return { secret: made.plaintext, algorithm: deviceAlgorithms.awsKms, blob: made.blob };
   }
 
   /** @throws {CryptoError} `BOX_REFUSED` when the KMS finds the blob altered or of another context: one "no" for all. */
@@ -93,7 +94,9 @@ export class AwsKmsDevice implements CryptoDevice {
     const { integration, keyArn } = upstreamKeyOf(key);
     const client = this.#clients.clientOf(integration);
     try {
-      const { plaintext } = await client.decrypt(blob, withKey(context, key), keyArn);
+      const opened = await client.decrypt(blob, withKey(context, key), this.keyToAskFor(keyArn));
+      mustBeKey(opened, keyArn);
+      const { plaintext } = opened;
       if (plaintext.byteLength === boxSecretBytes) return plaintext;
       plaintext[Symbol.dispose]();
       throw new CryptoError("BOX_REFUSED");
@@ -101,6 +104,11 @@ export class AwsKmsDevice implements CryptoDevice {
       if (error instanceof AwsKmsError && error.code === "KMS_CIPHERTEXT_REFUSED") throw new CryptoError("BOX_REFUSED");
       throw error;
     }
+  }
+
+  /** How the KMS is told which master key is meant, of a key that notes this ARN: a device that trusts no note says it itself. */
+  protected keyToAskFor(notedArn: string): string {
+    return notedArn;
   }
 
   async createSpecifiedKey(key: Omit<SpecifiedDeviceKey, "material">): Promise<never> {
@@ -136,6 +144,24 @@ export class AwsKmsDevice implements CryptoDevice {
   #mustBeOpen(): void {
     if (this.#locked) throw new DeviceError("DEVICE_LOCKED");
   }
+}
+
+/** The error for a key that notes another master key than the one that is meant. */
+export function upstreamKeyChanged(notedArn: string, meant: string): DeviceError {
+  return new DeviceError(
+    "DEVICE_KEY_CHANGED",
+    `this was wrapped under ${notedArn}, and the master key that is meant is ${meant}: the key's record was altered, or an alias was pointed elsewhere`,
+  );
+}
+
+/** Wipes what another master key gave. */
+function mustBeKey(
+  { keyArn, plaintext }: { readonly keyArn: string; readonly plaintext: SecretBuffer },
+  notedArn: string,
+): void {
+  if (keyArn === notedArn) return;
+  plaintext[Symbol.dispose]();
+  throw upstreamKeyChanged(notedArn, keyArn);
 }
 
 /** Reads a version's material. @throws {DeviceError} `KEY_DAMAGED`. */

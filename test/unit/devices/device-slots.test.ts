@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
+import type { DeviceKey } from "../../../src/devices/device.ts";
 import { DeviceError } from "../../../src/devices/errors.ts";
 import { KeySlots } from "../../../src/devices/key-slots.ts";
 import type { RootKey } from "../../../src/devices/root-key.ts";
@@ -85,6 +86,31 @@ describe("a key slot that a device opens", () => {
     await assert.rejects(slots.open(named()), { code: "DEVICE_PIN_REFUSED" });
   });
 
+  for (const code of ["DEVICE_KEY_CHANGED", "DEVICE_KEY_NOT_FOUND"] as const)
+    it(`whose key fails with ${code} keeps no other slot of the device from being opened`, async () => {
+      await slots.addDevice(root, named(), { keyIndex: 1 }, "gone");
+      await slots.addDevice(root, named(), { keyIndex: 2 }, "there");
+      const failsOnce = new DeviceError(code);
+      const card = new FailingOnce(failsOnce, named().device);
+      using opened = await slots.open({ name: "card-1", device: card });
+      assert.ok(sameRoot(opened, root));
+      assert.equal(card.times, 2);
+      slots.remove(root, 3);
+      await assert.rejects(slots.open({ name: "card-1", device: new FailingOnce(failsOnce, named().device) }), {
+        code,
+      });
+    });
+
+  it("asks a device that refused its PIN, or is away, for no other slot", async () => {
+    await slots.addDevice(root, named(), { keyIndex: 1 }, "one");
+    await slots.addDevice(root, named(), { keyIndex: 2 }, "two");
+    for (const code of ["DEVICE_PIN_REFUSED", "DEVICE_UNREACHABLE"] as const) {
+      const card = new FailingOnce(new DeviceError(code), named().device);
+      await assert.rejects(slots.open({ name: "card-1", device: card }), { code });
+      assert.equal(card.times, 1);
+    }
+  });
+
   it("is opened no more once it is removed", async () => {
     const slot = await slots.addDevice(root, named(), undefined, "");
     slots.remove(root, slot);
@@ -116,6 +142,25 @@ describe("a key slot that a device opens", () => {
     assert.ok(sameRoot(opened, root));
   });
 });
+
+/** Fails at the first box that it is to open; then it is the card that it stands for. */
+class FailingOnce extends FakeCard {
+  times = 0;
+  readonly #failsWith: DeviceError;
+  readonly #card: FakeCard;
+
+  constructor(failsWith: DeviceError, card: FakeCard) {
+    super();
+    this.#failsWith = failsWith;
+    this.#card = card;
+  }
+
+  override async boxSecretToOpen(key: DeviceKey, algorithm: number, blob: Uint8Array): Promise<SecretBuffer> {
+    this.times += 1;
+    if (this.times === 1) throw this.#failsWith;
+    return await this.#card.boxSecretToOpen(key, algorithm, blob);
+  }
+}
 
 function sameRoot(one: RootKey, other: RootKey): boolean {
   using left = one.derive("stateMac");
