@@ -6,6 +6,7 @@ import { NetError } from "./errors.ts";
 import type { HandshakeIdentity } from "./handshake.ts";
 import { Link, type LinkLimits, linkDefaults } from "./link.ts";
 import { Peers } from "./peers.ts";
+import { maxStrangers, Strangers } from "./strangers.ts";
 
 /** PEM of the chain's CA, of this node's certificate under it, and of the certificate's private key. */
 export interface NetworkTls {
@@ -36,9 +37,6 @@ export interface NetworkSettings {
 
 type SharedTlsOptions = SecureContextOptions & { readonly rejectUnauthorized: true };
 
-/** Connections that have not proved themselves, at one time: of all strangers, and of one address. */
-const maxStrangers = 64;
-const maxStrangersOfOneAddress = 16;
 const dialTimeoutMs = 5_000;
 /** Longest pauses between two tries at an address that said that it is this node itself. */
 const ownAddressPauses = 30;
@@ -50,7 +48,7 @@ export class Network implements AsyncDisposable {
   readonly #limits: LinkLimits;
   readonly #peers: Peers;
   readonly #server: Server;
-  readonly #strangers = new Map<string, number>();
+  readonly #strangers = new Strangers();
   readonly #sockets = new Set<TLSSocket>();
   readonly #stopping = new AbortController();
   /** Which node was found at an address, so that a node that is connected already is not dialed. */
@@ -70,12 +68,14 @@ export class Network implements AsyncDisposable {
     } catch (cause) {
       throw new NetError("TLS_UNUSABLE", `the node's TLS files cannot be used: ${messageOf(cause)}`, cause);
     }
+    this.#server.on("connection", (connection) => this.#strangers.add(connection));
     this.#server.on("secureConnection", (socket) => void this.#accept(socket));
     this.#server.on("tlsClientError", (error, socket) => {
       this.#refused(socket.remoteAddress ?? "a peer", new NetError("HANDSHAKE_REFUSED", `TLS: ${error.message}`));
       socket.destroy();
     });
-    this.#server.maxConnections = settings.dial.length * 4 + maxStrangers;
+    // Above what strangers and nodes may have: a limit that is met here would turn nodes away, too.
+    this.#server.maxConnections = settings.dial.length * 4 + 2 * maxStrangers;
   }
 
   /**
@@ -122,6 +122,7 @@ export class Network implements AsyncDisposable {
     this.#stopping.abort();
     this.#peers.closeAll();
     for (const socket of this.#sockets) socket.destroy();
+    this.#strangers.endAll();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
@@ -143,23 +144,17 @@ export class Network implements AsyncDisposable {
   }
 
   async #accept(socket: TLSSocket): Promise<void> {
-    const from = socket.remoteAddress ?? "unknown";
-    const ofOne = this.#strangers.get(from) ?? 0;
-    const all = [...this.#strangers.values()].reduce((sum, count) => sum + count, 0);
-    if (this.#stopping.signal.aborted || ofOne >= maxStrangersOfOneAddress || all >= maxStrangers) {
+    const { remoteAddress = "unknown", remotePort } = socket;
+    if (this.#stopping.signal.aborted) {
       socket.on("error", () => {});
       socket.destroy();
       return;
     }
-    this.#strangers.set(from, ofOne + 1);
     try {
       await this.#prove(socket, "listener");
+      this.#strangers.release({ remoteAddress, remotePort });
     } catch (error) {
-      this.#refused(from, error);
-    } finally {
-      const left = (this.#strangers.get(from) ?? 1) - 1;
-      if (left > 0) this.#strangers.set(from, left);
-      else this.#strangers.delete(from);
+      this.#refused(remoteAddress, error);
     }
   }
 

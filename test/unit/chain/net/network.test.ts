@@ -203,6 +203,32 @@ describe("the network of a chain", { timeout: 60_000 }, () => {
     await ended(plain);
   });
 
+  for (const [what, addresses, ofEach] of [
+    ["one address", 1, 150],
+    ["many addresses", 30, 5],
+  ] as const)
+    it(`lets a node in beside idle strangers of ${what}, before TLS`, async () => {
+      await using listener = await TestNode.start(one, keys);
+      const { port } = listener.network.address;
+      const strangers = Array.from({ length: addresses * ofEach }, (_, index) =>
+        connectPlain({ port, host: "127.0.0.1", localAddress: `127.0.0.${2 + (index % addresses)}` }),
+      );
+      for (const stranger of strangers) stranger.on("error", () => {});
+      await Promise.all(strangers.map((stranger) => Promise.race([once(stranger, "connect"), ended(stranger)])));
+      await using dialer = await TestNode.start(two, keys, [listener]);
+      await dialer.until("connected");
+      await listener.until("connected");
+      for (const stranger of strangers) stranger.destroy();
+    });
+
+  it("stops at once beside strangers that have said nothing", async () => {
+    const listener = await TestNode.start(one, keys);
+    const plain = connectPlain(listener.network.address.port, "127.0.0.1");
+    await once(plain, "connect");
+    await listener[Symbol.asyncDispose]();
+    await ended(plain);
+  });
+
   it("ends a connection that begins with anything but a hello", async () => {
     await using listener = await TestNode.start(one, keys);
     const tls = await authority.issue("rude");
