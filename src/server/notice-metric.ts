@@ -1,7 +1,7 @@
 import { Counter, type Registry } from "prom-client";
 import type { NoticeKind } from "../custody/audit/notice-rules.ts";
 
-const kinds: readonly NoticeKind[] = ["new-address", "unusual-hour", "refusal-burst"];
+const kinds: readonly NoticeKind[] = ["new-address", "unusual-hour", "refusal-burst", "counter-conflict"];
 
 /** Counts the notices that were put on record; every kind is there from the start, at 0. */
 export function noticeCounter(registry: Registry): Counter<"kind"> {

@@ -3,7 +3,7 @@ import { isKeyUse } from "./event-names.ts";
 import { RecentMap } from "./recent-map.ts";
 import { systemPrincipal } from "./record-text.ts";
 
-export type NoticeKind = "new-address" | "unusual-hour" | "refusal-burst";
+export type NoticeKind = "new-address" | "unusual-hour" | "refusal-burst" | "counter-conflict";
 
 /** Something in the chain that a person would want to know. */
 export interface Notice {
@@ -94,7 +94,8 @@ export class NoticeRules {
   /** Takes in the chain's next record. */
   observe(record: AuditRecord): readonly Notice[] {
     if (record.principal === systemPrincipal) return [];
-    if (record.result === "refused") return this.#refused(record, record.principal, 1, burstRefusals);
+    if (record.result === "refused")
+      return [...this.#counterConflict(record), ...this.#refused(record, record.principal, 1, burstRefusals)];
     if (record.action === "strongroom:Refusals")
       return this.#refused(record, "anonymous", Number(record.detail.count), burstOfStrangers);
     if (record.result !== "done" || record.key === null || !isKeyUse(record.action)) return [];
@@ -141,6 +142,13 @@ export class NoticeRules {
     if (already >= burst || already + count < burst) return [];
     const error = record.error === null ? {} : { error: record.error };
     return this.#give("refusal-burst", record, principal, { address: record.peer, count: already + count, ...error });
+  }
+
+  /** A counter stands elsewhere than its node believes: its state was put back, or it runs in two places. */
+  #counterConflict(record: AuditRecord): readonly Notice[] {
+    if (record.error !== "COUNTER_CONFLICT") return [];
+    const { name = "", stands = 0, from = 0, to = 0 } = record.detail;
+    return this.#give("counter-conflict", record, record.principal, { counter: name, stands, from, to });
   }
 
   /** At most one an hour of a kind for a principal, and sixty in all: notices must not be what fills the disk. */

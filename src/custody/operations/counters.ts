@@ -130,14 +130,22 @@ function conflict(
   previous: CounterStanding | null,
   next: CounterStanding,
 ): CustodyError {
-  const actual = stands === undefined ? "is not there" : `stands at ${stands.value}`;
-  const asked = `to go from ${previous === null ? "nothing" : previous.value} to ${next.value}`;
-  const sameValue = stands !== undefined && (stands.value === previous?.value || stands.value === next.value);
+  const asked = `asked to go from ${previous?.value ?? "nothing"} to ${next.value}`;
   return new CustodyError(
     "COUNTER_CONFLICT",
-    `counter ${name} ${actual}${sameValue ? ", with another stamp or not below" : ""}, and was asked ${asked}: ` +
-      "the node's state was put back, or it runs twice",
+    `counter ${name}, ${asked}, ${standingText(stands, previous, next)}: the node's state was put back, or it runs twice`,
   );
+}
+
+function standingText(
+  stands: CounterStanding | undefined,
+  previous: CounterStanding | null,
+  next: CounterStanding,
+): string {
+  if (stands === undefined) return "is not there";
+  if (previous !== null && isSame(stands, previous)) return `stands at ${stands.value} and only goes up`;
+  const sameValue = stands.value === previous?.value || stands.value === next.value;
+  return `stands at ${stands.value}${sameValue ? " under another stamp" : ""}`;
 }
 
 function checkName(name: string): void {

@@ -33,6 +33,8 @@ interface Scene {
   readonly accessKey: string;
   /** That no key uses. */
   readonly integration: string;
+  /** A counter of node-1. */
+  readonly counter: string;
 }
 
 type Row = readonly [operation: string, allowed: string, ask: (client: KeyManagerClient, scene: Scene) => unknown];
@@ -114,6 +116,15 @@ const rows: readonly Row[] = [
   ["nodes.list", "RAUO", (client) => client.nodes.list()],
   ["nodes.leases", "RAUO", (client) => client.nodes.leases()],
   ["releaseLease", "M", (client) => client.releaseLease("00000000-0000-4000-8000-000000000000")],
+  [
+    "counters.advance",
+    "M",
+    (client, { name }) => client.advanceCounter({ name, previous: null, next: { value: 1, stamp: "a".repeat(64) } }),
+  ],
+  ["counters.read", "M", (client, { counter }) => client.readCounter(counter)],
+  ["counters.list", "RAU", (client) => client.counters.list()],
+  ["counters.list of one node", "RAU", (client) => client.counters.list("node-1")],
+  ["counters.reset", "RA", (client, { counter }) => client.counters.reset("node-1", counter)],
   ["legacy.list", "RAUO", (client) => client.legacy.list()],
   ["audit.read", "RAU", (client) => client.audit.read({ after: 0, limit: 1 })],
   ["audit.search", "RAU", (client) => client.audit.search({ limit: 1 })],
@@ -228,7 +239,13 @@ describe("the native door, operation by operation and principal by principal", (
     secret[Symbol.dispose]();
     const integration = `kms-spare-${scenes}`;
     await integrate(admin, integration);
-    return { key, alias, grant: made.id, wrapped, name: `new-${scenes}`, user: someone, accessKey: id, integration };
+    // Few fit into one node: each scene's takes the place of the one before.
+    const counter = "scene";
+    if ((await admin.counters.list("node-1")).some((each) => each.name === counter))
+      await admin.counters.reset("node-1", counter);
+    await clients.M.advanceCounter({ name: counter, previous: null, next: { value: 1, stamp: "0".repeat(64) } });
+    const spare = { integration, counter };
+    return { key, alias, grant: made.id, wrapped, name: `new-${scenes}`, user: someone, accessKey: id, ...spare };
   }
 
   const letters = Object.keys(columns) as Column[];

@@ -100,6 +100,31 @@ describe("the rules for notices", () => {
     assert.deepEqual(kindsOf(refusals(20, startMs + hourMs)), ["refusal-burst"]);
   });
 
+  it("tell at once of a node whose counter stands elsewhere than it believes, once an hour", () => {
+    const rules = new NoticeRules();
+    const conflict = (atMs: number, stands: number) =>
+      use({
+        action: "strongroom:AdvanceCounter",
+        key: null,
+        result: "refused",
+        error: "COUNTER_CONFLICT",
+        detail: { name: "votes", from: 4, to: 5, stamp: "0".repeat(64), stands },
+        atMs,
+      });
+    const [notice] = observeAll(rules, [conflict(startMs, 9)]);
+    assert.equal(notice?.kind, "counter-conflict");
+    assert.deepEqual(notice?.facts, { counter: "votes", stands: 9, from: 4, to: 5 });
+    assert.deepEqual(observeAll(rules, [conflict(startMs + 60_000, 9)]), []);
+    assert.deepEqual(kindsOf(observeAll(rules, [conflict(startMs + hourMs, 9)])), ["counter-conflict"]);
+  });
+
+  it("say nothing of a counter that is advanced, or that its caller may not advance", () => {
+    const rules = new NoticeRules();
+    const advance = { action: "strongroom:AdvanceCounter", key: null, detail: { name: "votes", from: 4, to: 5 } };
+    const denied = { ...advance, result: "refused", error: "ACCESS_DENIED" } as const;
+    assert.deepEqual(observeAll(rules, [use(advance), use(denied), use(advance)]), []);
+  });
+
   it("tell of strangers' refusals by their summaries", () => {
     const rules = new NoticeRules();
     const summary = (count: number) =>
