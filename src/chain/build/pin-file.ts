@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { ChainBuildError } from "./errors.ts";
 
@@ -6,35 +6,59 @@ const maxFileBytes = 1024 * 1024;
 /** GM/T 0018 names no limit; no card takes more. */
 const maxPinBytes = 256;
 
+/** How a file with a secret is read, and spoken of. */
+export interface PrivateFileReading {
+  /** What the file holds, for messages. @defaultValue `"a PIN"` */
+  readonly holds?: string;
+  /** A longer file is refused. @defaultValue 1 MiB */
+  readonly maxBytes?: number;
+}
+
 /**
- * Reads a file with a PIN in it, at most 1 MiB. A link is followed: a launch puts one in the place of a sealed file; what it
+ * Reads a file with a secret in it. A link is followed: a launch puts one in the place of a sealed file; what it
  * leads to must be private. The caller disposes of the content.
  *
- * @throws {ChainBuildError} `FILE_UNUSABLE`; `FILE_UNSAFE` when others may read it.
+ * @throws {ChainBuildError} `FILE_UNUSABLE` when it can't be read, is no regular file, or is too long; `FILE_UNSAFE` when others
+ *   may read it.
  */
-export function readPrivateFile(file: string): SecretBuffer {
+export function readPrivateFile(file: string, reading: PrivateFileReading = {}): SecretBuffer {
+  const { holds = "a PIN", maxBytes = maxFileBytes } = reading;
   let fd: number;
   try {
-    fd = openSync(file, "r");
+    // Not blocking: a named pipe must be refused, not waited for.
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     throw new ChainBuildError("FILE_UNUSABLE", `${file} cannot be read`, {
       cause,
-      hint: "if the PIN is sealed, start the node with `strongroom node launch`",
+      hint: "a file that is sealed is opened by `strongroom node launch` only",
     });
   }
-  const bytes = Buffer.alloc(maxFileBytes);
   try {
-    if ((fstatSync(fd).mode & 0o077) !== 0)
-      throw new ChainBuildError("FILE_UNSAFE", `${file} holds a PIN and is open to others`, {
+    const status = fstatSync(fd);
+    if (!status.isFile()) throw new ChainBuildError("FILE_UNUSABLE", `${file} is not a regular file`);
+    if ((status.mode & 0o077) !== 0)
+      throw new ChainBuildError("FILE_UNSAFE", `${file} holds ${holds} and is open to others`, {
         hint: `chmod 600 ${file}`,
       });
+    return readToEnd(fd, file, maxBytes);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readToEnd(fd: number, file: string, maxBytes: number): SecretBuffer {
+  const bytes = Buffer.allocUnsafeSlow(maxBytes + 1);
+  try {
     let used = 0;
     for (let got = -1; got !== 0 && used < bytes.length; used += got)
       got = readSync(fd, bytes, used, bytes.length - used, null);
+    if (used > maxBytes) throw new ChainBuildError("FILE_UNUSABLE", `${file} has more than ${maxBytes} bytes`);
     return SecretBuffer.copyOf(bytes.subarray(0, used));
+  } catch (cause) {
+    if (cause instanceof ChainBuildError) throw cause;
+    throw new ChainBuildError("FILE_UNUSABLE", `${file} cannot be read`, { cause });
   } finally {
     bytes.fill(0);
-    closeSync(fd);
   }
 }
 

@@ -1,10 +1,12 @@
-import { closeSync, existsSync, readFileSync, readSync } from "node:fs";
+import { closeSync, existsSync, readSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { publicKeyOfNodeId } from "../../crypto/curve.ts";
 import { maxKeyFileBytes } from "../../crypto/pem.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { ChainNodeConfig } from "../build/config-reader.ts";
+import { ChainBuildError } from "../build/errors.ts";
 import { readHsmPin } from "../build/hsm-settings.ts";
+import { readPrivateFile } from "../build/pin-file.ts";
 import type { DigestSigner, SigningAlgorithm } from "../ledger/signer.ts";
 import { ChainNodeError } from "./errors.ts";
 import { SoftSigner } from "./soft-signer.ts";
@@ -81,8 +83,9 @@ export function sealerIndex({ genesis }: Pick<ChainNodeConfig, "genesis">, signe
 
 function readKeyFile(path: string): SecretBuffer {
   try {
-    return SecretBuffer.take(readFileSync(path));
+    return readPrivateFile(path, { holds: "the node's private key", maxBytes: maxKeyFileBytes });
   } catch (cause) {
+    if (!(cause instanceof ChainBuildError) || cause.code === "FILE_UNSAFE") throw cause;
     throw new ChainNodeError(
       "CONFIG_UNUSABLE",
       `the node key ${path} cannot be read; if it is sealed, start the node by \`strongroom node launch\``,

@@ -30,7 +30,7 @@ export class SoftSigner implements DigestSigner, Disposable {
     const { curve, scalar, publicKey } = pem.expose((bytes) => readPrivateKey(bytes));
     try {
       if (curve !== algorithm)
-        throw new ChainNodeError("CONFIG_UNUSABLE", `the node key is on ${curve}, the chain signs on ${algorithm}`);
+        throw new ChainNodeError("CONFIG_UNUSABLE", `the key is on ${curve}, the chain signs on ${algorithm}`);
       using pkcs8 = writePrivateKeyDer(curve, scalar, "pkcs8");
       const key = await OpensslKey.ofPrivateKey(algorithm === "sm2" ? "SM2" : "ECC_SECG_P256K1", pkcs8);
       return new SoftSigner(algorithm, publicKey, key);

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
-import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { maxKeyFileBytes } from "../../crypto/pem.ts";
+import { readPrivateFile } from "../build/pin-file.ts";
 import type { DigestSigner } from "../ledger/signer.ts";
 import { SoftSigner } from "../node/soft-signer.ts";
 import { readSdkPin, type SdkConfig } from "../sdk-config.ts";
@@ -15,8 +16,8 @@ export interface OpenAccount extends AsyncDisposable {
  * Opens the account of a client's config.toml: the key `hsmKeyIndex` of the cipher machine where `enableHsm` is true, else the
  * PEM file `accountFilePath`.
  *
- * @throws {ChainClientError} `ACCOUNT_UNUSABLE` when neither is named, or the file can't be read; `DeviceError` of the machine,
- *   `ChainBuildError` of its PIN, `CryptoError` of the file.
+ * @throws {ChainClientError} `ACCOUNT_UNUSABLE` when neither is named; `DeviceError` of the machine; `ChainBuildError` of the file or
+ *   of the PIN's (`FILE_UNUSABLE`; `FILE_UNSAFE` when others may read it); `CryptoError` of what the file holds.
  */
 export async function openAccount(config: SdkConfig): Promise<OpenAccount> {
   const { hsm, accountFile, smCrypto } = config;
@@ -26,7 +27,7 @@ export async function openAccount(config: SdkConfig): Promise<OpenAccount> {
         "ACCOUNT_UNUSABLE",
         `${config.file} names neither a cipher machine nor an account file`,
       );
-    using pem = readAccountFile(accountFile);
+    using pem = readPrivateFile(accountFile, { holds: "an account's private key", maxBytes: maxKeyFileBytes });
     const account = await SoftSigner.ofPem(pem, smCrypto ? "sm2" : "secp256k1");
     return { account, [Symbol.asyncDispose]: async () => account[Symbol.dispose]() };
   }
@@ -46,12 +47,4 @@ export async function openAccount(config: SdkConfig): Promise<OpenAccount> {
     account: { algorithm: "sm2", publicKey, sign: (digest) => card.sign(digest) },
     [Symbol.asyncDispose]: () => card.close(),
   };
-}
-
-function readAccountFile(path: string): SecretBuffer {
-  try {
-    return SecretBuffer.take(readFileSync(path));
-  } catch (cause) {
-    throw new ChainClientError("ACCOUNT_UNUSABLE", `the account file ${path} cannot be read`, { cause });
-  }
 }
