@@ -1,4 +1,5 @@
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import type { DeviceFault } from "./fault.ts";
 
 /**
  * What the module of a device program exports as `program`: one kind of native library, driven inside the device's own
@@ -31,13 +32,30 @@ export interface OpenedDevice {
   close(): Promise<void>;
 }
 
+/** A call whose answers are kept back until they are confirmed. */
+export interface HeldCall {
+  readonly operation: string;
+  readonly args: readonly Buffer[];
+  readonly answers: readonly Buffer[];
+}
+
 export interface DeviceSession {
   /**
-   * One call at a time for each session. Arguments and answers are byte strings; small numbers are encoded in them by the
-   * program. `args` are the call's own memory until its promise settles; then the host wipes them, and wipes the answers
-   * once they are written. Answers must not be kept or shared.
+   * One call at a time for each session; answered at once by a program that calls its library on the process's only thread.
+   * Arguments and answers are byte strings; small numbers are encoded in them by the program. `args` are the call's own memory
+   * until it has ended; then the host wipes them, and wipes the answers once they are written. Answers must not be shared, and
+   * not be kept but for memory that the session's next call writes anew.
    */
-  call(operation: string, args: readonly Buffer[]): Promise<readonly Buffer[]>;
+  call(operation: string, args: readonly Buffer[]): readonly Buffer[] | Promise<readonly Buffer[]>;
+  /** Whether the answers of this operation leave only once {@link confirm} has said that they may. */
+  mustConfirm?(operation: string): boolean;
+  /**
+   * Looks, after these calls have ended, whether their answers are what was asked for. Runs as a call does.
+   *
+   * @param held - At most four.
+   * @returns For each call a fault, which its caller gets instead of the answers, or undefined. What it throws counts for all.
+   */
+  confirm?(held: readonly HeldCall[]): Promise<readonly (DeviceFault | undefined)[]>;
   /** Gives rights back and closes the session; exclusive as openSession is. Also called after faults that evict. */
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import { DeviceFault, type FaultFacts } from "./fault.ts";
-import type { DeviceSession, OpenedDevice } from "./program.ts";
+import type { DeviceSession, HeldCall, OpenedDevice } from "./program.ts";
 
 /** Where a host tells what came of what it was asked. */
 export interface HostReplies {
@@ -18,6 +18,13 @@ interface HostedCall {
   readonly operation: string;
   readonly args: readonly Buffer[];
 }
+
+interface Held extends HostedCall, HeldCall {}
+
+/** Answers that wait together to be confirmed: fewer than the faults in a row for which a device is left alone. */
+const mostHeld = 4;
+/** While more calls than this wait, the next is run before what is held is confirmed: with fewer, the session would run dry. */
+const waitingWhileHeld = 1;
 
 interface Slot {
   readonly number: number;
@@ -109,42 +116,69 @@ export class SessionHost {
   }
 
   #start(slot: Slot): void {
-    if (slot.running || this.#inExclusive || this.#exclusive.length > 0) return;
     const { session } = slot;
-    const call = slot.waiting.shift();
-    if (call === undefined || session === undefined) return;
+    if (session === undefined || slot.running || slot.waiting.length === 0 || this.#inExclusive || !this.#goesOn(slot))
+      return;
     slot.running = true;
     this.#running += 1;
-    let answering: Promise<readonly Buffer[]>;
-    try {
-      answering = session.call(call.operation, call.args);
-    } catch (error) {
-      this.#faulted(slot, call, error);
-      return;
+    void this.#work(slot, session);
+  }
+
+  #goesOn(slot: Slot): boolean {
+    return !slot.ended && this.#exclusive.length === 0;
+  }
+
+  /** Runs what waits for a session, one call after the other. */
+  async #work(slot: Slot, session: DeviceSession): Promise<void> {
+    const held: Held[] = [];
+    while (this.#goesOn(slot)) {
+      const call = slot.waiting.shift();
+      if (call === undefined) break;
+      try {
+        const given = session.call(call.operation, call.args);
+        const answers = given instanceof Promise ? await given : given;
+        if (session.mustConfirm?.(call.operation) === true) held.push({ ...call, answers });
+        else this.#answered(call, answers);
+      } catch (error) {
+        this.#faulted(slot, call, error);
+      }
+      const mayHold = held.length < mostHeld && slot.waiting.length > waitingWhileHeld && this.#goesOn(slot);
+      if (held.length > 0 && !mayHold) await this.#confirm(slot, session, held.splice(0));
     }
-    answering.then(
-      (answers) => {
-        this.#replies.answered(call.id, answers);
-        wipe(answers);
-        this.#settled(slot, call);
-      },
-      (error: unknown) => this.#faulted(slot, call, error),
-    );
+    slot.running = false;
+    this.#running -= 1;
+    if (this.#exclusive.length > 0) this.#runExclusive();
+  }
+
+  async #confirm(slot: Slot, session: DeviceSession, held: readonly Held[]): Promise<void> {
+    let faults: readonly (DeviceFault | undefined)[];
+    try {
+      faults = (await session.confirm?.(held)) ?? [];
+      if (faults.length !== held.length) throw new TypeError("a session confirms each call or none");
+    } catch (error) {
+      faults = held.map(() => factsOf(error));
+    }
+    for (const [at, call] of held.entries()) {
+      const fault = faults[at];
+      if (fault === undefined) this.#answered(call, call.answers);
+      else {
+        wipe(call.answers);
+        this.#faulted(slot, call, fault);
+      }
+    }
+  }
+
+  #answered(call: HostedCall, answers: readonly Buffer[]): void {
+    this.#replies.answered(call.id, answers);
+    wipe(answers);
+    wipe(call.args);
   }
 
   #faulted(slot: Slot, call: HostedCall, error: unknown): void {
     const fault = factsOf(error);
     this.#replies.faulted(call.id, fault);
     if (fault.evict) this.#end(slot);
-    this.#settled(slot, call);
-  }
-
-  #settled(slot: Slot, call: HostedCall): void {
     wipe(call.args);
-    slot.running = false;
-    this.#running -= 1;
-    if (this.#exclusive.length > 0) this.#runExclusive();
-    else this.#start(slot);
   }
 
   #end(slot: Slot): void {
@@ -190,7 +224,7 @@ function wipe(buffers: readonly Buffer[]): void {
 }
 
 /** What is told of an error. Only a program's own faults say what they say: other messages may hold anything. */
-export function factsOf(error: unknown): FaultFacts {
+export function factsOf(error: unknown): DeviceFault {
   if (error instanceof DeviceFault) return error;
   const name = error instanceof Error ? error.name : typeof error;
   return new DeviceFault({

@@ -25,8 +25,11 @@ interface Sent {
 const fewestCallsInSlot = 2;
 /** Short calls wait there in larger numbers, so that they travel together. */
 const mostCallsInSlot = 16;
-/** How much work is sent ahead, in milliseconds: more than an answer and the next call take to travel on a busy machine. */
-const sentAheadMs = 1;
+/**
+ * How much work is sent ahead, in milliseconds: more than an answer and the next call take to travel on a busy machine, and so much
+ * that a session confirms several short calls together while the next is there already.
+ */
+const sentAheadMs = 3;
 /** Weight of the latest call in the running mean of how long calls take. */
 const latestWeight = 1 / 16;
 /** A process that runs its loop answers a revocation in far less. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DeviceFault } from "../../../../src/devices/native/fault.ts";
-import type { DeviceSession, OpenedDevice } from "../../../../src/devices/native/program.ts";
+import type { DeviceSession, HeldCall, OpenedDevice } from "../../../../src/devices/native/program.ts";
 import { type HostReplies, SessionHost } from "../../../../src/devices/native/session-host.ts";
 import { settle } from "./fake-ground.ts";
 
@@ -12,6 +12,8 @@ class FakeDevice implements OpenedDevice {
   readonly log: string[] = [];
   openFault: Error | undefined;
   opening: Promise<void> = Promise.resolve();
+  confirming = (held: readonly HeldCall[]): Promise<readonly (DeviceFault | undefined)[]> =>
+    Promise.resolve(held.map(() => undefined));
 
   async openSession(): Promise<DeviceSession> {
     this.log.push("open");
@@ -21,9 +23,15 @@ class FakeDevice implements OpenedDevice {
       call: (operation) => {
         this.log.push(operation);
         if (operation === "throws at once") throw new Error("with a secret");
+        if (operation === "answers at once") return [Buffer.from("now")];
         const outcome = Promise.withResolvers<readonly Buffer[]>();
         this.running.set(operation, outcome);
         return outcome.promise;
+      },
+      mustConfirm: (operation) => operation.startsWith("held"),
+      confirm: (held) => {
+        this.log.push(`confirm ${held.map(({ operation }) => operation).join()}`);
+        return this.confirming(held);
       },
       close: () => {
         this.log.push("close session");
@@ -177,4 +185,81 @@ test("closing everything waits for what runs, revokes what waits, and closes the
   await closing;
   assert.deepEqual(replies, ["revoked 2", "answered 1 ", "alone"]);
   assert.deepEqual(device.log, ["a", "close session", "close session", "close device"]);
+});
+
+test("calls that are answered at once are run one after the other, and a fault among them is told", async () => {
+  const { host: sessions, replies } = await withSessions(1);
+  for (const [id, operation] of ["answers at once", "answers at once", "throws at once"].entries())
+    sessions.call(id, 1, operation, []);
+  sessions.call(9, 1, "a", []);
+  await settle();
+  assert.deepEqual(replies, ["answered 0 now", "answered 1 now", "faulted 2 PROGRAM_ERROR", "revoked 9"]);
+});
+
+/** Sends calls that must be confirmed, and lets the library end them. */
+async function held(count: number, given?: Awaited<ReturnType<typeof withSessions>>) {
+  const all = given ?? (await withSessions(1));
+  const names = Array.from({ length: count }, (_, index) => `held ${index}`);
+  for (const [id, name] of names.entries()) all.host.call(id, 1, name, []);
+  const end = async (name: string) => {
+    all.device.running.get(name)?.resolve([Buffer.from("x")]);
+    await settle();
+  };
+  return { ...all, names, end };
+}
+
+test("an answer that must be confirmed leaves after its confirmation, which began when its call had ended", async () => {
+  const { device, replies, end } = await held(1);
+  const confirming = Promise.withResolvers<readonly undefined[]>();
+  device.confirming = () => confirming.promise;
+  await end("held 0");
+  assert.deepEqual(device.log, ["held 0", "confirm held 0"]);
+  assert.deepEqual(replies, []);
+  confirming.resolve([undefined]);
+  await settle();
+  assert.deepEqual(replies, ["answered 0 x"]);
+});
+
+test("while more calls wait, up to four answers are confirmed together; the last are not left for calls to come", async () => {
+  const { device, names, end } = await held(7);
+  for (const name of names) await end(name);
+  assert.deepEqual(
+    device.log.filter((line) => line.startsWith("confirm")),
+    ["confirm held 0,held 1,held 2,held 3", "confirm held 4,held 5", "confirm held 6"],
+  );
+});
+
+test("an answer that is not confirmed is wiped, and its caller gets the fault; the others go out", async () => {
+  const { device, replies, names, end } = await held(4);
+  const answers: Buffer[] = [];
+  device.confirming = (calls) => {
+    answers.push(...calls.flatMap((call) => call.answers));
+    const changed = new DeviceFault({ kind: "integrity", code: "KEY_CHANGED", message: "another key" });
+    return Promise.resolve(calls.map((_, index) => (index === 1 ? changed : undefined)));
+  };
+  for (const name of names) await end(name);
+  assert.deepEqual(replies, ["answered 0 x", "faulted 1 KEY_CHANGED", "answered 2 x", "answered 3 x"]);
+  for (const answer of answers) assert.deepEqual(answer, Buffer.alloc(1));
+});
+
+test("nothing leaves unconfirmed when confirming fails, or does not speak of each call", async () => {
+  for (const confirming of [
+    () => Promise.reject(new DeviceFault({ kind: "session", code: "0x1", message: "gone" })),
+    () => Promise.resolve([]),
+  ]) {
+    const { device, replies, names, end } = await held(3);
+    device.confirming = confirming;
+    for (const name of names) await end(name);
+    assert.ok(replies.length > 0 && replies.every((reply) => !reply.startsWith("answered")), replies.join());
+  }
+});
+
+test("no session is opened or closed between a call and its confirmation", async () => {
+  const given = await withSessions(2);
+  const { host: sessions, device, replies, end } = await held(3, given);
+  await end("held 0");
+  sessions.closeSession(2);
+  await end("held 1");
+  assert.deepEqual(device.log, ["held 0", "held 1", "confirm held 0,held 1", "close session", "held 2"]);
+  assert.deepEqual(replies, ["answered 0 x", "answered 1 x", "alone", "closed 2"]);
 });
