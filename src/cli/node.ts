@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { handovers, identityKinds, manifestVolumeKinds, nodeKinds, protections } from "../node/manifest.ts";
 import { withConnection } from "./connection.ts";
+import { counterCommand } from "./node/counter-command.ts";
 import { keyCommand } from "./node/key-command.ts";
 import { withJson } from "./output.ts";
 
@@ -37,6 +38,7 @@ Example:
     tokenCommand,
     revokeCommand,
     listCommand,
+    counterCommand,
   ])
     node.addCommand(make());
   return node;
