@@ -24,9 +24,31 @@ export interface WrappedByKms {
   readonly blob: Buffer;
 }
 
+/** A key pair's public half, as the KMS shows it. */
+export interface KmsPublicKey {
+  readonly keyArn: string;
+  /** `KeySpec`, such as `ECC_SECG_P256K1`. */
+  readonly spec: string;
+  /** `KeyUsage`, such as `SIGN_VERIFY`. */
+  readonly usage: string;
+  /** SubjectPublicKeyInfo, DER, not looked at. */
+  readonly spki: Buffer;
+}
+
+/** Algorithms whose digests have 32 bytes. `SM2DSA`: the digest is e = SM3(ZA ‖ message). */
+export type KmsSigningAlgorithm = "ECDSA_SHA_256" | "SM2DSA";
+
+interface OpenSdk {
+  readonly sdk: Sdk;
+  readonly client: KMSClient;
+}
+
 type Sdk = typeof import("@aws-sdk/client-kms");
 
 const maxBlobBytes = 6144;
+const maxSpkiBytes = 1024;
+/** SEQUENCE of two INTEGERs of at most 33 bytes. */
+const maxSignatureBytes = 72;
 
 /**
  * A KMS that speaks AWS's protocol: AWS itself, another Strongroom, or anything like them. Its credentials are the ones
@@ -38,7 +60,8 @@ export class AwsKmsClient implements Disposable {
   readonly #settings: AwsKmsSettings;
   readonly #secret: SecretBuffer;
   readonly #times: Required<AwsKmsTimes>;
-  #opened: Promise<{ readonly sdk: Sdk; readonly client: KMSClient }> | undefined;
+  /** By the number of attempts. */
+  readonly #opened = new Map<number, Promise<OpenSdk>>();
 
   /**
    * @param secret - The secret access key; copied, so it stays the caller's to dispose of.
@@ -114,28 +137,70 @@ export class AwsKmsClient implements Disposable {
     throw invalidAnswer(asked);
   }
 
+  /** The public half of a key pair. */
+  async publicKey(key: string = this.masterKey): Promise<KmsPublicKey> {
+    const { asked, answer } = await this.#ask(key, ({ GetPublicKeyCommand }, client, options) =>
+      client.send(new GetPublicKeyCommand({ KeyId: key }), options),
+    );
+    const { KeyId, KeySpec, KeyUsage, PublicKey } = answer;
+    const named = typeof KeySpec === "string" && typeof KeyUsage === "string";
+    if (!isKeyAskedFor(KeyId, key) || !named || !isShort(PublicKey, maxSpkiBytes)) throw invalidAnswer(asked);
+    return { keyArn: KeyId, spec: KeySpec, usage: KeyUsage, spki: Buffer.from(PublicKey) };
+  }
+
+  /**
+   * Signs a 32-byte digest. It is sent once: whether a KMS that did not answer has signed is not known (`effect` of the
+   * failure), and whoever asked decides whether to ask again.
+   *
+   * @returns The signature in DER as the KMS gave it, neither parsed nor verified.
+   */
+  async sign(
+    digest: Uint8Array,
+    algorithm: KmsSigningAlgorithm,
+    key: string = this.masterKey,
+  ): Promise<{ readonly keyArn: string; readonly signature: Buffer }> {
+    if (digest.length !== 32) throw new RangeError(`a digest for ${algorithm} has 32 bytes, got ${digest.length}`);
+    const { asked, answer } = await this.#ask(
+      key,
+      ({ SignCommand }, client, options) =>
+        client.send(
+          new SignCommand({ KeyId: key, Message: digest, MessageType: "DIGEST", SigningAlgorithm: algorithm }),
+          options,
+        ),
+      1,
+    );
+    const { KeyId, Signature, SigningAlgorithm } = answer;
+    const same = isKeyAskedFor(KeyId, key) && SigningAlgorithm === algorithm;
+    if (!same || !isShort(Signature, maxSignatureBytes)) throw invalidAnswer(asked);
+    return { keyArn: KeyId, signature: Buffer.from(Signature) };
+  }
+
   /** Ends the connections and wipes the secret. */
   [Symbol.dispose](): void {
     this.#secret[Symbol.dispose]();
-    this.#opened?.then(
-      ({ client }) => client.destroy(),
-      () => {},
-    );
-    this.#opened = undefined;
+    for (const opened of this.#opened.values())
+      opened.then(
+        ({ client }) => client.destroy(),
+        () => {},
+      );
+    this.#opened.clear();
   }
 
   async #ask<T>(
     masterKey: string,
     send: (sdk: Sdk, client: KMSClient, options: { abortSignal: AbortSignal }) => Promise<T>,
+    attempts: number = this.#times.attempts,
   ): Promise<{ readonly asked: Asked; readonly answer: T }> {
     const { apiKey } = this.#settings;
     const { deadlineMs } = this.#times;
     const asked = { masterKey, apiKey, endpoint: endpointOf(this.#settings), deadlineMs };
     const deadline = AbortSignal.timeout(deadlineMs);
     try {
-      if (this.#secret.disposed) throw new AwsKmsError("KMS_UNREACHABLE", "the connection to the KMS was closed");
-      this.#opened ??= this.#open();
-      const { sdk, client } = await this.#opened;
+      if (this.#secret.disposed)
+        throw new AwsKmsError("KMS_UNREACHABLE", "the connection to the KMS was closed", undefined, "none");
+      const opened = this.#opened.get(attempts) ?? this.#open(attempts);
+      this.#opened.set(attempts, opened);
+      const { sdk, client } = await opened;
       return { asked, answer: await send(sdk, client, { abortSignal: deadline }) };
     } catch (error) {
       throw failureOf(error, asked);
@@ -143,10 +208,10 @@ export class AwsKmsClient implements Disposable {
   }
 
   /** Every setting that the SDK would look for in the environment or in files is given, so that it looks for none. */
-  async #open(): Promise<{ readonly sdk: Sdk; readonly client: KMSClient }> {
+  async #open(attempts: number): Promise<OpenSdk> {
     const sdk = await import("@aws-sdk/client-kms");
     const { region, apiKey, caPem } = this.#settings;
-    const { attemptMs, attempts } = this.#times;
+    const { attemptMs } = this.#times;
     const client = new sdk.KMSClient({
       region,
       endpoint: endpointOf(this.#settings),
@@ -180,6 +245,10 @@ function wrappedOf(
   const usable = CiphertextBlob !== undefined && CiphertextBlob.length > 0 && CiphertextBlob.length <= maxBlobBytes;
   if (!isKeyAskedFor(KeyId, asked.masterKey) || !usable) throw invalidAnswer(asked);
   return { keyArn: KeyId, blob: Buffer.from(CiphertextBlob) };
+}
+
+function isShort(bytes: unknown, most: number): bytes is Uint8Array {
+  return bytes instanceof Uint8Array && bytes.length > 0 && bytes.length <= most;
 }
 
 function invalidAnswer({ endpoint }: Asked): AwsKmsError {

@@ -10,9 +10,11 @@ export const awsKmsErrors = {
     exit: 3,
     meaning: "the KMS does not accept the access key: unknown, ended, or its secret is wrong",
   },
+  KMS_KEY_CHANGED: { exit: 5, meaning: "the KMS's signature is not one of the public key that it showed at the start" },
   KMS_KEY_DISABLED: { exit: 3, meaning: "the master key is disabled at the KMS" },
   KMS_KEY_NOT_FOUND: { exit: 3, meaning: "the KMS has no such master key" },
   KMS_KEY_STATE: { exit: 3, meaning: "the master key is pending deletion or import at the KMS, or of another usage" },
+  KMS_KEY_UNSUITABLE: { exit: 2, meaning: "the key at the KMS is not of the kind or usage that is needed" },
   KMS_PEER_UNTRUSTED: { exit: 5, meaning: "the endpoint's certificate is not one that is trusted for it" },
   KMS_REQUEST_INVALID: { exit: 2, meaning: "the KMS found the request malformed" },
   KMS_SETTINGS_INVALID: { exit: 2, meaning: "a setting of the integration is missing, malformed or out of range" },
@@ -28,14 +30,25 @@ export const awsKmsErrors = {
 
 export type AwsKmsErrorCode = keyof typeof awsKmsErrors;
 
+/** `none`: the KMS surely did nothing, for it refused, or the request never left. `unknown`: it may have done it. */
+export type AwsKmsEffect = "none" | "unknown";
+
 /** A failure of an upstream KMS. The message is ours: what the peer says is never passed on but for its error's name. */
 export class AwsKmsError extends Error {
   override readonly name = "AwsKmsError";
   readonly code: AwsKmsErrorCode;
+  /** What became of the request, or of its last attempt: a signature that may have been made is not asked for again. */
+  readonly effect: AwsKmsEffect;
 
-  constructor(code: AwsKmsErrorCode, message: string = awsKmsErrors[code].meaning, cause?: unknown) {
+  constructor(
+    code: AwsKmsErrorCode,
+    message: string = awsKmsErrors[code].meaning,
+    cause?: unknown,
+    effect: AwsKmsEffect = "unknown",
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
+    this.effect = effect;
   }
 
   /** The command line's exit code for this failure: 3 refused, 4 unreachable, 5 integrity. */

@@ -1,5 +1,5 @@
 import { AwsKmsError, type AwsKmsErrorCode } from "./errors.ts";
-import { AnswerTooLarge } from "./transport.ts";
+import { AnswerTooLarge, wasNeverSent } from "./transport.ts";
 
 /** What was asked, for the message. */
 export interface Asked {
@@ -38,6 +38,17 @@ const codesOfNames: Readonly<Record<string, AwsKmsErrorCode>> = {
   ValidationException: "KMS_REQUEST_INVALID",
 };
 
+/** What a KMS answers in place of doing what it was asked. */
+const refusals: ReadonlySet<AwsKmsErrorCode> = new Set([
+  "KMS_ACCESS_DENIED",
+  "KMS_CREDENTIALS_REFUSED",
+  "KMS_KEY_DISABLED",
+  "KMS_KEY_NOT_FOUND",
+  "KMS_KEY_STATE",
+  "KMS_REQUEST_INVALID",
+  "KMS_THROTTLED",
+]);
+
 /** Codes of Node's TLS when it does not trust the peer. */
 const untrusted =
   /^(?:CERT_|ERR_TLS_CERT|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_CERT|UNABLE_TO_|ERR_SSL_(?!WRONG_VERSION)|HOSTNAME_MISMATCH|INVALID_CA)/;
@@ -46,7 +57,8 @@ const untrusted =
 export function failureOf(error: unknown, asked: Asked): AwsKmsError {
   if (error instanceof AwsKmsError) return error;
   const code = codeOf(error);
-  return new AwsKmsError(code, messages(code, asked, nameOf(error)));
+  const effect = refusals.has(code) || wasNeverSent(error) ? "none" : "unknown";
+  return new AwsKmsError(code, messages(code, asked, nameOf(error)), undefined, effect);
 }
 
 function codeOf(error: unknown): AwsKmsErrorCode {
@@ -74,7 +86,7 @@ function messages(code: AwsKmsErrorCode, { masterKey, apiKey, endpoint, deadline
     case "KMS_KEY_NOT_FOUND":
       return `access refused: the KMS has no master key ${masterKey}`;
     case "KMS_KEY_STATE":
-      return `access refused: ${masterKey} is pending deletion or import at the KMS, or is not for encryption`;
+      return `access refused: ${masterKey} is pending deletion or import at the KMS, or is not for this use`;
     case "KMS_CIPHERTEXT_REFUSED":
       return `the wrapped key does not open under ${masterKey}: it is altered, under another master key or of another context`;
     case "KMS_PEER_UNTRUSTED":

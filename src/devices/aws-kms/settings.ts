@@ -36,23 +36,35 @@ const forms = {
   ],
 } as const;
 
+/** What each setting is called where it was read from. */
+export type SettingNames = Readonly<Record<keyof AwsKmsSettings, string>>;
+
+const namesOfIntegration: SettingNames = {
+  region: "region of an integration",
+  apiKey: "apiKey of an integration",
+  masterKey: "masterKey of an integration",
+  endpoint: "endpoint of an integration",
+  caPem: "the endpoint's CA of an integration",
+};
+
 /**
  * Checks settings and gives back those that are known, in their one form.
  *
+ * @param names - What the message calls them.
  * @throws {AwsKmsError} `KMS_SETTINGS_INVALID`, naming the setting.
  */
-export function checkSettings(settings: AwsKmsSettings): AwsKmsSettings {
+export function checkSettings(settings: AwsKmsSettings, names: SettingNames = namesOfIntegration): AwsKmsSettings {
   for (const name of ["region", "apiKey", "masterKey"] as const) {
     const [pattern, says] = forms[name];
-    if (typeof settings[name] !== "string" || !pattern.test(settings[name])) throw invalid(name, says);
+    if (typeof settings[name] !== "string" || !pattern.test(settings[name])) throw invalid(names[name], says);
   }
   const { region, apiKey, masterKey, endpoint, caPem } = settings;
   return {
     region,
     apiKey,
     masterKey,
-    ...(endpoint === undefined ? {} : { endpoint: checkEndpoint(endpoint) }),
-    ...(caPem === undefined ? {} : { caPem: checkCaPem(caPem) }),
+    ...(endpoint === undefined ? {} : { endpoint: checkEndpoint(endpoint, names.endpoint) }),
+    ...(caPem === undefined ? {} : { caPem: checkCaPem(caPem, names.caPem) }),
   };
 }
 
@@ -73,7 +85,7 @@ export function checkSecret(secret: SecretBuffer): void {
   const { byteLength } = secret;
   const printable = secret.expose((bytes) => bytes.every((byte) => byte > 0x20 && byte < 0x7f));
   if (byteLength < least || byteLength > most || !printable)
-    throw invalid("the secret access key", `${least} to ${most} printable characters on one line`);
+    throw invalid("the secret access key of an integration", `${least} to ${most} printable characters on one line`);
 }
 
 /** Where requests go. AWS's China regions have a domain of their own. */
@@ -82,13 +94,13 @@ export function endpointOf({ endpoint, region }: AwsKmsSettings): string {
   return `https://kms.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`;
 }
 
-function checkEndpoint(text: string): string {
+function checkEndpoint(text: string, name: string): string {
   const url = text.length <= 512 && URL.canParse(text) ? new URL(text) : undefined;
   const bare = url !== undefined && url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "";
   if (url === undefined || !bare || url.password !== "" || !/^https?:$/.test(url.protocol))
-    throw invalid("endpoint", "https://HOST or https://HOST:PORT, without a path");
+    throw invalid(name, "https://HOST or https://HOST:PORT, without a path");
   if (url.protocol === "http:" && !isLoopback(url.hostname))
-    throw invalid("endpoint", "https: plain http is for loopback addresses only");
+    throw invalid(name, "https: plain http is for loopback addresses only");
   return url.origin;
 }
 
@@ -97,17 +109,17 @@ function isLoopback(hostname: string): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
-function checkCaPem(pem: string): string {
+function checkCaPem(pem: string, name: string): string {
   try {
     // TLS would trust each certificate of a bundle: one alone, so that what is checked and told is what is trusted.
     if (pem.length > maxCaPemCharacters || pem.split("-----BEGIN").length !== 2) throw new Error("not one certificate");
     new X509Certificate(pem);
     return pem;
   } catch {
-    throw invalid("the endpoint's CA", `one certificate in PEM, at most ${maxCaPemCharacters} characters`);
+    throw invalid(name, `one certificate in PEM, at most ${maxCaPemCharacters} characters`);
   }
 }
 
 function invalid(name: string, says: string): AwsKmsError {
-  return new AwsKmsError("KMS_SETTINGS_INVALID", `${name} of an integration is not ${says}`);
+  return new AwsKmsError("KMS_SETTINGS_INVALID", `${name} is not ${says}`);
 }

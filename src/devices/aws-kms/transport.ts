@@ -1,5 +1,6 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { Socket } from "node:net";
 import { getCACertificates } from "node:tls";
 
 interface OutgoingRequest {
@@ -30,6 +31,16 @@ export interface TransportOptions {
 /** KMS answers are a few KiB. */
 const maxAnswerBytes = 64 * 1024;
 const maxConnections = 16;
+/** A connection that is kept longer may be ended by the KMS just as a request goes out on it, whose outcome is then unknown. */
+const idleConnectionMs = 4000;
+
+/** Failures from before a connection stood: nothing of the request has left. */
+const neverSent = new WeakSet<object>();
+
+/** True when nothing of the request that failed so has left this process. */
+export function wasNeverSent(error: unknown): boolean {
+  return typeof error === "object" && error !== null && neverSent.has(error);
+}
 
 /** An attempt that took too long; the SDK tries errors of this name again. */
 class AttemptTimeout extends Error {
@@ -47,14 +58,23 @@ export class AnswerTooLarge extends Error {
  */
 export class Transport {
   readonly #options: TransportOptions;
-  readonly #http: HttpAgent = new HttpAgent({ keepAlive: true, maxSockets: maxConnections });
+  readonly #http: HttpAgent = new HttpAgent({
+    keepAlive: true,
+    maxSockets: maxConnections,
+    timeout: idleConnectionMs,
+  });
   readonly #https: HttpsAgent;
   readonly metadata = { handlerProtocol: "http/1.1" } as const;
 
   constructor(options: TransportOptions) {
     this.#options = options;
     const ca = options.caPem ?? getCACertificates("bundled");
-    this.#https = new HttpsAgent({ keepAlive: true, maxSockets: maxConnections, ca: ca as string });
+    this.#https = new HttpsAgent({
+      keepAlive: true,
+      maxSockets: maxConnections,
+      timeout: idleConnectionMs,
+      ca: ca as string,
+    });
   }
 
   async handle(request: OutgoingRequest, { abortSignal }: { abortSignal?: unknown } = {}): Promise<Answer> {
@@ -71,17 +91,28 @@ export class Transport {
       agent: secure ? this.#https : this.#http,
       signal,
     };
+    let connected = false;
     try {
       const answer = await new Promise<IncomingMessage>((resolve, reject) => {
         const sent = (secure ? httpsRequest : httpRequest)(options, resolve);
+        sent.once("socket", (socket) => {
+          connected = !isConnecting(socket);
+          if (!connected)
+            socket.once(secure ? "secureConnect" : "connect", () => {
+              connected = true;
+            });
+        });
         sent.once("error", reject);
         sent.end(body);
       });
       return { response: { statusCode: answer.statusCode ?? 0, headers: plain(answer), body: await readAll(answer) } };
     } catch (error) {
-      if (attempt.aborted && !(abortSignal instanceof AbortSignal && abortSignal.aborted))
-        throw new AttemptTimeout(`no answer within ${this.#options.attemptMs} ms`, { cause: error });
-      throw error;
+      const late = attempt.aborted && !(abortSignal instanceof AbortSignal && abortSignal.aborted);
+      const failure = late
+        ? new AttemptTimeout(`no answer within ${this.#options.attemptMs} ms`, { cause: error })
+        : error;
+      if (!connected && typeof failure === "object" && failure !== null) neverSent.add(failure);
+      throw failure;
     }
   }
 
@@ -90,6 +121,11 @@ export class Transport {
     this.#http.destroy();
     this.#https.destroy();
   }
+}
+
+/** Until then a request waits in this process: with TLS until the peer is trusted. */
+function isConnecting(socket: Socket): boolean {
+  return socket.connecting || ("secureConnecting" in socket && socket.secureConnecting === true);
 }
 
 async function readAll(answer: IncomingMessage): Promise<Uint8Array> {
