@@ -1,6 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { readSecretDescriptor, readSecretFile, type SecretReading } from "../../crypto/secret-file.ts";
 import { DeviceError } from "../errors.ts";
 
 /**
@@ -14,9 +14,11 @@ export type SecretSource =
   | { readonly credential: string }
   | { readonly secret: SecretBuffer };
 
-const longestSecretBytes = 4096;
-const fileType = 0o170000;
-const regularFile = 0o100000;
+const reading: SecretReading = {
+  what: "PIN",
+  fileName: "PIN file",
+  refusal: (message, { hint, cause }) => unsafe(hint === undefined ? message : `${message}: ${hint}`, cause),
+};
 
 /**
  * Reads a secret. One newline at the end is not part of it.
@@ -27,57 +29,15 @@ const regularFile = 0o100000;
  */
 export function readSecretSource(source: SecretSource): SecretBuffer {
   if ("secret" in source) return source.secret.clone();
-  if ("descriptor" in source) return readAll(source.descriptor, `file descriptor ${source.descriptor}`);
-  if ("file" in source) return readPrivateFile(source.file);
+  if ("descriptor" in source)
+    return readSecretDescriptor(source.descriptor, `file descriptor ${source.descriptor}`, reading);
+  if ("file" in source) return readSecretFile(source.file, reading);
   const folder = process.env.CREDENTIALS_DIRECTORY;
   if (folder === undefined)
     throw unsafe(`there is no systemd credential ${source.credential}: CREDENTIALS_DIRECTORY is not set`);
   if (!/^[\w.:-]{1,128}$/.test(source.credential) || /^\.+$/.test(source.credential))
     throw unsafe("the name of the systemd credential is not one: use letters, digits and . : _ -");
-  return readPrivateFile(join(folder, source.credential));
-}
-
-function readPrivateFile(path: string): SecretBuffer {
-  let file: number;
-  try {
-    // Not blocking: a named pipe must be refused, not waited for.
-    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (cause) {
-    throw unsafe(`the PIN file ${path} cannot be read: ${(cause as NodeJS.ErrnoException).code}`, cause);
-  }
-  try {
-    const { mode, uid } = fstatSync(file);
-    const permissions = mode & 0o777;
-    if ((mode & fileType) !== regularFile) throw unsafe(`${path} is not a regular file`);
-    if (permissions !== 0o600 && permissions !== 0o400)
-      throw unsafe(`the PIN file ${path} has mode 0${permissions.toString(8)}, others may read it: chmod 600 ${path}`);
-    if (uid !== process.getuid?.())
-      throw unsafe(`the PIN file ${path} belongs to uid ${uid}, not to this process's user`);
-    return readAll(file, path);
-  } finally {
-    closeSync(file);
-  }
-}
-
-function readAll(file: number, name: string): SecretBuffer {
-  const bytes = Buffer.allocUnsafeSlow(longestSecretBytes + 1);
-  try {
-    let length = 0;
-    for (;;) {
-      const read = readSync(file, bytes, length, bytes.length - length, null);
-      if (read === 0) break;
-      length += read;
-      if (length > longestSecretBytes) throw unsafe(`${name} holds more than ${longestSecretBytes} bytes`);
-    }
-    if (length > 0 && bytes[length - 1] === 10) length -= 1;
-    if (length === 0) throw unsafe(`${name} is empty: an empty PIN is refused`);
-    return SecretBuffer.copyOf(bytes.subarray(0, length));
-  } catch (cause) {
-    if (cause instanceof DeviceError) throw cause;
-    throw unsafe(`${name} cannot be read: ${(cause as NodeJS.ErrnoException).code}`, cause);
-  } finally {
-    bytes.fill(0);
-  }
+  return readSecretFile(join(folder, source.credential), reading);
 }
 
 function unsafe(message: string, cause?: unknown): DeviceError {
