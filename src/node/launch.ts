@@ -1,26 +1,23 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { basename } from "node:path";
-import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { checkCoreDumps, temporaryFolderFor } from "../volume/launch-safety.ts";
 import { hardenThisProcess } from "../volume/process-hardening.ts";
 import { checkSwap } from "../volume/swap.ts";
 import { thisMachine } from "../volume/system-files.ts";
-import type { OpenVolume, VolumeDriver } from "../volume/volume.ts";
+import type { OpenVolume } from "../volume/volume.ts";
 import { Backoff } from "./backoff.ts";
 import { releaseDataKey } from "./data-key.ts";
 import { NodeError } from "./errors.ts";
-import type { Handover, KeyToHandOver, sealedFileKey } from "./handover.ts";
-import type { KeyFormat } from "./key-formats/format.ts";
+import type { Handover } from "./handover.ts";
 import { connectKeyManager, type KeyManager, verdictOf } from "./key-manager.ts";
 import { lockNode } from "./launch-lock.ts";
 import { pauseUnlessStopped, watchLease } from "./lease.ts";
-import { isFisco, type Manifest, type SealedFileEntry } from "./manifest.ts";
+import { isFisco, type Manifest } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
 import { refuseOtherUser } from "./node-user.ts";
+import type { OpenedNode } from "./opened-node.ts";
 import { checkProgram, Program, type ProgramEnd } from "./program.ts";
-import type { OpenedKey } from "./sealed-key-opening.ts";
 import { SignalRelay } from "./signal-relay.ts";
-import { checkKeysAreSealed, isTaken, substitute, volumeKeyNames } from "./substitutions.ts";
+import { checkKeysAreSealed, substitute, volumeKeyNames } from "./substitutions.ts";
 
 export interface LaunchOptions {
   /** @defaultValue A client with the node's own identity. */
@@ -123,9 +120,10 @@ async function runOnce(
   signals: SignalRelay,
   options: LaunchOptions,
 ): Promise<ProgramEnd> {
+  const { node } = loaded.manifest;
   await using cleanup = new AsyncDisposableStack();
   const keyManager = await underLease(loaded, ownKeyManager, cleanup, options);
-  const opened = await openEverything(loaded, keyManager, cleanup);
+  const opened = node.protection === "none" ? { keys: [] } : await openedNode(loaded, keyManager, cleanup);
   const temporary = temporaryFolderFor(opened.volume ?? {});
   cleanup.defer(() => temporary.remove());
   const { Handover: handovers } = await import("./handover.ts");
@@ -158,6 +156,18 @@ async function runOnce(
   cleanup.defer(() => program.killAll());
   signals.passTo(program);
   return await superviseUntilEnd(loaded, command, keyManager, program, handover, opened.volume, options);
+}
+
+/** Asks before it loads what opens: loading takes a fifth of a launch's time, and the answer is on its way meanwhile. */
+async function openedNode(
+  loaded: LoadedManifest,
+  keyManager: KeyManager,
+  cleanup: AsyncDisposableStack,
+): Promise<OpenedNode> {
+  const answer = releaseDataKey(loaded, keyManager);
+  answer.catch(() => {});
+  const { openNode } = await import("./opened-node.ts");
+  return openNode(loaded, answer, cleanup);
 }
 
 /** The key manager as it is asked by this launch: told of the lease, if there is one, and at the very end of its end. */
@@ -205,102 +215,6 @@ async function superviseUntilEnd(
     over.abort();
     await wiped;
   }
-}
-
-interface OpenedNode {
-  readonly volume?: OpenVolume;
-  readonly keys: readonly KeyToHandOver[];
-}
-
-/** Everything that must hold before a program is started; the data key is gone from memory on return. */
-async function openEverything(
-  loaded: LoadedManifest,
-  keyManager: KeyManager,
-  cleanup: AsyncDisposableStack,
-): Promise<OpenedNode> {
-  const { manifest } = loaded;
-  if (manifest.node.protection === "none") return { keys: [] };
-  const answer = releaseDataKey(loaded, keyManager);
-  const parts = loadParts(loaded);
-  parts.catch(() => {});
-  using dataKey = await answer;
-  const { openKey, sealedFileKey, driver } = await parts;
-  const keys: KeyToHandOver[] = [];
-  for (const entry of manifest.sealedFiles) {
-    const { plaintext } = openKey(entry, dataKey);
-    cleanup.use(plaintext);
-    // Each is opened and compared, also one that the program does not take: a changed file stops the start.
-    if (!isTaken(manifest, entry)) {
-      plaintext[Symbol.dispose]();
-      continue;
-    }
-    const handedOver = await whatIsHandedOver(loaded, entry, plaintext);
-    cleanup.use(handedOver);
-    const key = { name: entry.name, key: sealedFileKey(entry, handedOver), reads: entry.reads };
-    if (entry.handover === "keystore") keys.push({ ...key, keystoreName: basename(entry.path) });
-    else if (entry.link && entry.handover !== "fd") keys.push({ ...key, linkPath: loaded.at(entry.path) });
-    else keys.push(key);
-  }
-  if (manifest.volume === undefined || driver === undefined) return { keys };
-  const volume = await driver.open({ folder: loaded.at(manifest.volume.folder) }, dataKey);
-  cleanup.defer(() => volume.close({ whenBusy: "cutOff" }));
-  for (const key of volume.programKeys) keys.push({ name: "volume", key, reads: 1 });
-  return { volume, keys };
-}
-
-/** A sealed file's plaintext itself, but for a PIN that the program takes from its config.ini only. */
-async function whatIsHandedOver(
-  loaded: LoadedManifest,
-  { format }: SealedFileEntry,
-  plaintext: SecretBuffer,
-): Promise<SecretBuffer> {
-  if (!isFisco(loaded.manifest.node.kind)) return plaintext;
-  const { fiscoConfigWithPin, fiscoHsmPinFormat } = await import("./fisco-hsm-config.ts");
-  return format === fiscoHsmPinFormat ? fiscoConfigWithPin(loaded.at("config.ini"), plaintext) : plaintext;
-}
-
-interface Parts {
-  readonly openKey: (entry: SealedFileEntry, dataKey: SecretBuffer) => OpenedKey;
-  readonly sealedFileKey: typeof sealedFileKey;
-  readonly driver?: VolumeDriver;
-}
-
-/**
- * What a start needs once it has its key, loaded while the key manager's answer is on its way: a fifth of a launch's time.
- * Loading holds up the event loop, so the loop gets a turn before each part: the TLS handshake goes on meanwhile.
- */
-async function loadParts(loaded: LoadedManifest): Promise<Parts> {
-  const { volume } = loaded.manifest;
-  await oneTurn();
-  const openKey = await keyOpener(loaded);
-  await oneTurn();
-  const { sealedFileKey } = await import("./handover.ts");
-  await oneTurn();
-  if (volume === undefined) return { openKey, sealedFileKey };
-  const { volumeDriver } = await import("../volume/drivers.ts");
-  return { openKey, sealedFileKey, driver: await volumeDriver(volume.kind) };
-}
-
-/** Opens this node's own kinds of key files; the program's own encryption takes more code than sealed files do. */
-async function keyOpener(loaded: LoadedManifest): Promise<Parts["openKey"]> {
-  const { sealedFiles } = loaded.manifest;
-  if (sealedFiles.some(({ handover }) => handover === "native")) {
-    const { openKeyFile } = await import("./sealed-key.ts");
-    return (entry, dataKey) => openKeyFile(loaded, entry, dataKey);
-  }
-  const { openSealedKey } = await import("./sealed-key-opening.ts");
-  const { loadKeyFormat } = await import("./key-formats/load.ts");
-  const formats = new Map<string, KeyFormat>();
-  for (const { format } of sealedFiles) formats.set(format, await loadKeyFormat(format));
-  return (entry, dataKey) => {
-    const format = formats.get(entry.format);
-    if (format === undefined) throw new NodeError("KEY_FILE_INVALID", `the format ${entry.format} was not loaded`);
-    return openSealedKey(loaded, entry, format, dataKey);
-  };
-}
-
-function oneTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Our environment without what is ours, temporary files off the disk, and what the manifest adds. */
