@@ -5,6 +5,7 @@ import { der, derTags } from "../../crypto/der.ts";
 import { keccak256 } from "../../crypto/keccak.ts";
 import { sm2SignatureToDer, sm2Za } from "../../crypto/sm2.ts";
 import { LedgerError } from "./errors.ts";
+import { KnownKeys } from "./known-keys.ts";
 import type { SigningAlgorithm } from "./signer.ts";
 
 export type ChainSuiteName = "sm" | "standard";
@@ -52,6 +53,9 @@ export interface ChainSuite {
 export const hashBytes = 32;
 export const addressBytes = 20;
 
+/** Only of senders that have signed something: forged transactions leave nothing here. */
+const knownSenders = new KnownKeys<Verifier>();
+
 const sm: ChainSuite = {
   name: "sm",
   id: 1,
@@ -71,7 +75,10 @@ const sm: ChainSuite = {
     if (signature.length !== 128) return undefined;
     const publicKey = Buffer.concat([Buffer.of(0x04), signature.subarray(64)]);
     try {
-      return smVerifier(publicKey).verify(message, signature.subarray(0, 64)) ? publicKey : undefined;
+      const verifier = knownSenders.get(publicKey) ?? smVerifier(publicKey);
+      if (!verifier.verify(message, signature.subarray(0, 64))) return undefined;
+      knownSenders.keep(publicKey, verifier);
+      return publicKey;
     } catch {
       return undefined; // Not a point of the curve.
     }

@@ -1,6 +1,6 @@
 import type { Chain } from "../ledger/genesis.ts";
 import { encodeHeader } from "../ledger/header.ts";
-import { merklePath } from "../ledger/merkle.ts";
+import { MerkleTree } from "../ledger/merkle.ts";
 import { encodeReceipt } from "../ledger/receipt.ts";
 import { maxKeyBytes, maxTransactionBytes } from "../ledger/transaction.ts";
 import type { BlockHeader, FinalBlock, Receipt, Transaction } from "../ledger/types.ts";
@@ -171,7 +171,7 @@ async function receiptJson(node: AskedNode, receipt: Receipt, requireProof: bool
   if (!requireProof) return plain;
   const [block, receipts] = [await node.block(receipt.height), await node.receipts(receipt.height)];
   if (block === undefined || receipts === undefined) throw new RpcError("internal", "the block of the receipt is gone");
-  const path = merklePath(node.chain.suite, receipts.map(encodeReceipt), receipt.index);
+  const path = receiptTree(node.chain, receipts).path(receipt.index);
   return {
     ...plain,
     receiptProof: {
@@ -181,6 +181,17 @@ async function receiptJson(node: AskedNode, receipt: Receipt, requireProof: bool
       path: path.map(hex),
     },
   };
+}
+
+/** Of the last blocks' lists of receipts: each client of a block asks for its own path. */
+const receiptTrees = new WeakMap<readonly Receipt[], MerkleTree>();
+
+function receiptTree({ suite }: Chain, receipts: readonly Receipt[]): MerkleTree {
+  const known = receiptTrees.get(receipts);
+  if (known !== undefined) return known;
+  const tree = new MerkleTree(suite, receipts.map(encodeReceipt));
+  receiptTrees.set(receipts, tree);
+  return tree;
 }
 
 function readHex(value: Json | undefined, what: string, mostBytes: number): Buffer {

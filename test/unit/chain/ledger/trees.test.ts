@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { merklePath, merkleRoot, merkleRootOfPath } from "../../../../src/chain/ledger/merkle.ts";
+import { MerkleTree, merkleRoot, merkleRootOfPath } from "../../../../src/chain/ledger/merkle.ts";
 import { emptyStateRoot, StateTree } from "../../../../src/chain/ledger/state-tree.ts";
 import { chainSuites } from "../../../../src/chain/ledger/suite.ts";
 import { seed } from "../../../run-settings.ts";
@@ -13,16 +13,16 @@ describe("a Merkle tree of receipts", () => {
   it("gives every item a path to the root, for every count", () => {
     for (let count = 1; count <= 20; count++) {
       const all = items(count);
-      const root = merkleRoot(suite, all);
+      const tree = new MerkleTree(suite, all);
       for (const [index, item] of all.entries())
-        assert.deepEqual(merkleRootOfPath(suite, item, index, count, merklePath(suite, all, index)), root);
+        assert.deepEqual(merkleRootOfPath(suite, item, index, count, tree.path(index)), tree.root);
     }
   });
 
   it("does not lead to the root from another item, index or count, or by another path", () => {
     const all = items(7);
     const root = merkleRoot(suite, all);
-    const path = merklePath(suite, all, 2);
+    const path = new MerkleTree(suite, all).path(2);
     const reached = (item: string, index: number, count: number, by: Buffer[]): boolean =>
       merkleRootOfPath(suite, Buffer.from(item), index, count, by)?.equals(root) === true;
     assert.ok(reached("item 2", 2, 7, path));
@@ -34,6 +34,18 @@ describe("a Merkle tree of receipts", () => {
     assert.ok(!reached("item 2", 9, 7, path));
   });
 
+  it("is RFC 6962's tree, split at the largest power of two below the count", () => {
+    const rootOf = (all: readonly Buffer[]): Buffer => {
+      const [only] = all;
+      if (all.length === 1 && only !== undefined) return suite.hash(Buffer.of(0), only);
+      let split = 1;
+      while (split * 2 < all.length) split *= 2;
+      return suite.hash(Buffer.of(1), rootOf(all.slice(0, split)), rootOf(all.slice(split)));
+    };
+    for (let count = 1; count <= 40; count++) assert.deepEqual(merkleRoot(suite, items(count)), rootOf(items(count)));
+    assert.deepEqual(merkleRoot(suite, []), suite.hash(Buffer.alloc(0)));
+  });
+
   it("has another root when items change places, and an inner hash is no item", () => {
     const [first, second] = items(2);
     assert.ok(first !== undefined && second !== undefined);
@@ -43,8 +55,9 @@ describe("a Merkle tree of receipts", () => {
   });
 
   it("has no path for an item that is not there", () => {
-    assert.throws(() => merklePath(suite, items(3), 3), RangeError);
-    assert.throws(() => merklePath(suite, items(3), -1), RangeError);
+    const tree = new MerkleTree(suite, items(3));
+    for (const index of [3, -1, 0.5, Number.NaN]) assert.throws(() => tree.path(index), RangeError);
+    assert.throws(() => new MerkleTree(suite, []).path(0), RangeError);
   });
 });
 
