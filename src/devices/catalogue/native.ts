@@ -3,7 +3,7 @@ import type { CryptoDevice } from "../device.ts";
 import { DeviceError } from "../errors.ts";
 import { isRefusal } from "../native/call-faults.ts";
 import type { NativeDeviceEvent } from "../native/device-events.ts";
-import { FailoverSet } from "../native/failover.ts";
+import { FailoverSet, type FingerprintOf } from "../native/failover.ts";
 import { deviceErrorOf } from "../native/fault.ts";
 import type { NativeCalls } from "../native/native-calls.ts";
 import { NativeDevice } from "../native/native-device.ts";
@@ -17,8 +17,8 @@ export type TellOfDevice = (device: string, event: NativeDeviceEvent) => void;
 /** How the members of one kind are opened, told apart and used. */
 interface Driver<E extends NativeEntry> {
   open(entry: E, native: NativeOptions): Promise<NativeCalls>;
-  /** What members that hold the same keys have in common. */
-  fingerprintOf(calls: NativeCalls, entry: E): Promise<Buffer>;
+  /** What members of one set that hold the same keys have in common. @param entry - The first member's. */
+  fingerprint(entry: E): FingerprintOf;
   device(calls: NativeCalls): CryptoDevice;
 }
 
@@ -31,19 +31,14 @@ interface NativeOptions {
 }
 
 async function sdfDriver(): Promise<Driver<SdfEntry>> {
-  const [{ openSdfCalls, SdfDevice }, { CardCalls }] = await Promise.all([
+  const [{ openSdfCalls, SdfDevice }, { cardFingerprint }] = await Promise.all([
     import("../sdf/device.ts"),
-    import("../sdf/card-calls.ts"),
+    import("./card-fingerprint.ts"),
   ]);
   return {
     open: ({ library, profile, key_indices: keyIndices, kek_indices: kekIndices }, native) =>
       openSdfCalls({ ...native, library, profile, keyIndices, kekIndices }),
-    fingerprintOf: async (calls, { key_indices: keyIndices }) => {
-      const [hash, card] = [createHash("sha256"), new CardCalls(calls)];
-      for (const index of keyIndices)
-        hash.update(await card.signPublicKey(index)).update(await card.encryptPublicKey(index));
-      return hash.digest();
-    },
+    fingerprint: cardFingerprint,
     device: (calls) => new SdfDevice(calls),
   };
 }
@@ -56,7 +51,7 @@ async function pkcs11Driver(): Promise<Driver<Pkcs11Entry>> {
   ]);
   return {
     open: (entry, native) => NativeDevice.open(pkcs11NativeOptions({ settings: pkcs11SettingsOf(entry), ...native })),
-    fingerprintOf: async (calls) => {
+    fingerprint: () => async (calls) => {
       const token = new Pkcs11Token(calls);
       const keys = (await token.list()).toSorted((one, other) => (one.id < other.id ? -1 : 1));
       const hash = createHash("sha256");
@@ -113,7 +108,7 @@ async function openMembers<E extends NativeEntry>(
   if (first === undefined) throw settled.find((each) => each.status === "rejected")?.reason;
   if (entries.length === 1) return driver.device(first.calls);
   try {
-    return driver.device(await FailoverSet.open(open, (calls) => driver.fingerprintOf(calls, first.entry)));
+    return driver.device(await FailoverSet.open(open, driver.fingerprint(first.entry)));
   } catch (error) {
     await Promise.allSettled(open.map(({ calls }) => calls[Symbol.asyncDispose]()));
     throw error;

@@ -135,6 +135,15 @@ function checkMembers(entry: DeviceEntry, entries: ReadonlyMap<string, DeviceEnt
     }),
   );
   if (kinds.size > 1) throw invalid(`set ${entry.name}: its members are of different kinds`);
+  const [first, ...others] = membersOf({ entries, file: "" }, entry.name).filter((member) => member.kind === "sdf");
+  if (first === undefined) return;
+  // What no index names is not compared: a set of cards with different keys would come about unseen.
+  if (first.key_indices.length + first.kek_indices.length === 0)
+    throw invalid(`set ${entry.name}: its members name no key_indices or kek_indices by which they could be compared`);
+  for (const field of ["key_indices", "kek_indices"] as const)
+    for (const other of others)
+      if (String(first[field].toSorted()) !== String(other[field].toSorted()))
+        throw invalid(`set ${entry.name}: ${first.name} and ${other.name} name different ${field}`);
 }
 
 /** What the members of a set, or the device of this name itself, are. Members are of one kind. */

@@ -171,15 +171,22 @@ describe("a key manager with a cipher card", { skip }, () => {
     using stranger = makeTestCard(pin);
     stranger.admin("generate", "1");
     stranger.admin("kek", "2");
-    place.write(entryFor("card-1", place.card.library) + entryFor("card-2", stranger.library) + set);
-    const refused = await place.run(
-      "device",
-      "info",
-      "cards",
-      "--devices",
-      join(place.manager.dataDir, "devices.toml"),
-    );
-    assert.notEqual(refused.code, 0);
+    const info = ["device", "info", "cards", "--devices", join(place.manager.dataDir, "devices.toml")];
+    const infoOfSet = async (second: string) => {
+      place.write(entryFor("card-1", place.card.library) + entryFor("card-2", second) + set);
+      return await runStrongroom(info);
+    };
+    const refused = await infoOfSet(stranger.library);
+    assert.equal(refused.code, 5, refused.stderr);
+    const again = await infoOfSet(copyOf(place.card, join(place.manager.folder, "another-twin")));
+    assert.equal(again.code, 0, again.stderr);
+    // The same key pairs, but a key-encryption key of its own.
+    const half = join(place.manager.folder, "half-twin");
+    const halfTwin = copyOf(place.card, half);
+    stranger.admin("kek", "2", "--replace", "--dir", join(half, "card"));
+    const refusedToo = await infoOfSet(halfTwin);
+    assert.equal(refusedToo.code, 5, refusedToo.stderr);
+    assert.match(refusedToo.stderr, /card-2 holds another key than card-1/);
   });
 });
 

@@ -35,7 +35,9 @@ describe("devices.toml", () => {
   });
 
   it("names sets of cards, which are of their members' kind", () => {
-    const entries = parseCatalogue(`${card("a")}${card("b")}[[device]]\nname = "both"\nmembers = ["a", "b"]\n`);
+    const entries = parseCatalogue(
+      `${card("a", "key_indices = [1]")}${card("b", "key_indices = [1]")}[[device]]\nname = "both"\nmembers = ["a", "b"]\n`,
+    );
     const catalogue = { entries, file: "devices.toml" };
     assert.equal(kindOf(catalogue, "both"), "sdf");
     assert.deepEqual(
@@ -84,6 +86,16 @@ describe("devices.toml", () => {
       "a set of different kinds",
       `${card("a")}${token('token_label = "x"')}[[device]]\nname = "s"\nmembers = ["a", "t"]\n`,
       /different kinds/,
+    ],
+    [
+      "a set of cards that no index tells apart",
+      `${card("a")}${card("b")}[[device]]\nname = "s"\nmembers = ["a", "b"]\n`,
+      /no key_indices or kek_indices/,
+    ],
+    [
+      "a set of cards with different indices",
+      `${card("a", "kek_indices = [1]")}${card("b", "kek_indices = [1, 2]")}[[device]]\nname = "s"\nmembers = ["a", "b"]\n`,
+      /a and b name different kek_indices/,
     ],
     [
       "more devices than any machine has",
