@@ -23,7 +23,16 @@ export interface KeyManager {
   }): Promise<{ readonly keyId: string; readonly keyVersion: number; readonly plaintext: SecretBuffer }>;
   /** Says that the node of this launch is stopped; a KMS has no such operation. */
   releaseLease?(launch: string): Promise<void>;
+  /** Counters of the node's own; a KMS has none. */
+  advanceCounter?(input: { name: string; previous: CounterState | null; next: CounterState }): Promise<CounterState>;
+  readCounter?(name: string): Promise<CounterState | null>;
   close(): void;
+}
+
+/** Where a counter stands, and the digest of what it stands for, hex. */
+export interface CounterState {
+  readonly value: number;
+  readonly stamp: string;
 }
 
 /** Files of an identity folder. */

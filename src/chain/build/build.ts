@@ -3,7 +3,15 @@ import { dirname, join, resolve } from "node:path";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { writeNewFile } from "../../node/file-steps.ts";
 import { ChainAuthority } from "./chain-authority.ts";
-import { configGenesis, configIni, nodesJson, type PlacedNode, pinFileName, placeNodes } from "./config-writer.ts";
+import {
+  configGenesis,
+  configIni,
+  firstStartFile,
+  nodesJson,
+  type PlacedNode,
+  pinFileName,
+  placeNodes,
+} from "./config-writer.ts";
 import { ChainBuildError } from "./errors.ts";
 import { readHsmPin } from "./hsm-settings.ts";
 import { makeNodeKeys, type NewNodeKey, readNodeKeys } from "./node-key-folder.ts";
@@ -16,6 +24,8 @@ import {
   stopAllScript,
   stopScript,
 } from "./scripts.ts";
+
+const firstStartText = "This node has never run. Its first start removes this file; do not put it back.\n";
 
 /** A chain as it was built. */
 export interface BuiltChain {
@@ -157,7 +167,7 @@ function writeNodeKeys(
   node: PlacedNode,
   key: NewNodeKey | undefined,
   authorities: readonly NamedAuthority[],
-  { hsm }: ChainBuildOptions,
+  { hsm, binary }: ChainBuildOptions,
   pin: SecretBuffer | undefined,
 ): void {
   if (key === undefined) throw new RangeError(`there is no key for node ${node.index}`);
@@ -165,6 +175,7 @@ function writeNodeKeys(
   writeAuthorityCertificates(folder, authorities);
   writeCertificates(folder, "ssl", node.host, authorities);
   writePublic(join(folder, "node.nodeid"), `${key.nodeId}\n`);
+  if (binary === undefined) writePublic(join(dirname(folder), firstStartFile), firstStartText);
   if (typeof key.pem === "string") writePublic(join(folder, "node.pem"), key.pem);
   else writeSecret(join(folder, "node.pem"), key.pem);
   if (pin !== undefined && hsm?.pinInConfig === false) writeSecret(join(dirname(folder), pinFileName), pin);

@@ -17,6 +17,9 @@ export type PinSetting = { readonly file: string } | { readonly inConfig: true }
 /** The file with the PIN, in the node's folder. */
 export const pinFileName = "conf/hsm_password";
 
+/** In a reference node's folder until its first start makes the double-sign guard: only then may there be none. */
+export const firstStartFile = "conf/first-start";
+
 /** Every node of a chain, host by host. */
 export function placeNodes({ hosts, ports }: Pick<ChainBuildOptions, "hosts" | "ports">): PlacedNode[] {
   return hosts

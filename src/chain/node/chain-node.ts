@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { FileLock, LockHeld } from "../../devices/file-lock.ts";
 import type { ChainNodeConfig } from "../build/config-reader.ts";
@@ -8,12 +8,13 @@ import { chainMethods } from "../rpc/chain-methods.ts";
 import { RpcServer } from "../rpc/rpc-server.ts";
 import { chainIdentity, sealerName } from "./chain-identity.ts";
 import { chainOf } from "./chain-of.ts";
-import { ChainStore, type StoreDatabase } from "./chain-store.ts";
+import type { ChainStore } from "./chain-store.ts";
 import { ChainNodeError } from "./errors.ts";
-import { GuardFile } from "./guard-file.ts";
+import { connectCounter } from "./guard-counter.ts";
 import type { Log } from "./log.ts";
 import { openDatabase } from "./open-database.ts";
 import { openSigner, sealerIndex } from "./open-signer.ts";
+import { openState } from "./open-state.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { ReplicaHost } from "./replica-host.ts";
 import { nodeSettings } from "./settings.ts";
@@ -32,7 +33,6 @@ export interface NodeStart {
 
 /** For a transaction's block. */
 const receiptWaitMs = 30_000;
-const guardFileName = "guard";
 const lockFileName = "lock";
 
 /** A running node: its parts in the order in which they were opened, and closed in the other. */
@@ -76,14 +76,22 @@ export class ChainNode implements AsyncDisposable {
     using dataKey = await storeKey(config, options.storeKeyFd);
     if (dataKey === undefined)
       log.write("warning", "[STORAGE]storage_security is off: blocks and state are stored without encryption");
-    const database = await openDatabase(
-      join(config.storage.dataPath, "store"),
-      dataKey,
-      config.genesis.smCrypto ? "sm" : "intl",
-    );
-    // Of this key too: the promises of one sealer say nothing about another's.
     const stateDigest = chain.suite.hash(genesisDigest, opened.signer.publicKey);
-    const { store, guard } = await openState(chain, database, stateDigest, config.storage.dataPath, parts);
+    const { dataPath } = config.storage;
+    const { guardCounter } = settings;
+    const counter = guardCounter === undefined ? undefined : await connectCounter(guardCounter, stateDigest);
+    if (counter !== undefined) parts.defer(() => counter.close());
+    const { store, guard } = await openState(
+      {
+        chain,
+        stateDigest,
+        places: { folder: config.folder, dataPath },
+        log,
+        ...(counter === undefined ? {} : { counter }),
+        openDatabase: () => openDatabase(join(dataPath, "store"), dataKey, config.genesis.smCrypto ? "sm" : "intl"),
+      },
+      parts,
+    );
 
     const sealerOf = (nodeId: string) => chain.sealers.indexOf(nodeId);
     const refusals = new RefusalLog(log);
@@ -143,31 +151,6 @@ export class ChainNode implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.disposeAsync();
-  }
-}
-
-/** Guard and store: made together for a node that has never run, else opened and compared with each other. */
-async function openState(
-  chain: Chain,
-  database: StoreDatabase,
-  stateDigest: Buffer,
-  dataPath: string,
-  parts: AsyncDisposableStack,
-): Promise<{ readonly store: ChainStore; readonly guard: GuardFile }> {
-  const guardPath = join(dataPath, guardFileName);
-  try {
-    const isNew = await ChainStore.isNew(database);
-    if (isNew && !existsSync(guardPath)) GuardFile.create(guardPath, stateDigest);
-    const guard = parts.use(await GuardFile.open(guardPath, stateDigest));
-    if (isNew) {
-      // A guard that has entries beside an empty store: the store was lost or moved away. The promises stand.
-      await ChainStore.create(chain, database, stateDigest, guard.id);
-    }
-    const store = parts.use(await ChainStore.open(chain, database, stateDigest, guard));
-    return { store, guard };
-  } catch (error) {
-    await database.close();
-    throw error;
   }
 }
 

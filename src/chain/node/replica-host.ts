@@ -11,9 +11,11 @@ import type { DigestSigner } from "../ledger/signer.ts";
 import type { FinalBlock, Receipt } from "../ledger/types.ts";
 import type { ChainStore } from "./chain-store.ts";
 import { Deadline } from "./deadline.ts";
-import type { GuardFile } from "./guard-file.ts";
+import { ChainNodeError } from "./errors.ts";
+import type { GuardEntry } from "./guard-format.ts";
 import type { Log } from "./log.ts";
 import { mayHaveSigned } from "./signing-failure.ts";
+import { SigningLog } from "./signing-log.ts";
 
 /** How a replica reaches the other sealers, by their index. */
 export interface Outward {
@@ -22,11 +24,22 @@ export interface Outward {
   disconnect(peer: number): void;
 }
 
+/** What a node has promised, and promises. `ConfirmedGuard` is one. */
+export interface VoteGuard {
+  readonly entries: readonly GuardEntry[];
+  /** How many entries were ever added; all of them durable. */
+  readonly written: number;
+  /** Resolves once what the entry names may be signed. */
+  store(entry: GuardEntry): Promise<void>;
+  /** Of heights whose blocks are durable. */
+  forget(upToHeight: number): Promise<void>;
+}
+
 export interface ReplicaHostOptions {
   readonly chain: Chain;
   readonly self: number;
   readonly store: ChainStore;
-  readonly guard: GuardFile;
+  readonly guard: VoteGuard;
   readonly signer: DigestSigner;
   readonly outward: Outward;
   readonly log: Log;
@@ -48,10 +61,12 @@ const maxSubmissions = 20_000;
 
 /**
  * Gives a replica its clock, network, disk and device. Effects are performed one after the other: what follows a block waits
- * until the block is on the disk. A vote's signature is asked for only after the guard's file holds the vote.
+ * until the block is on the disk. A vote's signature is asked for only after the guard holds the vote: in its file, and confirmed by the
+ * key manager where it keeps the guard's counter.
  */
 export class ReplicaHost {
   readonly #options: ReplicaHostOptions;
+  readonly #signingLog: SigningLog;
   readonly #replica: Replica;
   readonly #ledger: Ledger;
   readonly #timers = new Map<TimerName, NodeJS.Timeout>();
@@ -66,6 +81,7 @@ export class ReplicaHost {
 
   private constructor(options: ReplicaHostOptions, replica: Replica, ledger: Ledger) {
     this.#options = options;
+    this.#signingLog = new SigningLog(options.log);
     this.#replica = replica;
     this.#ledger = ledger;
   }
@@ -239,24 +255,28 @@ export class ReplicaHost {
 
   #guard({ id, record }: Extract<ReplicaEffect, { kind: "guard" }>): void {
     const { guard, log } = this.#options;
-    guard.append({ height: record.height, record: encodeGuardRecord(record) }).then(
+    guard.store({ height: record.height, record: encodeGuardRecord(record) }).then(
       () => this.#handle({ kind: "guard-stored", id, nowMs: Date.now() }),
       (error: Error) => {
-        log.write("error", `[GUARD]${error.message}`);
+        if (this.#stopped) return;
         this.#handle({ kind: "guard-failed", id, nowMs: Date.now() });
+        // A node whose disk fails still follows the chain; one that may not vote any more, or is an older copy, ends.
+        if (!(error instanceof ChainNodeError && error.code === "GUARD_UNWRITABLE")) this.#fail(error);
+        else log.write("error", `[GUARD]${error.message}`);
       },
     );
   }
 
   async #sign(id: number, digest: Buffer): Promise<void> {
-    const { signer, signDeadlineMs = 10_000, log } = this.#options;
+    const { signer, signDeadlineMs = 10_000 } = this.#options;
     using deadline = new Deadline(signDeadlineMs);
     try {
       const signature = await Promise.race([signer.sign(digest), deadline.passed]);
       if (signature === undefined) throw new Error(`the device did not sign within ${signDeadlineMs} ms`);
+      this.#signingLog.succeeded();
       this.#handle({ kind: "signed", id, signature, nowMs: Date.now() });
     } catch (error) {
-      log.write("error", `[SIGN]${error instanceof Error ? error.message : "failed"}`);
+      this.#signingLog.failed(error);
       this.#handle({ kind: "sign-failed", id, mayHaveSigned: mayHaveSigned(error), nowMs: Date.now() });
     }
   }

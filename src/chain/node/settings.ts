@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { ChainNodeConfig } from "../build/config-reader.ts";
 import type { ReplicaSettings } from "../consensus/settings.ts";
 import { isLoopback } from "../rpc/rpc-server.ts";
@@ -9,8 +10,12 @@ export interface NodeSettings {
   readonly heartbeatSeconds: number;
   /** How long a vote's signature may take. @defaultValue `10_000` */
   readonly signDeadlineMs: number;
+  /** Absolute path of the manifest whose key manager keeps the guard's counter. */
+  readonly guardCounter?: string;
   readonly replica: Partial<ReplicaSettings>;
 }
+
+const names: readonly string[] = ["heartbeat_seconds", "sign_deadline_ms", "guard_counter"];
 
 /**
  * Checks what config.ini asks for and this node can't do, before anything is opened.
@@ -24,11 +29,13 @@ export function nodeSettings(config: ChainNodeConfig): NodeSettings {
   if (genesis.leaderPeriod !== 1) throw unusable("consensus.leader_period is 1 here: each block has the next proposer");
   if (genesis.sealers.some(({ weight }) => weight !== 1)) throw unusable("all nodes have weight 1 here");
   for (const name of Object.keys(strongroom))
-    if (name !== "heartbeat_seconds" && name !== "sign_deadline_ms")
-      throw unusable(`strongroom.${name} is not a setting: they are heartbeat_seconds and sign_deadline_ms`);
+    if (!names.includes(name)) throw unusable(`strongroom.${name} is not a setting: they are ${names.join(", ")}`);
+  const { guard_counter: manifest } = strongroom;
+  if (manifest === "") throw unusable("strongroom.guard_counter takes the path of the node's manifest, node.toml");
   return {
     heartbeatSeconds: whole(strongroom, "heartbeat_seconds", 10, 1, 3600),
     signDeadlineMs: whole(strongroom, "sign_deadline_ms", 10_000, 100, 600_000),
+    ...(manifest === undefined ? {} : { guardCounter: resolve(config.folder, manifest) }),
     replica: {
       blockTimeMs: consensus.minSealTimeMs,
       // The first view lasts at least until a block is due, and the genesis's time after it.

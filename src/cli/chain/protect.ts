@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BuiltChain, BuiltNode } from "../../chain/build/build.ts";
 import { pinFileName } from "../../chain/build/config-writer.ts";
@@ -6,7 +6,7 @@ import { ChainBuildError } from "../../chain/build/errors.ts";
 import type { ChainBuildOptions } from "../../chain/build/options.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { replaceFile } from "../../node/file-steps.ts";
-import type { NodeKind } from "../../node/manifest.ts";
+import { manifestFileName, type NodeKind } from "../../node/manifest.ts";
 import type { LoadedManifest } from "../../node/manifest-reader.ts";
 import { type SealOptions, sealFile } from "../../node/seal.ts";
 import { storageSecurityBlock } from "../../node/storage-security.ts";
@@ -25,6 +25,11 @@ export interface ChainKeyManager {
 }
 
 const firstSidecarPort = 8150;
+/** The key manager keeps the double-sign guard's counter: an older copy of the node's data folder does not start. */
+const guardCounterSection = `
+[strongroom]
+    guard_counter=${manifestFileName}
+`;
 
 /** A node's name at the key manager. */
 export function principalOf(options: Pick<ChainBuildOptions, "chainId">, node: Pick<BuiltNode, "index">): string {
@@ -90,6 +95,7 @@ async function protectNode(node: BuiltNode, options: ChainBuildOptions, km: Chai
     const sealed = sealAll(loaded, key, node, isReference, hasPinFile);
     await makeVolume(sealed, key);
     editConfig(join(node.folder, "config.ini"), storageSecurityBlock(sealed));
+    if (isReference) appendFileSync(join(node.folder, "config.ini"), guardCounterSection);
   });
 }
 

@@ -120,6 +120,12 @@ describe("four nodes of an SM chain with soft keys", { timeout: 300_000 }, () =>
       const data = join(node.folder, "data");
       const started = node.log.length;
       renameSync(data, `${data}.away`);
+      node.said = "";
+      node.start();
+      assert.equal(await node.end(), 5);
+      assert.match(node.said, /guard is missing[\s\S]*first-start/);
+      // What nobody should do: saying of a node that has run that it has not.
+      writeFileSync(join(node.folder, "conf/first-start"), "");
       node.start();
       await until("node2 runs anew", () => node.log.slice(started).includes("[NODE]started"));
       await node.end("SIGTERM");
