@@ -5,6 +5,7 @@ import { ChainBuildError } from "./errors.ts";
 import { type ChainGenesis, readGenesis } from "./genesis-reader.ts";
 import { type HsmSettings, hsmSettings } from "./hsm-settings.ts";
 import { type Ini, parseIni } from "./ini.ts";
+import { type KmsSettings, kmsEntries, kmsSettings, kmsType, refuseStrayKmsSettings } from "./kms-settings.ts";
 import { type NodeEndpoint, readNodesFile } from "./nodes-file.ts";
 
 /** What a node of the reference chain reads from its folder. Paths are absolute. */
@@ -28,7 +29,8 @@ export interface ChainNodeConfig {
         readonly kind: "hsm";
         readonly hsm: HsmSettings /** node.pem with the public key. */;
         readonly publicKeyPath: string;
-      };
+      }
+    | { readonly kind: "kms"; readonly kms: KmsSettings };
   readonly storageSecurity: {
     readonly enable: boolean;
     /** `ip:port`, FISCO's door. */
@@ -77,7 +79,7 @@ const known: Readonly<Record<string, KnownKeys>> = {
       "key_id",
       "password",
       "password_file",
-      "kms_type",
+      ...kmsEntries,
     ],
     unused: [],
   },
@@ -183,10 +185,15 @@ function signingOf(
   at: (path: string) => string,
 ): ChainNodeConfig["signing"] {
   const pem = at(sections.text("security.private_key_path") ?? "conf/node.pem");
-  const kms = sections.text("security.kms_type") ?? "LEGACY";
-  if (kms !== "LEGACY" && kms !== "HSM")
-    throw sections.refuse("security.kms_type", "takes LEGACY or HSM: a key manager opens the node's key at its launch");
-  if (!sections.flag("security.enable_hsm", kms === "HSM")) {
+  const kind = sections.text("security.kms_type") ?? "LEGACY";
+  if (kind !== "LEGACY" && kind !== "HSM" && kind !== kmsType)
+    throw sections.refuse("security.kms_type", `takes LEGACY, HSM or ${kmsType} (a key that signs inside a KMS)`);
+  if (kind === kmsType) {
+    if (ini.secrets.has(pinEntry)) throw sections.refuse(pinEntry, `is of a cipher machine, but kms_type=${kmsType}`);
+    return { kind: "kms", kms: kmsSettings(sections, basename(file), at) };
+  }
+  refuseStrayKmsSettings(sections);
+  if (!sections.flag("security.enable_hsm", kind === "HSM")) {
     if (ini.secrets.has(pinEntry)) throw sections.refuse(pinEntry, "is there, but enable_hsm is not true");
     return { kind: "file", privateKeyPath: pem };
   }

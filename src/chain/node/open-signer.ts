@@ -20,10 +20,11 @@ export interface OpenSigner extends AsyncDisposable {
 
 /**
  * Opens the node key where config.ini says that it is: a PEM file (a launch puts a link to the opened sealed file there, or
- * gives it as a descriptor), or a cipher machine.
+ * gives it as a descriptor), a cipher machine, or a KMS.
  *
  * @param descriptor - Descriptor of node.pem's content; the file is not looked at then.
- * @throws {ChainNodeError} `CONFIG_UNUSABLE`; {@link DeviceError} of the cipher machine, {@link ChainBuildError} of its PIN.
+ * @throws {ChainNodeError} `CONFIG_UNUSABLE`; {@link DeviceError} of the cipher machine, {@link AwsKmsError} of the KMS,
+ *   {@link ChainBuildError} of the file with the PIN or secret.
  */
 export async function openSigner(
   { signing, genesis }: Pick<ChainNodeConfig, "signing" | "genesis">,
@@ -32,6 +33,10 @@ export async function openSigner(
 ): Promise<OpenSigner> {
   const algorithm: SigningAlgorithm = genesis.smCrypto ? "sm2" : "secp256k1";
   if (signing.kind === "hsm") return openHsm(signing, tell);
+  if (signing.kind === "kms") {
+    const { openKmsSigner } = await import("./kms-signer.ts");
+    return openKmsSigner(signing.kms, algorithm);
+  }
   using pem = descriptor === undefined ? readKeyFile(signing.privateKeyPath) : readKeyDescriptor(descriptor);
   const signer = await SoftSigner.ofPem(pem, algorithm);
   return {
@@ -76,7 +81,7 @@ export function sealerIndex({ genesis }: Pick<ChainNodeConfig, "genesis">, signe
   if (index < 0)
     throw new ChainNodeError(
       "SIGNER_MISMATCH",
-      `the signing key ${signer.publicKey.toString("hex", 1, 9)}… is none of the ${genesis.sealers.length} in config.genesis: check the key file, or key_index`,
+      `the signing key ${signer.publicKey.toString("hex", 1, 9)}… is none of the ${genesis.sealers.length} in config.genesis: check the key file, key_index, or kms_key`,
     );
   return index;
 }

@@ -1,3 +1,4 @@
+import { AwsKmsError } from "../../devices/aws-kms/errors.ts";
 import { DeviceError, type DeviceErrorCode } from "../../devices/errors.ts";
 
 /** Failures that come before the device is asked, or that are its answer that it does not sign. */
@@ -12,9 +13,10 @@ const surelyUnsigned: ReadonlySet<DeviceErrorCode> = new Set([
 ]);
 
 /**
- * Whether a device may have made a signature although none came back: then the same vote is not asked for again. Only a
+ * Whether a device or a KMS may have made a signature although none came back: then the same vote is not asked for again. Only a
  * failure that is known to leave no signature is answered by false.
  */
 export function mayHaveSigned(error: unknown): boolean {
+  if (error instanceof AwsKmsError) return error.effect !== "none";
   return !(error instanceof DeviceError && surelyUnsigned.has(error.code));
 }

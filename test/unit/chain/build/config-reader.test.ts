@@ -36,6 +36,17 @@ class NodeFiles implements Disposable {
   }
 }
 
+function kms(): string {
+  return `kms_type=AWS
+kms_url=https://kms.example:8444
+kms_ca_file=conf/kms_ca.crt
+kms_region=eu-west-1
+kms_key=alias/node0
+kms_access_key_id=AKIAEXAMPLE123456789
+kms_secret_file=conf/kms_secret
+`;
+}
+
 describe("a node's configuration", () => {
   it("takes the tutorial's block as it stands, key_id and blanks included", () => {
     using files = new NodeFiles();
@@ -76,6 +87,57 @@ describe("a node's configuration", () => {
     assert.ok(unused.includes("txpool.limit"));
   });
 
+  it("takes a key that signs inside a KMS, without reading its secret", () => {
+    using files = new NodeFiles();
+    files.change("config.ini", "enable_hsm=false", kms());
+    const { signing } = files.read();
+    assert.deepEqual(signing, {
+      kind: "kms",
+      kms: {
+        region: "eu-west-1",
+        accessKeyId: "AKIAEXAMPLE123456789",
+        secretFile: files.at("conf/kms_secret"),
+        url: "https://kms.example:8444",
+        caFile: files.at("conf/kms_ca.crt"),
+        key: "alias/node0",
+      },
+    });
+    files.change("config.ini", /kms_url=.*\nkms_ca_file=.*\n/, "");
+    assert.ok(files.read().signing.kind === "kms");
+  });
+
+  for (const [what, from, to, message] of [
+    ["no region", /kms_region=.*\n/, "", /\[security\] kms_region is missing/],
+    ["no key", /kms_key=.*\n/, "", /\[security\] kms_key is missing/],
+    ["an empty key", /kms_key=.*/, "kms_key=", /\[security\] kms_key is missing/],
+    ["no access key id", /kms_access_key_id=.*\n/, "", /kms_access_key_id is missing/],
+    ["no secret file", /kms_secret_file=.*\n/, "", /kms_secret_file is missing/],
+    ["the secret itself", "kms_secret_file", "kms_secret", /no key kms_secret/],
+    ["plain http beyond loopback", "https:", "http:", /\[security\] kms_url is not https/],
+    ["a URL with a path", "8444", "8444/kms", /\[security\] kms_url is not https:\/\/HOST/],
+    ["a URL with a password", "https://", "https://a:b@", /kms_url is not/],
+    ["a region that is none", "eu-west-1", "EU WEST", /\[security\] kms_region is not lower-case/],
+    ["a key's name that is none", "alias/node0", "node 0", /\[security\] kms_key is not a key id/],
+    ["an access key id that is none", "AKIAEXAMPLE123456789", "AKIA", /\[security\] kms_access_key_id is not 16/],
+    ["a cipher machine beside it", "kms_type=AWS", "kms_type=AWS\nenable_hsm=true", /enable_hsm is true, but/],
+    ["a key index beside it", "kms_type=AWS", "kms_type=AWS\nkey_index=1", /key_index is of a cipher machine/],
+    ["a PIN beside it", "kms_type=AWS", "kms_type=AWS\npassword=hunter2", /password is of a cipher machine/],
+    ["a PIN's file beside it", "kms_type=AWS", "kms_type=AWS\npassword_file=x", /password_file is of a cipher machine/],
+    ["its settings without its type", "kms_type=AWS\n", "", /kms_url is there, but kms_type is not AWS/],
+    ["its settings with a cipher machine", "kms_type=AWS", "kms_type=HSM\nkey_index=1", /kms_type is not AWS/],
+    ["FISCO BCOS's connection string", "kms_type=AWS", "kms_type=AWS\nkms_connection_str=a:b:c", /no key kms_conn/],
+  ] as const)
+    it(`refuses a KMS with ${what}`, () => {
+      using files = new NodeFiles();
+      files.change("config.ini", "enable_hsm=false", kms());
+      files.change("config.ini", from, to);
+      assert.throws(() => files.read(), { code: "CONFIG_INVALID", message });
+      assert.throws(
+        () => files.read(),
+        (error: Error) => !error.message.includes("hunter2"),
+      );
+    });
+
   const refusals: readonly (readonly [string, string | RegExp, string, RegExp])[] = [
     ["an unknown section", "[consensus]", "[nonsense]\n[consensus]", /no section \[nonsense\] is known/],
     ["an unknown key", "enable_hsm=false", "enable_hms=false", /\[security\] has no key enable_hms/],
@@ -108,7 +170,7 @@ describe("a node's configuration", () => {
       "enable_hsm=true\nkey_index=1\nhsm_lib_path=a/b.so",
       /absolute path/,
     ],
-    ["a cloud KMS", "enable_hsm=false", "kms_type=CLOUDKMS", /LEGACY or HSM/],
+    ["a cloud KMS", "enable_hsm=false", "kms_type=CLOUDKMS", /LEGACY, HSM or AWS/],
     ["encryption without a key", "enable=false", "enable=true", /needs key_center_url/],
     ["a key manager's address with a scheme", "enable=false", "enable=true\nkey_center_url=http://a:1", /IP:PORT/],
     ["a data key that is not hexadecimal", "enable=false", "cipher_data_key=xyz", /hexadecimal/],
