@@ -147,8 +147,8 @@ export class NoticeRules {
   /** A counter stands elsewhere than its node believes: its state was put back, or it runs in two places. */
   #counterConflict(record: AuditRecord): readonly Notice[] {
     if (record.error !== "COUNTER_CONFLICT") return [];
-    const { name = "", stands = 0, from = 0, to = 0 } = record.detail;
-    return this.#give("counter-conflict", record, record.principal, { counter: name, stands, from, to });
+    const { counter = "", stands = 0, from = 0, to = 0 } = record.detail;
+    return this.#give("counter-conflict", record, record.principal, { counter, stands, from, to });
   }
 
   /** At most one an hour of a kind for a principal, and sixty in all: notices must not be what fills the disk. */

@@ -28,7 +28,7 @@ export class Counters implements CounterOperations {
     checkName(name);
     if (previous !== null) checkStanding(previous);
     checkStanding(next);
-    const asked = { name, from: previous?.value ?? 0, to: next.value };
+    const asked = { counter: name, from: previous?.value ?? 0, to: next.value };
     const subject: Subject = { action: "strongroom:AdvanceCounter", detail: asked };
     return performDecided(this.#core, caller, subject, () => {
       const node = this.#callingNode(caller);
@@ -50,10 +50,10 @@ export class Counters implements CounterOperations {
 
   async read(caller: Caller, name: string): Promise<CounterDescription | null> {
     checkName(name);
-    const subject: Subject = { action: "strongroom:ReadCounter", detail: { name } };
+    const subject: Subject = { action: "strongroom:ReadCounter", detail: { counter: name } };
     return performDecided(this.#core, caller, subject, () => {
       const stands = this.#core.state.get("counter", counterId(this.#callingNode(caller), name));
-      subject.detail = { name, stands: stands?.value ?? 0 };
+      subject.detail = { counter: name, stands: stands?.value ?? 0 };
       if (stands === undefined) return { value: null };
       const { value, stamp, advancedAt } = stands;
       return { value: { value, stamp, advancedAt } };
@@ -72,7 +72,7 @@ export class Counters implements CounterOperations {
 
   async reset(caller: Caller, node: string, name: string): Promise<void> {
     checkName(name);
-    const detail = { node: node.slice(0, 64), name };
+    const detail = { node: node.slice(0, 64), counter: name };
     const subject: AccountSubject = { action: "strongroom:ResetCounter", detail };
     return performOnAccount(this.#core, caller, subject, () => {
       this.#mustBeNode(node);

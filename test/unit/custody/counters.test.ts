@@ -284,25 +284,35 @@ describe("counters on record", () => {
         { ...detail },
       ]),
       [
-        ["AdvanceCounter", "done", null, { name: "votes", from: 0, to: 5, stamp: stamp(5) }],
-        ["AdvanceCounter", "done", null, { name: "votes", from: 0, to: 5, stamp: stamp(5) }],
-        ["AdvanceCounter", "done", null, { name: "votes", from: 5, to: 8, stamp: stamp(8) }],
+        ["AdvanceCounter", "done", null, { counter: "votes", from: 0, to: 5, stamp: stamp(5) }],
+        ["AdvanceCounter", "done", null, { counter: "votes", from: 0, to: 5, stamp: stamp(5) }],
+        ["AdvanceCounter", "done", null, { counter: "votes", from: 5, to: 8, stamp: stamp(8) }],
         [
           "AdvanceCounter",
           "refused",
           "COUNTER_CONFLICT",
-          { name: "votes", from: 5, to: 9, stamp: stamp(9), stands: 8 },
+          { counter: "votes", from: 5, to: 9, stamp: stamp(9), stands: 8 },
         ],
-        ["ReadCounter", "done", null, { name: "votes", stands: 8 }],
-        ["ReadCounter", "done", null, { name: "other", stands: 0 }],
+        ["ReadCounter", "done", null, { counter: "votes", stands: 8 }],
+        ["ReadCounter", "done", null, { counter: "other", stands: 0 }],
         ["ListCounters", "done", null, { node: name }],
         ["ListCounters", "done", null, {}],
-        ["ResetCounter", "done", null, { node: name, name: "votes", from: 8, stamp: stamp(8) }],
-        ["ResetCounter", "refused", "COUNTER_NOT_FOUND", { node: name, name: "votes" }],
+        ["ResetCounter", "done", null, { node: name, counter: "votes", from: 8, stamp: stamp(8) }],
+        ["ResetCounter", "refused", "COUNTER_NOT_FOUND", { node: name, counter: "votes" }],
       ],
     );
     for (const { action, principal } of records)
       assert.equal(principal, /Advance|Read/.test(action) ? caller.principal : km.admin.principal);
+  });
+
+  it("are found by their node's name, and not by the name of a counter", async () => {
+    const [one, other] = [await newNode(), await newNode()];
+    await km.custody.counters.advance(one.caller, { name: other.name, previous: null, next: at(1) });
+    const about = async (node: string) =>
+      (await km.custody.audit.search(km.admin, { node, limit: 100 })).records.filter(
+        ({ action }) => action === "strongroom:AdvanceCounter",
+      ).length;
+    assert.deepEqual([await about(one.name), await about(other.name)], [1, 0]);
   });
 
   it("tell what denied a caller that has none", async () => {

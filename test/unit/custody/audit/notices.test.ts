@@ -108,7 +108,7 @@ describe("the rules for notices", () => {
         key: null,
         result: "refused",
         error: "COUNTER_CONFLICT",
-        detail: { name: "votes", from: 4, to: 5, stamp: "0".repeat(64), stands },
+        detail: { counter: "votes", from: 4, to: 5, stamp: "0".repeat(64), stands },
         atMs,
       });
     const [notice] = observeAll(rules, [conflict(startMs, 9)]);
@@ -120,7 +120,7 @@ describe("the rules for notices", () => {
 
   it("say nothing of a counter that is advanced, or that its caller may not advance", () => {
     const rules = new NoticeRules();
-    const advance = { action: "strongroom:AdvanceCounter", key: null, detail: { name: "votes", from: 4, to: 5 } };
+    const advance = { action: "strongroom:AdvanceCounter", key: null, detail: { counter: "votes", from: 4, to: 5 } };
     const denied = { ...advance, result: "refused", error: "ACCESS_DENIED" } as const;
     assert.deepEqual(observeAll(rules, [use(advance), use(denied), use(advance)]), []);
   });
