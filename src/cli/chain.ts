@@ -1,4 +1,5 @@
 import { Command, Option } from "commander";
+import { clientCommands } from "./chain/client-commands.ts";
 import { withJson } from "./output.ts";
 
 /** Options of FISCO BCOS's build_chain.sh that are not offered, with what to do instead. */
@@ -21,17 +22,19 @@ const notOffered: Readonly<Record<string, string>> = {
   "-w": "set is_wasm in config.genesis",
 };
 
-/** `strongroom chain`: a consortium chain whose node keys are in a cipher machine, in sealed files, or in plain ones. */
+/** `strongroom chain`: a consortium chain whose node keys are in a cipher machine, in a KMS, in sealed files, or in plain ones. */
 export function command(): Command {
-  const chain = new Command("chain").description("Build a consortium chain (see docs/chain.md).");
+  const chain = new Command("chain").description("Build a consortium chain, and be its client (see docs/chain.md).");
   chain.addHelpText(
     "after",
     `
 Example:
   strongroom chain build -l 127.0.0.1:4 -p 30300,20200 -s -H -n nodeKeyDir/ --key-index 43,44,45,46
-  bash nodes/127.0.0.1/start_all.sh`,
+  bash nodes/127.0.0.1/start_all.sh
+  strongroom chain set asset 1000 --config config.toml --genesis nodes/127.0.0.1/node0/config.genesis`,
   );
   chain.addCommand(buildCommand());
+  for (const command of clientCommands()) chain.addCommand(command);
   return chain;
 }
 
@@ -57,6 +60,12 @@ function buildCommand(): Command {
     .option("--hsm-profile <name>", "layout of the library's structures, where it is not the standard one")
     .option("--pin-file <file>", "file with the cipher machine's PIN (mode 0600); each node gets a private copy")
     .option("--password-in-config", "write the PIN into config.ini in clear, as FISCO BCOS's program reads it")
+    .option("--kms-keys <keys>", "the nodes' keys sign inside a KMS: id, alias/NAME or ARN of each, in order: A,B,C,D")
+    .option("--kms-url <url>", "the KMS, https://HOST[:PORT] (default: AWS's own endpoint of the region)")
+    .option("--kms-region <region>", "the KMS's region, such as eu-west-1")
+    .option("--kms-access-key-id <id>", "the access key that may use the keys")
+    .option("--kms-secret-file <file>", "file with its secret access key (mode 0600); each node gets a private copy")
+    .option("--kms-ca-file <file>", "PEM of the certificate that the KMS's own chains to")
     .option("--server <url...>", "the key manager's servers: every node is enrolled there, its keys and PIN sealed")
     .option("--key <key>", "with --server: id, alias/NAME or ARN of the master key")
     .option("--token-dir <dir>", "with --server: folder of enrolment tokens, CHAIN-node0, CHAIN-node1, …")

@@ -14,6 +14,8 @@ import {
 } from "./config-writer.ts";
 import { ChainBuildError } from "./errors.ts";
 import { readHsmPin } from "./hsm-settings.ts";
+import { readKmsSecret } from "./kms-access.ts";
+import { newKmsNodeKeys, writeKmsFiles } from "./kms-node-keys.ts";
 import { makeNodeKeys, type NewNodeKey, readNodeKeys } from "./node-key-folder.ts";
 import { type ChainBuildOptions, checkOptions } from "./options.ts";
 import {
@@ -40,6 +42,8 @@ export interface BuiltNode extends PlacedNode {
   readonly nodeId: string;
   /** Index of its key in the cipher machine. */
   readonly keyIndex?: number;
+  /** ARN of its key in the KMS. */
+  readonly kmsKey?: string;
   /** The file that its key was read from. */
   readonly keySource?: string;
   /** True when that file holds a private key that the cipher machine is to hold alone. */
@@ -51,7 +55,7 @@ export interface BuiltNode extends PlacedNode {
  * each host its program, scripts, `ca/` with certificates alone, `sdk/`, and its nodes.
  *
  * The output folder appears whole or not at all. Private keys and the PIN are in files of mode 0600 in folders of mode 0700;
- * the authority's key is in `ca/` alone; a node's key that is in a cipher machine is in no file.
+ * the authority's key is in `ca/` alone; a node's key that is in a cipher machine or a KMS is in no file.
  *
  * @throws {ChainBuildError} `OPTION_INVALID`, `NODE_KEYS_INVALID`, `TARGET_EXISTS`, `FILE_UNUSABLE`, `FILE_UNSAFE`,
  *   `CONFIG_INVALID` for the PIN.
@@ -68,6 +72,8 @@ export function buildChain(options: ChainBuildOptions, nowMs: number = Date.now(
   using cleanup = new DisposableStack();
   const pin = pinOf(options);
   if (pin !== undefined) cleanup.use(pin);
+  const kmsSecret = options.kms === undefined ? undefined : readKmsSecret(resolve(options.kms.secretFile));
+  if (kmsSecret !== undefined) cleanup.use(kmsSecret);
   const keys = keysOf(options, nodes.length);
   for (const { pem } of keys) if (typeof pem !== "string") cleanup.use(pem);
 
@@ -88,6 +94,7 @@ export function buildChain(options: ChainBuildOptions, nowMs: number = Date.now(
       makeFolder(folder);
       writeNodeConfiguration(folder, node, options, pin, genesis, nodesJson(nodes));
       writeNodeKeys(join(folder, "conf"), node, keys[node.index], authorities, options, pin);
+      if (options.kms !== undefined && kmsSecret !== undefined) writeKmsFiles(folder, options.kms, kmsSecret);
     }
     chmodSync(unfinished, 0o755);
     renameSync(unfinished, output);
@@ -203,8 +210,9 @@ function writeCertificates(folder: string, type: "ssl" | "sdk", host: string, au
   }
 }
 
-function keysOf({ sm, hsm, nodeKeys }: ChainBuildOptions, nodes: number): NewNodeKey[] {
+function keysOf({ sm, hsm, kms, nodeKeys }: ChainBuildOptions, nodes: number): NewNodeKey[] {
   const curve = sm ? "sm2" : "secp256k1";
+  if (kms !== undefined) return newKmsNodeKeys(curve, kms.keys, nodes);
   return nodeKeys === undefined
     ? makeNodeKeys(curve, nodes)
     : readNodeKeys(resolve(nodeKeys), curve, nodes, hsm !== undefined);
@@ -233,14 +241,16 @@ function describe(
   node: PlacedNode,
   output: string,
   key: NewNodeKey | undefined,
-  { hsm }: ChainBuildOptions,
+  { hsm, kms }: ChainBuildOptions,
 ): BuiltNode {
   const keyIndex = hsm?.keyIndices?.[node.index];
+  const kmsKey = kms?.keys[node.index]?.keyArn;
   return {
     ...node,
     folder: join(output, node.host, node.name),
     nodeId: key?.nodeId ?? "",
     ...(keyIndex === undefined ? {} : { keyIndex }),
+    ...(kmsKey === undefined ? {} : { kmsKey }),
     ...(key?.source === undefined ? {} : { keySource: key.source }),
     ...(key?.sourceIsPrivate === undefined ? {} : { keySourceIsPrivate: key.sourceIsPrivate }),
   };

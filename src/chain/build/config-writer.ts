@@ -1,4 +1,6 @@
-import type { ChainBuildOptions } from "./options.ts";
+import { kmsFileNames } from "./kms-node-keys.ts";
+import { kmsType } from "./kms-settings.ts";
+import type { ChainBuildOptions, KmsOptions } from "./options.ts";
 
 /** One node of a new chain: where it is, and its number on its host and in the chain. */
 export interface PlacedNode {
@@ -76,7 +78,7 @@ ${certificateLines(smTls)}
 
 [security]
     private_key_path=conf/node.pem
-${hsmLines(node, options)}`;
+${options.kms === undefined ? hsmLines(node, options) : kmsLines(node, options.kms)}`;
   const after = `
 
 [storage_security]
@@ -159,6 +161,22 @@ function hsmLines(node: PlacedNode, { hsm, binary }: ChainBuildOptions): string 
   if (hsm.pinFile === undefined) lines.push(`;password_file=${pinFileName}`);
   else lines.push(hsm.pinInConfig ? "password=" : `password_file=${pinFileName}`);
   return indented(lines);
+}
+
+function kmsLines({ index }: PlacedNode, { region, url, accessKeyId, caFile, keys }: KmsOptions): string {
+  const key = keys[index];
+  if (key === undefined) throw new RangeError(`there is no key for node ${index}`);
+  return indented([
+    "; the node's key signs inside a KMS that speaks AWS's protocol",
+    `kms_type=${kmsType}`,
+    url === undefined ? "; without kms_url: AWS's own endpoint of the region" : `kms_url=${url}`,
+    ...(caFile === undefined ? [] : [`kms_ca_file=${kmsFileNames.ca}`]),
+    `kms_region=${region}`,
+    `kms_key=${key.keyArn}`,
+    `kms_access_key_id=${accessKeyId}`,
+    "; the secret access key, in a private file",
+    `kms_secret_file=${kmsFileNames.secret}`,
+  ]);
 }
 
 /** config.genesis: the same file for every node. */

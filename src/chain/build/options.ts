@@ -2,6 +2,8 @@ import { isIP } from "node:net";
 import { maxSealers as maxReferenceNodes } from "../ledger/genesis.ts";
 import { ChainBuildError } from "./errors.ts";
 import { maxSealers } from "./genesis-reader.ts";
+import type { KmsNodeKey } from "./kms-node-keys.ts";
+import type { KmsAccess } from "./kms-settings.ts";
 
 /** The nodes of one host: `-l 127.0.0.1:4`. */
 export interface HostNodes {
@@ -22,6 +24,7 @@ export interface ChainBuildOptions {
   /** SM2 and SM3 in place of secp256k1 and Keccak-256. */
   readonly sm: boolean;
   readonly hsm?: HsmOptions;
+  readonly kms?: KmsOptions;
   /** Folder with one PEM key for each node; none: keys are made. */
   readonly nodeKeys?: string;
   readonly output: string;
@@ -41,6 +44,12 @@ export interface HsmOptions {
   readonly pinFile?: string;
   /** Write the PIN into config.ini, in clear. */
   readonly pinInConfig: boolean;
+}
+
+/** The nodes' keys sign inside a KMS. */
+export interface KmsOptions extends KmsAccess {
+  /** As the KMS showed them, in the order of the nodes. */
+  readonly keys: readonly KmsNodeKey[];
 }
 
 /**
@@ -96,6 +105,14 @@ export function readKeyIndices(text: string, nodes: number): number[] {
   return indices;
 }
 
+/** Reads `--kms-keys`: the name of one key for each node. */
+export function readKmsKeyNames(text: string, nodes: number): string[] {
+  const names = text.split(",").map((part) => part.trim());
+  if (names.length !== nodes)
+    throw invalid(`--kms-keys names ${names.length} keys for ${nodes} nodes: one for each, in the order of the nodes`);
+  return names;
+}
+
 /** Group and chain ids, versions: what goes into files as it is. */
 export function readName(option: string, text: string): string {
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(text))
@@ -103,8 +120,19 @@ export function readName(option: string, text: string): string {
   return text;
 }
 
+/** Refuses a KMS beside another place of the nodes' keys. */
+export function checkKmsAlone({ hsm, nodeKeys, binary }: Pick<ChainBuildOptions, "hsm" | "nodeKeys" | "binary">): void {
+  if (hsm !== undefined) throw invalid("-H and --kms-keys exclude each other: the nodes' keys are in one place");
+  if (nodeKeys !== undefined)
+    throw invalid("-n and --kms-keys exclude each other: the KMS itself shows the public keys");
+  if (binary !== undefined)
+    throw invalid("-e and --kms-keys exclude each other: FISCO BCOS's program cannot sign with a key in a KMS");
+}
+
 /** Refuses options that do not go together, before anything is written. */
-export function checkOptions({ hsm, sm, nodeKeys, hosts, ports, binary }: ChainBuildOptions): void {
+export function checkOptions({ hsm, kms, sm, nodeKeys, hosts, ports, binary }: ChainBuildOptions): void {
+  if (kms !== undefined)
+    checkKmsAlone({ ...(hsm && { hsm }), ...(nodeKeys && { nodeKeys }), ...(binary && { binary }) });
   const all = hosts.reduce((sum, { nodes }) => sum + nodes, 0);
   if (binary === undefined && all > maxReferenceNodes)
     throw invalid(

@@ -1,10 +1,14 @@
 import { type BuiltChain, buildChain } from "../../chain/build/build.ts";
 import { ChainBuildError } from "../../chain/build/errors.ts";
+import { type KmsNodeKey, readKmsNodeKeys } from "../../chain/build/kms-node-keys.ts";
+import type { KmsAccess } from "../../chain/build/kms-settings.ts";
 import {
   type ChainBuildOptions,
+  checkKmsAlone,
   type HsmOptions,
   readHosts,
   readKeyIndices,
+  readKmsKeyNames,
   readName,
   readPorts,
 } from "../../chain/build/options.ts";
@@ -27,6 +31,12 @@ interface BuildOptions extends OutputOptions {
   readonly hsmProfile?: string;
   readonly pinFile?: string;
   readonly passwordInConfig?: true;
+  readonly kmsKeys?: string;
+  readonly kmsUrl?: string;
+  readonly kmsRegion?: string;
+  readonly kmsAccessKeyId?: string;
+  readonly kmsSecretFile?: string;
+  readonly kmsCaFile?: string;
   readonly server?: readonly string[];
   readonly key?: string;
   readonly tokenDir?: string;
@@ -37,9 +47,10 @@ export async function runBuild(options: BuildOptions, notOffered: Readonly<Recor
   for (const [flags, why] of Object.entries(notOffered))
     if (flags.charAt(1) in options)
       throw new ChainBuildError("OPTION_INVALID", `${flags.slice(0, 2)} of build_chain.sh is not offered: ${why}`);
-  const wanted = chainOptions(options);
+  const withoutKms = chainOptions(options);
   const keyManager = keyManagerOf(options);
-  if (keyManager !== undefined) checkProtection(wanted, keyManager);
+  if (keyManager !== undefined) checkProtection(withoutKms, keyManager);
+  const wanted = await withKmsKeys(withoutKms, options);
   const built = buildChain(wanted);
   if (keyManager !== undefined) await protectChain(built, wanted, keyManager);
   printData(options, built, () => summary(wanted, built));
@@ -88,6 +99,33 @@ function hsmOptions(options: BuildOptions, nodes: number): HsmOptions | undefine
   };
 }
 
+/** Asks the KMS, where one is named, for the nodes' public keys: before anything is written. */
+async function withKmsKeys(wanted: ChainBuildOptions, options: BuildOptions): Promise<ChainBuildOptions> {
+  const { kmsKeys: names, kmsUrl: url, kmsRegion: region, kmsAccessKeyId: accessKeyId, kmsCaFile: caFile } = options;
+  const { kmsSecretFile: secretFile } = options;
+  if ([names, url, region, accessKeyId, secretFile, caFile].every((each) => each === undefined)) return wanted;
+  if (names === undefined || region === undefined || accessKeyId === undefined || secretFile === undefined)
+    throw new ChainBuildError(
+      "OPTION_INVALID",
+      "a KMS takes all four: --kms-keys, --kms-region, --kms-access-key-id and --kms-secret-file",
+    );
+  checkKmsAlone(wanted);
+  const nodes = wanted.hosts.reduce((sum, host) => sum + host.nodes, 0);
+  const access: KmsAccess = {
+    region,
+    accessKeyId,
+    secretFile,
+    ...(url === undefined ? {} : { url }),
+    ...(caFile === undefined ? {} : { caFile }),
+  };
+  const keys: KmsNodeKey[] = await readKmsNodeKeys(
+    access,
+    readKmsKeyNames(names, nodes),
+    wanted.sm ? "sm2" : "secp256k1",
+  );
+  return { ...wanted, kms: { ...access, keys } };
+}
+
 /** In the words of build_chain.sh, without its colours. */
 function summary(options: ChainBuildOptions, { output, nodes }: BuiltChain): string {
   return [
@@ -99,8 +137,9 @@ function summary(options: ChainBuildOptions, { output, nodes }: BuiltChain): str
     `[INFO] Server IP             : ${options.hosts.map(({ host, nodes: count }) => `${host}:${count}`).join(" ")}`,
     `[INFO] SM model              : ${options.sm}`,
     `[INFO] enable HSM            : ${options.hsm !== undefined}`,
-    ...nodes.map(({ host, name, nodeId, keySource, keyIndex }) => {
-      const from = keySource === undefined ? "" : ` from ${keySource}`;
+    ...nodes.map(({ host, name, nodeId, keySource, keyIndex, kmsKey }) => {
+      const source = keySource ?? kmsKey;
+      const from = source === undefined ? "" : ` from ${source}`;
       return `[INFO] ${host}/${name} : ${nodeId}${from}${keyIndex === undefined ? "" : `, key index ${keyIndex}`}`;
     }),
     `[INFO] Output dir            : ${output}`,
@@ -109,7 +148,7 @@ function summary(options: ChainBuildOptions, { output, nodes }: BuiltChain): str
 }
 
 /** What is still to be done, and what is not protected. */
-function advice({ hsm, binary }: ChainBuildOptions, { output, nodes }: BuiltChain, sealed: boolean): string[] {
+function advice({ hsm, kms, binary }: ChainBuildOptions, { output, nodes }: BuiltChain, sealed: boolean): string[] {
   const lines = [
     `${output}/ca holds the key of the chain's certificate authority: keep that folder off the nodes' machines`,
   ];
@@ -118,6 +157,11 @@ function advice({ hsm, binary }: ChainBuildOptions, { output, nodes }: BuiltChai
       lines.push(
         `warning: ${keySource} holds the private key itself; once the cipher machine has it, destroy that file`,
       );
+  if (kms !== undefined) {
+    if (!sealed)
+      lines.push("the KMS's secret access key is a plain file of mode 0600, conf/kms_secret: no key manager seals it");
+    return lines;
+  }
   if (hsm === undefined) {
     if (!sealed) lines.push("the nodes' keys are plain files of mode 0600: --server seals them (docs/chain.md)");
     return lines;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { BuiltChain, BuiltNode } from "../../chain/build/build.ts";
 import { pinFileName } from "../../chain/build/config-writer.ts";
 import { ChainBuildError } from "../../chain/build/errors.ts";
+import { kmsFileNames } from "../../chain/build/kms-node-keys.ts";
 import type { ChainBuildOptions } from "../../chain/build/options.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { replaceFile } from "../../node/file-steps.ts";
@@ -67,10 +68,13 @@ export async function protectChain(chain: BuiltChain, options: ChainBuildOptions
       );
       throw error;
     }
-    tell(
-      `${principalOf(options, node)} is enrolled; its private keys${options.hsm?.pinFile === undefined ? "" : " and its PIN"} are sealed`,
-    );
+    tell(`${principalOf(options, node)} is enrolled; its private keys${secretsOf(options)} are sealed`);
   }
+}
+
+function secretsOf({ hsm, kms }: ChainBuildOptions): string {
+  if (kms !== undefined) return " and its KMS's secret access key";
+  return hsm?.pinFile === undefined ? "" : " and its PIN";
 }
 
 async function protectNode(node: BuiltNode, options: ChainBuildOptions, km: ChainKeyManager): Promise<void> {
@@ -92,7 +96,7 @@ async function protectNode(node: BuiltNode, options: ChainBuildOptions, km: Chai
   });
   await enrolNode(node.folder, { tokenFile: join(km.tokens, name) });
   await withDataKey(node.folder, async (loaded, key) => {
-    const sealed = sealAll(loaded, key, node, isReference, hasPinFile);
+    const sealed = sealAll(loaded, key, node, isReference, hasPinFile, options.kms !== undefined);
     await makeVolume(sealed, key);
     editConfig(join(node.folder, "config.ini"), storageSecurityBlock(sealed));
     if (isReference) appendFileSync(join(node.folder, "config.ini"), guardCounterSection);
@@ -106,6 +110,7 @@ function sealAll(
   node: BuiltNode,
   isReference: boolean,
   hasPinFile: boolean,
+  hasKmsSecret: boolean,
 ): LoadedManifest {
   let loaded = first;
   const seal = (file: string, options: SealOptions) => {
@@ -118,6 +123,7 @@ function sealAll(
   if (hasPinFile && isReference) seal(pinFileName, { ...linked, name: "hsm-password", format: "opaque" });
   else if (hasPinFile)
     seal(pinFileName, { name: "hsm-password", format: "fisco-hsm-pin", handover: "tmpfs-file", link: false });
+  if (hasKmsSecret) seal(kmsFileNames.secret, { ...linked, name: "kms-secret", format: "opaque" });
   return loaded;
 }
 
