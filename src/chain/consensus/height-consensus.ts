@@ -56,6 +56,7 @@ export class HeightConsensus {
   #claimed: PreparedBlock | undefined;
   /** What it has said in this view, to be said again. */
   #said: Message[] = [];
+  #acceptedAtMs: number | undefined;
   #isDue = false;
   #isOver = false;
 
@@ -76,13 +77,23 @@ export class HeightConsensus {
     return this.#view;
   }
 
-  begin(nowMs: number): void {
+  /** When it took the block that it votes for, by its own clock; undefined before. */
+  get acceptedAtMs(): number | undefined {
+    return this.#acceptedAtMs;
+  }
+
+  /**
+   * @param sinceMs - When the block before was taken. The block time runs from then, so that the time that its votes took is no
+   *   part of it.
+   */
+  begin(nowMs: number, sinceMs: number): void {
     const { outbox, guard, settings } = this.#around;
     outbox.clearTimer("view");
     outbox.clearTimer("propose");
     // Votes from before a restart: others may wait for this height.
     if (guard.highestView(this.#height) !== undefined) this.#startViewTimer();
-    if (this.#isProposer()) outbox.setTimer("propose", settings.blockTimeMs);
+    const passedMs = Math.min(Math.max(nowMs - sinceMs, 0), settings.blockTimeMs);
+    if (this.#isProposer()) outbox.setTimer("propose", settings.blockTimeMs - passedMs);
     this.onWork(nowMs);
   }
 
@@ -201,6 +212,7 @@ export class HeightConsensus {
 
   #accept(executed: ExecutedBlock, nowMs: number): void {
     this.#proposed = executed;
+    this.#acceptedAtMs = nowMs;
     // The new view is there: its proposer's word replaces the view changes.
     this.#said = this.#said.filter((message) => message.kind !== "view-change");
     const slot = { height: this.#height, view: this.#view };

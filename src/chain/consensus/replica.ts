@@ -239,13 +239,15 @@ export class Replica {
     this.#outbox.add({ kind: "store-block", block: { ...block, proof }, receipts, writes });
     this.#pool.settle(block.transactions);
     this.#guard.forgetBelow(this.#ledger.height + 1);
+    const sinceMs = this.#consensus.acceptedAtMs;
     this.#consensus = new HeightConsensus(this.#surroundings());
-    this.#enterHeight(nowMs);
+    this.#enterHeight(nowMs, sinceMs);
   }
 
-  #enterHeight(nowMs: number): void {
+  /** @param sinceMs - When the block before was taken, where this replica has voted for it. */
+  #enterHeight(nowMs: number, sinceMs: number = nowMs): void {
     this.#signing.keepOnly(this.#consensus.height, this.#consensus.view);
-    this.#consensus.begin(nowMs);
+    this.#consensus.begin(nowMs, sinceMs);
     this.#outbox.setTimer("resend", this.#settings.resendMs);
     const early = [...this.#early.values()];
     this.#early.clear();

@@ -1,6 +1,6 @@
 /** Times and limits of a replica. The defaults are those of a local network with blocks of one second. */
 export interface ReplicaSettings {
-  /** From one block to the next proposal. @defaultValue 1000 */
+  /** From one proposal to the next; longer where votes take longer. @defaultValue 1000 */
   readonly blockTimeMs: number;
   /** Until a view without a block is given up; doubles with each view. @defaultValue 4000 */
   readonly viewTimeoutMs: number;

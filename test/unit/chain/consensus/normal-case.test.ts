@@ -158,6 +158,22 @@ describe("a replica in the normal case", () => {
     assert.equal(replica.sent("transactions").length, 1, "and is told to the others once");
   });
 
+  it("waits the block time from the block before, whose votes are a part of it, and never longer", () => {
+    const delayAfter = (votesTookMs: number): number | undefined => {
+      const replica = new ReplicaUnderTest(2);
+      replica.receive(1, proposal(first));
+      replica.nowMs += votesTookMs;
+      for (const sealer of [0, 1, 3]) replica.receive(sealer, vote(sealer, "prepare", first.hash));
+      for (const sealer of [0, 1, 3]) replica.receive(sealer, vote(sealer, "commit", first.hash));
+      assert.equal(replica.replica.height, 1);
+      return replica.of("set-timer").findLast(({ name }) => name === "propose")?.delayMs;
+    };
+    assert.equal(delayAfter(0), 1000);
+    assert.equal(delayAfter(80), 920);
+    assert.equal(delayAfter(1500), 0);
+    assert.equal(delayAfter(-5000), 1000, "the system's clock was set back");
+  });
+
   it("alone on its chain of one sealer decides by itself", () => {
     const one = keyedHashChain(1);
     const replica = new Replica({ chain: one.chain, self: 0, ledger: new Ledger(one.chain), guard: [] });

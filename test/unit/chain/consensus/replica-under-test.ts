@@ -29,6 +29,8 @@ export class ReplicaUnderTest {
   /** Whether the disk and the device answer at once. */
   answers: boolean;
   readonly effects: ReplicaEffect[] = [];
+  /** The replica's clock. */
+  nowMs: number = nowMs;
 
   constructor(self: number, options: { readonly guard?: readonly GuardRecord[]; readonly answers?: boolean } = {}) {
     this.self = self;
@@ -38,7 +40,7 @@ export class ReplicaUnderTest {
   }
 
   give(event: Happening): void {
-    for (const effect of this.replica.handle({ ...event, nowMs })) {
+    for (const effect of this.replica.handle({ ...event, nowMs: this.nowMs })) {
       this.effects.push(effect);
       if (!this.answers) continue;
       if (effect.kind === "guard") this.give({ kind: "guard-stored", id: effect.id });
