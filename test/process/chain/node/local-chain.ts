@@ -108,7 +108,10 @@ export class LocalChain implements AsyncDisposable {
       said += chunk;
     });
     const [code] = await once(build, "exit");
-    if (code !== 0) throw new Error(`build_chain.sh ended with ${code}: ${said}`);
+    if (code !== 0) {
+      rmSync(folder, { recursive: true, force: true });
+      throw new Error(`build_chain.sh ended with ${code}: ${said}`);
+    }
     const nodes = [0, 1, 2, 3].map(
       (index) => new LocalNode(join(folder, "nodes/127.0.0.1", `node${index}`), rpc + index),
     );
@@ -124,14 +127,18 @@ export class LocalChain implements AsyncDisposable {
   }
 
   /** A client of one node with a fresh account. */
-  async client(index: number, timeoutMs = patienceMs): Promise<ChainClient> {
+  client(index: number, timeoutMs = patienceMs): Promise<ChainClient> {
+    return this.clientOf(this.node(index), timeoutMs);
+  }
+
+  async clientOf({ rpcPort }: LocalNode, timeoutMs = patienceMs): Promise<ChainClient> {
     const { algorithm } = this.chain.suite;
     using scalar = generateKeyPair(algorithm).scalar;
     using pem = writePrivateKey(algorithm, scalar, "pkcs8");
     const account = await SoftSigner.ofPem(pem, algorithm);
     return new ChainClient({
       chain: this.chain,
-      endpoint: { host: "127.0.0.1", port: this.node(index).rpcPort, timeoutMs },
+      endpoint: { host: "127.0.0.1", port: rpcPort, timeoutMs },
       account,
     });
   }
