@@ -6,6 +6,7 @@ import { keccak256 } from "../../crypto/keccak.ts";
 import { sm2SignatureToDer, sm2Za } from "../../crypto/sm2.ts";
 import { LedgerError } from "./errors.ts";
 import { KnownKeys } from "./known-keys.ts";
+import { recoverPublicKey } from "./secp256k1-recovery.ts";
 import type { SigningAlgorithm } from "./signer.ts";
 
 export type ChainSuiteName = "sm" | "standard";
@@ -104,32 +105,18 @@ const standard: ChainSuite = {
       const parsed = secp256k1.Signature.fromBytes(rs, "compact");
       // One of s and n - s: the lower is the canonical one (SEC 1 knows both, so a copy could differ).
       const s = parsed.hasHighS() ? secp256k1.Point.Fn.neg(parsed.s) : parsed.s;
+      const low = new secp256k1.Signature(parsed.r, s).toBytes("compact");
       for (const v of [0, 1]) {
-        const candidate = new secp256k1.Signature(parsed.r, s, v);
-        if (Buffer.from(candidate.recoverPublicKey(message).toBytes(false)).equals(publicKey))
-          return Buffer.concat([candidate.toBytes("compact"), Buffer.of(v)]);
+        const candidate = Buffer.concat([low, Buffer.of(v)]);
+        if (recoverPublicKey(message, candidate)?.equals(publicKey)) return candidate;
       }
     } catch {
-      // r or s out of range, or r no x of a point.
+      // r or s out of range.
     }
     throw unusable();
   },
   transactionSignature: (publicKey, message, rs) => standard.sealerSignature(publicKey, message, rs),
-  senderOf(message, signature) {
-    if (signature.length !== 65 || (signature[64] ?? 2) > 1) return undefined;
-    try {
-      const parsed = secp256k1.Signature.fromBytes(signature.subarray(0, 64), "compact");
-      if (parsed.hasHighS()) return undefined;
-      return Buffer.from(
-        parsed
-          .addRecoveryBit(signature[64] ?? 0)
-          .recoverPublicKey(message)
-          .toBytes(false),
-      );
-    } catch {
-      return undefined;
-    }
-  },
+  senderOf: recoverPublicKey,
   verifier(publicKey) {
     checkPublicKey("secp256k1", publicKey);
     return {
