@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
+import { z } from "zod";
 import type { Chain } from "../ledger/genesis.ts";
 import { blockLimitRange } from "../ledger/seen-transactions.ts";
 import type { DigestSigner } from "../ledger/signer.ts";
 import { signTransaction } from "../ledger/transaction.ts";
 import type { Operation, Transaction } from "../ledger/types.ts";
+import { checkHeader, type ProvedHeader } from "./block-proof.ts";
 import { ChainClientError } from "./errors.ts";
 import { checkReceiptProof, type ProvedReceipt } from "./receipt-proof.ts";
 import { RpcConnection, type RpcEndpoint } from "./rpc-connection.ts";
@@ -20,6 +22,14 @@ export interface ChainClientOptions {
 const blockLimitAhead = Math.min(500, blockLimitRange);
 
 const heightAgeMs = 5000;
+/** A node waits 30 s for a transaction's block, and then says that there is none yet. */
+const blockWaitMs = 40_000;
+
+const nodeId = z.string().regex(/^[0-9a-f]{128}$/);
+const peersShape = z.object({
+  p2pNodeID: nodeId,
+  peers: z.array(z.object({ p2pNodeID: nodeId })).max(100),
+});
 
 /** A client of one node. It signs its transactions itself, and believes receipts by their proofs only. */
 export class ChainClient implements Disposable {
@@ -40,6 +50,31 @@ export class ChainClient implements Disposable {
     if (typeof height !== "number" || !Number.isSafeInteger(height) || height < 0)
       throw new ChainClientError("ANSWER_INVALID", "the node's block number is no height");
     return height;
+  }
+
+  /**
+   * The header of a block, its sealers' signatures checked.
+   *
+   * @throws {ChainClientError} `REFUSED` for a height that the node does not have; `PROOF_REFUSED`, `ANSWER_INVALID`, `UNREACHABLE`.
+   */
+  async header(height: number): Promise<ProvedHeader> {
+    return checkHeader(
+      this.#chain,
+      height,
+      await this.#rpc.call("getBlockByNumber", [this.#chain.groupId, "", height, true]),
+    );
+  }
+
+  /** Header of the node's last block, its sealers' signatures checked. A node may be behind the others, or say that it is. */
+  async head(): Promise<ProvedHeader> {
+    return this.header(await this.blockNumber());
+  }
+
+  /** Ids of the node that answers and of those that it is connected to, as it says. */
+  async peers(): Promise<{ readonly nodeId: string; readonly connected: readonly string[] }> {
+    const answer = peersShape.safeParse(await this.#rpc.call("getPeers", []));
+    if (!answer.success) throw new ChainClientError("ANSWER_INVALID", "the node's answer is no list of peers");
+    return { nodeId: answer.data.p2pNodeID, connected: answer.data.peers.map(({ p2pNodeID }) => p2pNodeID) };
   }
 
   /** The contract's value of a key as this one node says, without a proof; {@link provedGet} has one. */
@@ -75,18 +110,22 @@ export class ChainClient implements Disposable {
     return this.send(await this.sign(operation));
   }
 
-  /** A signed transaction that has not been sent. It may stand in one of the next 500 blocks. */
+  /**
+   * A signed transaction that has not been sent. It may stand in one of the 500 blocks after the last one that the node has proved:
+   * a node that claims a greater height does not get a transaction to hold back. Errors as {@link transact}.
+   */
   async sign(operation: Operation): Promise<Transaction> {
     if (this.#account === undefined) throw new TypeError("the client has no account to sign with");
     const { suite, chainId, groupId, genesisHash } = this.#chain;
-    const blockLimit = (await this.#recentBlockNumber()) + blockLimitAhead;
+    const blockLimit = (await this.#recentHeight()) + blockLimitAhead;
     const nonce = randomBytes(32);
     return signTransaction(suite, this.#account, { chainId, groupId, genesisHash, nonce, blockLimit, operation });
   }
 
   /** Sends a signed transaction. Errors as {@link transact}. */
   async send({ hash, encoded }: Transaction): Promise<ProvedReceipt> {
-    const answer = await this.#rpc.call("sendTransaction", [this.#chain.groupId, "", hex(encoded), true]);
+    const params = [this.#chain.groupId, "", hex(encoded), true];
+    const answer = await this.#rpc.call("sendTransaction", params, blockWaitMs);
     return checkReceiptProof(this.#chain, hash, answer);
   }
 
@@ -97,10 +136,10 @@ export class ChainClient implements Disposable {
   }
 
   /** Asked for once in a while only: a block limit need not be exact. */
-  #recentBlockNumber(): Promise<number> {
+  #recentHeight(): Promise<number> {
     const nowMs = performance.now();
     if (this.#height !== undefined && nowMs - this.#height.askedAtMs < heightAgeMs) return this.#height.answer;
-    const height = { askedAtMs: nowMs, answer: this.blockNumber() };
+    const height = { askedAtMs: nowMs, answer: this.head().then(({ header }) => header.height) };
     this.#height = height;
     height.answer.catch(() => {
       if (this.#height === height) this.#height = undefined;

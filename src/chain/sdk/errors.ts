@@ -2,6 +2,7 @@
 export const chainClientErrors = {
   ACCOUNT_UNUSABLE: { exit: 2, meaning: "the account that signs cannot be used" },
   ANSWER_INVALID: { exit: 1, meaning: "what the node answered is not an answer to the call" },
+  CONFIG_UNUSABLE: { exit: 2, meaning: "the client's configuration does not fit the chain" },
   PROOF_REFUSED: { exit: 5, meaning: "the receipt is not proved by a quorum of the chain's sealers" },
   REFUSED: { exit: 3, meaning: "the node refused the call" },
   UNREACHABLE: { exit: 4, meaning: "the node does not answer" },

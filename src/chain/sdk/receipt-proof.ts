@@ -7,27 +7,19 @@ import { headerHash, readHeader } from "../ledger/header.ts";
 import { merkleRootOfPath } from "../ledger/merkle.ts";
 import { encodeReceipt } from "../ledger/receipt.ts";
 import type { BlockHeader, Receipt } from "../ledger/types.ts";
+import { height, hexBytes, signatureList, view } from "./answer-shapes.ts";
 import { ChainClientError } from "./errors.ts";
-
-const hexBytes = (mostBytes: number) =>
-  z
-    .string()
-    .max(2 + 2 * mostBytes)
-    .regex(/^0x(?:[0-9a-f]{2})*$/)
-    .transform((text) => Buffer.from(text.slice(2), "hex"));
 
 const proofShape = z.strictObject({
   header: hexBytes(1024),
-  view: z.number().int().min(0).max(0xffff_ffff),
-  signatureList: z
-    .array(z.strictObject({ sealerIndex: z.number().int().min(0).max(0xffff), signature: hexBytes(128) }))
-    .max(64),
+  view,
+  signatureList,
   path: z.array(hexBytes(32)).max(32),
 });
 
 const receiptShape = z.strictObject({
   transactionHash: hexBytes(32),
-  blockNumber: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER),
+  blockNumber: height.min(1),
   transactionIndex: z.number().int().min(0).max(maxBlockTransactions),
   status: z.union([z.literal(0), z.literal(16)]),
   output: hexBytes(4096),
@@ -65,10 +57,9 @@ export function checkReceiptProof(chain: Chain, transactionHash: Buffer, answer:
     throw new ChainClientError("PROOF_REFUSED", "the receipt is of another transaction");
   const header = headerOf(proof.header);
   const blockHash = headerHash(chain.suite, header);
-  const signatures = proof.signatureList.map(({ sealerIndex, signature }) => ({ sealer: sealerIndex, signature }));
   if (header.height !== receipt.height)
     throw new ChainClientError("PROOF_REFUSED", "the receipt and the block of its proof have different heights");
-  if (!proofHolds(chain, { header, hash: blockHash, proof: { view: proof.view, signatures } }))
+  if (!proofHolds(chain, { header, hash: blockHash, proof: { view: proof.view, signatures: proof.signatureList } }))
     throw new ChainClientError("PROOF_REFUSED", "no quorum of the chain's sealers has signed the block");
   const item = encodeReceipt(receipt);
   const root = merkleRootOfPath(chain.suite, item, receipt.index, header.transactionCount, proof.path);

@@ -24,11 +24,12 @@ export class RpcConnection implements Disposable {
   /**
    * Calls one method; returns `result`, whose form is not checked.
    *
+   * @param leastMs - How long at least it is waited for, whatever the endpoint's time is.
    * @throws {ChainClientError} `UNREACHABLE`, `ANSWER_INVALID`, `REFUSED`.
    */
-  async call(method: string, params: readonly Json[]): Promise<unknown> {
+  async call(method: string, params: readonly Json[], leastMs = 0): Promise<unknown> {
     const id = this.#nextId++;
-    const text = await this.#post(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+    const text = await this.#post(JSON.stringify({ jsonrpc: "2.0", id, method, params }), leastMs);
     let answer: unknown;
     try {
       answer = JSON.parse(text);
@@ -46,7 +47,7 @@ export class RpcConnection implements Disposable {
     this.#agent.destroy();
   }
 
-  #post(body: string): Promise<string> {
+  #post(body: string, leastMs: number): Promise<string> {
     const { host, port, timeoutMs = 60_000 } = this.#endpoint;
     return new Promise((resolve, reject) => {
       const unreachable = (cause: Error) =>
@@ -61,7 +62,7 @@ export class RpcConnection implements Disposable {
           port,
           method: "POST",
           agent: this.#agent,
-          signal: AbortSignal.timeout(timeoutMs),
+          signal: AbortSignal.timeout(Math.max(timeoutMs, leastMs)),
           headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
         },
         (response) => readAnswer(response).then(resolve, reject),

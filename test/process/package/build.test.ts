@@ -17,12 +17,15 @@ describe("the built package", () => {
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   });
 
-  it("has the three sub-path exports of package.json, in JavaScript with declarations", async () => {
+  it("has the sub-path exports of package.json, in JavaScript with declarations", async () => {
     const { default: manifest } = await import(join(root, "package.json"), { with: { type: "json" } });
     for (const [name, path] of Object.entries<string>(manifest.exports)) {
       const module = await import(join(folder, path));
       assert.ok(Object.keys(module).length > 0, name);
     }
+    assert.deepEqual(Object.keys(manifest.exports), ["./crypto", "./level", "./client", "./chain"]);
+    const { ChainClient, openClient } = await import(join(folder, manifest.exports["./chain"]));
+    assert.deepEqual([typeof ChainClient, typeof openClient], ["function", "function"]);
   });
 
   it("runs the command line from JavaScript, the store's thread included", () => {
