@@ -94,6 +94,7 @@ async function runAdd(options: AddOptions): Promise<void> {
     throw new CommandFailure(exitCodes.usage, "a key slot takes --new-file FILE, or --device NAME and its key");
   await withRoot(options, async (slots, root) => {
     await using named = await openDevice(await catalogueOf({ data }), device);
+    if (choice?.keyIndex !== undefined) await mustBeFreeForSlot(data, root, device, choice.keyIndex);
     tell(
       `key slot ${await slots.addDevice(root, named, choice, label)} added: serve --unlock-device ${device} opens it`,
     );
@@ -115,9 +116,37 @@ async function withRoot(options: Options, use: (slots: KeySlots, root: RootKey) 
   await use(slots, root);
 }
 
+/** A root key that a device has opened is this folder's only if the folder's store says so, and trusts the list of devices. */
 async function openRoot(slots: KeySlots, options: Options): Promise<RootKey> {
   await using held = await readUnlock(options.data, options);
-  return await slots.open(held.unlock);
+  const root = await slots.open(held.unlock);
+  try {
+    if ("device" in held.unlock) {
+      const [{ mustBeTrusted }, { readStoredState }] = await Promise.all([
+        import("../custody/open.ts"),
+        import("../custody/stored-state.ts"),
+      ]);
+      mustBeTrusted(held.unlock, await readStoredState(options.data, root));
+    }
+    return root;
+  } catch (error) {
+    root[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A card's key pair that callers sign or decrypt with is none for a key slot. */
+async function mustBeFreeForSlot(data: string, root: RootKey, device: string, keyIndex: number): Promise<void> {
+  const [{ mustServeOnePurpose, pairUsesOfKeys }, { readStoredState }, { membersOf }] = await Promise.all([
+    import("../custody/pair-purpose.ts"),
+    import("../custody/stored-state.ts"),
+    import("../devices/catalogue/read.ts"),
+  ]);
+  const catalogue = await catalogueOf({ data });
+  const keys = [...(await readStoredState(data, root)).all("key")].map(([, key]) => key);
+  mustServeOnePurpose({ device, keyIndex, purpose: "wraps" }, pairUsesOfKeys(keys), (name) =>
+    catalogue.entries.has(name) ? membersOf(catalogue, name).map((member) => member.name) : [name],
+  );
 }
 
 function slotNumber(text: string): number {

@@ -1,3 +1,4 @@
+import type { DeviceKeyNote } from "../devices/device-secret.ts";
 import { aliasArn, keyArn } from "./arn.ts";
 import type { AuthorizationFacts, Authorizer, Question } from "./authorizer.ts";
 import type { Devices } from "./devices.ts";
@@ -21,6 +22,8 @@ export interface Core {
   readonly directory: KeyDirectory;
   readonly devices: Devices;
   readonly opener: Opener;
+  /** The device keys that key slots of this folder are wrapped by. */
+  readonly slotNotes: () => readonly DeviceKeyNote[];
   /** Counts a refusal of a caller nobody knows, in place of a record. */
   readonly countRefusal: (door: Door, peer: string, reason: string) => void;
 }

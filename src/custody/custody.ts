@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { AwsKmsDevice } from "../devices/aws-kms/device.ts";
 import { DeviceShelf, type OpenDevice } from "../devices/catalogue/shelf.ts";
 import type { CryptoDevice } from "../devices/device.ts";
+import type { DeviceKeyNote } from "../devices/device-secret.ts";
 import type { RootKey } from "../devices/root-key.ts";
 import { AccessKeySecrets } from "./access-key-secrets.ts";
 import { principalArn } from "./arn.ts";
@@ -115,7 +116,8 @@ export class Custody implements CustodyService {
         parts.namedDevices.open,
       );
     const devices = new Devices({ soft: device, external: device, "aws-kms": upstream }, shelf);
-    this.#core = { identity, journal, state, devices, opener, directory, authorizer, countRefusal };
+    const slotNotes = parts.slotNotes ?? (() => []);
+    this.#core = { identity, journal, state, devices, opener, slotNotes, directory, authorizer, countRefusal };
     this.#store = store;
     this.#release = parts.release;
     this.secrets = secrets;
@@ -259,6 +261,8 @@ export interface CustodyParts {
   readonly root: RootKey;
   /** Of the keys whose material is in the store. */
   readonly device: CryptoDevice;
+  /** The device keys that key slots are wrapped by. */
+  readonly slotNotes?: () => readonly DeviceKeyNote[];
   /** The cards and tokens that a `devices.toml` names. */
   readonly namedDevices?: { readonly file: string; readonly open: OpenDevice };
   readonly opener: Opener;

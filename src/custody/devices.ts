@@ -34,6 +34,11 @@ export class Devices {
     throw new CustodyError("KEY_UNSUPPORTED", "keys in a KMS are made over an integration: --origin aws-kms");
   }
 
+  /** The names of the cards or tokens behind a named device: a failover set has several. */
+  membersOf(name: string): readonly string[] {
+    return this.#need(name).membersOf(name);
+  }
+
   /**
    * Lets a key's device do something. What an upstream KMS, a card or a token fails with is told as custody's own failure:
    * callers learn that the device refused or is out of reach, and the audit record says why.

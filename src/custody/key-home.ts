@@ -1,6 +1,10 @@
+import { isSymmetricSpec } from "../crypto/key-specs.ts";
 import type { DeviceKeyChoice } from "../devices/device.ts";
+import type { Core } from "./core.ts";
 import type { Devices, KeyHome } from "./devices.ts";
 import { CustodyError } from "./errors.ts";
+import type { KeyChoice } from "./new-key.ts";
+import { mustServeOnePurpose, pairUsesOfKeys, pairUsesOfSlots } from "./pair-purpose.ts";
 import type { CreateKeyInput, KeyOrigin } from "./service.ts";
 
 /**
@@ -19,9 +23,13 @@ export function originAskedFor({ origin, device, upstream }: CreateKeyInput): Ke
 /**
  * A request that names neither suite nor spec gets the device's own suite: a card's keys are of suite `sm`. A device that cannot be
  * looked up is refused later, once it is known whether the caller may.
+ *
+ * @param mayUseDevices - Whether the caller may put keys into devices: for anyone else none is looked up, so that no answer tells
+ *   which there are.
  */
-export function withSuiteOf(devices: Devices, input: CreateKeyInput): CreateKeyInput {
+export function withSuiteOf(devices: Devices, input: CreateKeyInput, mayUseDevices: () => boolean): CreateKeyInput {
   if (input.device === undefined || input.suite !== undefined || input.spec !== undefined) return input;
+  if (!mayUseDevices()) return input;
   try {
     return devices.kindOf(input.device.name) === "sdf" ? { ...input, suite: "sm" } : input;
   } catch {
@@ -33,6 +41,23 @@ export function withSuiteOf(devices: Devices, input: CreateKeyInput): CreateKeyI
 export function homeOf(devices: Devices, input: CreateKeyInput): KeyHome {
   if (input.device === undefined) return { origin: originAskedFor(input) };
   return { origin: devices.kindOf(input.device.name), device: input.device.name };
+}
+
+/**
+ * Keeps a card's key pair to one purpose, as {@link mustServeOnePurpose} says, among the keys and the key slots that there are.
+ *
+ * @throws {CustodyError} `INPUT_INVALID`.
+ */
+export function mustHaveOnePurpose(
+  { devices, directory, slotNotes }: Pick<Core, "devices" | "directory" | "slotNotes">,
+  { origin, device: name }: KeyHome,
+  { device }: CreateKeyInput,
+  { spec }: KeyChoice,
+): void {
+  if (origin !== "sdf" || name === undefined || device?.keyIndex === undefined) return;
+  const purpose = isSymmetricSpec(spec) ? "wraps" : "itself";
+  const held = [...pairUsesOfKeys(directory.all()), ...pairUsesOfSlots(slotNotes())];
+  mustServeOnePurpose({ device: name, keyIndex: device.keyIndex, purpose }, held, (each) => devices.membersOf(each));
 }
 
 /** Which key of the device is meant. @throws {CustodyError} `INPUT_INVALID` when it is named in more than one way. */

@@ -125,7 +125,8 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
   let store: Store | undefined;
   let opener: Opener | undefined;
   try {
-    root = await new KeySlots(join(dataDir, dataFiles.slots)).open(options.unlock);
+    const slots = new KeySlots(join(dataDir, dataFiles.slots));
+    root = await slots.open(options.unlock);
     const path = join(dataDir, dataFiles.store);
     store = options.threaded ? await ThreadedStore.open(path, options.onThreadLost) : new SqliteStore(path);
     const authenticator = new Authenticator(root);
@@ -149,6 +150,7 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
       authenticator,
       root,
       device: new SoftDevice(root),
+      slotNotes: () => slots.deviceKeys(),
       namedDevices: { file: join(dataDir, catalogueFileName), open: options.openDevice ?? openNamedDevice },
       opener,
       release,
@@ -179,7 +181,7 @@ const openNamedDevice: OpenDevice = async (catalogue, name) =>
  *
  * @throws {CatalogueError} `CATALOGUE_UNTRUSTED`.
  */
-function mustBeTrusted({ name, catalogueSha256 }: DeviceUsed, state: State): void {
+export function mustBeTrusted({ name, catalogueSha256 }: DeviceUsed, state: Pick<State, "get">): void {
   if (catalogueSha256 !== undefined && state.get("public", trustedDevicesName)?.value === catalogueSha256) return;
   throw new CatalogueError(
     "CATALOGUE_UNTRUSTED",

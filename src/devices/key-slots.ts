@@ -96,6 +96,11 @@ export class KeySlots {
     }));
   }
 
+  /** The keys of devices that slots are wrapped by. */
+  deviceKeys(): readonly DeviceKeyNote[] {
+    return this.#read().file.slots.flatMap(({ device }) => (device === undefined ? [] : [device]));
+  }
+
   /** Adds a slot for another unlock secret; returns its number. */
   async add(root: RootKey, kind: SlotKind, unlock: SecretBuffer, label: string): Promise<number> {
     return this.#add(root, await stretch(kind, unlock), label);

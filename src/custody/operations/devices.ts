@@ -32,7 +32,7 @@ export class CustodyDevices implements CustodyDeviceOperations {
       action: "strongroom:TrustDevices" as const,
       detail: { sha256: sha256.slice(0, 64) } as Record<string, string>,
     };
-    return performOnAccount(this.#core, caller, subject, async () => {
+    const names = await performOnAccount(this.#core, caller, subject, async () => {
       const shelf = this.#shelf;
       if (shelf === undefined) throw new CustodyError("KEY_UNSUPPORTED", "this key manager has no devices.toml");
       const found = await asInput(async () => shelf.read());
@@ -48,6 +48,8 @@ export class CustodyDevices implements CustodyDeviceOperations {
         changes: [change("public", trustedDevicesName, { value: sha256 })],
       };
     });
+    await this.#shelf?.trustedAnew();
+    return names;
   }
 }
 

@@ -3,7 +3,7 @@ import { isSymmetricSpec } from "../../crypto/key-specs.ts";
 import type { DeviceKeyChoice, UpstreamKeyChoice } from "../../devices/device.ts";
 import { type AccountSubject, type Core, type KeySubject, performOnAccount, performOnKey } from "../core.ts";
 import { CustodyError } from "../errors.ts";
-import { choiceInDevice, deviceDetail, homeOf, originAskedFor, withSuiteOf } from "../key-home.ts";
+import { choiceInDevice, deviceDetail, homeOf, mustHaveOnePurpose, originAskedFor, withSuiteOf } from "../key-home.ts";
 import { withinShare } from "../key-pair-shares.ts";
 import { type KeyTransition, mustBeAlive, mustBeUsable, stateAfter } from "../key-states.ts";
 import { checkAlias, checkDescription } from "../names.ts";
@@ -33,7 +33,7 @@ export class Keys implements KeyOperations {
   }
 
   async create(caller: Caller, given: CreateKeyInput): Promise<KeyDescription> {
-    const input = withSuiteOf(this.#core.devices, given);
+    const input = withSuiteOf(this.#core.devices, given, () => this.#mayUseDevices(caller));
     const choice = chooseKey(input);
     const origin = originAskedFor(input);
     if (origin === "external") mustBeImportable(this.#core, choice);
@@ -72,6 +72,7 @@ export class Keys implements KeyOperations {
       // A key of a card may be a node's identity already: to have it stand for another master key takes a right of its own.
       if (inDevice !== undefined) this.#core.authorizer.check({ caller, action: "strongroom:UseDevice", now });
       const home = homeOf(this.#core.devices, input);
+      mustHaveOnePurpose(this.#core, home, input, choice);
       subject.detail = { ...subject.detail, origin: home.origin };
       if (alias !== undefined && this.#core.state.get("alias", alias) !== undefined)
         throw new CustodyError("ALIAS_EXISTS", `${alias} points at a key already`);
@@ -240,6 +241,17 @@ export class Keys implements KeyOperations {
   #toldOfDevice(caller: Caller, now: Date): "outcome" | "reason" {
     const { effect } = this.#core.authorizer.decide({ caller, action: "strongroom:UseDevice", now });
     return effect === "allow" ? "reason" : "outcome";
+  }
+
+  /** Before the request is decided: a denial is put on record when it is. */
+  #mayUseDevices(caller: Caller): boolean {
+    const now = new Date(this.#core.journal.nowMs());
+    try {
+      return this.#core.authorizer.decide({ caller, action: "strongroom:UseDevice", now }).effect === "allow";
+    } catch (error) {
+      if (error instanceof CustodyError && error.code === "ACCESS_DENIED") return false;
+      throw error;
+    }
   }
 
   #move(

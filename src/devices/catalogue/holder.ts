@@ -57,7 +57,7 @@ export class DeviceHolder {
     if (this.#failed !== undefined) {
       const { error } = this.#failed;
       const detail = error instanceof Error ? error.message : String(error);
-      return { state: isFinal(error) ? "locked" : "down", detail };
+      return isFinal(error) ? { state: "locked", detail: `${detail}; ${notSentAgain}` } : { state: "down", detail };
     }
     if (this.#opening === undefined) return { state: "ready", detail: "not opened yet" };
     const device = await this.#opening.catch(() => undefined);
@@ -93,6 +93,10 @@ export class DeviceHolder {
     await device?.[Symbol.asyncDispose]();
   }
 }
+
+/** What an administrator has to know of a PIN that was refused. */
+const notSentAgain =
+  "it is not sent again: put the PIN right, then strongroom device trust, or start the key manager anew";
 
 const pinCodes: ReadonlySet<string> = new Set(["DEVICE_PIN_REFUSED", "DEVICE_PIN_LOCKED"]);
 

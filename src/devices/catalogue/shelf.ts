@@ -3,7 +3,7 @@ import type { CryptoDevice, DeviceHealth } from "../device.ts";
 import type { DeviceEntry } from "./entry.ts";
 import { CatalogueError } from "./errors.ts";
 import { DeviceHolder } from "./holder.ts";
-import { type Catalogue, entryOf, kindOf, readCatalogue } from "./read.ts";
+import { type Catalogue, entryOf, kindOf, membersOf, readCatalogue } from "./read.ts";
 
 /** Opens the device of a name. */
 export type OpenDevice = (catalogue: Catalogue, name: string) => Promise<CryptoDevice>;
@@ -19,6 +19,8 @@ export class DeviceShelf {
   readonly #trusted: () => string | undefined;
   readonly #holders = new Map<string, DeviceHolder>();
   #catalogue: Catalogue | undefined;
+  /** SHA-256 of the list by which the devices that are open were opened. */
+  #holdersOf: string | undefined;
 
   /** @param trusted - SHA-256 of the file that is trusted now, hex. */
   constructor(file: string, trusted: () => string | undefined, open: OpenDevice) {
@@ -44,14 +46,40 @@ export class DeviceShelf {
         `${this.#file} is not the list of devices that an administrator trusted`,
         { hint: "look at it, then: strongroom device trust --data DIR" },
       );
-    this.#putAway();
-    this.#catalogue = found;
+    if (this.#holdersOf !== found.sha256) this.#putAway();
+    [this.#catalogue, this.#holdersOf] = [found, found.sha256];
     return found;
   }
 
   /** The kind of the keys of a device. @throws {CatalogueError} `DEVICE_UNKNOWN`, `CATALOGUE_UNTRUSTED`. */
   kindOf(name: string): "sdf" | "pkcs11" | "aws-kms" {
     return kindOf(this.#need(name), name);
+  }
+
+  /** The names of the devices behind a name: a set's members, or itself, also of a device that is no longer named. */
+  membersOf(name: string): readonly string[] {
+    const catalogue = this.inForce();
+    if (catalogue === undefined || !catalogue.entries.has(name)) return [name];
+    return membersOf(catalogue, name).map((member) => member.name);
+  }
+
+  /**
+   * Has what is trusted read again, and devices that are not well opened anew at their next use: an administrator has said so,
+   * perhaps because the PIN in a file is right now.
+   */
+  async trustedAnew(): Promise<void> {
+    for (const [name, holder] of this.#holders) {
+      if ((await holder.health()).state === "ready") continue;
+      this.#holders.delete(name);
+      void holder.close().catch(() => {});
+    }
+    // A list that was read anew has forgotten which PINs were refused.
+    this.#catalogue = undefined;
+    try {
+      this.inForce();
+    } catch (error) {
+      if (!(error instanceof CatalogueError)) throw error;
+    }
   }
 
   /** The open device of this name, lent. @throws {CatalogueError} and what kept it from being opened. */

@@ -14,6 +14,7 @@ const context = { node: "n" } as const;
 /** A key manager whose devices are fakes. */
 class ManagerWithCards extends TestKeyManager {
   readonly cards = new Map<string, FakeCard>();
+  opens = async (name: string): Promise<FakeCard> => this.cards.getOrInsertComputed(name, () => new FakeCard());
 
   static override async make(): Promise<ManagerWithCards> {
     const manager = new ManagerWithCards();
@@ -28,7 +29,7 @@ class ManagerWithCards extends TestKeyManager {
     const { dataDir, unlock } = this;
     const clock = () => this.nowMs;
     // Its keys outlast a restart, as a card's do.
-    const openDevice = async (_: unknown, name: string) => this.cards.getOrInsertComputed(name, () => new FakeCard());
+    const openDevice = (_: unknown, name: string) => this.opens(name);
     this.custody = await openCustody({ dataDir, unlock, clock, openDevice });
     return this.custody;
   }
@@ -149,6 +150,45 @@ describe("a master key in a card", () => {
       await assert.rejects(custody.devices.trust(caller, manager.sha256), { code: "ACCESS_DENIED" });
       assert.equal(manager.cards.size, 0);
     });
+
+  it("is no way to learn of devices for who may not use them: every answer is that of a device that there is not", async () => {
+    await manager.trust();
+    const { custody } = manager;
+    const caller = await manager.user("someone", "operator");
+    const answerTo = async (name: string, more: object) => {
+      try {
+        await custody.keys.create(caller, { device: { name }, ...more });
+        return "made";
+      } catch (error) {
+        assert.ok(error instanceof Error && "code" in error);
+        return [error.code, error.message].join(" ");
+      }
+    };
+    for (const more of [{}, { usage: "sign" }, { usage: "mac" }, { suite: "sm" }, { spec: "SM2", usage: "sign" }])
+      assert.equal(await answerTo("card-1", more), await answerTo("no-such-card", more), JSON.stringify(more));
+    manager.write("../evil");
+    assert.match(await answerTo("card-1", {}), /^ACCESS_DENIED/);
+  });
+
+  it("is tried again with its PIN once an administrator trusts the same list anew", async () => {
+    const { custody, admin } = manager;
+    await manager.trust();
+    let refuses = true;
+    const card = new FakeCard();
+    manager.opens = async () => {
+      if (refuses) throw new DeviceError("DEVICE_PIN_REFUSED");
+      return card;
+    };
+    const input = { device: { name: "card-1", keyIndex: 1 } } as const;
+    await assert.rejects(custody.keys.create(admin, input), { code: "DEVICE_REFUSED" });
+    const [state] = await custody.devices.list(admin);
+    assert.equal(state?.state, "locked");
+    assert.match(state.detail, /not sent again: put the PIN right, then strongroom device trust/);
+    refuses = false;
+    await assert.rejects(custody.keys.create(admin, input), { code: "DEVICE_REFUSED" });
+    await manager.trust();
+    assert.equal((await custody.keys.create(admin, input)).device, "card-1");
+  });
 
   it("is refused with another origin beside the device, with two keys of it, or in a device that there is not", async () => {
     await manager.trust();

@@ -122,8 +122,19 @@ describe("a key manager with a cipher card", { skip }, () => {
     const untrusted = await runStrongroom(open);
     assert.equal(untrusted.code, 5, untrusted.stderr);
     assert.match(untrusted.stderr, /no administrator trusted/);
+    // Nor does it let an operator put his secret beside what that list's device opens.
+    using folder = new TemporaryFolder();
+    const slots = readFileSync(join(place.manager.dataDir, "root.slots"));
+    const add = ["key", "slot", "add", "--data", place.manager.dataDir, "--unlock-device", "card-1"];
+    const added = await runStrongroom([...add, "--new-file", folder.file("new-secret", "a passphrase")]);
+    assert.equal(added.code, 5, added.stderr);
+    const removed = await runStrongroom([...add.with(2, "remove"), "1"]);
+    assert.equal(removed.code, 5, removed.stderr);
+    assert.deepEqual(readFileSync(join(place.manager.dataDir, "root.slots")), slots);
     await place.done("device", "trust");
     assert.equal((await runStrongroom(open)).code, 0);
+    const addedNow = await runStrongroom([...add, "--new-file", folder.file("new-secret", "a passphrase")]);
+    assert.equal(addedNow.code, 0, addedNow.stderr);
     place.write(`${entryFor("card-1", place.card.library)}# changed\n`);
     const changed = await runStrongroom(open);
     assert.equal(changed.code, 5, changed.stderr);

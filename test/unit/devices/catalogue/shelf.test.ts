@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
@@ -150,6 +150,39 @@ describe("the devices of a devices.toml", () => {
     await shelf.device("card-2");
     assert.notEqual(await shelf.device("card-1"), first);
     assert.equal((await first.health()).state, "locked");
+  });
+
+  it("are opened anew when the same list is trusted again, but for those that are well", async () => {
+    write("card-1", "card-2");
+    trust();
+    const [well, locked] = [await shelf.device("card-1"), await shelf.device("card-2")];
+    await locked.lock();
+    await shelf.trustedAnew();
+    assert.equal(await shelf.device("card-1"), well);
+    assert.notEqual(await shelf.device("card-2"), locked);
+    assert.equal(cards.length, 3);
+  });
+
+  it("stay in force when the list is gone by the time that it is trusted again, as far as they are open", async () => {
+    write("card-1");
+    trust();
+    const first = await shelf.device("card-1");
+    rmSync(file);
+    await shelf.trustedAnew();
+    await assert.rejects(shelf.device("card-1"), { code: "CATALOGUE_NOT_FOUND" });
+    assert.equal((await first.health()).state, "ready");
+  });
+
+  it("are told with the members that stand behind a set, and by themselves when nobody names them", () => {
+    const set = '[[device]]\nname = "both"\nmembers = ["card-1", "card-2"]\n';
+    write("card-1", "card-2");
+    writeFileSync(file, readFileSync(file, "utf8").replaceAll('.so"\n', '.so"\nkey_indices = [1]\n') + set, {
+      mode: 0o600,
+    });
+    trust();
+    assert.deepEqual(shelf.membersOf("both"), ["card-1", "card-2"]);
+    assert.deepEqual(shelf.membersOf("card-1"), ["card-1"]);
+    assert.deepEqual(shelf.membersOf("gone"), ["gone"]);
   });
 
   it("are refused after a start when the file was changed or taken away meanwhile", async () => {
