@@ -17,6 +17,7 @@ import { openSigner, sealerIndex } from "./open-signer.ts";
 import { openState } from "./open-state.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { ReplicaHost } from "./replica-host.ts";
+import { SealedGuard } from "./sealed-guard.ts";
 import { nodeSettings } from "./settings.ts";
 import { storeKey } from "./store-key.ts";
 
@@ -78,6 +79,7 @@ export class ChainNode implements AsyncDisposable {
       log.write("warning", "[STORAGE]storage_security is off: blocks and state are stored without encryption");
     const stateDigest = chain.suite.hash(genesisDigest, opened.signer.publicKey);
     const { dataPath } = config.storage;
+    const suite = config.genesis.smCrypto ? "sm" : "intl";
     const { guardCounter } = settings;
     const counter = guardCounter === undefined ? undefined : await connectCounter(guardCounter, stateDigest);
     if (counter !== undefined) parts.defer(() => counter.close());
@@ -88,10 +90,11 @@ export class ChainNode implements AsyncDisposable {
         places: { folder: config.folder, dataPath },
         log,
         ...(counter === undefined ? {} : { counter }),
-        openDatabase: () => openDatabase(join(dataPath, "store"), dataKey, config.genesis.smCrypto ? "sm" : "intl"),
+        openDatabase: () => openDatabase(join(dataPath, "store"), dataKey, suite),
       },
       parts,
     );
+    const voteGuard = dataKey === undefined ? guard : parts.use(new SealedGuard(guard, dataKey, suite));
 
     const sealerOf = (nodeId: string) => chain.sealers.indexOf(nodeId);
     const refusals = new RefusalLog(log);
@@ -105,7 +108,7 @@ export class ChainNode implements AsyncDisposable {
       chain,
       self,
       store,
-      guard,
+      guard: voteGuard,
       signer: opened.signer,
       outward,
       log,
