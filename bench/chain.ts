@@ -123,22 +123,18 @@ function report(run: Load, verificationMs: number): void {
 }
 
 function reportNode(index: number, node: RunningNode, run: Load): void {
-  const { heartbeats, longestGapMs, leastConnected, viewChanges, warnings } = readLog(
-    node.log,
-    run.beganMs,
-    run.endedMs,
-  );
+  const log = readLog(node.log, run.beganMs, run.endedMs, { everyMs: heartbeatSeconds * 1000, lateMs });
   const cpu = `${((run.nodesCpuMs[index] ?? 0) / 1000).toFixed(1)} s of CPU time`;
   const memory = `${run.rssBeforeMiB[index]?.toFixed(0)} to ${run.rssAfterMiB[index]?.toFixed(0)} MiB`;
-  row(node.name, `${cpu}, ${memory}, ${viewChanges} view changes, ${warnings.length} warnings`);
-  const onTime = longestGapMs <= heartbeatSeconds * 1000 + lateMs;
-  const all = leastConnected === nodes.length - 1 || heartbeats === 0;
+  row(node.name, `${cpu}, ${memory}, ${log.viewChanges} view changes, ${log.warnings.length} warnings`);
+  const isOnTime = log.longestGapMs <= heartbeatSeconds * 1000 + lateMs && log.heartbeats >= log.expected;
+  const { leastConnected = nodes.length - 1 } = log;
   row(
     "",
-    `${heartbeats} heartbeats, longest time without ${(longestGapMs / 1000).toFixed(2)} s, least count ${leastConnected}`,
-    onTime && all,
+    `${log.heartbeats} heartbeats of ${log.expected}, longest time without ${(log.longestGapMs / 1000).toFixed(2)} s, least count ${leastConnected}`,
+    isOnTime && leastConnected === nodes.length - 1,
   );
-  for (const warning of warnings.slice(0, 5)) row("", warning);
+  for (const warning of log.warnings.slice(0, 5)) row("", warning);
 }
 
 function row(name: string, text: string, met?: boolean): void {
