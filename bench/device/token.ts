@@ -7,7 +7,7 @@ import { type SoftToken, softHsmLibrary } from "../../test/process/devices/pkcs1
 import type { LoopFigures } from "./load.ts";
 
 export interface OpenedToken extends AsyncDisposable {
-  readonly sign: (digest: Buffer) => Promise<Buffer>;
+  readonly sign: (digest: Buffer) => Promise<unknown>;
   readonly keyId: Buffer;
   readonly pid: number;
 }

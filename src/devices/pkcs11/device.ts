@@ -27,7 +27,6 @@ import { DeviceError } from "../errors.ts";
 import type { NativeCalls } from "../native/native-calls.ts";
 import type { EcdsaCurve } from "./curves.ts";
 import { type Materials, materialOf, readMaterial } from "./material.ts";
-import { ecdsaSignatureOfRaw } from "./signature.ts";
 import { Pkcs11Token, type TokenSigningKey } from "./token.ts";
 import { unwrapSecret, wrapNewSecret } from "./wrap-blob.ts";
 
@@ -136,11 +135,8 @@ export class Pkcs11Device implements CryptoDevice {
     if (digest.byteLength !== digestBytes)
       throw new RangeError(`a digest for ${algorithm} has ${digestBytes} bytes, got ${digest.byteLength}`);
     const { id, fingerprint } = readMaterial("sign", key);
-    return await this.#sign(
-      { id: Buffer.from(id, "hex"), fingerprint: Buffer.from(fingerprint, "hex"), curve: key.spec },
-      key.spec,
-      digest,
-    );
+    const named = { id: Buffer.from(id, "hex"), fingerprint: Buffer.from(fingerprint, "hex"), curve: key.spec };
+    return await this.#sign(named, digest);
   }
 
   /** Key pairs of a token sign. */
@@ -160,10 +156,12 @@ export class Pkcs11Device implements CryptoDevice {
 
   async lock(): Promise<void> {
     await this.#calls.lock();
+    this.token[Symbol.dispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#calls[Symbol.asyncDispose]();
+    this.token[Symbol.dispose]();
   }
 
   async #takeKey(key: Omit<DeviceKey, "material">, name: string): Promise<Buffer> {
@@ -199,14 +197,14 @@ export class Pkcs11Device implements CryptoDevice {
     const { spki, fingerprint } = await this.token.publicKey(id);
     const [algorithm] = keySpecs[spec].signing;
     const { digestBytes } = signingAlgorithms[algorithm ?? "ECDSA_SHA_256"];
-    await this.#sign({ id, fingerprint, curve: spec }, spec, randomBytes(digestBytes));
+    await this.#sign({ id, fingerprint, curve: spec }, randomBytes(digestBytes));
     return { material: pairMaterial(id, fingerprint), spki };
   }
 
-  async #sign(key: TokenSigningKey, curve: EcdsaCurve, digest: Uint8Array): Promise<Buffer> {
-    const signature = ecdsaSignatureOfRaw(curve, await this.token.sign(key, digest));
-    if (signature === undefined) throw new DeviceError("DEVICE_FAILED", "the token's answer is not a signature");
-    return signature;
+  async #sign(key: TokenSigningKey, digest: Uint8Array): Promise<Buffer> {
+    const { der } = await this.token.sign(key, digest);
+    if (der === undefined) throw new DeviceError("DEVICE_FAILED", "the token's answer is not an ECDSA signature");
+    return der;
   }
 }
 

@@ -16,20 +16,29 @@ export interface FoundPublicKey {
 
 export interface FoundKeyPair extends FoundPublicKey {
   readonly privateKey: Handle;
-  /** Set once a signature of the private key was checked with the public key. */
-  proven: boolean;
+}
+
+/** How long a handle is used as it was found: a key that was replaced is noticed within it. */
+const foundForMs = 1_000;
+
+interface Remembered<Found> {
+  readonly found: Found;
+  readonly foundAtMs: number;
 }
 
 /**
- * Finds keys by their CKA_ID, and remembers what it found: to look for an object at every call is what makes many programs
- * slow on tokens that hold thousands. Only the handles are kept; a handle that is stale is looked for anew, once.
+ * Finds keys by their CKA_ID, and remembers for a second what it found: to look for an object at every call is what makes many
+ * programs slow on tokens that hold thousands. A handle that is stale is looked for anew, once.
+ *
+ * A token may give the number of a handle to another object within that second. Signatures are checked by who asked for them; of a
+ * secret key the handle is read again after its use.
  */
 export class KeyFinder {
-  readonly #secretKeys = new Map<string, Handle>();
-  readonly #keyPairs = new Map<string, FoundKeyPair>();
+  readonly #secretKeys = new Map<string, Remembered<Handle>>();
+  readonly #keyPairs = new Map<string, Remembered<FoundKeyPair>>();
 
   /**
-   * Runs `use` with a secret key.
+   * Runs `use` with a secret key; again where the handle has come to name another key meanwhile.
    *
    * @throws {DeviceFault} `not-found`; `integrity` when two keys have the id.
    */
@@ -40,22 +49,29 @@ export class KeyFinder {
     use: (key: Handle) => T | Promise<T>,
   ): Promise<T> {
     const find = () => onlyObject(module, session, objectClasses.secretKey, id);
-    return await this.#with(this.#secretKeys, id, find, use);
+    return await this.#with(this.#secretKeys, id, find, async (key) => {
+      const used = await use(key);
+      if (isSecretKeyOf(module, session, key, id)) return used;
+      if (Buffer.isBuffer(used)) used.fill(0);
+      throw new HandleReused(id);
+    });
   }
 
-  /** Runs `use` with a key pair. Faults as {@link withSecretKey}; `unsupported` for a curve that is none of ours. */
-  async withKeyPair<T>(
+  /**
+   * Runs `use` with a key pair, and at once where `use` works at once. Faults as {@link withSecretKey}; `unsupported` for a curve that
+   * is none of ours.
+   */
+  withKeyPair<T>(
     module: PKCS11,
     session: Handle,
     id: Buffer,
     use: (pair: FoundKeyPair) => T | Promise<T>,
-  ): Promise<T> {
+  ): T | Promise<T> {
     const find = (): FoundKeyPair => ({
       privateKey: onlyObject(module, session, objectClasses.privateKey, id),
       ...publicKeyOf(module, session, onlyObject(module, session, objectClasses.publicKey, id), id),
-      proven: false,
     });
-    return await this.#with(this.#keyPairs, id, find, use);
+    return this.#with(this.#keyPairs, id, find, use);
   }
 
   /** Forgets all: after keys were made or destroyed. */
@@ -64,26 +80,72 @@ export class KeyFinder {
     this.#keyPairs.clear();
   }
 
-  async #with<Found, T>(
-    known: Map<string, Found>,
+  #with<Found, T>(
+    known: Map<string, Remembered<Found>>,
     id: Buffer,
     find: () => Found,
     use: (found: Found) => T | Promise<T>,
-  ): Promise<T> {
+  ): T | Promise<T> {
     const name = id.toString("latin1");
+    const findAndUse = (): T | Promise<T> => {
+      known.delete(name);
+      const foundAtMs = performance.now();
+      const found = find();
+      known.set(name, { found, foundAtMs });
+      return use(found);
+    };
+    // A call with a stale handle has done nothing, and what one of another key did is not given out.
+    const again = (error: unknown): T | Promise<T> => {
+      if (!isStaleHandle(error) && !(error instanceof HandleReused)) throw error;
+      return findAndUse();
+    };
     const remembered = known.get(name);
-    if (remembered !== undefined)
-      try {
-        return await use(remembered);
-      } catch (error) {
-        // A call with a stale handle has done nothing.
-        if (!isStaleHandle(error)) throw error;
-        known.delete(name);
-      }
-    const found = find();
-    known.set(name, found);
-    return await use(found);
+    if (remembered === undefined || performance.now() - remembered.foundAtMs > foundForMs) return findAndUse();
+    try {
+      const used = use(remembered.found);
+      return used instanceof Promise ? used.catch(again) : used;
+    } catch (error) {
+      return again(error);
+    }
   }
+}
+
+/** A handle that was found for one key names another now. */
+class HandleReused extends DeviceFault {
+  constructor(id: Buffer) {
+    super({
+      kind: "integrity",
+      code: "KEY_CHANGED",
+      message: `the key of id ${id.toString("hex")} was replaced in the token while it was used; what it did is not given out`,
+    });
+  }
+}
+
+/** Whether the handle still names the private secret key of this id. */
+function isSecretKeyOf(module: PKCS11, session: Handle, key: Handle, id: Buffer): boolean {
+  const wanted = [attributes.id, attributes.objectClass, attributes.private];
+  let read: readonly unknown[];
+  try {
+    read = module
+      .C_GetAttributeValue(
+        session,
+        key,
+        wanted.map((type) => ({ type })),
+      )
+      .map(({ value }) => value);
+  } catch (error) {
+    if (isStaleHandle(error)) return false;
+    throw error;
+  }
+  const [itsId, itsClass, isPrivate] = read;
+  return (
+    Buffer.isBuffer(itsId) &&
+    itsId.equals(id) &&
+    Buffer.isBuffer(itsClass) &&
+    itsClass.readUInt32LE() === objectClasses.secretKey &&
+    Buffer.isBuffer(isPrivate) &&
+    isPrivate[0] === 1
+  );
 }
 
 /** Handles of the objects that match, at most `most`. */

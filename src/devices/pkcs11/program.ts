@@ -9,6 +9,7 @@ import { bindLogin, type Login, logIn } from "./login.ts";
 import { type FoundToken, findToken, type Handle, loadModule, slotNumber, unpadded } from "./module.ts";
 import { asFault, faultOfReturnCode } from "./return-codes.ts";
 import { type ProvenToken, selfTest } from "./self-test.ts";
+import { longestSignedBytes } from "./signed.ts";
 import { TokenSession } from "./token-session.ts";
 
 /**
@@ -99,7 +100,8 @@ class OpenedToken implements OpenedDevice {
       }
       const { gcmLayout, restrictsMechanisms } = proven;
       const { threads } = config;
-      return new TokenSession({ module, session, threads, gcmLayout, restrictsMechanisms, keys: this.#keys });
+      const own = { session, signatureRoom: Buffer.alloc(longestSignedBytes) };
+      return new TokenSession({ ...own, module, threads, gcmLayout, restrictsMechanisms, keys: this.#keys });
     } catch (error) {
       throw asFault(error, `opening a session with the token "${token.label}"`);
     }

@@ -9,7 +9,7 @@ export const operations = {
   generateKeyPair: "generate-key-pair",
   /** (id) → (curve, SubjectPublicKeyInfo) */
   publicKey: "public-key",
-  /** (id, fingerprint, curve, digest or for ED25519 message) → (raw signature) */
+  /** (id, fingerprint, curve, digest or for ED25519 message) → (raw signature, and when it was made) */
   sign: "sign",
   /** (id, name of the MAC, message) → (MAC) */
   mac: "mac",

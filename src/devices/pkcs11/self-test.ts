@@ -8,6 +8,7 @@ import { type CurveName, curves, fingerprintOf, isCurveName, pointOfAttribute, s
 import { KeyFinder } from "./key-finder.ts";
 import { makeKeyPair, makeSecretKey } from "./key-making.ts";
 import type { Handle } from "./module.ts";
+import { longestSignedBytes } from "./signed.ts";
 import { isSignatureOf, isTokenMacName, macMechanisms, signRaw, type TokenMacName } from "./signing.ts";
 import { attribute, type TokenContext } from "./token-context.ts";
 import { gcmOpenWithKey, gcmSealWithKey, unwrapWithKey, wrapWithKey } from "./wrapping.ts";
@@ -39,7 +40,13 @@ export async function selfTest(
   config: Pkcs11Config,
 ): Promise<ProvenToken> {
   const listed = new Set(module.C_GetMechanismList(slot));
-  const base = { module, session, threads: false, keys: new KeyFinder() } as const;
+  const base = {
+    module,
+    session,
+    threads: false,
+    signatureRoom: Buffer.alloc(longestSignedBytes),
+    keys: new KeyFinder(),
+  } as const;
   const trial = (gcmLayout: keyof typeof gcmLayouts, restrictsMechanisms: boolean): TokenContext => ({
     ...base,
     gcmLayout,
@@ -153,7 +160,7 @@ async function curveWorks(context: TokenContext, curve: CurveName): Promise<bool
     if (point === undefined) return false;
     const { kind } = curves[curve];
     const input = randomBytes(kind === "edwards" ? 50 : digestBytesOf(curve));
-    const raw = await signRaw(context, { curve, privateKey }, input);
+    const raw = await signRaw(context, { curve, privateKey }, input, context.signatureRoom);
     const spki = spkiOfPoint(curve, point);
     return await isSignatureOf({ curve, point, spki, fingerprint: fingerprintOf(spki) }, input, raw);
   } finally {

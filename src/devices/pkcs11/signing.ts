@@ -1,4 +1,4 @@
-import { timingSafeEqual, verify } from "node:crypto";
+import { randomBytes, timingSafeEqual, verify } from "node:crypto";
 import { type MacAlgorithmName, macAlgorithms, type SigningAlgorithmName } from "../../crypto/key-specs.ts";
 import { OpensslKey } from "../../crypto/openssl-key.ts";
 import { DeviceFault } from "../native/fault.ts";
@@ -6,7 +6,11 @@ import { mechanisms } from "./constants.ts";
 import { type CurveName, curves, type EcdsaCurve, spkiKeyObject } from "./curves.ts";
 import type { FoundKeyPair, FoundPublicKey } from "./key-finder.ts";
 import { ecdsaSignatureOfRaw } from "./signature.ts";
+import { longestSignedBytes, nonceBytes, timesBytes } from "./signed.ts";
 import { inThread, type TokenContext } from "./token-context.ts";
+
+/** Tells the signatures of this process from those of others, whose clocks are not ours. */
+const processNonce = randomBytes(nonceBytes);
 
 /** HMACs that PKCS#11 has a mechanism for. */
 export const macMechanisms = {
@@ -31,46 +35,60 @@ export const algorithmOfCurve = {
 } as const satisfies Readonly<Record<EcdsaCurve, SigningAlgorithmName>>;
 
 /**
- * A raw signature of the key pair `id`: r ‖ s.
- *
- * The public key must have the fingerprint that the caller knows, and the first signature is checked with it before it is
- * given out: a private key that was put in another's place signs nothing that leaves here.
+ * A signature of the key pair `id` and when it was made, as `splitSigned` reads it. That the private key belongs to the public
+ * one is not known here: whoever gets the signature checks it.
  *
  * @param input - The digest, for ED25519 the message.
- * @throws {DeviceFault} `integrity` when the key is not the one that was registered.
+ * @returns At once without threads: memory that the session's next signature overwrites.
+ * @throws {DeviceFault} `integrity` when the public key is not the one that was registered; nothing is signed then.
  */
-export async function sign(
+export function sign(
   context: TokenContext,
   id: Buffer,
   fingerprint: Buffer,
   curve: CurveName,
   input: Buffer,
-): Promise<Buffer> {
-  const { module, session, keys } = context;
-  return await keys.withKeyPair(module, session, id, async (pair) => {
+): Buffer | Promise<Buffer> {
+  const { module, session, keys, threads, signatureRoom } = context;
+  return keys.withKeyPair(module, session, id, (pair) => {
     if (pair.curve !== curve || fingerprint.length !== 32 || !timingSafeEqual(pair.fingerprint, fingerprint))
-      throw changed(id, "the public key of id");
-    const raw = await signRaw(context, pair, input);
-    if (!pair.proven) {
-      if (!(await isSignatureOf(pair, input, raw)))
-        throw changed(id, "the private key does not belong to the public key of id");
-      pair.proven = true;
-    }
-    return raw;
+      throw changed(id);
+    const out = threads ? Buffer.allocUnsafe(longestSignedBytes) : signatureRoom;
+    const beganMs = performance.now();
+    const raw = signRaw(context, pair, input, out);
+    return raw instanceof Promise ? raw.then(() => signedOf(pair, out, beganMs)) : signedOf(pair, out, beganMs);
   });
 }
 
-export async function signRaw(
-  context: TokenContext,
+/** @param out - At least as long as the curve's signatures. */
+export function signRaw(
+  { module, session, threads }: Pick<TokenContext, "module" | "session" | "threads">,
   pair: Pick<FoundKeyPair, "curve" | "privateKey">,
   input: Buffer,
-): Promise<Buffer> {
-  const { module, session } = context;
+  out: Buffer,
+): Buffer | Promise<Buffer> {
   const { sign: mechanism, signatureBytes } = curves[pair.curve];
-  const out = Buffer.allocUnsafe(signatureBytes);
+  const room = out.subarray(0, signatureBytes);
   module.C_SignInit(session, { mechanism }, pair.privateKey);
-  if (!context.threads) return module.C_Sign(session, input, out);
-  return await inThread([input, out], () => module.C_SignAsync(session, input, out));
+  if (!threads) return filled(module.C_Sign(session, input, room), signatureBytes);
+  return inThread([input, out], async () => filled(await module.C_SignAsync(session, input, room), signatureBytes));
+}
+
+function filled(signature: Buffer, bytes: number): Buffer {
+  if (signature.length === bytes) return signature;
+  throw new DeviceFault({
+    kind: "device",
+    code: "SIGNATURE_LENGTH",
+    message: `the token's signature has ${signature.length} bytes where ${bytes} were due`,
+  });
+}
+
+function signedOf({ curve }: Pick<FoundKeyPair, "curve">, out: Buffer, beganMs: number): Buffer {
+  const { signatureBytes } = curves[curve];
+  processNonce.copy(out, signatureBytes);
+  out.writeDoubleLE(beganMs, signatureBytes + nonceBytes);
+  out.writeDoubleLE(performance.now(), signatureBytes + nonceBytes + 8);
+  return out.subarray(0, signatureBytes + timesBytes);
 }
 
 /** Whether a raw signature is the key's over `input`, by OpenSSL. */
@@ -93,10 +111,10 @@ export async function mac(context: TokenContext, id: Buffer, name: TokenMacName,
   });
 }
 
-function changed(id: Buffer, what: string): DeviceFault {
+function changed(id: Buffer): DeviceFault {
   return new DeviceFault({
     kind: "integrity",
     code: "KEY_CHANGED",
-    message: `${what} ${id.toString("hex")} is not the one that was registered: the token's key was exchanged`,
+    message: `the public key of id ${id.toString("hex")} is not the one that was registered: the token's key was exchanged`,
   });
 }

@@ -12,6 +12,8 @@ export interface TokenContext {
   readonly gcmLayout: keyof typeof gcmLayouts;
   /** Whether keys are made with CKA_ALLOWED_MECHANISMS. */
   readonly restrictsMechanisms: boolean;
+  /** Where signatures are made without threads. */
+  readonly signatureRoom: Buffer;
   /** Shared by all sessions: handles of objects are the process's. */
   readonly keys: KeyFinder;
 }

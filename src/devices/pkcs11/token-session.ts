@@ -4,12 +4,12 @@ import type { DeviceSession } from "../native/program.ts";
 import { isCurveName } from "./curves.ts";
 import { destroyLabelled, isSecretKeyKind, listKeys, makeKeyPair, makeSecretKey } from "./key-making.ts";
 import { idBytes, type Operation, operations, u32 } from "./protocol.ts";
-import { calling } from "./return-codes.ts";
+import { asFault, calling } from "./return-codes.ts";
 import { isTokenMacName, mac, sign } from "./signing.ts";
 import type { TokenContext } from "./token-context.ts";
 import { gcmOpen, gcmSeal, keyUnwrapBytes, keyWrapBytesUnder } from "./wrapping.ts";
 
-type Answers = Promise<readonly Buffer[]>;
+type Answers = readonly Buffer[] | Promise<readonly Buffer[]>;
 type Run = (context: TokenContext, args: Arguments) => Answers;
 
 /** One session of the token: one operation at a time. */
@@ -20,10 +20,18 @@ export class TokenSession implements DeviceSession {
     this.#context = context;
   }
 
-  async call(operation: string, args: readonly Buffer[]): Answers {
+  call(operation: string, args: readonly Buffer[]): Answers {
     const run = Object.hasOwn(runs, operation) ? runs[operation as Operation] : undefined;
     if (run === undefined) throw malformed(operation);
-    return await calling(operation, () => run(this.#context, new Arguments(operation, args)));
+    const refuse = (error: unknown): never => {
+      throw asFault(error, operation);
+    };
+    try {
+      const answers = run(this.#context, new Arguments(operation, args));
+      return answers instanceof Promise ? answers.catch(refuse) : answers;
+    } catch (error) {
+      return refuse(error);
+    }
   }
 
   async close(): Promise<void> {
@@ -50,10 +58,11 @@ const runs: Readonly<Record<Operation, Run>> = {
   },
   [operations.publicKey]: async ({ module, session, keys }, args) =>
     await keys.withKeyPair(module, session, args.bytes(), ({ curve, spki }) => [Buffer.from(curve), Buffer.from(spki)]),
-  [operations.sign]: async (context, args) => {
+  [operations.sign]: (context, args) => {
     const [id, fingerprint, curve, input] = [args.bytes(), args.bytes(), args.text(), args.bytes()];
     if (!isCurveName(curve)) throw malformed(curve);
-    return [await sign(context, id, fingerprint, curve, input)];
+    const signature = sign(context, id, fingerprint, curve, input);
+    return signature instanceof Promise ? signature.then((bytes) => [bytes]) : [signature];
   },
   [operations.mac]: async (context, args) => {
     const [id, name, message] = [args.bytes(), args.text(), args.bytes()];

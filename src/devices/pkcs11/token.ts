@@ -3,6 +3,7 @@ import { DeviceError } from "../errors.ts";
 import type { NativeCallOptions, NativeCalls } from "../native/native-calls.ts";
 import { type CurveName, fingerprintOf, isCurveName } from "./curves.ts";
 import { type Operation, operations, type SecretKeyKind, type TokenKey, u32 } from "./protocol.ts";
+import { type CheckedSignature, SignatureCheck } from "./signature-check.ts";
 
 export interface TokenPublicKey {
   readonly curve: CurveName;
@@ -34,8 +35,9 @@ const repeatable = { repeatable: true } as const;
  * The operations of a PKCS#11 token, typed: what {@link Pkcs11Device} and commands about a token's keys call. Errors are
  * `DeviceError`.
  */
-export class Pkcs11Token {
+export class Pkcs11Token implements Disposable {
   readonly #calls: NativeCalls;
+  readonly #check = new SignatureCheck((id) => this.publicKey(id));
 
   constructor(calls: NativeCalls) {
     this.#calls = calls;
@@ -62,15 +64,24 @@ export class Pkcs11Token {
   }
 
   /**
-   * Signs, and never sends the same call a second time: whether a call that failed has signed is not known.
+   * Signs, and never sends the same call a second time: whether a call that failed has signed is not known. A signature is given out
+   * once it, or one that was begun after it had been made, has been verified with the public key.
    *
    * @param input - A digest as long as the curve's hash; for ED25519 the message.
-   * @returns r ‖ s as the token gives them, s high or low; 64 bytes for ED25519.
-   * @throws {DeviceError} `DEVICE_KEY_CHANGED` when the token's key is not of this fingerprint, `DEVICE_KEY_NOT_FOUND`.
+   * @returns r ‖ s as the token gives them, s high or low; 64 bytes for ED25519. And, but for ED25519, DER with the lower s.
+   * @throws {DeviceError} `DEVICE_KEY_CHANGED` when the token's key is not of this fingerprint or its signature does not verify,
+   *   `DEVICE_KEY_NOT_FOUND`.
    */
-  async sign(key: TokenSigningKey, input: Uint8Array, limits: CallLimits = {}): Promise<Buffer> {
+  async sign(key: TokenSigningKey, input: Uint8Array, limits: CallLimits = {}): Promise<CheckedSignature> {
     const args = [key.id, key.fingerprint, Buffer.from(key.curve), bufferOf(input)];
-    return await this.#one(operations.sign, args, { ...limits, repeatable: false });
+    return await this.#check.checked(key, input, () =>
+      this.#one(operations.sign, args, { ...limits, repeatable: false }),
+    );
+  }
+
+  /** Frees the public keys that signatures were checked with; the calls stay their owner's to close. */
+  [Symbol.dispose](): void {
+    this.#check[Symbol.dispose]();
   }
 
   /** @param name - Of a MAC that `info.macs` has. */

@@ -12,7 +12,7 @@ import { type OpenChoices, SoftToken } from "./soft-token.ts";
 
 const skip = noFaultyModule;
 const digest = createHash("sha256").update("a vote").digest();
-const quickPool = { maxSessions: 1, callDeadlineMs: 700, reopenFirstMs: 5, reopenLongestMs: 20, abandonedSessions: 0 };
+const quickPool = { maxSessions: 1, callDeadlineMs: 2000, reopenFirstMs: 5, reopenLongestMs: 20, abandonedSessions: 0 };
 
 async function newPair(device: Pkcs11Device) {
   const name = { keyId: randomUUID(), version: 1, suite: "intl", spec: "ECC_NIST_P256", usage: "sign" } as const;
@@ -131,12 +131,71 @@ describe("a PKCS#11 token that fails", { skip }, () => {
     assert.ok(events.every(({ event }) => event !== "breaker-opened" && event !== "session-closed"));
   });
 
-  it("gives no signature whose key was never proven", async () => {
+  for (const [fault, code] of [
+    ["wrong-signature", "DEVICE_KEY_CHANGED"],
+    ["handles-reused", "DEVICE_KEY_CHANGED"],
+    ["short-signature", "DEVICE_FAILED"],
+  ] as const)
+    it(`gives no signature of a token with "${fault}", the first or a later one, and signs once that is over`, async () => {
+      const { module, device } = await opened();
+      await using owned = device;
+      await newPair(owned);
+      const { key, spki } = await newPair(owned);
+      module.set(fault);
+      await assert.rejects(owned.signDigest(key, "ECDSA_SHA_256", digest), { code });
+      module.set("none");
+      using publicKey = await OpensslKey.ofPublicKey("ECC_NIST_P256", spki);
+      for (const last of [false, true]) {
+        const signature = await answersAgain(() => owned.signDigest(key, "ECDSA_SHA_256", digest));
+        assert.ok(publicKey.verifyDigest("ECDSA_SHA_256", digest, signature));
+        if (last) break;
+        module.set(fault);
+        await assert.rejects(owned.signDigest(key, "ECDSA_SHA_256", digest), { code });
+        module.set("none");
+      }
+    });
+
+  it("gives out none of many signatures that another key made, however many were right before", async () => {
     const { module, device } = await opened();
     await using owned = device;
-    const { key } = await newPair(owned);
-    module.set("wrong-signature");
-    await assert.rejects(owned.signDigest(key, "ECDSA_SHA_256", digest), { code: "DEVICE_KEY_CHANGED" });
+    await newPair(owned);
+    const { key, spki } = await newPair(owned);
+    using publicKey = await OpensslKey.ofPublicKey("ECC_NIST_P256", spki);
+    const votes = Array.from({ length: 200 }, (_, index) => createHash("sha256").update(`vote ${index}`).digest());
+    let came = 0;
+    const outcomes = await Promise.allSettled(
+      votes.map(async (vote) => {
+        const signature = await owned.signDigest(key, "ECDSA_SHA_256", vote);
+        came += 1;
+        if (came === 20) module.set("handles-reused");
+        return publicKey.verifyDigest("ECDSA_SHA_256", vote, signature);
+      }),
+    );
+    const refused = outcomes.filter((each) => each.status === "rejected");
+    assert.ok(came >= 20 && refused.length > 0, `${came} came, ${refused.length} were refused`);
+    for (const each of refused) assert.equal(each.reason.code, "DEVICE_KEY_CHANGED");
+    for (const each of outcomes) assert.ok(each.status === "rejected" || each.value);
+  });
+
+  it("gives out no wrap of a key whose handle has come to name another", async () => {
+    const { module, device } = await opened();
+    await using owned = device;
+    const keys = await Promise.all(
+      [1, 2].map(async () => {
+        const name = { keyId: randomUUID(), version: 1, suite: "intl" } as const;
+        return { ...name, material: await owned.createKey(name) };
+      }),
+    );
+    for (const key of keys) (await owned.boxSecretToSeal(key, {})).secret[Symbol.dispose]();
+    module.set("handles-reused");
+    for (const key of keys) await assert.rejects(owned.boxSecretToSeal(key, {}), { code: "DEVICE_KEY_CHANGED" });
+    module.set("none");
+    for (const key of keys) {
+      const { secret, blob, algorithm } = await owned.boxSecretToSeal(key, {});
+      using sealed = secret;
+      using again = await owned.boxSecretToOpen(key, algorithm, blob, {});
+      assert.ok(again.equals(sealed));
+    }
   });
 
   it("never sends the PIN again when its process is replaced after the PIN was changed, but once", async () => {

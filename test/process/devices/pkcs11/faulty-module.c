@@ -70,11 +70,40 @@ static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR data, CK_
   return real->C_OpenSession(slot, flags, data, notify, session);
 }
 
+/* Of a token that gives the number of a handle to another object: the first other key of the same class. */
+static CK_OBJECT_HANDLE now_named(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
+  CK_OBJECT_CLASS class = 0;
+  CK_ATTRIBUTE its_class = {CKA_CLASS, &class, sizeof class};
+  CK_OBJECT_HANDLE found[64];
+  CK_ULONG count = 0;
+  if (!fault_is("handles-reused") || real->C_GetAttributeValue(session, key, &its_class, 1) != CKR_OK) return key;
+  if (class != CKO_PRIVATE_KEY && class != CKO_SECRET_KEY) return key;
+  if (real->C_FindObjectsInit(session, &its_class, 1) != CKR_OK) return key;
+  real->C_FindObjects(session, found, 64, &count);
+  real->C_FindObjectsFinal(session);
+  for (CK_ULONG i = 0; i < count; i++)
+    if (found[i] != key) return found[i];
+  return key;
+}
+
+static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key) {
+  return real->C_SignInit(session, mechanism, now_named(session, key));
+}
+
+static CK_RV encrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key) {
+  return real->C_EncryptInit(session, mechanism, now_named(session, key));
+}
+
+static CK_RV get_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, CK_ATTRIBUTE_PTR list, CK_ULONG count) {
+  return real->C_GetAttributeValue(session, now_named(session, key), list, count);
+}
+
 static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG length, CK_BYTE_PTR out, CK_ULONG_PTR bytes) {
   CK_RV rv = before_call(session);
   if (rv != CKR_OK) return rv;
   rv = real->C_Sign(session, data, length, out, bytes);
   if (rv == CKR_OK && out != NULL && fault_is("wrong-signature")) out[*bytes - 1] ^= 1;
+  if (rv == CKR_OK && out != NULL && fault_is("short-signature")) *bytes -= 1;
   return rv;
 }
 
@@ -106,6 +135,9 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
     faulty.C_GetTokenInfo = get_token_info;
     faulty.C_Login = login;
     faulty.C_OpenSession = open_session;
+    faulty.C_SignInit = sign_init;
+    faulty.C_EncryptInit = encrypt_init;
+    faulty.C_GetAttributeValue = get_attributes;
     faulty.C_Sign = sign;
     faulty.C_Encrypt = encrypt;
     faulty.C_Decrypt = decrypt;

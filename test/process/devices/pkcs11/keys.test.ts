@@ -73,7 +73,7 @@ describe("keys of a PKCS#11 token", { skip: noToken }, () => {
     const label = `ed-${randomUUID()}`;
     const pair = await device.token.generateKeyPair(label, "ED25519");
     const message = Buffer.from("a message of any length");
-    const signature = await device.token.sign(pair, message);
+    const { raw: signature } = await device.token.sign(pair, message);
     assert.ok(verify(null, message, createPublicKey({ key: pair.spki, format: "der", type: "spki" }), signature));
     assert.equal(await device.token.destroy(label), 2);
   });
