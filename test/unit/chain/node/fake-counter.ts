@@ -1,9 +1,13 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { ChainNodeError } from "../../../../src/chain/node/errors.ts";
 import type { GuardCounter } from "../../../../src/chain/node/guard-counter.ts";
 import type { GuardMark } from "../../../../src/chain/node/guard-file.ts";
 
-/** What becomes of one request. `lost`: it is carried out, and its answer does not come. */
-export type Fate = "answered" | "away" | "lost" | "refused";
+/**
+ * What becomes of one request. `lost`: it is carried out, and its answer does not come. `late`: it is carried out after the
+ * caller has given up.
+ */
+export type Fate = "answered" | "away" | "late" | "lost" | "refused";
 
 /** A key manager's counter, in memory, that fails as it is told. */
 export class FakeCounter implements GuardCounter {
@@ -25,6 +29,10 @@ export class FakeCounter implements GuardCounter {
     this.asked.push({ from: previous?.value ?? 0, to: next.value });
     await this.gate;
     const fate = await this.#fate();
+    if (fate === "late") {
+      void turn().then(() => this.#set(previous, next));
+      throw new ChainNodeError("KEY_MANAGER_UNREACHABLE", "no answer in time");
+    }
     const outcome = this.#set(previous, next);
     if (fate === "lost") throw new ChainNodeError("KEY_MANAGER_UNREACHABLE", "the answer was lost");
     return outcome;
