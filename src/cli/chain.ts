@@ -63,8 +63,11 @@ function buildCommand(): Command {
     .option("--kms-keys <keys>", "the nodes' keys sign inside a KMS: id, alias/NAME or ARN of each, in order: A,B,C,D")
     .option("--kms-url <url>", "the KMS, https://HOST[:PORT] (default: AWS's own endpoint of the region)")
     .option("--kms-region <region>", "the KMS's region, such as eu-west-1")
-    .option("--kms-access-key-id <id>", "the access key that may use the keys")
-    .option("--kms-secret-file <file>", "file with its secret access key (mode 0600); each node gets a private copy")
+    .option("--kms-access-key-id <id>", "the access key that may use the keys; or one for each node, in order: A,B,C,D")
+    .option(
+      "--kms-secret-file <file>",
+      "file with its secret (mode 0600), or one for each; each node gets a private copy",
+    )
     .option("--kms-ca-file <file>", "PEM of the certificate that the KMS's own chains to")
     .option("--server <url...>", "the key manager's servers: every node is enrolled there, its keys and PIN sealed")
     .option("--key <key>", "with --server: id, alias/NAME or ARN of the master key")

@@ -72,8 +72,9 @@ export function buildChain(options: ChainBuildOptions, nowMs: number = Date.now(
   using cleanup = new DisposableStack();
   const pin = pinOf(options);
   if (pin !== undefined) cleanup.use(pin);
-  const kmsSecret = options.kms === undefined ? undefined : readKmsSecret(resolve(options.kms.secretFile));
-  if (kmsSecret !== undefined) cleanup.use(kmsSecret);
+  const kmsKeys = (options.kms?.keys ?? []).map(({ access }) => {
+    return { access, secret: cleanup.use(readKmsSecret(resolve(access.secretFile))) };
+  });
   const keys = keysOf(options, nodes.length);
   for (const { pem } of keys) if (typeof pem !== "string") cleanup.use(pem);
 
@@ -94,7 +95,8 @@ export function buildChain(options: ChainBuildOptions, nowMs: number = Date.now(
       makeFolder(folder);
       writeNodeConfiguration(folder, node, options, pin, genesis, nodesJson(nodes));
       writeNodeKeys(join(folder, "conf"), node, keys[node.index], authorities, options, pin);
-      if (options.kms !== undefined && kmsSecret !== undefined) writeKmsFiles(folder, options.kms, kmsSecret);
+      const kmsKey = kmsKeys[node.index];
+      if (kmsKey !== undefined) writeKmsFiles(folder, kmsKey.access, kmsKey.secret);
     }
     chmodSync(unfinished, 0o755);
     renameSync(unfinished, output);

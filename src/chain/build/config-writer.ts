@@ -163,9 +163,10 @@ function hsmLines(node: PlacedNode, { hsm, binary }: ChainBuildOptions): string 
   return indented(lines);
 }
 
-function kmsLines({ index }: PlacedNode, { region, url, accessKeyId, caFile, keys }: KmsOptions): string {
+function kmsLines({ index }: PlacedNode, { keys }: KmsOptions): string {
   const key = keys[index];
   if (key === undefined) throw new RangeError(`there is no key for node ${index}`);
+  const { region, url, accessKeyId, caFile } = key.access;
   return indented([
     "; the node's key signs inside a KMS that speaks AWS's protocol",
     `kms_type=${kmsType}`,

@@ -13,6 +13,8 @@ import type { NewNodeKey } from "./node-key-folder.ts";
 
 /** A node's key as the KMS showed it. */
 export interface KmsNodeKey {
+  /** With which access key the node asks for signatures: best one of its own, that may do nothing else. */
+  readonly access: KmsAccess;
   readonly keyArn: string;
   /** `04 ‖ X ‖ Y`. */
   readonly publicKey: Buffer;
@@ -30,28 +32,27 @@ const namesOfOptions: SettingNames = {
 };
 
 /**
- * Asks the KMS for the public key of each node's key, one after the other.
+ * Asks the KMS for the public key of each node's key, one after the other, each with the access key that the node will use.
  *
- * @param names - Key ids, ARNs or aliases, in the order of the nodes.
+ * @param keys - In the order of the nodes; `name`: key id, ARN or alias.
  * @throws {ChainBuildError} `OPTION_INVALID`; `NODE_KEYS_INVALID` for a key twice; of the files. @throws {AwsKmsError}
  */
 export async function readKmsNodeKeys(
-  access: KmsAccess,
-  names: readonly string[],
+  keys: readonly { readonly name: string; readonly access: KmsAccess }[],
   curve: KmsSigningCurve,
 ): Promise<KmsNodeKey[]> {
-  for (const name of names) checkAccess(access, name);
-  const keys: KmsNodeKey[] = [];
-  for (const name of names) {
+  for (const { name, access } of keys) checkAccess(access, name);
+  const shown: KmsNodeKey[] = [];
+  for (const { name, access } of keys) {
     using client = openKmsClient(access, name);
     using key = await KmsSigningKey.open(client, curve);
     const { keyArn, publicKey } = key;
-    const same = keys.findIndex((each) => each.keyArn === keyArn || each.publicKey.equals(publicKey));
+    const same = shown.findIndex((each) => each.keyArn === keyArn || each.publicKey.equals(publicKey));
     if (same >= 0)
-      throw new ChainBuildError("NODE_KEYS_INVALID", `${names[same]} and ${name} are the same key: ${keyArn}`);
-    keys.push({ keyArn, publicKey });
+      throw new ChainBuildError("NODE_KEYS_INVALID", `${keys[same]?.name} and ${name} are the same key: ${keyArn}`);
+    shown.push({ access, keyArn, publicKey });
   }
-  return keys;
+  return shown;
 }
 
 function checkAccess(access: KmsAccess, name: string): void {

@@ -3,7 +3,6 @@ import { maxSealers as maxReferenceNodes } from "../ledger/genesis.ts";
 import { ChainBuildError } from "./errors.ts";
 import { maxSealers } from "./genesis-reader.ts";
 import type { KmsNodeKey } from "./kms-node-keys.ts";
-import type { KmsAccess } from "./kms-settings.ts";
 
 /** The nodes of one host: `-l 127.0.0.1:4`. */
 export interface HostNodes {
@@ -47,7 +46,7 @@ export interface HsmOptions {
 }
 
 /** The nodes' keys sign inside a KMS. */
-export interface KmsOptions extends KmsAccess {
+export interface KmsOptions {
   /** As the KMS showed them, in the order of the nodes. */
   readonly keys: readonly KmsNodeKey[];
 }
@@ -107,10 +106,24 @@ export function readKeyIndices(text: string, nodes: number): number[] {
 
 /** Reads `--kms-keys`: the name of one key for each node. */
 export function readKmsKeyNames(text: string, nodes: number): string[] {
-  const names = text.split(",").map((part) => part.trim());
+  const names = listed(text);
   if (names.length !== nodes)
     throw invalid(`--kms-keys names ${names.length} keys for ${nodes} nodes: one for each, in the order of the nodes`);
   return names;
+}
+
+/** Reads an option that takes one value for all nodes, or one for each; gives one for each. */
+export function readForEachNode(option: string, text: string, nodes: number): string[] {
+  const values = listed(text);
+  const [first] = values;
+  if (values.length === 1 && first !== undefined) return Array.from({ length: nodes }, () => first);
+  if (values.length !== nodes)
+    throw invalid(`${option} has ${values.length} values for ${nodes} nodes: one for all, or one for each, in order`);
+  return values;
+}
+
+function listed(text: string): string[] {
+  return text.split(",").map((part) => part.trim());
 }
 
 /** Group and chain ids, versions: what goes into files as it is. */

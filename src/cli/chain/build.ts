@@ -1,11 +1,12 @@
 import { type BuiltChain, buildChain } from "../../chain/build/build.ts";
 import { ChainBuildError } from "../../chain/build/errors.ts";
-import { type KmsNodeKey, readKmsNodeKeys } from "../../chain/build/kms-node-keys.ts";
+import { readKmsNodeKeys } from "../../chain/build/kms-node-keys.ts";
 import type { KmsAccess } from "../../chain/build/kms-settings.ts";
 import {
   type ChainBuildOptions,
   checkKmsAlone,
   type HsmOptions,
+  readForEachNode,
   readHosts,
   readKeyIndices,
   readKmsKeyNames,
@@ -111,19 +112,14 @@ async function withKmsKeys(wanted: ChainBuildOptions, options: BuildOptions): Pr
     );
   checkKmsAlone(wanted);
   const nodes = wanted.hosts.reduce((sum, host) => sum + host.nodes, 0);
-  const access: KmsAccess = {
-    region,
-    accessKeyId,
-    secretFile,
-    ...(url === undefined ? {} : { url }),
-    ...(caFile === undefined ? {} : { caFile }),
-  };
-  const keys: KmsNodeKey[] = await readKmsNodeKeys(
-    access,
-    readKmsKeyNames(names, nodes),
-    wanted.sm ? "sm2" : "secp256k1",
-  );
-  return { ...wanted, kms: { ...access, keys } };
+  const ids = readForEachNode("--kms-access-key-id", accessKeyId, nodes);
+  const files = readForEachNode("--kms-secret-file", secretFile, nodes);
+  const keys = readKmsKeyNames(names, nodes).map((name, index) => {
+    const common = { region, ...(url === undefined ? {} : { url }), ...(caFile === undefined ? {} : { caFile }) };
+    const access: KmsAccess = { ...common, accessKeyId: ids[index] ?? "", secretFile: files[index] ?? "" };
+    return { name, access };
+  });
+  return { ...wanted, kms: { keys: await readKmsNodeKeys(keys, wanted.sm ? "sm2" : "secp256k1") } };
 }
 
 /** In the words of build_chain.sh, without its colours. */
