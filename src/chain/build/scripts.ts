@@ -32,13 +32,28 @@ const nodeFunctions = `
 unset CDPATH
 folder=$(cd "$(dirname "$0")" && pwd)
 cd "$folder"
+here=$(pwd -P)
+self=$(id -u)
 name=$(basename "$folder")
 program=$folder/../${programName}
 
-# The pids of this node: processes whose command line begins with the program, as started from this folder.
+# Processes whose command line begins with the program, as started from this folder: pid and user.
+candidates() {
+  ps -eww -o pid= -o uid= -o args= | PROGRAM="$program " awk '
+    { pid = $1; uid = $2; sub(/^ *[0-9]+ +[0-9]+ /, ""); if (index($0, ENVIRON["PROGRAM"]) == 1) print pid, uid }'
+}
+
+# The pids of this node. Anyone can give a process that command line: it counts if it is of this user, or, for root, if it
+# works in this folder as far as can be seen.
 node_pids() {
-  ps -eww -o pid= -o args= | PROGRAM="$program " awk '
-    { pid = $1; sub(/^ *[0-9]+ /, ""); if (index($0, ENVIRON["PROGRAM"]) == 1) print pid }'
+  candidates | while read -r pid uid; do
+    if [ "$self" = 0 ]; then
+      works_in=$(readlink "/proc/$pid/cwd" 2>/dev/null)
+      [ "\${works_in:-$here}" = "$here" ] && echo "$pid"
+    elif [ "$uid" = "$self" ]; then
+      echo "$pid"
+    fi
+  done
 }
 
 # Whoever is to be stopped: the launcher that watches over the node, if there is one.
@@ -71,7 +86,7 @@ owner_of() {
     socket=$(find /proc/[0-9]*/fd -lname "socket:\\\\[$inode\\\\]" 2>/dev/null | head -n 1)
     pid=$(echo "$socket" | cut -d / -f 3)
     if [ -n "$pid" ]; then
-      echo "pid $pid ($(tr '\\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | sed 's/ *$//'))"
+      echo "pid $pid ($(tr '\\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | LC_ALL=C tr -c ' -~' '?' | sed 's/ *$//'))"
     else
       echo "a program of another user"
     fi
@@ -138,6 +153,11 @@ patience_seconds=\${STOP_PATIENCE_SECONDS:-30}
 
 pids=$(node_pids)
 if [ -z "$pids" ]; then
+  others=$(candidates | tr '\\n' ';')
+  if [ "$self" != 0 ] && [ -n "$others" ]; then
+    echo " $name may be running as another user (pid and user: \${others%;}): run this as that user" >&2
+    exit 1
+  fi
   echo " $name isn't running."
   exit 0
 fi
