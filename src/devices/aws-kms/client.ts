@@ -192,7 +192,8 @@ export class AwsKmsClient implements Disposable {
     attempts: number = this.#times.attempts,
   ): Promise<{ readonly asked: Asked; readonly answer: T }> {
     const { apiKey } = this.#settings;
-    const { deadlineMs } = this.#times;
+    const { attemptMs } = this.#times;
+    const deadlineMs = attempts === 1 ? Math.min(attemptMs, this.#times.deadlineMs) : this.#times.deadlineMs;
     const asked = { masterKey, apiKey, endpoint: endpointOf(this.#settings), deadlineMs };
     const deadline = AbortSignal.timeout(deadlineMs);
     try {
