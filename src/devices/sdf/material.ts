@@ -124,6 +124,13 @@ export function keyNotExpected(keyIndex: number): DeviceError {
   );
 }
 
+/** The error for a signature that the card's public key does not verify. */
+export function signedWrongly(keyIndex: number): DeviceError {
+  return changed(
+    `key index ${keyIndex}: the card's signature does not verify with the index's public key; its key was replaced, or the card signs wrongly`,
+  );
+}
+
 function changed(message: string): DeviceError {
   const failure = { kind: "integrity", code: "KEY_CHANGED", evict: false, retryable: false } as const;
   return new DeviceError("DEVICE_KEY_CHANGED", message, undefined, failure);

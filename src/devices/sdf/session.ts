@@ -1,5 +1,5 @@
 import type { DeviceFault } from "../native/fault.ts";
-import type { DeviceSession } from "../native/program.ts";
+import type { DeviceSession, HeldCall } from "../native/program.ts";
 import { faultOfCode, faultOfKek, faultOfPrivateUse, ownFault } from "./errors.ts";
 import type { SdfArgument, SdfCallName, SdfLibrary } from "./library.ts";
 import { type SdfProfile, sgd } from "./profiles.ts";
@@ -15,7 +15,7 @@ import {
 } from "./structs.ts";
 import { prfInputBytes, prfOutputBytes, sdfOperations } from "./wire.ts";
 
-/** How long a key's identity, once read from the card, is taken as read. A replaced key is noticed within it. */
+/** How long a key's identity, once read from the card, suffices to sign. That no other key has signed is read after each signature. */
 const identityReadMs = 1_000;
 /** Room for whatever a library of another layout would write. */
 const roomyBytes = 2_048;
@@ -88,6 +88,23 @@ export class SdfSession implements DeviceSession {
     }
   }
 
+  mustConfirm(operation: string): boolean {
+    return operation === sdfOperations.sign;
+  }
+
+  /** Reads anew, after signatures were made, each public key that they are of: a key that was replaced before they were shows here. */
+  async confirm(held: readonly HeldCall[]): Promise<readonly (DeviceFault | undefined)[]> {
+    const shown = new Map<number, Buffer>();
+    for (const { args } of held) {
+      const keyIndex = number(args, 0);
+      if (!shown.has(keyIndex)) shown.set(keyIndex, await this.signPublicKey(keyIndex));
+    }
+    return held.map(({ args }) => {
+      const keyIndex = number(args, 0);
+      return shown.get(keyIndex)?.equals(bytes(args, 2, 64)) === true ? undefined : keyChanged(keyIndex);
+    });
+  }
+
   close(): Promise<void> {
     return this.#release();
   }
@@ -111,12 +128,7 @@ export class SdfSession implements DeviceSession {
       await this.signPublicKey(keyIndex);
       identity = this.#identities.get(keyIndex);
     }
-    if (identity?.publicKey.equals(expected) !== true)
-      throw ownFault(
-        "integrity",
-        "KEY_CHANGED",
-        `key index ${keyIndex}: the card shows another public key than this key had; it was replaced, or this is another card`,
-      );
+    if (identity?.publicKey.equals(expected) !== true) throw keyChanged(keyIndex);
     const image = this.#signature;
     image.fill(0, 0, structBytes.signature);
     const code = await this.#call("SDF_InternalSign_ECC", keyIndex, digest, digest.length, image);
@@ -257,6 +269,14 @@ export class SdfSession implements DeviceSession {
     const code = await this.#call(name, ...args);
     if (code !== 0) throw faultOfCode(name, code);
   }
+}
+
+function keyChanged(keyIndex: number): DeviceFault {
+  return ownFault(
+    "integrity",
+    "KEY_CHANGED",
+    `key index ${keyIndex}: the card shows another public key than this key had; it was replaced, or this is another card`,
+  );
 }
 
 function number(args: readonly Buffer[], at: number): number {

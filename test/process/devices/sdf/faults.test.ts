@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { OpensslKey } from "../../../../src/crypto/openssl-key.ts";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
 import { sm2VerifyDigest } from "../../../../src/crypto/sm2-digest.ts";
 import type { DeviceKeyChoice } from "../../../../src/devices/device.ts";
@@ -133,6 +134,35 @@ describe("a card's signer", { skip }, () => {
     await assert.rejects(by.sign(digest), { code: "DEVICE_KEY_CHANGED", message: /key index 1/ });
   });
 
+  it("gives out no signature that the card made wrongly, the first or a later one", async () => {
+    using card = readyCard();
+    await using by = await signer(card);
+    for (const call of [1, 3]) {
+      card.setFaults("on=SDF_InternalSign_ECC", `corrupt-at=${call}`);
+      for (let right = 1; right < call; right++) assert.ok(signs(by, await by.sign(digest)));
+      await assert.rejects(by.sign(digest), { code: "DEVICE_KEY_CHANGED", message: /does not verify/ });
+      assert.ok(signs(by, await by.sign(digest)));
+    }
+  });
+
+  it("gives out none of many signatures that another key under its index made, however soon after", async () => {
+    using card = readyCard();
+    await using by = await signer(card);
+    let came = 0;
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 60 }, async () => {
+        const signature = await by.sign(digest);
+        came += 1;
+        if (came === 10) card.admin("generate", "1", "--replace");
+        return signs(by, signature);
+      }),
+    );
+    const refused = outcomes.filter((each) => each.status === "rejected");
+    assert.ok(came >= 10 && refused.length > 0, `${came} came, ${refused.length} were refused`);
+    for (const each of refused) assert.equal(each.reason.code, "DEVICE_KEY_CHANGED");
+    for (const each of outcomes) assert.ok(each.status === "rejected" || each.value);
+  });
+
   it("says that a key may not sign", async () => {
     using card = readyCard();
     card.admin("generate", "1", "--replace", "--no-sign");
@@ -147,6 +177,40 @@ describe("a card's signer", { skip }, () => {
     await by.close();
     for (const outcome of await Promise.all(running)) assert.ok(outcome === true || outcome instanceof Error);
     await assert.rejects(by.sign(digest));
+  });
+});
+
+describe("a card's signing keys in custody", { skip }, () => {
+  it("give out none of many signatures that another key under their index made, however soon after", async () => {
+    using card = readyCard();
+    await using device = await openCard(card, { pool: { minSessions: 2, maxSessions: 2 } });
+    const name = { keyId: randomUUID(), version: 1, suite: "sm", spec: "SM2", usage: "sign" } as const;
+    const { material, spki } = await device.createSpecifiedKey(name, { keyIndex: 1 });
+    assert.ok(spki);
+    using publicKey = await OpensslKey.ofPublicKey("SM2", spki);
+    let came = 0;
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 120 }, async () => {
+        const signature = await device.signDigest({ ...name, material }, "SM2DSA", digest);
+        came += 1;
+        if (came === 20) card.admin("generate", "1", "--replace");
+        return publicKey.verifyDigest("SM2DSA", digest, signature);
+      }),
+    );
+    const refused = outcomes.filter((each) => each.status === "rejected");
+    assert.ok(came >= 20 && refused.length > 0, `${came} came, ${refused.length} were refused`);
+    for (const each of refused) assert.equal(each.reason.code, "DEVICE_KEY_CHANGED");
+    for (const each of outcomes) assert.ok(each.status === "rejected" || each.value);
+  });
+
+  it("give out no signature whose key cannot be read again", async () => {
+    using card = readyCard();
+    await using device = await openCard(card);
+    const name = { keyId: randomUUID(), version: 1, suite: "sm", spec: "SM2", usage: "sign" } as const;
+    const { material } = await device.createSpecifiedKey(name, { keyIndex: 1 });
+    await device.signDigest({ ...name, material }, "SM2DSA", digest);
+    card.setFaults("on=SDF_ExportSignPublicKey_ECC", "commfail-at=1");
+    await assert.rejects(device.signDigest({ ...name, material }, "SM2DSA", digest), { code: "DEVICE_UNREACHABLE" });
   });
 });
 
