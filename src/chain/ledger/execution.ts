@@ -1,6 +1,6 @@
 import { merkleRoot } from "./merkle.ts";
 import { encodeReceipt, receiptStatus } from "./receipt.ts";
-import type { StateTree } from "./state-tree.ts";
+import { maxStateBytes, type StateTree } from "./state-tree.ts";
 import type { ChainSuite } from "./suite.ts";
 import type { Receipt, StateWrite, Transaction } from "./types.ts";
 
@@ -15,12 +15,16 @@ export interface Outcome {
   readonly stateRoot: Buffer;
 }
 
-/** Runs the key-value contract over the transactions, in their order. The state given stays as it is. */
+/**
+ * Runs the key-value contract over the transactions, in their order. The state given stays as it is. A `set` that would make it count
+ * for more than `mostStateBytes` changes nothing; one that makes it smaller is always done.
+ */
 export function execute(
   suite: ChainSuite,
   before: StateTree,
   height: number,
   transactions: readonly Transaction[],
+  mostStateBytes: number = maxStateBytes,
 ): Outcome {
   const receipts: Receipt[] = [];
   const writes: StateWrite[] = [];
@@ -28,9 +32,17 @@ export function execute(
   for (const [index, { operation, hash }] of transactions.entries()) {
     const base = { transactionHash: hash, height, index };
     if (operation.kind === "set") {
-      state = state.set(operation.key, operation.value);
-      writes.push({ key: operation.key, value: operation.value });
-      receipts.push({ ...base, status: receiptStatus.done, output: Buffer.alloc(0) });
+      const next = state.set(operation.key, operation.value);
+      const fits = next.bytes <= Math.max(mostStateBytes, state.bytes);
+      if (fits) {
+        state = next;
+        writes.push({ key: operation.key, value: operation.value });
+      }
+      receipts.push({
+        ...base,
+        status: fits ? receiptStatus.done : receiptStatus.stateFull,
+        output: Buffer.alloc(0),
+      });
     } else {
       const value = state.get(operation.key);
       receipts.push({

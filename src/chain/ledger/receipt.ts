@@ -4,7 +4,14 @@ import { maxValueBytes } from "./transaction.ts";
 import type { Receipt } from "./types.ts";
 
 /** Receipt statuses. */
-export const receiptStatus = { done: 0, keyNotFound: 16 } as const;
+export const receiptStatus = {
+  done: 0,
+  /** The state has no room for what a `set` would add. */
+  stateFull: 12,
+  keyNotFound: 16,
+} as const;
+
+const statuses: ReadonlySet<number> = new Set(Object.values(receiptStatus));
 
 /** transaction hash (32) ‖ height (8) ‖ index (4) ‖ status (1) ‖ output. The receipts root is over these encodings. */
 export function encodeReceipt(receipt: Receipt): Buffer {
@@ -27,8 +34,7 @@ export function decodeReceipt(encoded: Buffer): Receipt {
     status: reader.u8(),
     output: reader.bytes(maxValueBytes),
   };
-  if (receipt.status !== receiptStatus.done && receipt.status !== receiptStatus.keyNotFound)
-    throw reader.invalid("has an unknown status");
+  if (!statuses.has(receipt.status)) throw reader.invalid("has an unknown status");
   reader.end();
   return receipt;
 }

@@ -19,6 +19,11 @@ interface Branch {
 
 type Subtree = Leaf | Branch | undefined;
 
+/** What an entry counts for beside its key and value: its place in the tree, with hashes. */
+const entryBytes = 512;
+/** What all entries of a state may count for. The state lives in every node's memory, and a transaction has no price. */
+export const maxStateBytes: number = 256 * 1024 * 1024;
+
 const leafMark = Buffer.of(0);
 const branchMark = Buffer.of(1);
 const emptyHash = Buffer.alloc(hashBytes);
@@ -35,18 +40,24 @@ const emptyHash = Buffer.alloc(hashBytes);
 export class StateTree {
   readonly #suite: ChainSuite;
   readonly #top: Subtree;
+  /** Key, value and 512 for each entry. */
+  readonly bytes: number;
 
-  private constructor(suite: ChainSuite, top: Subtree) {
+  private constructor(suite: ChainSuite, top: Subtree, bytes: number) {
     this.#suite = suite;
     this.#top = top;
+    this.bytes = bytes;
   }
 
   static empty(suite: ChainSuite): StateTree {
-    return new StateTree(suite, undefined);
+    return new StateTree(suite, undefined, 0);
   }
 
   get(key: Buffer): Buffer | undefined {
-    const keyHash = this.#suite.hash(key);
+    return this.#valueAt(this.#suite.hash(key));
+  }
+
+  #valueAt(keyHash: Buffer): Buffer | undefined {
     let at = this.#top;
     for (let depth = 0; at?.kind === "branch"; depth++) at = bit(keyHash, depth) ? at.right : at.left;
     return at?.keyHash.equals(keyHash) ? at.value : undefined;
@@ -55,7 +66,9 @@ export class StateTree {
   /** The tree with this entry. The buffers become the tree's. */
   set(key: Buffer, value: Buffer): StateTree {
     const leaf: Leaf = { kind: "leaf", keyHash: this.#suite.hash(key), key, value };
-    return new StateTree(this.#suite, placed(this.#top, leaf, 0));
+    const before = this.#valueAt(leaf.keyHash);
+    const more = before === undefined ? entryBytes + key.length + value.length : value.length - before.length;
+    return new StateTree(this.#suite, placed(this.#top, leaf, 0), this.bytes + more);
   }
 
   /** 32 bytes. Hashes of unchanged parts are remembered. */

@@ -77,7 +77,7 @@ export interface Receipt {
   readonly height: number;
   /** Position in the block. */
   readonly index: number;
-  /** 0: done. 16: the key was not found (`get`). */
+  /** 0: done. 12: the state is full (`set`). 16: the key was not found (`get`). */
   readonly status: number;
   /** The value read by `get`; empty otherwise. */
   readonly output: Buffer;

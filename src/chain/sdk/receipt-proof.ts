@@ -5,7 +5,7 @@ import { maxBlockTransactions } from "../ledger/block.ts";
 import type { Chain } from "../ledger/genesis.ts";
 import { headerHash, readHeader } from "../ledger/header.ts";
 import { merkleRootOfPath } from "../ledger/merkle.ts";
-import { encodeReceipt } from "../ledger/receipt.ts";
+import { encodeReceipt, receiptStatus } from "../ledger/receipt.ts";
 import type { BlockHeader, Receipt } from "../ledger/types.ts";
 import { height, hexBytes, signatureList, view } from "./answer-shapes.ts";
 import { ChainClientError } from "./errors.ts";
@@ -21,7 +21,7 @@ const receiptShape = z.strictObject({
   transactionHash: hexBytes(32),
   blockNumber: height.min(1),
   transactionIndex: z.number().int().min(0).max(maxBlockTransactions),
-  status: z.union([z.literal(0), z.literal(16)]),
+  status: z.literal(Object.values(receiptStatus)),
   output: hexBytes(4096),
   receiptProof: proofShape,
 });

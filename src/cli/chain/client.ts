@@ -1,4 +1,5 @@
 import { dirname, join } from "node:path";
+import { receiptStatus } from "../../chain/ledger/receipt.ts";
 import { maxKeyBytes, maxValueBytes } from "../../chain/ledger/transaction.ts";
 import { writeAddress } from "../../chain/net/address.ts";
 import { ChainClientError } from "../../chain/sdk/errors.ts";
@@ -85,6 +86,7 @@ export async function runSet(key: string, value: string, options: BytesOptions):
   await using opened = await openClient(filesOf(options));
   const receipt = await sent(opened.client, operation);
   printReceipt(options, receipt, opened.chain.quorum);
+  if (receipt.status !== receiptStatus.done) process.exitCode = exitCodes.refused;
 }
 
 /** `chain get`: by a transaction whose receipt proves the value, or with `--unproved` as one node says. */
@@ -137,6 +139,11 @@ function exitCodeFor({ exitCode }: ChainClientError): (typeof exitCodes)[keyof t
   return Object.values(exitCodes).find((code) => code === exitCode) ?? exitCodes.other;
 }
 
+const statusMeaning: Readonly<Record<number, string>> = {
+  [receiptStatus.stateFull]: "the chain has no room for more entries",
+  [receiptStatus.keyNotFound]: "no such entry",
+};
+
 function printReceipt(options: OutputOptions, receipt: ProvedReceipt, quorum: number): void {
   const data = {
     transactionHash: hex(receipt.transactionHash),
@@ -149,7 +156,7 @@ function printReceipt(options: OutputOptions, receipt: ProvedReceipt, quorum: nu
   printData(options, data, () =>
     [
       `transaction ${data.transactionHash}`,
-      `status ${data.status}${receipt.status === 0 ? "" : " (no such entry)"}`,
+      `status ${data.status}${receipt.status === receiptStatus.done ? "" : ` (${statusMeaning[receipt.status]})`}`,
       `block ${data.blockNumber} ${data.blockHash}, signed by at least ${quorum} sealers`,
       ...(receipt.output.length === 0 ? [] : [`output ${textOrHex(receipt.output)}`]),
     ].join("\n"),
