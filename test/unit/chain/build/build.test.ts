@@ -41,6 +41,8 @@ describe("a built chain", () => {
       using scalar = readPrivateKey(readFileSync(config.signing.privateKeyPath)).scalar;
       assert.equal(scalar.byteLength, 32);
       for (const file of Object.values(config.tls)) assert.ok(existsSync(file), file);
+      // Its first start takes it away; without it and without a guard there is no start.
+      assert.ok(existsSync(join(config.folder, "conf/first-start")));
     });
   });
 

@@ -144,6 +144,18 @@ describe("the double-sign guard", () => {
     assert.equal(replica.sent("vote").length, 0);
   });
 
+  it("has no vote signed whose storing took so long that its height is over", () => {
+    const replica = new ReplicaUnderTest(2, { answers: false });
+    replica.receive(1, proposal(first));
+    const [late] = replica.of("guard");
+    assert.ok(late !== undefined);
+    for (const phase of ["prepare", "commit"] as const)
+      for (const sealer of [0, 1, 3]) replica.receive(sealer, vote(sealer, phase, first.hash));
+    assert.equal(replica.replica.height, 1);
+    for (const { id } of replica.of("guard")) replica.give({ kind: "guard-stored", id });
+    assert.equal(replica.of("sign").length, 0);
+  });
+
   it("stops signing when the device's answer is not this node's signature", () => {
     const real = signedChain("sm", 4);
     const replica = new Replica({ chain: real.chain, self: 2, ledger: new Ledger(real.chain), guard: [] });
