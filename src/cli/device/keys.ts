@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
+import { readSecretDescriptor, readSecretFile, type SecretReading } from "../../crypto/secret-file.ts";
 import { entryOf } from "../../devices/catalogue/read.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, table, tell, withJson } from "../output.ts";
@@ -38,8 +39,26 @@ export function keysCommand(): Command {
   );
   keys.addCommand(
     withCatalogue(
-      new Command("import").description("how a key made elsewhere gets into a device").argument("<name>"),
-    ).action(runImport),
+      new Command("import")
+        .description("put a private key that was made elsewhere into a token, which does not give it out again")
+        .argument("<name>"),
+    )
+      .option("--label <label>", "its CKA_LABEL in the token")
+      .option(
+        "--key-file <file>",
+        "PEM on P-256, secp256k1 or Ed25519 (mode 0600 or 0400, owned by you); - reads standard input",
+      )
+      .option("--out <file>", "write its public key here, PEM")
+      .addHelpText(
+        "after",
+        `
+The token has to sign with the key once before it counts as imported. A key of which a copy was on a disk is no better kept than that copy:
+destroy the file afterwards, or make the key in the token (strongroom device keys generate).
+
+GM/T 0018 has no call that stores a key pair: into a card it goes by the vendor's own program. strongroom chain build -n FOLDER then takes
+its index.`,
+      )
+      .action(runImport),
   );
   keys.addCommand(
     withKeyChoice(
@@ -76,7 +95,9 @@ async function runGenerate(
   },
 ): Promise<void> {
   const { Pkcs11Device } = await import("../../devices/pkcs11/device.ts");
-  await using opened = await openDevice(await catalogueOf(options), name);
+  const catalogue = await catalogueOf(options);
+  if (entryOf(catalogue, name).kind === "set") throw notIntoSet(name);
+  await using opened = await openDevice(catalogue, name);
   if (!(opened.device instanceof Pkcs11Device))
     throw new CommandFailure(
       exitCodes.usage,
@@ -91,14 +112,55 @@ async function runGenerate(
   writePem(spki, options.out);
 }
 
-async function runImport(name: string, options: CatalogueOptions): Promise<void> {
-  const { kind } = entryOf(await catalogueOf(options), name);
-  throw new CommandFailure(
-    exitCodes.usage,
-    `a private key is not imported into device ${name} (${kind}) from here: ${kind === "sdf" ? "GM/T 0018 has no call for it" : "a key that has been outside is no device key"}`,
-    "use the vendor's own management program, or make the key in the device and export its public key",
-  );
+interface ImportOptions extends CatalogueOptions {
+  readonly label?: string;
+  readonly keyFile?: string;
+  readonly out?: string;
 }
+
+async function runImport(name: string, options: ImportOptions): Promise<void> {
+  const { kind } = entryOf(await catalogueOf(options), name);
+  if (kind === "sdf" || kind === "aws-kms")
+    throw new CommandFailure(
+      exitCodes.usage,
+      `a private key is not imported into device ${name} (${kind}) from here: ${kind === "sdf" ? "GM/T 0018 has no call for it" : "a key of a KMS is made there"}`,
+      kind === "sdf"
+        ? "use the vendor's management program (docs/hsm.md shows the test card's), and name the index in key_indices; strongroom chain build -n FOLDER takes imported indices"
+        : "strongroom key create --origin external takes material for a key of this key manager",
+    );
+  if (kind === "set") throw notIntoSet(name);
+  const { label, keyFile } = options;
+  if (label === undefined || keyFile === undefined)
+    throw new CommandFailure(
+      exitCodes.usage,
+      "a key is imported with --label LABEL and --key-file FILE (- for standard input)",
+    );
+  const [{ Pkcs11Device }, { readImportedKey }] = await Promise.all([
+    import("../../devices/pkcs11/device.ts"),
+    import("../../devices/pkcs11/private-key-file.ts"),
+  ]);
+  using pem = keyFile === "-" ? readSecretDescriptor(0, "standard input", reading) : readSecretFile(keyFile, reading);
+  using key = readImportedKey(pem);
+  await using opened = await openDevice(await catalogueOf(options), name);
+  if (!(opened.device instanceof Pkcs11Device)) throw new TypeError(`device ${name} is of kind pkcs11 and no token`);
+  const { token } = opened.device;
+  if ((await token.list()).some((each) => each.label === label))
+    throw new CommandFailure(exitCodes.other, `the token has a key ${JSON.stringify(label)} already`);
+  const { id, spki } = await token.importKeyPair(label, key);
+  tell(`key pair id:${id.toString("hex")} was imported into ${name}, and has signed there`);
+  writePem(spki, options.out);
+}
+
+/** Of a failover set one member would get the key, and the set's members would hold different keys from then on. */
+function notIntoSet(name: string): CommandFailure {
+  return new CommandFailure(exitCodes.usage, `${name} is a failover set: name the member that the key goes into`);
+}
+
+const reading: SecretReading = {
+  what: "private key",
+  fileName: "key file",
+  refusal: (message, { hint }) => new CommandFailure(exitCodes.usage, message, hint),
+};
 
 async function runExport(
   name: string,

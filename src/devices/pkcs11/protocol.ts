@@ -7,6 +7,8 @@ export const operations = {
   generateSecretKey: "generate-secret-key",
   /** (label, curve) → (id, SubjectPublicKeyInfo) */
   generateKeyPair: "generate-key-pair",
+  /** (label, curve, PrivateKeyInfo, scalar or seed, public point) → (id, SubjectPublicKeyInfo) */
+  importKeyPair: "import-key-pair",
   /** (id) → (curve, SubjectPublicKeyInfo) */
   publicKey: "public-key",
   /** (id, fingerprint, curve, digest or for ED25519 message) → (raw signature, and when it was made) */

@@ -2,6 +2,7 @@ import { kernelRandomBytes } from "../../crypto/kernel-random.ts";
 import { DeviceFault } from "../native/fault.ts";
 import type { DeviceSession } from "../native/program.ts";
 import { isCurveName } from "./curves.ts";
+import { importKeyPair } from "./key-importing.ts";
 import { destroyLabelled, isSecretKeyKind, listKeys, makeKeyPair, makeSecretKey } from "./key-making.ts";
 import { idBytes, type Operation, operations, u32 } from "./protocol.ts";
 import { asFault, calling } from "./return-codes.ts";
@@ -53,6 +54,19 @@ const runs: Readonly<Record<Operation, Run>> = {
     if (!isCurveName(curve)) throw malformed(curve);
     const id = kernelRandomBytes(idBytes);
     makeKeyPair(context, curve, { id, label, inToken: true });
+    const { module, session, keys } = context;
+    return await keys.withKeyPair(module, session, id, ({ spki }) => [id, Buffer.from(spki)]);
+  },
+  [operations.importKeyPair]: async (context, args) => {
+    const [label, curve, pkcs8, value, point] = [args.bytes(), args.text(), args.bytes(), args.bytes(), args.bytes()];
+    if (!isCurveName(curve)) throw malformed(curve);
+    const id = kernelRandomBytes(idBytes);
+    try {
+      await importKeyPair(context, { id, label, curve, pkcs8, value, point });
+    } finally {
+      pkcs8.fill(0);
+      value.fill(0);
+    }
     const { module, session, keys } = context;
     return await keys.withKeyPair(module, session, id, ({ spki }) => [id, Buffer.from(spki)]);
   },

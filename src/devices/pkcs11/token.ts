@@ -1,7 +1,8 @@
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { DeviceError } from "../errors.ts";
 import type { NativeCallOptions, NativeCalls } from "../native/native-calls.ts";
-import { type CurveName, fingerprintOf, isCurveName } from "./curves.ts";
+import { type CurveName, curves, fingerprintOf, isCurveName } from "./curves.ts";
+import type { ImportedKey } from "./private-key-file.ts";
 import { type Operation, operations, type SecretKeyKind, type TokenKey, u32 } from "./protocol.ts";
 import { type CheckedSignature, SignatureCheck } from "./signature-check.ts";
 
@@ -52,6 +53,24 @@ export class Pkcs11Token implements Disposable {
   async generateKeyPair(label: string, curve: CurveName): Promise<TokenPublicKey & { readonly id: Buffer }> {
     const [id, spki] = await this.#calls.call(operations.generateKeyPair, [Buffer.from(label), Buffer.from(curve)]);
     if (id === undefined || spki === undefined) throw malformed(operations.generateKeyPair);
+    return { id, curve, spki, fingerprint: fingerprintOf(spki) };
+  }
+
+  /**
+   * Puts a key pair that was made elsewhere into the token, from where it does not leave again, and has it sign once to prove it.
+   *
+   * @throws {DeviceError} `DEVICE_KEY_CHANGED` when the token does not keep, show or use it as it was given; nothing is left in it then.
+   */
+  async importKeyPair(label: string, key: ImportedKey): Promise<TokenPublicKey & { readonly id: Buffer }> {
+    const { curve, pkcs8, value, spki } = key;
+    const point = spki.subarray(spki.length - curves[curve].pointBytes);
+    const names = [Buffer.from(label), Buffer.from(curve)];
+    const [id, shown] = await pkcs8.expose((info) =>
+      value.expose((bytes) => this.#calls.call(operations.importKeyPair, [...names, info, bytes, point])),
+    );
+    if (id === undefined || shown === undefined) throw malformed(operations.importKeyPair);
+    if (!shown.equals(spki))
+      throw new DeviceError("DEVICE_KEY_CHANGED", "the token shows another key than was imported");
     return { id, curve, spki, fingerprint: fingerprintOf(spki) };
   }
 
