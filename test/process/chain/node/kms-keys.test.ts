@@ -3,6 +3,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { ChainAuthority } from "../../../../src/chain/build/chain-authority.ts";
+import { TemporaryFolder } from "../../running-server.ts";
 import { UpstreamKms } from "../../upstream-kms.ts";
 import { LocalChain, type LocalNode, until } from "./local-chain.ts";
 
@@ -18,6 +20,11 @@ async function signingKeys(kms: UpstreamKms, spec: "SM2" | "ECC_SECG_P256K1"): P
 function chainOf(kms: UpstreamKms, keys: readonly string[], ...more: readonly string[]): Promise<LocalChain> {
   const access = ["--kms-url", kms.endpoint, "--kms-region", "local", "--kms-access-key-id", kms.apiKey];
   return LocalChain.build("--kms-keys", keys.join(), ...access, "--kms-secret-file", kms.secretFile, ...more);
+}
+
+function strangersCertificate(): string {
+  using authority = new ChainAuthority("p256", Date.now());
+  return authority.certificatePem;
 }
 
 function filesOf(node: LocalNode): string[] {
@@ -117,9 +124,17 @@ describe("four nodes whose keys are in a KMS, another Strongroom", { timeout: 40
     );
   });
 
-  it("agree on a standard chain, whichever s the KMS gives", async () => {
+  it("agree on a standard chain, over TLS, whichever s the KMS gives", async () => {
     await using kms = await UpstreamKms.start();
-    await using local = await chainOf(kms, await signingKeys(kms, "ECC_SECG_P256K1"));
+    using folder = new TemporaryFolder();
+    const trust = ["--kms-url", kms.endpoint.replace("http:", "https:"), "--kms-ca-file"];
+    const keys = await signingKeys(kms, "ECC_SECG_P256K1");
+    const stranger = folder.file("stranger.pem", strangersCertificate());
+    await assert.rejects(
+      chainOf(kms, keys, ...trust, stranger).then((built) => built[Symbol.asyncDispose]()),
+      /is not trusted/,
+    );
+    await using local = await chainOf(kms, keys, ...trust, folder.file("ca.pem", await kms.caPem()));
     for (const node of local.nodes) node.start();
     for (const index of all) await local.connected(index, 3);
     using client = await local.client(1);
