@@ -198,6 +198,6 @@ function rolledBack(counter: number, file: GuardFile): string {
   if (counter > file.written)
     return `the key manager's counter stands at ${counter} and the double-sign guard has ${file.written} entries: this data folder is an older copy, or another copy runs. ${remedy}`;
   if (file.stampAt(counter) === undefined)
-    return `the key manager's counter stands at ${counter}, before all that the double-sign guard still knows: the node ran without guard_counter. An administrator who is sure that this data folder is the newest removes the counter`;
+    return `the key manager's counter stands at ${counter}, before all that the double-sign guard still knows: the node ran without guard_counter, or the key manager was put back to an older state. An administrator who is sure that this data folder is the newest removes the counter`;
   return `the key manager's counter stands at ${counter}, where the double-sign guard has another entry: another copy of this data folder has run. ${remedy}`;
 }
