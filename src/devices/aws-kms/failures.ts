@@ -90,7 +90,7 @@ function messages(code: AwsKmsErrorCode, { masterKey, apiKey, endpoint, deadline
     case "KMS_CIPHERTEXT_REFUSED":
       return `the wrapped key does not open under ${masterKey}: it is altered, under another master key or of another context`;
     case "KMS_PEER_UNTRUSTED":
-      return `the certificate of ${endpoint} is not trusted; name its authority with --ca-file`;
+      return `the certificate of ${endpoint} is not trusted; name its authority with --ca-file, for a chain's nodes with --kms-ca-file`;
     case "KMS_THROTTLED":
       return `the KMS at ${endpoint} refuses for too many requests; try again later`;
     case "KMS_TIMEOUT":
