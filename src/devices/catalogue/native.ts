@@ -36,8 +36,18 @@ async function sdfDriver(): Promise<Driver<SdfEntry>> {
     import("./card-fingerprint.ts"),
   ]);
   return {
-    open: ({ library, profile, key_indices: keyIndices, kek_indices: kekIndices }, native) =>
-      openSdfCalls({ ...native, library, profile, keyIndices, kekIndices }),
+    open: (
+      { library, library_sha256: librarySha256, profile, key_indices: keyIndices, kek_indices: kekIndices },
+      native,
+    ) =>
+      openSdfCalls({
+        ...native,
+        library,
+        ...(librarySha256 === undefined ? {} : { librarySha256 }),
+        profile,
+        keyIndices,
+        kekIndices,
+      }),
     fingerprint: cardFingerprint,
     device: (calls) => new SdfDevice(calls),
   };
@@ -162,9 +172,10 @@ function pinOf(catalogue: Pick<Catalogue, "at">, entry: NativeEntry): SecretSour
 }
 
 function pkcs11SettingsOf(entry: Pkcs11Entry) {
-  const { library, token_label, token_serial, slot, wrap, threads, use_final_try } = entry;
+  const { library, library_sha256, token_label, token_serial, slot, wrap, threads, use_final_try } = entry;
   return {
     library,
+    ...(library_sha256 === undefined ? {} : { librarySha256: library_sha256 }),
     ...(token_label === undefined ? {} : { tokenLabel: token_label }),
     ...(token_serial === undefined ? {} : { tokenSerial: token_serial }),
     ...(slot === undefined ? {} : { slot }),

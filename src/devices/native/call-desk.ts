@@ -23,6 +23,11 @@ export class CallDesk {
   lastError: FaultFacts | undefined;
   readonly #ground: DeskGround;
   readonly #breaker: Breaker;
+  /** Of the calls that have not ended, waiting or sent. */
+  #bytes = 0;
+  readonly #ended = (call: PendingCall): void => {
+    this.#bytes -= call.bytes;
+  };
 
   constructor(ground: DeskGround) {
     this.#ground = ground;
@@ -46,7 +51,9 @@ export class CallDesk {
   ): Promise<readonly Buffer[]> {
     const { settings, surroundings, name } = this.#ground;
     const { signal } = options;
-    const refusal = this.#refusal(args, signal);
+    let bytes = 0;
+    for (const argument of args) bytes += argument.length;
+    const refusal = this.#refusal(bytes, signal);
     if (refusal !== undefined) return Promise.reject(deviceErrorOf(refusal));
     const nowMs = surroundings.nowMs();
     const admission = this.#breaker.admit(nowMs);
@@ -60,10 +67,13 @@ export class CallDesk {
           repeatable: options.repeatable ?? false,
           trial: admission === "trial",
           waitsUntilMs: nowMs + settings.acquireTimeoutMs,
+          bytes,
         },
+        this.#ended,
         resolve,
         reject,
       );
+      this.#bytes += bytes;
       if (signal !== undefined) call.listenTo(signal, () => this.#aborted(call));
       this.queue.push(call);
       queued(call);
@@ -111,13 +121,12 @@ export class CallDesk {
     return nextMs;
   }
 
-  #refusal(args: readonly Buffer[], signal: AbortSignal | undefined): FaultFacts | undefined {
+  #refusal(bytes: number, signal: AbortSignal | undefined): FaultFacts | undefined {
     const { name, settings } = this.#ground;
     if (signal?.aborted === true) return callFaults.aborted(name, false);
-    let bytes = 0;
-    for (const argument of args) bytes += argument.length;
     if (bytes > mostCallBytes) return callFaults.tooLarge(name, bytes, mostCallBytes);
     if (this.queue.length >= settings.queueCalls) return callFaults.queueFull(name, this.queue.length);
+    if (this.#bytes + bytes > settings.queueBytes) return callFaults.bytesFull(name, this.#bytes);
     return undefined;
   }
 

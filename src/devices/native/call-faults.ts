@@ -9,6 +9,8 @@ function fault(kind: DeviceFaultKind, code: string, message: string, retryable?:
 export const callFaults = {
   queueFull: (name: string, calls: number) =>
     fault("busy", "QUEUE_FULL", `${calls} calls wait for ${name} already; this one was not sent`),
+  bytesFull: (name: string, bytes: number) =>
+    fault("busy", "QUEUE_FULL", `calls of ${bytes} bytes are with ${name} already; this one was not sent`),
   noSession: (name: string, waitedMs: number, last: FaultFacts | undefined) =>
     fault(
       "busy",

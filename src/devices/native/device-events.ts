@@ -39,7 +39,7 @@ export function stateOfReady(
   facts: Pick<NativeDeviceHealth, "sessions" | "queue" | "abandoned">,
   minSessions: number,
   breakerOpen: boolean,
-): DeviceHealth {
+): Pick<DeviceHealth, "state" | "detail"> {
   const { sessions, queue, abandoned } = facts;
   const detail = `${sessions} sessions, ${queue} calls wait`;
   if (breakerOpen) return { state: "degraded", detail: `failed too often; ${detail}` };

@@ -16,8 +16,8 @@ const longestConfigBytes = 1024 * 1024;
 const mostOperations = 1000;
 /** Calls beyond the sessions that may run in libuv's threads: resolving names, reading files. */
 const spareThreads = 2;
-/** Not handed on: they change how Node runs, or lead to secrets that are not the library's. */
-const withheldVariables = ["NODE_OPTIONS", "NODE_REPL_EXTERNAL_MODULE", "CREDENTIALS_DIRECTORY"];
+/** What of this process's environment a library may see: where programs and its user's files are, language and time zone. */
+const handedOnVariables = /^(?:PATH|HOME|TZ|LANG|LC_[A-Z]+)$/;
 
 export interface DeviceProcessOptions {
   readonly program: URL;
@@ -49,9 +49,11 @@ export class DeviceProcess implements DeviceLink {
       throw new RangeError(
         `the device's configuration has ${this.#config.length} bytes, more than ${longestConfigBytes}`,
       );
-    const env: NodeJS.ProcessEnv = { ...process.env, ...options.environment };
-    for (const name of withheldVariables) delete env[name];
-    env.UV_THREADPOOL_SIZE = String(options.sessions + spareThreads);
+    const env = {
+      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => handedOnVariables.test(name))),
+      ...options.environment,
+      UV_THREADPOOL_SIZE: String(options.sessions + spareThreads),
+    };
     this.#child = spawn(process.execPath, [childModule, options.program.href], {
       env,
       stdio: ["ignore", "ignore", "ignore", "pipe"],

@@ -43,7 +43,10 @@ export interface NativeDeviceOptions {
   readonly pin?: SecretSource;
   /** Missing settings have their defaults. */
   readonly pool?: Partial<PoolSettings>;
-  /** Added to the environment of the device's process, for libraries that are configured by it. No secrets. */
+  /**
+   * For libraries that are configured by it; no secrets. Of this process's own environment the device's gets nothing but PATH, HOME,
+   * TZ, LANG and LC_*.
+   */
   readonly environment?: Readonly<Record<string, string>>;
   /** Names the device in messages. @defaultValue `the device` */
   readonly name?: string;

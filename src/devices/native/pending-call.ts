@@ -14,12 +14,17 @@ export class PendingCall {
   /** Times it may have reached the library. */
   attempts = 0;
   settled = false;
+  /** Of its arguments. */
+  readonly bytes: number;
   readonly #resolve: (answers: readonly Buffer[]) => void;
   readonly #reject: (error: Error) => void;
   #forgetSignal: (() => void) | undefined;
+  readonly #ended: (call: PendingCall) => void;
 
+  /** @param ended - Told once, when the call's promise has settled. */
   constructor(
-    what: Pick<PendingCall, "operation" | "args" | "deadlineMs" | "repeatable" | "trial" | "waitsUntilMs">,
+    what: Pick<PendingCall, "operation" | "args" | "deadlineMs" | "repeatable" | "trial" | "waitsUntilMs" | "bytes">,
+    ended: (call: PendingCall) => void,
     resolve: (answers: readonly Buffer[]) => void,
     reject: (error: Error) => void,
   ) {
@@ -29,6 +34,8 @@ export class PendingCall {
     this.repeatable = what.repeatable;
     this.trial = what.trial;
     this.waitsUntilMs = what.waitsUntilMs;
+    this.bytes = what.bytes;
+    this.#ended = ended;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -56,6 +63,7 @@ export class PendingCall {
     if (this.settled) return false;
     this.settled = true;
     this.#forgetSignal?.();
+    this.#ended(this);
     return true;
   }
 }

@@ -6,6 +6,8 @@ export interface PoolSettings {
   readonly maxSessions: number;
   /** Calls that wait for a session at most; one more fails with kind `busy` at once. @defaultValue 256 */
   readonly queueCalls: number;
+  /** Bytes of all calls that have not ended at most; one more fails with kind `busy` at once. 8 MiB or more. @defaultValue 33,554,432 */
+  readonly queueBytes: number;
   /** How long a call waits for a session at most; then kind `busy`. @defaultValue 5,000 */
   readonly acquireTimeoutMs: number;
   /** How long a call may take in the library; then kind `timeout`, and its session is abandoned. @defaultValue 10,000 */
@@ -32,6 +34,7 @@ export const defaultPoolSettings: PoolSettings = {
   minSessions: 1,
   maxSessions: 4,
   queueCalls: 256,
+  queueBytes: 32 * 1024 * 1024,
   acquireTimeoutMs: 5_000,
   callDeadlineMs: 10_000,
   openDeadlineMs: 30_000,
@@ -48,6 +51,7 @@ const ranges: Readonly<Record<keyof PoolSettings, readonly [least: number, most:
   minSessions: [1, 64],
   maxSessions: [1, 64],
   queueCalls: [1, 65_536],
+  queueBytes: [8 * 1024 * 1024, 1024 * 1024 * 1024],
   acquireTimeoutMs: [1, 600_000],
   callDeadlineMs: [1, 600_000],
   openDeadlineMs: [1, 600_000],

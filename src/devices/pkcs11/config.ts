@@ -9,6 +9,11 @@ import { z } from "zod";
 export const pkcs11ConfigSchema = z.strictObject({
   /** Absolute path of the vendor's module, a shared library. */
   library: z.string().max(4096).refine(isAbsolute, "must be an absolute path"),
+  /** SHA-256 that the module must have when it is loaded. */
+  librarySha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
   tokenLabel: z.string().min(1).max(32).optional(),
   tokenSerial: z.string().min(1).max(16).optional(),
   /** The slot's number in the module, where tokens have the same label and serial number. */

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import type { PKCS11, TokenInfo } from "pkcs11js";
 import { DeviceFault } from "../native/fault.ts";
+import { checkPinnedLibrary } from "../native/library-hash.ts";
 import type { Pkcs11Config } from "./config.ts";
 import { flags } from "./constants.ts";
 import { asFault } from "./return-codes.ts";
@@ -22,11 +23,12 @@ const machines: Readonly<Record<number, string>> = { 3: "x86", 40: "arm", 62: "x
  * Loads a vendor's module and initializes it, with the operating system's locks.
  *
  * @throws {DeviceFault} `not-found` (LIBRARY_MISSING), `unsupported` (LIBRARY_INVALID, LIBRARY_ARCHITECTURE, LIBRARY_NOT_LOADED,
- *   ADDON_MISSING) and the faults of C_Initialize.
+ *   ADDON_MISSING), `integrity` (LIBRARY_CHANGED) and the faults of C_Initialize.
  */
-export async function loadModule(library: string): Promise<PKCS11> {
-  checkLibraryFile(library);
+export async function loadModule(library: string, sha256?: string): Promise<PKCS11> {
   const module = new (await addon())();
+  checkLibraryFile(library);
+  checkPinnedLibrary(library, sha256);
   try {
     module.load(library);
   } catch (error) {

@@ -28,7 +28,7 @@ export const program: DeviceProgram = {
         message: `the token's configuration is not valid at ${parsed.error.issues[0]?.path.join(".") ?? "its top"}: ${parsed.error.issues[0]?.message ?? ""}`,
       });
     const config = parsed.data;
-    const module = await loadModule(config.library);
+    const module = await loadModule(config.library, config.librarySha256);
     try {
       const token = findToken(module, config);
       const login = await bindLogin(config.library);

@@ -47,8 +47,9 @@ export async function openSdfDevice(options: SdfDeviceOptions): Promise<SdfDevic
 
 /** The card's process and sessions alone, for failover sets and signers. */
 export function openSdfCalls(options: SdfDeviceOptions): Promise<NativeDevice> {
-  const { library, profile, keyIndices, kekIndices = [], ...native } = options;
-  const config: SdfConfig = { library, profile, keyIndices, kekIndices };
+  const { library, librarySha256, profile, keyIndices, kekIndices = [], ...native } = options;
+  const pinned = librarySha256 === undefined ? {} : { librarySha256 };
+  const config: SdfConfig = { library, ...pinned, profile, keyIndices, kekIndices };
   return NativeDevice.open({ ...native, program, config });
 }
 

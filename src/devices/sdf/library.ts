@@ -1,3 +1,4 @@
+import { checkPinnedLibrary } from "../native/library-hash.ts";
 import { checkLibraryFile } from "./elf.ts";
 import { ownFault } from "./errors.ts";
 
@@ -65,12 +66,14 @@ export class SdfLibrary {
   /**
    * Loads a library: its path, or a name that the loader finds on its own path.
    *
+   * @param sha256 - That a library given by its path must have, hex.
    * @throws {DeviceFault} `not-found` or `unsupported`: missing, not a library, for another processor, without a call that is
-   *   needed (SYMBOL_MISSING), or refused by the loader (LIBRARY_UNLOADABLE).
+   *   needed (SYMBOL_MISSING), or refused by the loader (LIBRARY_UNLOADABLE); `integrity` (LIBRARY_CHANGED).
    */
-  static async load(path: string): Promise<SdfLibrary> {
-    checkLibraryFile(path);
+  static async load(path: string, sha256?: string): Promise<SdfLibrary> {
     const { default: koffi } = await import("koffi");
+    checkLibraryFile(path);
+    checkPinnedLibrary(path, sha256);
     let library: ReturnType<typeof koffi.load>;
     try {
       library = koffi.load(path);

@@ -13,7 +13,7 @@ export const program: DeviceProgram = {
   async open(given: unknown, pin: SecretBuffer | undefined): Promise<OpenedDevice> {
     const config = sdfConfigOf(given);
     const profile: SdfProfile = sdfProfiles[config.profile];
-    const library = await SdfLibrary.load(config.library);
+    const library = await SdfLibrary.load(config.library, config.librarySha256);
     const handle = Buffer.alloc(8);
     const code = await library.call("SDF_OpenDevice", handle);
     if (code !== 0) throw faultOfCode("SDF_OpenDevice", code);
@@ -35,15 +35,17 @@ export function sdfConfigOf(given: unknown): CheckedConfig {
   const invalid = (what: string) =>
     ownFault("bad-input", "CONFIG_INVALID", `the configuration of an sdf device: ${what}`);
   if (typeof given !== "object" || given === null) throw invalid("is not an object");
-  const { library, profile, keyIndices, kekIndices, ...others } = given as Record<string, unknown>;
+  const { library, librarySha256, profile, keyIndices, kekIndices, ...others } = given as Record<string, unknown>;
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) throw invalid(`has an unknown member ${JSON.stringify(unknown.slice(0, 80))}`);
   if (typeof library !== "string" || library === "" || library.includes("\0") || library.length > 4096)
     throw invalid("library is the path of a GM/T 0018 library");
+  if (librarySha256 !== undefined && (typeof librarySha256 !== "string" || !/^[0-9a-f]{64}$/.test(librarySha256)))
+    throw invalid("librarySha256 is 64 lower-case hex digits");
   if (!isSdfProfileName(profile)) throw invalid(`profile is one of ${sdfProfileNames.join(", ")}`);
   if (!isIndices(keyIndices)) throw invalid("keyIndices are up to 64 different whole numbers from 1 to 65,535");
   if (!isIndices(kekIndices)) throw invalid("kekIndices are up to 64 different whole numbers from 1 to 65,535");
-  return { library, profile, keyIndices, kekIndices };
+  return { library, profile, keyIndices, kekIndices, ...(librarySha256 === undefined ? {} : { librarySha256 }) };
 }
 
 function isIndices(value: unknown): value is readonly number[] {

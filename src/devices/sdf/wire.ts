@@ -25,6 +25,8 @@ export const sdfOperations = {
 export interface SdfConfig {
   /** Path of the vendor's library, or a name that the loader finds. */
   readonly library: string;
+  /** SHA-256 that the library must have when it is loaded, hex; then `library` is a path. */
+  readonly librarySha256?: string;
   readonly profile: string;
   /** Key pairs that may be used; each session takes the right to all of them. */
   readonly keyIndices: readonly number[];

@@ -324,6 +324,23 @@ test("the PIN is neither in the process's arguments nor in its environment, and 
   assert.match(readFileSync(`/proc/${pid}/limits`, "utf8"), /Max core file size +0 +0/);
 });
 
+test("a library sees nothing of this process's environment but what programs need, and its own settings", async () => {
+  const secrets = ["AWS_SECRET_ACCESS_KEY", "LD_PRELOAD_CANARY", "NODE_EXTRA_CA_CERTS", "LCX_SECRET", "PATH_TO_SECRET"];
+  for (const name of secrets) process.env[name] = canary;
+  process.env.LC_ALL = "C.UTF-8";
+  try {
+    await using device = await open({ environment: { FAKE_SETTING: "on" } });
+    const [told] = await device.call("environment", []);
+    const { env } = JSON.parse(told?.toString() ?? "") as { readonly env: Readonly<Record<string, string>> };
+    const environ = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    assert.ok(environ.includes("FAKE_SETTING=on") && environ.includes("LC_ALL=C.UTF-8"), environ.join());
+    for (const variable of environ)
+      assert.match(variable, /^(?:PATH|HOME|TZ|LANG|LC_[A-Z]+|FAKE_SETTING|UV_THREADPOOL_SIZE)=/);
+  } finally {
+    for (const name of [...secrets, "LC_ALL"]) delete process.env[name];
+  }
+});
+
 test("a device's process dies with the process that started it, even while a library holds its thread", async () => {
   const script = join(folder, "owner.mjs");
   const module = new URL("../../../../src/devices/native/native-device.ts", import.meta.url).href;

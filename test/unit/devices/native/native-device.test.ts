@@ -39,6 +39,21 @@ test("a call above the bound of the queue fails at once as busy, without being s
   assert.deepEqual(link().operations, ["a", "b"]);
 });
 
+test("a call above the bound in bytes fails at once as busy, and one that fits is taken once others have ended", async () => {
+  const mebibyte = 1024 * 1024;
+  const { device, link } = await openFake({ ...one, queueBytes: 8 * mebibyte });
+  const call = (name: string, mebibytes: number) => device.call(name, [Buffer.alloc(mebibytes * mebibyte)]);
+  const first = outcome(call("a", 5));
+  void outcome(call("b", 2));
+  void outcome(call("c", 1));
+  for (const bytes of [1, 5]) await assert.rejects(call("d", bytes), failure("busy", "QUEUE_FULL"));
+  void outcome(device.call("no bytes", []));
+  link().answer("a");
+  assert.equal(await first, "answered");
+  void outcome(call("e", 5));
+  await assert.rejects(call("f", 1), failure("busy", "QUEUE_FULL"));
+});
+
 test("a call that finds no session in time fails as busy, and is never sent", async () => {
   const { device, link, clock } = await openFake({ ...one, acquireTimeoutMs: 100, callDeadlineMs: 1_000 });
   void outcome(device.call("a", []));
