@@ -20,7 +20,7 @@ import { answerOf } from "./aws-door/children.ts";
 import { blockFigures } from "./chain/blocks.ts";
 import type { LoadOrder, LoadReport } from "./chain/client.ts";
 import { readLog } from "./chain/node-log.ts";
-import { buildChain, cardPin, heartbeatSeconds, RunningNode } from "./chain/nodes.ts";
+import { buildChain, cardPin, heartbeatSeconds, type NodeUsage, RunningNode } from "./chain/nodes.ts";
 import { verificationCpuMs } from "./chain/verifications.ts";
 
 const { values } = parseArgs({
@@ -56,11 +56,9 @@ report(await load(perSecond, seconds), await verificationCpuMs(suite, 2));
 process.exitCode = missed === 0 ? 0 : 1;
 
 interface Load extends LoadReport {
-  /** Of each node, from the beginning to the last receipt. */
-  readonly nodesCpuMs: readonly number[];
-  readonly rssBeforeMiB: readonly number[];
-  readonly rssAfterMiB: readonly number[];
-  readonly tookMs: number;
+  /** Of each node, at the beginning and after the last receipt. */
+  readonly before: readonly NodeUsage[];
+  readonly after: readonly NodeUsage[];
 }
 
 async function load(perSecond: number, seconds: number): Promise<Load> {
@@ -71,17 +69,9 @@ async function load(perSecond: number, seconds: number): Promise<Load> {
     client.send({ genesisPath, rpcPorts, perSecond, seconds } satisfies LoadOrder);
     await answerOf<string>(client);
     const before = nodes.map((node) => node.usage());
-    const beganMs = performance.now();
     client.send("begin");
     const answer = await answerOf<LoadReport>(client);
-    const after = nodes.map((node) => node.usage());
-    return {
-      ...answer,
-      nodesCpuMs: after.map(({ cpuMs }, index) => cpuMs - (before[index]?.cpuMs ?? 0)),
-      rssBeforeMiB: before.map(({ rssMiB }) => rssMiB),
-      rssAfterMiB: after.map(({ rssMiB }) => rssMiB),
-      tookMs: performance.now() - beganMs,
-    };
+    return { ...answer, before, after: nodes.map((node) => node.usage()) };
   } finally {
     client.kill();
   }
@@ -107,7 +97,8 @@ function report(run: Load, verificationMs: number): void {
     `p50 ${quantile(latenciesMs, 0.5)} ms, p99 ${quantile(latenciesMs, 0.99)} ms, most ${quantile(latenciesMs, 1)} ms`,
   );
   for (const [index, node] of nodes.entries()) reportNode(index, node, run);
-  const cpuMs = run.nodesCpuMs.reduce((sum, each) => sum + each, 0);
+  const used = nodes.map((_, index) => difference(run, index));
+  const cpuMs = used.reduce((sum, each) => sum + each.cpuMs, 0);
   const own = nodes.length * sent * verificationMs;
   row("client", `${(run.cpuMs / 1000).toFixed(1)} s of CPU time`);
   const most = (cpus().length * 1000) / (nodes.length * verificationMs);
@@ -124,8 +115,9 @@ function report(run: Load, verificationMs: number): void {
 
 function reportNode(index: number, node: RunningNode, run: Load): void {
   const log = readLog(node.log, run.beganMs, run.endedMs, { everyMs: heartbeatSeconds * 1000, lateMs });
-  const cpu = `${((run.nodesCpuMs[index] ?? 0) / 1000).toFixed(1)} s of CPU time`;
-  const memory = `${run.rssBeforeMiB[index]?.toFixed(0)} to ${run.rssAfterMiB[index]?.toFixed(0)} MiB`;
+  const { cpuMs, waitedMs } = difference(run, index);
+  const cpu = `${(cpuMs / 1000).toFixed(1)} s of CPU time, ${(waitedMs / 1000).toFixed(1)} s waiting for a core`;
+  const memory = `${run.before[index]?.rssMiB.toFixed(0)} to ${run.after[index]?.rssMiB.toFixed(0)} MiB`;
   row(node.name, `${cpu}, ${memory}, ${log.viewChanges} view changes, ${log.warnings.length} warnings`);
   const isOnTime = log.longestGapMs <= heartbeatSeconds * 1000 + lateMs && log.heartbeats >= log.expected;
   const { leastConnected = nodes.length - 1 } = log;
@@ -135,6 +127,11 @@ function reportNode(index: number, node: RunningNode, run: Load): void {
     isOnTime && leastConnected === nodes.length - 1,
   );
   for (const warning of log.warnings.slice(0, 5)) row("", warning);
+}
+
+function difference({ before, after }: Load, index: number): Pick<NodeUsage, "cpuMs" | "waitedMs"> {
+  const of = (figure: "cpuMs" | "waitedMs") => (after[index]?.[figure] ?? 0) - (before[index]?.[figure] ?? 0);
+  return { cpuMs: of("cpuMs"), waitedMs: of("waitedMs") };
 }
 
 function row(name: string, text: string, met?: boolean): void {

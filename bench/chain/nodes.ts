@@ -43,6 +43,12 @@ function chainOfCard(card: TestCard, folder: string): Promise<LocalChain> {
   return LocalChain.build("-s", "-H", "-n", keys, ...machine);
 }
 
+/** {@link ProcessUsage} of a node and the processes that it has started; memory of the node alone. */
+export interface NodeUsage extends ProcessUsage {
+  /** For how long its main thread was ready to run and had no core (proc_schedstat): other work on the machine. */
+  readonly waitedMs: number;
+}
+
 /** One node's process, with that of its card. */
 export class RunningNode implements AsyncDisposable {
   readonly name: string;
@@ -74,12 +80,16 @@ export class RunningNode implements AsyncDisposable {
     }
   }
 
-  /** Of the node and the processes that it has started; memory of the node alone. */
-  usage(): ProcessUsage {
+  usage(): NodeUsage {
     const { pid = 0 } = this.#process;
     const { cpuMs, rssMiB } = usageOf(pid);
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
-    return { cpuMs: children.reduce((sum, child) => sum + usageOf(Number(child)).cpuMs, cpuMs), rssMiB };
+    const [, waitedNs] = readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ");
+    return {
+      cpuMs: children.reduce((sum, child) => sum + usageOf(Number(child)).cpuMs, cpuMs),
+      rssMiB,
+      waitedMs: Number(waitedNs) / 1e6,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
