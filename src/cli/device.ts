@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import type { DeviceState } from "../client/protocol.ts";
 import type { DeviceEntry } from "../devices/catalogue/entry.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
 import { benchCommand } from "./device/bench.ts";
@@ -51,8 +52,18 @@ Example:
         withClient(options, async (client) =>
           printData(options, await client.devices.list(), (all) =>
             table(
-              ["NAME", "KIND", "STATE", "DETAIL"],
-              all.map((each) => [each.name, each.kind, each.state, each.detail]),
+              ["NAME", "KIND", "STATE", "TRUST", "SESSIONS", "QUEUE", "USES", "FAILED", "DETAIL"],
+              all.map((each) => [
+                each.name,
+                each.kind,
+                each.state,
+                each.trust,
+                String(each.sessions),
+                String(each.queue),
+                String(each.uses),
+                failuresOf(each),
+                each.lastError === null ? each.detail : `${each.detail}; last: ${each.lastError.message}`,
+              ]),
             ),
           ),
         ),
@@ -91,6 +102,11 @@ async function runInfo(name: string, options: Options): Promise<void> {
 export function infoOf(device: object): Readonly<Record<string, string | number | boolean>> {
   if (!("info" in device) || typeof device.info !== "object" || device.info === null) return {};
   return device.info as Readonly<Record<string, string | number | boolean>>;
+}
+
+function failuresOf({ failures }: DeviceState): string {
+  const kinds = Object.entries(failures).map(([kind, times]) => `${times} ${kind}`);
+  return kinds.join(", ") || "0";
 }
 
 async function runTrust(options: RemoteOptions & { readonly sha256?: string }): Promise<void> {

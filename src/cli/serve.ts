@@ -90,13 +90,14 @@ async function run(options: ServeOptions): Promise<void> {
   const targets = await forwardTargets(options);
 
   const stop = stopSignal();
-  const [{ openCustody }, { startServer }, { Metrics }, { notifyServiceManager }, { noticeCounter }] =
+  const [{ openCustody }, { startServer }, { Metrics }, { notifyServiceManager }, { noticeCounter }, { watchDevices }] =
     await Promise.all([
       import("../custody/open.ts"),
       import("../server/server.ts"),
       import("../server/observe.ts"),
       import("../server/service-manager.ts"),
       import("../server/notice-metric.ts"),
+      import("../server/device-metrics.ts"),
     ]);
   const observer = new Metrics();
   const notices = noticeCounter(observer.registry);
@@ -123,6 +124,7 @@ async function run(options: ServeOptions): Promise<void> {
       const { registry } = observer;
       forwarding = await startForwarding(custody.audit.feed, { dataDir: options.data, targets, registry, log: tell });
     }
+    watchDevices(observer.registry, () => custody.devices.observed());
     server = await startServer(custody, {
       dataDir: options.data,
       native,

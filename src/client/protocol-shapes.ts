@@ -246,4 +246,13 @@ export const deviceState = z.object({
   members: z.array(z.string()),
   state: z.enum(["ready", "degraded", "locked", "down"]),
   detail: z.string(),
+  trust: z.enum(["trusted", "changed"]),
+  pinned: z.boolean(),
+  sessions: z.int().min(0),
+  queue: z.int().min(0),
+  breakerOpen: z.boolean(),
+  uses: z.int().min(0),
+  failures: z.record(z.string(), z.int().min(0)),
+  processStarts: z.int().min(0),
+  lastError: z.object({ kind: z.string(), code: z.string(), message: z.string() }).nullable(),
 });

@@ -51,9 +51,13 @@ export class Devices {
     work: (device: CryptoDevice) => Promise<T>,
     told: "outcome" | "reason" = "outcome",
   ): Promise<T> {
+    const figures = home.device === undefined ? undefined : this.#shelf?.figures;
     try {
-      return await work(await this.#of(home));
+      const device = await this.#of(home);
+      figures?.used(home.device ?? "");
+      return await work(device);
     } catch (error) {
+      if (error instanceof DeviceError) figures?.failed(home.device ?? "", error);
       if (error instanceof AwsKmsError) throw upstreamFailure(error, told);
       if (error instanceof CatalogueError) throw catalogueFailure(error, told);
       if (error instanceof DeviceError && home.device !== undefined) throw deviceFailure(error, home.device, told);

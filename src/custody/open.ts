@@ -173,8 +173,8 @@ export async function openCustody(options: OpenOptions): Promise<CustodyService>
 }
 
 /** Loads what drives cards and tokens when the first of them is used. */
-const openNamedDevice: OpenDevice = async (catalogue, name) =>
-  (await import("../devices/catalogue/makers.ts")).openNamedDevice(catalogue, name);
+const openNamedDevice: OpenDevice = async (catalogue, name, tell) =>
+  (await import("../devices/catalogue/makers.ts")).openNamedDevice(catalogue, name, tell);
 
 /**
  * A device that has opened the root key, or a superKey, was found by a `devices.toml` that nothing could authenticate yet. Now something can.

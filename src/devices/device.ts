@@ -28,6 +28,12 @@ export interface DeviceCapabilities {
 export interface DeviceHealth {
   readonly state: "ready" | "degraded" | "locked" | "down";
   readonly detail: string;
+  /** Of devices with a native library: sessions that are open and can be used. */
+  readonly sessions?: number;
+  /** … and calls that wait for one. */
+  readonly queue?: number;
+  /** … and what failed last; never a secret. */
+  readonly lastError?: Readonly<Record<"kind" | "code" | "message", string>>;
 }
 
 /** One version of a master key as its device knows it. */

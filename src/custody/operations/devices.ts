@@ -1,7 +1,7 @@
 import type { DeviceEntry } from "../../devices/catalogue/entry.ts";
 import { CatalogueError } from "../../devices/catalogue/errors.ts";
-import type { DeviceShelf } from "../../devices/catalogue/shelf.ts";
-import type { CustodyDeviceOperations, DeviceStateDescription } from "../contract/devices.ts";
+import type { DeviceShelf, ShelvedDevice } from "../../devices/catalogue/shelf.ts";
+import type { CustodyDeviceOperations, DeviceStateDescription, ObservedDevices } from "../contract/devices.ts";
 import { type Core, performOnAccount } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import type { Caller } from "../service.ts";
@@ -22,9 +22,28 @@ export class CustodyDevices implements CustodyDeviceOperations {
 
   async list(caller: Caller): Promise<readonly DeviceStateDescription[]> {
     return performOnAccount(this.#core, caller, { action: "strongroom:ListDevices" }, async () => {
-      const states = await asInput(async () => (await this.#shelf?.states()) ?? []);
-      return { value: states.map(({ entry, state, detail }) => describe(entry, state, detail)) };
+      return { value: await asInput(() => this.#described()) };
     });
+  }
+
+  async observed(): Promise<ObservedDevices> {
+    try {
+      const devices = await this.#described();
+      return { trust: this.#trust(), devices };
+    } catch (error) {
+      if (!(error instanceof CatalogueError)) throw error;
+      return { trust: "untrusted", devices: [] };
+    }
+  }
+
+  async #described(): Promise<readonly DeviceStateDescription[]> {
+    const states = (await this.#shelf?.states()) ?? [];
+    const trust = this.#trust();
+    return states.map((each) => describe(each, trust));
+  }
+
+  #trust(): "trusted" | "changed" {
+    return this.#shelf === undefined || this.#shelf.isAsTrusted() ? "trusted" : "changed";
   }
 
   async trust(caller: Caller, sha256: string): Promise<readonly string[]> {
@@ -64,7 +83,11 @@ async function asInput<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function describe(entry: DeviceEntry, state: DeviceStateDescription["state"], detail: string): DeviceStateDescription {
+function describe(
+  { entry, health, uses, failures, processStarts, breakerOpen }: ShelvedDevice,
+  trust: DeviceStateDescription["trust"],
+): DeviceStateDescription {
+  const { state, detail, sessions = 0, queue = 0, lastError } = health;
   return {
     name: entry.name,
     kind: entry.kind,
@@ -72,6 +95,16 @@ function describe(entry: DeviceEntry, state: DeviceStateDescription["state"], de
     members: entry.kind === "set" ? entry.members : [],
     state,
     detail,
+    trust,
+    pinned: "library_sha256" in entry,
+    sessions,
+    queue,
+    breakerOpen,
+    uses,
+    failures,
+    processStarts,
+    lastError:
+      lastError === undefined ? null : { kind: lastError.kind, code: lastError.code, message: lastError.message },
   };
 }
 

@@ -57,7 +57,9 @@ export class DeviceHolder {
     if (this.#failed !== undefined) {
       const { error } = this.#failed;
       const detail = error instanceof Error ? error.message : String(error);
-      return isFinal(error) ? { state: "locked", detail: `${detail}; ${notSentAgain}` } : { state: "down", detail };
+      return isFinal(error)
+        ? { state: "locked", detail: `${detail}; ${notSentAgain}`, ...lastErrorOf(error) }
+        : { state: "down", detail, ...lastErrorOf(error) };
     }
     if (this.#opening === undefined) return { state: "ready", detail: "not opened yet" };
     const device = await this.#opening.catch(() => undefined);
@@ -99,6 +101,13 @@ const notSentAgain =
   "it is not sent again: put the PIN right, then strongroom device trust, or start the key manager anew";
 
 const pinCodes: ReadonlySet<string> = new Set(["DEVICE_PIN_REFUSED", "DEVICE_PIN_LOCKED"]);
+
+function lastErrorOf(error: unknown): Pick<DeviceHealth, "lastError"> {
+  if (!(error instanceof Error)) return {};
+  const failure = error instanceof DeviceError ? error.failure : undefined;
+  const code = failure?.code ?? ("code" in error ? String(error.code) : error.name);
+  return { lastError: { kind: failure?.kind ?? "opening", code, message: error.message } };
+}
 
 /** Whether another try with the same PIN could do harm. */
 function isFinal(error: unknown): boolean {

@@ -1,12 +1,20 @@
 import { existsSync } from "node:fs";
 import type { CryptoDevice, DeviceHealth } from "../device.ts";
+import { type DeviceCounts, DeviceFigures } from "./device-figures.ts";
 import type { DeviceEntry } from "./entry.ts";
 import { CatalogueError } from "./errors.ts";
 import { DeviceHolder } from "./holder.ts";
+import type { TellOfDevice } from "./native.ts";
 import { type Catalogue, entryOf, kindOf, membersOf, readCatalogue } from "./read.ts";
 
 /** Opens the device of a name. */
-export type OpenDevice = (catalogue: Catalogue, name: string) => Promise<CryptoDevice>;
+export type OpenDevice = (catalogue: Catalogue, name: string, tell: TellOfDevice) => Promise<CryptoDevice>;
+
+/** A device of the list that is in force, and how it is. */
+export interface ShelvedDevice extends DeviceCounts {
+  readonly entry: DeviceEntry;
+  readonly health: DeviceHealth;
+}
 
 /**
  * The devices that a `devices.toml` names, each opened at its first use, and only while the file is the one that an
@@ -18,6 +26,7 @@ export class DeviceShelf {
   readonly #open: OpenDevice;
   readonly #trusted: () => string | undefined;
   readonly #holders = new Map<string, DeviceHolder>();
+  readonly figures: DeviceFigures = new DeviceFigures();
   #catalogue: Catalogue | undefined;
   /** SHA-256 of the list by which the devices that are open were opened. */
   #holdersOf: string | undefined;
@@ -88,11 +97,28 @@ export class DeviceShelf {
   }
 
   /** Every device with its state, without opening any. @throws {CatalogueError} `CATALOGUE_UNTRUSTED`. */
-  async states(): Promise<
-    readonly { readonly entry: DeviceEntry; readonly state: DeviceHealth["state"]; readonly detail: string }[]
-  > {
+  async states(): Promise<readonly ShelvedDevice[]> {
     const entries = [...(this.inForce()?.entries.values() ?? [])];
-    return await Promise.all(entries.map(async (entry) => ({ entry, ...(await this.#holder(entry.name).health()) })));
+    this.figures.keepOnly(new Set(entries.map(({ name }) => name)));
+    return await Promise.all(
+      entries.map(async (entry) => ({
+        entry,
+        ...this.figures.of(entry.name),
+        health: await this.#holder(entry.name).health(),
+      })),
+    );
+  }
+
+  /** Whether the file that lies there now is the one that is in force. One that can't be read is not. */
+  isAsTrusted(): boolean {
+    const trusted = this.#trusted();
+    if (trusted === undefined) return !existsSync(this.#file);
+    try {
+      return this.read().sha256 === trusted;
+    } catch (error) {
+      if (error instanceof CatalogueError) return false;
+      throw error;
+    }
   }
 
   /** Closes every device that is open. */
@@ -114,7 +140,10 @@ export class DeviceShelf {
 
   #holder(name: string): DeviceHolder {
     const catalogue = this.#need(name);
-    return this.#holders.getOrInsertComputed(name, () => new DeviceHolder(name, () => this.#open(catalogue, name)));
+    return this.#holders.getOrInsertComputed(
+      name,
+      () => new DeviceHolder(name, () => this.#open(catalogue, name, this.figures.tell)),
+    );
   }
 
   /** Another file is trusted now: calls that run end with their devices, which nobody trusts any more. */

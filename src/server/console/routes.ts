@@ -40,6 +40,7 @@ const sharedOperations = [
   "principals.list",
   "principals.disable",
   "principals.enable",
+  "devices.list",
   "audit.search",
   "audit.verify",
 ] as const satisfies readonly OperationName[];

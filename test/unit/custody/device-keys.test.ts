@@ -190,6 +190,41 @@ describe("a master key in a card", () => {
     assert.equal((await custody.keys.create(admin, input)).device, "card-1");
   });
 
+  it("is counted with its uses and failures by kind, which tell what failed last", async () => {
+    const { custody, admin } = manager;
+    assert.deepEqual(await custody.devices.observed(), { trust: "untrusted", devices: [] });
+    await manager.trust();
+    const key = await custody.keys.create(admin, { device: { name: "card-1", keyIndex: 43 } });
+    const user = await manager.user("user", "key-user");
+    const failure = { kind: "comm", code: "0x01000003", evict: true, retryable: true } as const;
+    manager.card().failure = new DeviceError("DEVICE_UNREACHABLE", "no answer", undefined, failure);
+    for (let times = 0; times < 2; times++)
+      await assert.rejects(custody.data.generateDataKey(user, { key: key.keyId, context }), {
+        code: "DEVICE_UNREACHABLE",
+      });
+    const { trust, devices } = await custody.devices.observed();
+    const told = devices.map(({ name, uses, failures, breakerOpen }) => [name, uses, failures, breakerOpen]);
+    const expected = [
+      ["card-1", 3, { comm: 2 }, false],
+      ["card-2", 0, {}, false],
+    ];
+    assert.deepEqual([trust, told], ["trusted", expected]);
+    manager.opens = async () => {
+      throw new DeviceError("DEVICE_UNREACHABLE", "no answer", undefined, failure);
+    };
+    await assert.rejects(custody.keys.create(admin, { device: { name: "card-2", keyIndex: 1 } }), {
+      code: "DEVICE_UNREACHABLE",
+    });
+    const second = (await custody.devices.list(admin))[1];
+    assert.deepEqual([second?.state, second?.failures, second?.lastError?.kind], ["down", { comm: 1 }, "comm"]);
+    manager.write("card-1");
+    assert.deepEqual(
+      (await custody.devices.list(admin)).map((each) => each.trust),
+      ["changed", "changed"],
+    );
+    assert.equal((await custody.devices.observed()).trust, "changed");
+  });
+
   it("is refused with another origin beside the device, with two keys of it, or in a device that there is not", async () => {
     await manager.trust();
     const { custody, admin } = manager;
