@@ -88,7 +88,10 @@ export class ChainClient implements Disposable {
     return status === 16 ? undefined : Buffer.from(output.slice(2), "hex");
   }
 
-  /** Sets a key. Resolves once a block holds the transaction and a quorum's signatures over that block have been checked. */
+  /**
+   * Sets a key. Resolves once a block holds the transaction and a quorum's signatures over that block have been checked. Status 12 in
+   * the receipt: the chain's state is full, and the key was not set.
+   */
   set(key: Buffer, value: Buffer): Promise<ProvedReceipt> {
     return this.transact({ kind: "set", key, value });
   }

@@ -44,7 +44,10 @@ function receiptCommand(): Command {
 function withClient(name: string, description: string): Command {
   return withJson(new Command(name))
     .description(description)
-    .option("--config <file>", "the client's configuration, as the java-sdk writes it", "config.toml")
+    .option(
+      "--config <file>",
+      "the client's configuration, as the java-sdk writes it (default: strongroom.config.toml if it is there, else config.toml)",
+    )
     .option("--genesis <file>", "config.genesis of the chain (default: config.genesis beside --config)")
     .addHelpText("after", exitCodeHelp);
 }

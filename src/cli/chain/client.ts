@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { receiptStatus } from "../../chain/ledger/receipt.ts";
 import { maxKeyBytes, maxValueBytes } from "../../chain/ledger/transaction.ts";
@@ -8,8 +9,11 @@ import type { ProvedReceipt } from "../../chain/sdk/receipt-proof.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, table, tell } from "../output.ts";
 
+/** Where a client of both this package and the java-sdk keeps what only this package reads. */
+const ownConfig = "strongroom.config.toml";
+
 export interface ClientOptions extends OutputOptions {
-  readonly config: string;
+  readonly config?: string;
   readonly genesis?: string;
 }
 
@@ -17,7 +21,8 @@ export interface BytesOptions extends ClientOptions {
   readonly hex?: true;
 }
 
-function filesOf({ config, genesis }: ClientOptions): ClientFiles {
+function filesOf({ config: given, genesis }: ClientOptions): ClientFiles {
+  const config = given ?? (existsSync(ownConfig) ? ownConfig : "config.toml");
   return { config, genesis: genesis ?? join(dirname(config), "config.genesis") };
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { patternOf, readPage, runSession, stepsOf } from "../../docs/written-session.ts";
@@ -85,6 +85,17 @@ describe("the client of a chain", { timeout: 240_000 }, () => {
     assert.equal(info.code, 4);
     assert.match(info.stderr, /127\.0\.0\.1:1 does not answer/);
     assert.match(info.stdout, new RegExp(`127.0.0.1:${rpc} +0 +0 +\\d+ +0x`));
+  });
+
+  it("takes strongroom.config.toml before config.toml, and --config before both", async () => {
+    const own = changed("config.toml", `127.0.0.1:${rpc}`, "127.0.0.1:1");
+    renameSync(own, at("strongroom.config.toml"));
+    try {
+      assert.equal((await chain("get", "asset")).code, 4);
+      assert.equal((await chain("get", "asset", "--config", "config.toml")).code, 0);
+    } finally {
+      rmSync(at("strongroom.config.toml"));
+    }
   });
 
   it("shows nothing of a value that steers a terminal", async () => {
