@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { chmodSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
@@ -34,6 +35,14 @@ describe("opening a PKCS#11 token", { skip: noToken }, () => {
     const error = await refusedLibrary("/nonexistent/libcryptoki.so");
     assert.equal(error.code, "DEVICE_KEY_NOT_FOUND");
     assert.match(error.message, /module \/nonexistent\/libcryptoki\.so cannot be read: ENOENT.*LIBRARY_MISSING/);
+  });
+
+  it("loads a module of the pinned hash only", async () => {
+    const [right, other] = [createHash("sha256").update(readFileSync(softHsmLibrary)).digest("hex"), "0".repeat(64)];
+    await using device = await token?.open({ settings: { librarySha256: right } });
+    assert.equal(device?.info.token, token?.label);
+    const error = await refusal({ settings: { librarySha256: other } });
+    assert.match(error.message, /another SHA-256 than is pinned.*LIBRARY_CHANGED/);
   });
 
   it("refuses a file that is no library, a folder, and a library for another processor", async () => {

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createHash, randomUUID } from "node:crypto";
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { DeviceError } from "../../../../src/devices/errors.ts";
+import type { NativeDeviceEvent } from "../../../../src/devices/native/device-events.ts";
 import { openSdfDevice, type SdfDeviceOptions } from "../../../../src/devices/sdf/device.ts";
 import { makeTestCard, sdfCardMissing, sdfCardVariants } from "../../../sdf-card/build.ts";
 import { cardPin, openCard, readyCard } from "./card.ts";
@@ -23,6 +26,17 @@ async function failure(
     return known === undefined ? { code, message } : { code, kind: known.kind, fault: known.code, message };
   }
   throw new assert.AssertionError({ message: "the card opened" });
+}
+
+/** Tries again until it succeeds, or fails with what is waited for. */
+async function until<T>(run: () => Promise<T>, failing?: RegExp): Promise<T> {
+  for (let tries = 0; ; tries += 1)
+    try {
+      return await run();
+    } catch (error) {
+      if (tries >= 200 || failing?.test(String(error)) === true) throw error;
+      await sleep(50);
+    }
 }
 
 function withFolder(use: (folder: string) => Promise<void>): () => Promise<void> {
@@ -223,6 +237,44 @@ describe("opening a GM/T 0018 card", { skip }, () => {
       code: "DEVICE_PIN_REFUSED",
       message: /give the device its PIN/,
     });
+  });
+
+  it("loads a library of the pinned hash only, at every start of its process", async () => {
+    using card = readyCard();
+    const right = readFileSync(card.library);
+    const librarySha256 = createHash("sha256").update(right).digest("hex");
+    const put = (content: Uint8Array) => {
+      writeFileSync(`${card.library}.new`, content, { mode: 0o755 });
+      renameSync(`${card.library}.new`, card.library);
+    };
+    let pid = 0;
+    const tell = (event: NativeDeviceEvent) => {
+      if (event.event === "process-started") pid = event.pid;
+    };
+    await using device = await openCard(card, { librarySha256, tell, pool: { acquireTimeoutMs: 300 } });
+    const name = { keyId: randomUUID(), version: 1, suite: "sm", spec: "SM2", usage: "sign" } as const;
+    const { material } = await device.createSpecifiedKey(name, { keyIndex: 1 });
+    const sign = () => device.signDigest({ ...name, material }, "SM2DSA", Buffer.alloc(32, 7));
+    put(Buffer.concat([right, Buffer.of(0)]));
+    await sign();
+    process.kill(pid, "SIGKILL");
+    await assert.rejects(until(sign, /LIBRARY_CHANGED/), {
+      code: "DEVICE_BUSY",
+      message: /another SHA-256.*LIBRARY_CHANGED/,
+    });
+    const changed = await failure(openCard(card, { librarySha256 }));
+    assert.deepEqual([changed.kind, changed.fault], ["integrity", "LIBRARY_CHANGED"]);
+    await using unpinned = await openCard(card);
+    assert.ok(unpinned.info.model);
+    put(right);
+    await until(sign);
+  });
+
+  it("wants a library's whole path, and a hash in hex, where it is pinned", async () => {
+    const named = await failure(bare("libgmt0018.so", { librarySha256: "a".repeat(64) }));
+    assert.deepEqual([named.kind, named.fault], ["bad-input", "CONFIG_INVALID"]);
+    const odd = await failure(bare("/nonexistent/libgmt0018.so", { librarySha256: "A".repeat(64) }));
+    assert.deepEqual([odd.kind, odd.fault], ["bad-input", "CONFIG_INVALID"]);
   });
 
   it("says that a card that is unplugged does not answer", async () => {
