@@ -20,6 +20,7 @@ export interface GuardMark {
   readonly stamp: Buffer;
 }
 
+/** A file that is longer is not opened, so none is made longer. */
 const maxFileBytes = 256 << 20;
 const compactAboveBytes = 4 << 20;
 
@@ -30,11 +31,13 @@ export class GuardFile implements AsyncDisposable {
   #file: FileHandle;
   #entries: StampedEntry[];
   #bytes: number;
+  readonly #mostBytes: number;
   #queue: Promise<void> = Promise.resolve();
   #failed: ChainNodeError | undefined;
 
-  private constructor(path: string, file: FileHandle, read: ReadGuard) {
+  private constructor(path: string, file: FileHandle, read: ReadGuard, mostBytes: number) {
     this.#path = path;
+    this.#mostBytes = mostBytes;
     this.#file = file;
     this.#header = read.header;
     this.#entries = read.entries;
@@ -50,16 +53,17 @@ export class GuardFile implements AsyncDisposable {
   /**
    * Opens the file and reads what this node has promised.
    *
+   * @param mostBytes - How long the file may become: that of a height which stays open for views without end.
    * @throws {ChainNodeError} `GUARD_MISSING`, `GUARD_DAMAGED`, `GENESIS_MISMATCH`, `GUARD_UNWRITABLE`.
    */
-  static async open(path: string, stateDigest: Buffer): Promise<GuardFile> {
+  static async open(path: string, stateDigest: Buffer, mostBytes: number = maxFileBytes): Promise<GuardFile> {
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined)
       throw new ChainNodeError(
         "GUARD_MISSING",
         `${path} is missing: without it this node could sign two blocks at one height. Put it back, or give the node a new key`,
       );
-    if (!stats.isFile() || stats.size > maxFileBytes)
+    if (!stats.isFile() || stats.size > mostBytes)
       throw new ChainNodeError("GUARD_DAMAGED", `${path} is not a guard's file`);
     const read = readGuard(readFileSync(path), path);
     if (!read.header.stateDigest.equals(stateDigest))
@@ -70,7 +74,7 @@ export class GuardFile implements AsyncDisposable {
         await file.truncate(read.bytes);
         await file.sync();
       }
-      return new GuardFile(path, file, read);
+      return new GuardFile(path, file, read, mostBytes);
     } catch (cause) {
       throw unwritable(path, cause);
     }
@@ -113,6 +117,8 @@ export class GuardFile implements AsyncDisposable {
     if (entry.record.length > maxRecordBytes) throw new RangeError(`a guard record of ${entry.record.length} bytes`);
     return this.#inTurn(async () => {
       const { bytes, stamp } = encodeEntry(entry, this.#stamp);
+      if (this.#bytes + bytes.length > this.#mostBytes)
+        throw new Error(`it has ${this.#bytes} bytes and takes no more until a block closes its height`);
       await writeWhole(this.#file, bytes, this.#bytes);
       await this.#file.datasync();
       this.#bytes += bytes.length;

@@ -53,6 +53,23 @@ describe("the double-sign guard's file", () => {
     assert.deepEqual(await heightsOf(path), [3, 1, 2]);
   });
 
+  it("takes no entry that would make it longer than the next start takes", async () => {
+    const path = newPath();
+    GuardFile.create(path, genesis);
+    const most = statSync(path).size + 2500;
+    {
+      await using guard = await GuardFile.open(path, genesis, most);
+      for (const view of [1, 2]) await guard.append({ height: 1, record: Buffer.alloc(1000, view) });
+      await assert.rejects(guard.append({ height: 1, record: Buffer.alloc(1000, 3) }), {
+        code: "GUARD_UNWRITABLE",
+        message: /takes no more until a block closes its height/,
+      });
+      await assert.rejects(guard.append({ height: 1, record: Buffer.alloc(1) }), { code: "GUARD_UNWRITABLE" });
+    }
+    await using again = await GuardFile.open(path, genesis, most);
+    assert.equal(again.entries.length, 2);
+  });
+
   it("is not made a second time over one that is there", async () => {
     const path = await written(1);
     assert.throws(() => GuardFile.create(path, genesis), { code: "GUARD_DAMAGED" });
