@@ -14,6 +14,8 @@ import type { TestChain } from "./sealers.ts";
 export interface NodeFaults {
   /** Chance that a signing request fails; half of these may have signed. */
   signFailure: number;
+  /** The guard's counter is not advanced: what is on the disk does not count as stored yet. */
+  keyManagerAway: boolean;
 }
 
 export interface NodeWorld {
@@ -112,10 +114,11 @@ export class SimulatedNode {
       case "guard":
         this.#write(
           () => this.#guard.push(encodeGuardRecord(effect.record)),
-          () => {
-            this.#slots.set(effect.id, effect.record);
-            this.handle({ kind: "guard-stored", id: effect.id });
-          },
+          () =>
+            this.#confirm(() => {
+              this.#slots.set(effect.id, effect.record);
+              this.handle({ kind: "guard-stored", id: effect.id });
+            }),
         );
         break;
       case "sign":
@@ -167,6 +170,12 @@ export class SimulatedNode {
       if (fails) this.handle({ kind: "sign-failed", id, mayHaveSigned });
       else this.handle({ kind: "signed", id, signature: key.sign(digest) });
     });
+  }
+
+  /** Once the key manager answers. */
+  #confirm(confirmed: () => void): void {
+    if (!this.#world.faults.keyManagerAway) confirmed();
+    else this.#later(this.#world.random.between(50, 400), () => this.#confirm(confirmed));
   }
 
   /** Lets it happen in this life only. */

@@ -23,6 +23,8 @@ export interface SimulationResult {
   readonly height: number;
   readonly evidence: number;
   readonly crashes: number;
+  /** How often the key manager was away. */
+  readonly outages: number;
   readonly highestView: number;
 }
 
@@ -39,8 +41,8 @@ const healedMs = 240_000;
 const blocksAfterHealing = 4;
 
 /**
- * One run: first a network that loses, delays, doubles, reorders and parts, nodes that crash and restart, devices that fail;
- * then all is well. At each block that any honest node decides: no other block at that height. At the end: new blocks, the same
+ * One run: first a network that loses, delays, doubles, reorders and parts, nodes that crash and restart, devices that fail, a
+ * key manager that is away; then all is well. At each block that any honest node decides: no other block at that height. At the end: new blocks, the same
  * everywhere.
  */
 export class Simulation {
@@ -48,7 +50,7 @@ export class Simulation {
   readonly #random: SeededRandom;
   readonly #schedule: Schedule;
   readonly #nodes: readonly SimulatedNode[];
-  readonly #faults: NodeFaults = { signFailure: 0.02 };
+  readonly #faults: NodeFaults = { signFailure: 0.02, keyManagerAway: false };
   readonly #decided = new Map<number, string>();
   /** Nodes reach each other when their numbers are equal. */
   #islands: number[];
@@ -57,6 +59,7 @@ export class Simulation {
   #isChaos = true;
   #sent = 0;
   #crashes = 0;
+  #outages = 0;
   #highestView = 0;
 
   constructor(options: SimulationOptions) {
@@ -97,6 +100,7 @@ export class Simulation {
       height: this.#decided.size,
       evidence: Math.max(...this.#nodes.map((node) => node.evidence)),
       crashes: this.#crashes,
+      outages: this.#outages,
       highestView: this.#highestView,
     };
   }
@@ -154,6 +158,7 @@ export class Simulation {
     else if (kind <= 4) this.#islands = this.#islands.map(() => 0);
     else if (kind <= 7 && node !== undefined) this.#crash(node);
     else if (kind === 8) for (const other of this.#nodes) this.#crash(other);
+    else if (kind === 9) this.#loseKeyManager();
     this.#schedule.after(this.#random.between(100, 2500), () => this.#disturb());
   }
 
@@ -164,10 +169,19 @@ export class Simulation {
     this.#schedule.after(this.#random.between(50, 4000), () => (node.isUp ? undefined : node.start()));
   }
 
+  #loseKeyManager(): void {
+    this.#faults.keyManagerAway = true;
+    this.#outages += 1;
+    this.#schedule.after(this.#random.between(100, 8000), () => {
+      this.#faults.keyManagerAway = false;
+    });
+  }
+
   async #heal(): Promise<void> {
     this.#isChaos = false;
     this.#mostDelayMs = 20;
     this.#faults.signFailure = 0;
+    this.#faults.keyManagerAway = false;
     this.#islands = this.#islands.map(() => 0);
     for (const node of this.#nodes) if (!node.isUp) await node.start();
   }
