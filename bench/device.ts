@@ -4,14 +4,15 @@
  *
  *   node bench/device.ts [--rounds N] [--seconds S] [--only sdf|pkcs11]
  *
- * The card is the test card and its loop is in C; the token is SoftHSM's and its loop is over pkcs11js. Rounds are interleaved,
+ * The card is the test card, its key a custody's (a node's key, whose every signature is verified, has a row of its own), and its loop
+ * is in C; the token is SoftHSM's and its loop is over pkcs11js. Rounds are interleaved,
  * after one that warms up; each ratio is the median of the rounds' own ratios, with their middle half beside it. Callers,
  * device and loops share the machine's cores.
  */
 import { parseArgs } from "node:util";
 import { noToken, SoftToken } from "../test/process/devices/pkcs11/soft-token.ts";
 import { makeTestCard, type TestCard } from "../test/sdf-card/build.ts";
-import { cardPin, cLoop, keyIndex, type OpenedSigner, openSigner } from "./device/card.ts";
+import { cardPin, cLoop, keyIndex, type OpenedSigner, openCustodyKey, openNodeKey } from "./device/card.ts";
 import { delayResolutionMs, type LoadFigures, type LoopFigures, load } from "./device/load.ts";
 import { median, percent, type Rounds, ratios, spread, verdict } from "./device/rounds.ts";
 import { openToken, PlainLoop } from "./device/token.ts";
@@ -41,13 +42,15 @@ console.log(`\n${lines.join("\n")}`);
 async function benchCard(): Promise<void> {
   using card = makeTestCard(cardPin);
   card.admin("generate", String(keyIndex));
-  await using one = await openSigner(card, 1);
-  await using four = await openSigner(card, 4);
+  await using one = await openCustodyKey(card, 1);
+  await using four = await openCustodyKey(card, 4);
+  await using node = await openNodeKey(card, 1);
   const inC1: LoopFigures[] = [];
   const inC4: LoopFigures[] = [];
   const alone: LoadFigures[] = [];
   const through1: LoadFigures[] = [];
   const through4: LoadFigures[] = [];
+  const ofNode: LoadFigures[] = [];
   const perSign: LoopFigures[] = [];
   for (let round = -1; round < rounds; round++) {
     const now = [
@@ -56,6 +59,7 @@ async function benchCard(): Promise<void> {
       await signing(one, 1),
       await cLoop(card, 4, seconds, "kept"),
       await signing(four, 4 * callersPerSession),
+      await signing(node, callersPerSession),
       await withRight(card, () => cLoop(card, 1, rightSeconds, "per signature")),
     ] as const;
     if (round < 0) continue;
@@ -64,13 +68,15 @@ async function benchCard(): Promise<void> {
     alone.push(now[2]);
     inC4.push(now[3]);
     through4.push(now[4]);
-    perSign.push(now[5]);
+    ofNode.push(now[5]);
+    perSign.push(now[6]);
   }
   plain("card: C, 1 thread", inC1);
   figures("card: 1 session", through1);
   figures("card: 1 session, 1 caller", alone);
   plain("card: C, 4 threads", inC4);
   figures("card: 4 sessions", through4);
+  figures("card: 1 session, node's key", ofNode);
   plain(`card: C, right (${rightMs} ms) each`, perSign);
   lines.push(
     verdict("card, 1 session / C", ratios(perSecond(through1), perSecond(inC1)), percent, { atLeast: 0.8 }),
@@ -114,8 +120,8 @@ async function benchToken(): Promise<void> {
   );
 }
 
-function signing({ signer, pid }: OpenedSigner, callers: number): Promise<LoadFigures> {
-  return load((digest) => signer.sign(digest), callers, seconds, pid);
+function signing({ sign, pid }: OpenedSigner, callers: number): Promise<LoadFigures> {
+  return load(sign, callers, seconds, pid);
 }
 
 async function withRight<T>(card: TestCard, run: () => Promise<T>): Promise<T> {

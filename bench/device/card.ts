@@ -1,7 +1,10 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { promisify } from "node:util";
 import { SecretBuffer } from "../../src/crypto/secret-buffer.ts";
-import { openSdfSigner, type SdfSigner } from "../../src/devices/sdf/signer.ts";
+import type { NativeDeviceEvent } from "../../src/devices/native/device-events.ts";
+import { openSdfDevice } from "../../src/devices/sdf/device.ts";
+import { openSdfSigner } from "../../src/devices/sdf/signer.ts";
 import type { TestCard } from "../../test/sdf-card/build.ts";
 import type { LoopFigures } from "./load.ts";
 
@@ -9,25 +12,44 @@ export const cardPin = "12345678";
 export const keyIndex = 1;
 
 export interface OpenedSigner extends AsyncDisposable {
-  readonly signer: SdfSigner;
+  readonly sign: (digest: Buffer) => Promise<Buffer>;
   /** Of the device's process. */
   readonly pid: number;
 }
 
-/** The card through the whole adapter: its own process, the session pool, the check of the key's identity. */
-export async function openSigner(card: TestCard, sessions: number): Promise<OpenedSigner> {
-  using secret = SecretBuffer.take(Buffer.from(cardPin));
-  let pid = 0;
-  const signer = await openSdfSigner({
+function settingsOf(card: TestCard, sessions: number) {
+  const opened = { pid: 0 };
+  const settings = {
     library: card.library,
-    keyIndex,
-    pin: { secret },
+    profile: "gmt0018",
     pool: { minSessions: sessions, maxSessions: sessions },
-    tell: (event) => {
-      if (event.event === "process-started") pid = event.pid;
+    tell: (event: NativeDeviceEvent) => {
+      if (event.event === "process-started") opened.pid = event.pid;
     },
-  });
-  return { signer, pid, [Symbol.asyncDispose]: () => signer.close() };
+  };
+  return { settings, opened };
+}
+
+/** A custody's signing key in the card, through the whole adapter: its process, the session pool, the checks of the key's identity. */
+export async function openCustodyKey(card: TestCard, sessions: number): Promise<OpenedSigner> {
+  using secret = SecretBuffer.take(Buffer.from(cardPin));
+  const { settings, opened } = settingsOf(card, sessions);
+  const device = await openSdfDevice({ ...settings, keyIndices: [keyIndex], pin: { secret } });
+  const name = { keyId: randomUUID(), version: 1, suite: "sm", spec: "SM2", usage: "sign" } as const;
+  const { material } = await device.createSpecifiedKey(name, { keyIndex });
+  return {
+    sign: (digest) => device.signDigest({ ...name, material }, "SM2DSA", digest),
+    pid: opened.pid,
+    [Symbol.asyncDispose]: () => device[Symbol.asyncDispose](),
+  };
+}
+
+/** A chain node's key in the card: besides all that, each signature is verified by OpenSSL. */
+export async function openNodeKey(card: TestCard, sessions: number): Promise<OpenedSigner> {
+  using secret = SecretBuffer.take(Buffer.from(cardPin));
+  const { settings, opened } = settingsOf(card, sessions);
+  const signer = await openSdfSigner({ ...settings, keyIndex, pin: { secret } });
+  return { sign: (digest) => signer.sign(digest), pid: opened.pid, [Symbol.asyncDispose]: () => signer.close() };
 }
 
 /** The C loop, each thread with a session of its own. CPU time includes the loading of the library. */
@@ -37,9 +59,11 @@ export async function cLoop(
   seconds: number,
   right: "kept" | "per signature",
 ): Promise<LoopFigures> {
-  const args = [card.bench, card.library, String(keyIndex), cardPin, String(threads), String(seconds)];
+  const args = [card.bench, card.library, String(keyIndex), String(threads), String(seconds)];
   if (right === "per signature") args.push("--right-per-sign");
-  const { stdout } = await promisify(execFile)("sh", ["-c", '"$@"; times', "sh", ...args]);
+  const running = promisify(execFile)("sh", ["-c", '"$@"; times', "sh", ...args]);
+  running.child.stdin?.end(`${cardPin}\n`);
+  const { stdout } = await running;
   const [rate = "", , ofChildren = ""] = stdout.split("\n");
   const perSecond = Number(rate);
   return { perSecond, cpuUs: (cpuSeconds(ofChildren) * 1e6) / (perSecond * seconds) };

@@ -1,5 +1,6 @@
-/* card-bench LIB INDEX PIN THREADS SECONDS [--right-per-sign]: SM2 signatures per second of any GM/T 0018 library from
-   a C loop, each thread with a session and a right of its own. Prints one number. */
+/* card-bench LIB INDEX THREADS SECONDS [--right-per-sign]: SM2 signatures per second of any GM/T 0018 library from a C
+   loop, each thread with a session and a right of its own. The PIN is the first line of standard input, where no other
+   process sees it. Prints one number. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -22,7 +23,7 @@ static __typeof__(&SDF_ReleasePrivateKeyAccessRight) release_right;
 static __typeof__(&SDF_InternalSign_ECC) sign;
 
 static U32 key_index;
-static char *pin;
+static char pin[258];
 static double seconds;
 static int right_per_sign;
 static pthread_barrier_t start;
@@ -67,10 +68,11 @@ static void *work(void *argument) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 6) {
-    fputs("usage: card-bench LIB INDEX PIN THREADS SECONDS [--right-per-sign]\n", stderr);
+  if (argc < 5 || fgets(pin, sizeof pin, stdin) == NULL) {
+    fputs("usage: card-bench LIB INDEX THREADS SECONDS [--right-per-sign] < PIN\n", stderr);
     return 2;
   }
+  pin[strcspn(pin, "\r\n")] = '\0';
   void *library = dlopen(argv[1], RTLD_NOW), *device = NULL;
   if (library == NULL) fprintf(stderr, "card-bench: error: %s\n", dlerror()), exit(1);
   open_device = symbol(library, "SDF_OpenDevice");
@@ -81,10 +83,9 @@ int main(int argc, char **argv) {
   release_right = symbol(library, "SDF_ReleasePrivateKeyAccessRight");
   sign = symbol(library, "SDF_InternalSign_ECC");
   key_index = (U32)strtoul(argv[2], NULL, 10);
-  pin = argv[3];
-  const int threads = atoi(argv[4]);
-  seconds = atof(argv[5]);
-  right_per_sign = argc > 6 && strcmp(argv[6], "--right-per-sign") == 0;
+  const int threads = atoi(argv[3]);
+  seconds = atof(argv[4]);
+  right_per_sign = argc > 5 && strcmp(argv[5], "--right-per-sign") == 0;
   if (threads < 1 || threads > MAX_THREADS || seconds <= 0) return 2;
 
   static Worker workers[MAX_THREADS];
@@ -105,5 +106,6 @@ int main(int argc, char **argv) {
   printf("%.1f\n", (double)total / (now() - from));
   for (int i = 0; i < threads; i++) must(close_session(workers[i].session), "CloseSession");
   must(close_device(device), "CloseDevice");
+  explicit_bzero(pin, sizeof pin);
   return 0;
 }

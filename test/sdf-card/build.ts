@@ -39,7 +39,7 @@ export interface SdfCardBuild {
   readonly library: string;
   /** `card-admin`: makes cards and keys. */
   readonly admin: string;
-  /** `card-bench LIB INDEX PIN THREADS SECONDS [--right-per-sign]`: signatures per second of a C loop. */
+  /** `card-bench LIB INDEX THREADS SECONDS [--right-per-sign] < PIN`: signatures per second of a C loop. */
   readonly bench: string;
   /** `card-selftest`: the card's SM2 arithmetic on known answers. */
   readonly selftest: string;
