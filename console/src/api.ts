@@ -1,5 +1,6 @@
 import type {
   Answer,
+  DeviceState as Device,
   Grant,
   Input,
   KeyDescription,
@@ -10,6 +11,7 @@ import type {
 export type {
   AuditRecord,
   AuditVerdict,
+  DeviceState as Device,
   Grant,
   KeyDescription,
   PrincipalDescription,
@@ -147,6 +149,8 @@ export const api = {
   principals: async () => (await get<{ principals: readonly PrincipalDescription[] }>("principals/list")).principals,
   setPrincipalState: (name: string, state: "enable" | "disable") =>
     post<PrincipalDescription>(`principals/${state}`, { name }),
+
+  devices: async () => (await get<Answer<"devices.list">>("devices/list")).devices as readonly Device[],
 
   searchAudit: (query: Input<"audit.search">) => post<Answer<"audit.search">>("audit/search", query),
   verifyChain: () => post<Answer<"audit.verify">>("audit/verify", {}),

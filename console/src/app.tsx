@@ -4,6 +4,7 @@ import { principalName } from "./names.ts";
 import { Preferences } from "./preferences.tsx";
 import { useSettings } from "./settings.tsx";
 import { AuditView } from "./views/audit.tsx";
+import { DevicesView } from "./views/devices.tsx";
 import { IntegrationsView } from "./views/integrations.tsx";
 import { KeysView } from "./views/keys.tsx";
 import { NodesView } from "./views/nodes.tsx";
@@ -14,6 +15,7 @@ const views = {
   overview: OverviewView,
   keys: KeysView,
   nodes: NodesView,
+  devices: DevicesView,
   audit: AuditView,
   integrations: IntegrationsView,
 } as const;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
@@ -308,6 +309,52 @@ describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, (
     await page.keyboard.press("Tab");
     await page.keyboard.press("Enter");
     await page.getByRole("status").filter({ hasText: "is disabled." }).waitFor();
+    await window.close();
+  });
+
+  it("shows devices with state, library, trust, sessions and what failed last, and opens none", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    await signIn(page, served.url, await code());
+    await page.goto(`${served.url}#devices`);
+    await page.getByText("No devices are named.").waitFor();
+    const { admin } = served.server;
+    const library = "/nowhere/libgmt0018.so";
+    const card = (name: string, more = "") =>
+      `[[device]]\nname = "${name}"\nkind = "sdf"\nlibrary = "${library}"\nkey_indices = [1]\n${more}`;
+    const file = join(manager.dataDir, "devices.toml");
+    const set = '[[device]]\nname = "cards"\nmembers = ["card-1", "card-2"]\n';
+    const text = card("card-1", `library_sha256 = "${"0".repeat(64)}"\n`) + card("card-2") + set;
+    writeFileSync(file, text, { mode: 0o600 });
+    await page.getByRole("button", { name: "Refresh" }).click();
+    await page
+      .getByRole("alert")
+      .filter({ hasText: "not the list of devices that an administrator trusted" })
+      .waitFor();
+    await admin.devices.trust(createHash("sha256").update(text).digest("hex"));
+    await assert.rejects(admin.keys.create({ device: { name: "card-2", keyIndex: 1 } }));
+    await page.getByRole("button", { name: "Refresh" }).click();
+    const row = (name: string) => page.locator(`tr[data-device="${name}"]`);
+    await row("card-1").getByText("ready").waitFor();
+    await row("card-1").getByText("not opened yet").waitFor();
+    await row("card-1").getByText("library pinned").waitFor();
+    await row("card-2").getByText("down", { exact: true }).waitFor();
+    assert.match(
+      (await row("card-2").locator("td").last().textContent()) ?? "",
+      /libgmt0018\.so cannot be used: ENOENT/,
+    );
+    assert.match((await row("cards").textContent()) ?? "", /set.*card-1, card-2.*trusted.*0 open.*0 calls wait/);
+    writeFileSync(file, `${text}# another\n`);
+    await page.getByRole("button", { name: "Refresh" }).click();
+    await page.getByText("devices.toml is another file now").waitFor();
+    await row("card-2").getByText("file changed since").waitFor();
+    await screenshot(page, "devices");
+    assert.deepEqual(await page.locator("main button").allTextContents(), ["Refresh"]);
+    rmSync(file);
+    // The list that nobody had trusted yet.
+    assert.deepEqual(
+      problems.filter((each) => !/status of 502/.test(each)),
+      [],
+    );
     await window.close();
   });
 
