@@ -44,6 +44,11 @@ export class UpstreamKms implements AsyncDisposable {
     return this.#server.admin;
   }
 
+  /** Of the server's process. */
+  get pid(): number {
+    return this.#server.addresses.pid;
+  }
+
   get endpoint(): string {
     return `http://127.0.0.1:${this.#port}`;
   }

@@ -84,6 +84,23 @@ describe("four nodes whose keys are in a KMS, another Strongroom", { timeout: 40
       await waiting;
     });
 
+    await test.test(
+      "a KMS that falls silent may have signed: those votes are given up, and later views go on",
+      async () => {
+        process.kill(kms.pid, "SIGSTOP");
+        const waiting = client.set(text("silent"), text("for a while"));
+        waiting.catch(() => {});
+        try {
+          await until("a node gives a vote up", () =>
+            local.nodes.some(({ log }) => log.includes(`the KMS at ${kms.endpoint} did not answer within 3 s`)),
+          );
+        } finally {
+          process.kill(kms.pid, "SIGCONT");
+        }
+        await waiting;
+      },
+    );
+
     await test.test("no node voted twice, none is halted, and the secret is in its own file alone", () => {
       const secret = kms.secretBytes;
       for (const node of local.nodes) {
