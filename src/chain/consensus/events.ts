@@ -24,6 +24,8 @@ export type ReplicaEvent =
   | { readonly kind: "signed"; readonly id: number; readonly signature: Buffer; readonly nowMs: number }
   /** `mayHaveSigned`: the request reached the device and its outcome is unknown; that vote is then never asked for again. */
   | { readonly kind: "sign-failed"; readonly id: number; readonly mayHaveSigned: boolean; readonly nowMs: number }
+  /** What the device gave is no signature of this node's key: the replica halts and signs nothing more. */
+  | { readonly kind: "signed-by-another"; readonly id: number; readonly nowMs: number }
   | { readonly kind: "timer"; readonly name: TimerName; readonly token: number; readonly nowMs: number };
 
 /** Two different votes of one sealer for one slot, both validly signed: proof that it cheated. */

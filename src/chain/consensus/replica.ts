@@ -106,6 +106,9 @@ export class Replica {
       case "sign-failed":
         this.#signing.signFailed(event.id, event.mayHaveSigned);
         break;
+      case "signed-by-another":
+        this.#signing.signedByAnother();
+        break;
       case "timer":
         if (this.#outbox.hasFired(event.name, event.token)) this.#onTimer(event.name, event.nowMs);
         break;

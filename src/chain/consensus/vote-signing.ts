@@ -65,9 +65,14 @@ export class VoteSigning {
       return { ...vote, sealer: this.#self, signature };
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
-      this.#halt("the signing device's answer is no signature of this node's key: the device may hold another key");
+      this.signedByAnother();
       return undefined;
     }
+  }
+
+  /** The device's key is not this node's, or not right: nothing that it signs may go out. */
+  signedByAnother(): void {
+    this.#halt("the signing device's answer is no signature of this node's key: the device may hold another key");
   }
 
   signFailed(id: number, mayHaveSigned: boolean): void {

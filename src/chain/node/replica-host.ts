@@ -14,7 +14,7 @@ import { Deadline } from "./deadline.ts";
 import { ChainNodeError } from "./errors.ts";
 import type { GuardEntry } from "./guard-format.ts";
 import type { Log } from "./log.ts";
-import { mayHaveSigned } from "./signing-failure.ts";
+import { mayHaveSigned, showsAnotherKey } from "./signing-failure.ts";
 import { SigningLog } from "./signing-log.ts";
 
 /** How a replica reaches the other sealers, by their index. */
@@ -277,7 +277,8 @@ export class ReplicaHost {
       this.#handle({ kind: "signed", id, signature, nowMs: Date.now() });
     } catch (error) {
       this.#signingLog.failed(error);
-      this.#handle({ kind: "sign-failed", id, mayHaveSigned: mayHaveSigned(error), nowMs: Date.now() });
+      if (showsAnotherKey(error)) this.#handle({ kind: "signed-by-another", id, nowMs: Date.now() });
+      else this.#handle({ kind: "sign-failed", id, mayHaveSigned: mayHaveSigned(error), nowMs: Date.now() });
     }
   }
 

@@ -12,6 +12,11 @@ const surelyUnsigned: ReadonlySet<DeviceErrorCode> = new Set([
   "DEVICE_UNSUPPORTED",
 ]);
 
+/** Whether a device has shown that its key is not, or no longer, this node's. */
+export function showsAnotherKey(error: unknown): boolean {
+  return error instanceof DeviceError && error.code === "DEVICE_KEY_CHANGED";
+}
+
 /**
  * Whether a device or a KMS may have made a signature although none came back: then the same vote is not asked for again. Only a
  * failure that is known to leave no signature is answered by false.

@@ -6,6 +6,7 @@ import { ChainStore } from "../../../../src/chain/node/chain-store.ts";
 import { ChainNodeError } from "../../../../src/chain/node/errors.ts";
 import type { GuardEntry } from "../../../../src/chain/node/guard-format.ts";
 import { ReplicaHost, type VoteGuard } from "../../../../src/chain/node/replica-host.ts";
+import { DeviceError } from "../../../../src/devices/errors.ts";
 import { memoryDatabase, TestChain } from "./stored-chain.ts";
 
 const made = await TestChain.create();
@@ -38,6 +39,8 @@ class Hosted implements AsyncDisposable {
   readonly lines: string[] = [];
   readonly fatal: Error[] = [];
   signed = 0;
+  /** Of the device, in place of a signature. */
+  failure: Error | undefined;
   #host: ReplicaHost | undefined;
 
   static async start(): Promise<Hosted> {
@@ -57,6 +60,7 @@ class Hosted implements AsyncDisposable {
         publicKey: chain.publicKeyOf(self) ?? Buffer.alloc(0),
         sign: async () => {
           hosted.signed += 1;
+          if (hosted.failure !== undefined) throw hosted.failure;
           return Buffer.alloc(64, 1);
         },
       },
@@ -116,6 +120,22 @@ describe("a node's replica", () => {
     await hosted.until(() => hosted.halted !== undefined);
     assert.deepEqual([hosted.signed, hosted.fatal.length], [0, 0]);
     assert.match(hosted.lines.join("\n"), /error \[GUARD\]the disk is full/);
+  });
+
+  it("halts when its device shows another key, and not when the device is only away", async () => {
+    for (const [code, halts] of [
+      ["DEVICE_KEY_CHANGED", true],
+      ["DEVICE_UNREACHABLE", false],
+      ["DEVICE_BUSY", false],
+    ] as const) {
+      await using hosted = await Hosted.start();
+      hosted.failure = new DeviceError(code);
+      hosted.guard.held[0]?.resolve();
+      await hosted.until(() => hosted.lines.some((line) => line.includes("[SIGN]")));
+      await hosted.until(() => !halts || hosted.halted !== undefined);
+      assert.equal(hosted.halted !== undefined, halts, code);
+      assert.equal(hosted.fatal.length, 0);
+    }
   });
 
   it("that is stopped while the guard waits neither signs nor ends its node anew", async () => {
