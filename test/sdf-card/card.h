@@ -73,7 +73,7 @@ int card_folder(char *out, size_t size);
 
 /* faults.c */
 typedef struct {
-  unsigned long latency_us, right_ms, commfail_at, commfail_every, die_at, hang_at, crash_at, exit_at, corrupt_at,
+  unsigned long latency_us, right_ms, commfail_at, commfail_every, die_at, hang_at, crash_at, exit_at, corrupt_at, corrupt_every,
       max_sessions, unplugged, strict;
   char on[64];
 } Faults;

@@ -32,6 +32,7 @@ static const struct {
     {"crash-at", offsetof(Faults, crash_at), 1},
     {"exit-at", offsetof(Faults, exit_at), 1},
     {"corrupt-at", offsetof(Faults, corrupt_at), 1},
+    {"corrupt-every", offsetof(Faults, corrupt_every), 1},
     {"max-sessions", offsetof(Faults, max_sessions), 1},
     {"unplugged", offsetof(Faults, unplugged), 1},
     {"strict", offsetof(Faults, strict), 1},
@@ -132,7 +133,7 @@ FaultVerdict faults_on_call(const char *function) {
     if (call == now.exit_at) _exit(3);
     while (call == now.hang_at) pause();
     verdict.session_dies = call == now.die_at;
-    verdict.corrupt = call == now.corrupt_at;
+    verdict.corrupt = call == now.corrupt_at || (now.corrupt_every != 0 && call % now.corrupt_every == 0);
     if (call == now.commfail_at || (now.commfail_every != 0 && call % now.commfail_every == 0))
       verdict.code = SDR_COMMFAIL;
   }
