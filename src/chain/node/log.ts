@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 export type LogLevel = "info" | "warning" | "error";
@@ -78,7 +78,11 @@ export class LogFiles implements Log, Disposable {
     this[Symbol.dispose]();
     for (;;) {
       const part = String(this.#part).padStart(2, "0");
-      const file = openSync(join(this.#folder, `log_${hour}.${part}.log`), "a", 0o600);
+      const file = openLogFile(join(this.#folder, `log_${hour}.${part}.log`));
+      if (file === undefined) {
+        this.#part++;
+        continue;
+      }
       this.#file = file;
       this.#fileBytes = fstatSync(file).size;
       if (this.#fileBytes + lineBytes <= this.#rotation.maxFileBytes || this.#fileBytes === 0) break;
@@ -96,6 +100,20 @@ export class LogFiles implements Log, Disposable {
       .sort((one, other) => one.slice(4, 14).localeCompare(other.slice(4, 14)) || partOf(one) - partOf(other));
     for (const name of files.slice(0, -this.#rotation.keptFiles)) rmSync(join(this.#folder, name), { force: true });
   }
+}
+
+/** Undefined where something else than a file of the log stands: a link is not followed, a pipe is not waited for. */
+function openLogFile(path: string): number | undefined {
+  try {
+    const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+    const file = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+    if (fstatSync(file).isFile()) return file;
+    closeSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ELOOP" && code !== "ENXIO" && code !== "EISDIR") throw error;
+  }
+  return undefined;
 }
 
 function partOf(name: string): number {

@@ -1,5 +1,16 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -56,6 +67,22 @@ describe("a node's log", () => {
       log.write("info", text);
     }
     assert.equal(readFileSync(join(path, "log_2022081519.00.log"), "utf8").split("\n").length, 3);
+  });
+
+  it("passes over a link, a folder and a pipe in a file's place", () => {
+    const path = newFolder();
+    mkdirSync(path, { recursive: true });
+    const victim = join(path, "somebody's");
+    writeFileSync(victim, "untouched");
+    symlinkSync(victim, join(path, "log_2022081519.00.log"));
+    symlinkSync(join(path, "nowhere"), join(path, "log_2022081519.01.log"));
+    mkdirSync(join(path, "log_2022081519.02.log"));
+    execFileSync("mkfifo", [join(path, "log_2022081519.03.log")]);
+    using log = new LogFiles(path, { ...rotation, keptFiles: 10 }, "info", () => noon);
+    log.write("info", "a line");
+    assert.match(readFileSync(join(path, "log_2022081519.04.log"), "utf8"), /a line\n$/);
+    assert.equal(readFileSync(victim, "utf8"), "untouched");
+    assert.equal(existsSync(join(path, "nowhere")), false);
   });
 
   it("keeps what others say on one line, and not too long", () => {
