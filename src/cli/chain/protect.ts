@@ -118,7 +118,9 @@ function sealAll(
   };
   const linked = { handover: "tmpfs-file", link: true } as const;
   for (const name of ["node.pem", "ssl.key", "sm_ssl.key", "sm_enssl.key"]) {
-    if (holdsPrivateKey(join(node.folder, "conf", name))) seal(`conf/${name}`, isReference ? linked : {});
+    // The reference node has no SM TLS: those keys are never handed over.
+    const isLinked = isReference && !name.startsWith("sm_");
+    if (holdsPrivateKey(join(node.folder, "conf", name))) seal(`conf/${name}`, isLinked ? linked : {});
   }
   if (hasPinFile && isReference) seal(pinFileName, { ...linked, name: "hsm-password", format: "opaque" });
   else if (hasPinFile)
