@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
@@ -140,6 +140,8 @@ class SdkTables {
     this.#name = basename(file);
     let bytes: Buffer;
     try {
+      // A named pipe would be waited for.
+      if (!statSync(file).isFile()) throw new Error("it is not a regular file");
       bytes = readFileSync(file);
     } catch (cause) {
       throw new ChainBuildError("FILE_UNUSABLE", `${file} cannot be read`, { cause });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { makeTestCard, sdfCardMissing } from "../../../sdf-card/build.ts";
 import { patternOf, readPage, runSession, stepsOf } from "../../docs/written-session.ts";
 import { repository, TemporaryFolder } from "../../running-server.ts";
 import { freePorts, type Outcome, run } from "../build/chain-scripts.ts";
@@ -167,6 +168,41 @@ describe("the client of a chain", { timeout: 240_000 }, () => {
     const { code, stderr } = await chain("set", "a", "b", "--config", config);
     assert.equal(code, 1);
     assert.match(stderr, /holds an account's private key and is open to others[\s\S]*chmod 600/);
+  });
+
+  it("signs with a key in a cipher machine, and says what is wrong with the machine", {
+    skip: sdfCardMissing(),
+  }, async () => {
+    const pin = "canary-PIN-7306";
+    using card = makeTestCard(pin);
+    card.admin("generate", "7");
+    writeFileSync(at("pin"), `${pin}\n`, { mode: 0o600 });
+    const config = (index: number, library = card.library): string => {
+      const machine = `enableHsm = "true"\nhsmLibPath = "${library}"\nhsmKeyIndex = "${index}"\nhsmPasswordFile = "pin"\n`;
+      changed("config.toml", "\n[network]", `${machine}\n[network]`);
+      renameSync(at("changed-config.toml"), at("card.toml"));
+      return at("card.toml");
+    };
+    const signed = await chain("set", "by", "card", "--config", config(7));
+    assert.equal(signed.code, 0, signed.stderr);
+    assert.equal((await chain("get", "by", "--config", config(7))).stdout, "card\n");
+    for (const [given, message] of [
+      [() => config(9), /key 9|index/i],
+      [() => config(7, at("no.so")), /no\.so/],
+      [
+        () => {
+          writeFileSync(at("pin"), "wrong-PIN-51\n", { mode: 0o600 });
+          return config(7);
+        },
+        /PIN/,
+      ],
+    ] as const) {
+      const { code, stdout, stderr } = await chain("set", "by", "card", "--config", given());
+      assert.notEqual(code, 0);
+      assert.match(stderr, /^strongroom: error: /m);
+      assert.match(stderr, message);
+      assert.doesNotMatch(stdout + stderr, /canary-PIN|wrong-PIN/);
+    }
   });
 
   it("ends with 4 while the node is stopped, and goes on when it is back", async () => {

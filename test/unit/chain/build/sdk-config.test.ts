@@ -111,7 +111,8 @@ describe("a client's config.toml", () => {
 
   it("with a PIN in it is refused when others may read it", () => {
     assert.throws(() => read(sample, 0o644), { code: "FILE_UNSAFE" });
-    assert.throws(() => readSdkConfig("/nowhere/config.toml"), { code: "FILE_UNUSABLE" });
+    for (const file of ["/nowhere/config.toml", "/dev/zero", "/tmp"])
+      assert.throws(() => readSdkConfig(file), { code: "FILE_UNUSABLE" });
   });
 
   it("of any bytes is read or refused, never anything else", () => {
