@@ -3,6 +3,7 @@ import { isAbsolute } from "node:path";
 import { publicKeyOfNodeId } from "../../crypto/curve.ts";
 import { maxKeyFileBytes } from "../../crypto/pem.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { calmly } from "../../devices/native/calm-telling.ts";
 import type { ChainNodeConfig } from "../build/config-reader.ts";
 import { ChainBuildError } from "../build/errors.ts";
 import { readHsmPin } from "../build/hsm-settings.ts";
@@ -60,7 +61,7 @@ async function openHsm(
     keyIndex: hsm.keyIndex,
     ...(hsm.profile === undefined ? {} : { profile: hsm.profile }),
     ...(pin === undefined ? {} : { pin: { secret: pin } }),
-    tell: (event) => tell(`[HSM]${event.event}`),
+    tell: calmly(({ event }, withheld) => tell(`[HSM]${event}${withheld === 0 ? "" : `,withheld=${withheld}`}`)),
   });
   const publicKey = Buffer.concat([Buffer.of(0x04), card.publicKey]);
   return {

@@ -407,3 +407,36 @@ test("a closing that the process ignores ends with the process being killed", as
   await settle();
   assert.equal(clock.timers, 0);
 });
+
+/** Ten minutes in which somebody always calls. @param failing - Whether a call loses its session. */
+async function tenMinutesOf(failing: (call: number) => boolean) {
+  const { device, link, clock, events } = await openFake(one);
+  let calls = 0;
+  let answered = 0;
+  for (let passedMs = 0; passedMs < 600_000; passedMs += 50) {
+    for (let waiting = device.health().queue + link().sent.length; waiting < 4; waiting += 1)
+      void outcome(device.call("sign", [])).then((how) => {
+        if (how === "answered") answered += 1;
+      });
+    link().openSessions();
+    for (const { id } of link().sent.splice(0)) {
+      calls += 1;
+      if (failing(calls)) link().events.faulted(id, fault("session"));
+      else link().events.answered(id, []);
+    }
+    await clock.advance(50);
+  }
+  return { events: events.length, answered };
+}
+
+test("a card that loses a session at every call tells no more than a line in two seconds", async () => {
+  const { events, answered } = await tenMinutesOf(() => true);
+  assert.equal(answered, 0);
+  assert.ok(events <= 300, `${events} events`);
+});
+
+test("a card that loses a session at every other call tells no more than two lines for each wait before reopening", async () => {
+  const { events, answered } = await tenMinutesOf((call) => call % 2 === 0);
+  assert.ok(answered > 1000, `${answered} answered`);
+  assert.ok(events <= 2 * (600_000 / 75) + 10, `${events} events`);
+});
