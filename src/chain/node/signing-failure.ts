@@ -12,8 +12,9 @@ const surelyUnsigned: ReadonlySet<DeviceErrorCode> = new Set([
   "DEVICE_UNSUPPORTED",
 ]);
 
-/** Whether a device has shown that its key is not, or no longer, this node's. */
+/** Whether a device or a KMS has shown that its key is not, or no longer, this node's. */
 export function showsAnotherKey(error: unknown): boolean {
+  if (error instanceof AwsKmsError) return error.code === "KMS_KEY_CHANGED";
   return error instanceof DeviceError && error.code === "DEVICE_KEY_CHANGED";
 }
 

@@ -6,6 +6,7 @@ import { ChainStore } from "../../../../src/chain/node/chain-store.ts";
 import { ChainNodeError } from "../../../../src/chain/node/errors.ts";
 import type { GuardEntry } from "../../../../src/chain/node/guard-format.ts";
 import { ReplicaHost, type VoteGuard } from "../../../../src/chain/node/replica-host.ts";
+import { AwsKmsError } from "../../../../src/devices/aws-kms/errors.ts";
 import { DeviceError } from "../../../../src/devices/errors.ts";
 import { memoryDatabase, TestChain } from "./stored-chain.ts";
 
@@ -122,18 +123,22 @@ describe("a node's replica", () => {
     assert.match(hosted.lines.join("\n"), /error \[GUARD\]the disk is full/);
   });
 
-  it("halts when its device shows another key, and not when the device is only away", async () => {
-    for (const [code, halts] of [
-      ["DEVICE_KEY_CHANGED", true],
-      ["DEVICE_UNREACHABLE", false],
-      ["DEVICE_BUSY", false],
+  it("halts when its device or KMS shows another key, and not when it is only away", async () => {
+    for (const [failure, halts] of [
+      [new DeviceError("DEVICE_KEY_CHANGED"), true],
+      [new DeviceError("DEVICE_UNREACHABLE"), false],
+      [new DeviceError("DEVICE_BUSY"), false],
+      [new AwsKmsError("KMS_KEY_CHANGED"), true],
+      [new AwsKmsError("KMS_ANSWER_INVALID"), false],
+      [new AwsKmsError("KMS_TIMEOUT"), false],
+      [new AwsKmsError("KMS_THROTTLED", undefined, undefined, "none"), false],
     ] as const) {
       await using hosted = await Hosted.start();
-      hosted.failure = new DeviceError(code);
+      hosted.failure = failure;
       hosted.guard.held[0]?.resolve();
       await hosted.until(() => hosted.lines.some((line) => line.includes("[SIGN]")));
       await hosted.until(() => !halts || hosted.halted !== undefined);
-      assert.equal(hosted.halted !== undefined, halts, code);
+      assert.equal(hosted.halted !== undefined, halts, failure.code);
       assert.equal(hosted.fatal.length, 0);
     }
   });
