@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { kernelRandomBytes } from "../../crypto/kernel-random.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { aeadOpen, aeadSeal, hkdf, nonceBytes, type Suite, type SuiteName, suites } from "../../crypto/suite.ts";
 import { decodeGuardRecord, encodeGuardRecord, type GuardRecord } from "../consensus/guard-record.ts";
@@ -56,7 +56,7 @@ export class SealedGuard implements VoteGuard, Disposable {
     const record = decodeGuardRecord(encoded);
     const { prepared } = record;
     if (prepared === undefined) return encoded;
-    const nonce = randomBytes(nonceBytes);
+    const nonce = kernelRandomBytes(nonceBytes);
     const sealed = this.#key.expose((key) => aeadSeal(this.#suite, key, nonce, boundTo(record), prepared));
     return encodeGuardRecord({ ...record, prepared: Buffer.concat([nonce, sealed]) });
   }
