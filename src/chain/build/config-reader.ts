@@ -83,6 +83,7 @@ const known: Readonly<Record<string, KnownKeys>> = {
     ],
     unused: [],
   },
+  hsm_environment: { used: ["*"], unused: [] },
   storage_security: { used: ["enable", "key_center_url", "key_manager_url", "cipher_data_key"], unused: [] },
   consensus: { used: ["min_seal_time"], unused: [] },
   storage: {

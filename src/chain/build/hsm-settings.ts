@@ -1,5 +1,10 @@
 import { basename, dirname, isAbsolute, resolve } from "node:path";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import {
+  libraryVariable,
+  maxLibraryVariableCharacters,
+  maxLibraryVariables,
+} from "../../devices/native/library-environment.ts";
 import type { ConfigSections } from "./config-section.ts";
 import { ChainBuildError } from "./errors.ts";
 import { type Ini, parseIni } from "./ini.ts";
@@ -14,6 +19,8 @@ export interface HsmSettings {
   readonly keyIndex: number;
   /** None: the key needs no access right. */
   readonly pin?: PinPlace;
+  /** Variables that the library is given, for one that finds its own configuration by them. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /** Where the PIN is: a file of its own, or config.ini itself. */
@@ -38,9 +45,27 @@ export function hsmSettings(ini: Ini, sections: ConfigSections, file: string): H
   return {
     libraries: library === undefined ? defaultHsmLibraries : [library],
     keyIndex: keyIndexOf(sections),
+    environment: environmentOf(sections),
     ...(profile === undefined ? {} : { profile }),
     ...(pin === undefined ? {} : { pin }),
   };
+}
+
+/** `[hsm_environment]`: nothing else of the node's own environment reaches the library than where programs and files are. */
+function environmentOf(sections: ConfigSections): HsmSettings["environment"] {
+  const variables = sections.all("hsm_environment");
+  const names = Object.keys(variables);
+  for (const name of names) {
+    const path = `hsm_environment.${name}`;
+    if (!libraryVariable.test(name))
+      throw sections.refuse(path, "is no variable that a library is given: names such as VENDOR_CONFIG are");
+    if ((variables[name]?.length ?? 0) > maxLibraryVariableCharacters)
+      throw sections.refuse(path, `has more than ${maxLibraryVariableCharacters} characters`);
+  }
+  const oneTooMany = names[maxLibraryVariables];
+  if (oneTooMany !== undefined)
+    throw sections.refuse(`hsm_environment.${oneTooMany}`, `is one too many: at most ${maxLibraryVariables}`);
+  return variables;
 }
 
 /** FISCO BCOS's program reads `key_index`, its tutorial prints `key_id`. */

@@ -59,6 +59,7 @@ async function openHsm(
     name: "node key",
     library,
     keyIndex: hsm.keyIndex,
+    environment: hsm.environment,
     ...(hsm.profile === undefined ? {} : { profile: hsm.profile }),
     ...(pin === undefined ? {} : { pin: { secret: pin } }),
     tell: calmly(({ event }, withheld) => tell(`[HSM]${event}${withheld === 0 ? "" : `,withheld=${withheld}`}`)),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { libraryVariable, maxLibraryVariableCharacters, maxLibraryVariables } from "../native/library-environment.ts";
 
 /** What a device is called: in commands, in keys' records and in the audit chain. */
 export const deviceNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -28,12 +29,10 @@ const pool = {
 /** For libraries that find their own configuration by it. What would run other code in the process is refused. */
 const environment = z
   .record(
-    z
-      .string()
-      .regex(/^(?!LD_|NODE_|OPENSSL_|GCONV_PATH|GLIBC_)[A-Z][A-Z0-9_]{0,63}$/, "takes names such as VENDOR_CONFIG"),
-    z.string().max(1024),
+    z.string().regex(libraryVariable, "takes names such as VENDOR_CONFIG"),
+    z.string().max(maxLibraryVariableCharacters),
   )
-  .refine((all) => Object.keys(all).length <= 16, "holds more than 16 variables")
+  .refine((all) => Object.keys(all).length <= maxLibraryVariables, `holds more than ${maxLibraryVariables} variables`)
   .default({});
 
 /** The PIN's two sources; neither: the library asks for none. */

@@ -87,6 +87,33 @@ describe("a node's configuration", () => {
     assert.ok(unused.includes("txpool.limit"));
   });
 
+  it("takes variables for a library that finds its configuration by them", () => {
+    using files = new NodeFiles();
+    files.change("config.ini", "enable_hsm=false", "enable_hsm=true\nkey_index=7");
+    files.change("config.ini", "[consensus]", "[hsm_environment]\nVENDOR_CONFIG=/etc/vendor.conf\n[consensus]");
+    const { signing } = files.read();
+    assert.ok(signing.kind === "hsm");
+    assert.deepEqual(signing.hsm.environment, { VENDOR_CONFIG: "/etc/vendor.conf" });
+  });
+
+  for (const [what, lines, message] of [
+    ["by which the loader takes other code", "LD_PRELOAD=/tmp/x.so", /\[hsm_environment\] LD_PRELOAD is no variable/],
+    ["by which OpenSSL does", "OPENSSL_CONF=/tmp/x", /\[hsm_environment\] OPENSSL_CONF is no variable/],
+    ["with a name in small letters", "vendor=x", /\[hsm_environment\] vendor is no variable/],
+    ["that is too long", `VENDOR=${"x".repeat(1025)}`, /VENDOR has more than 1024 characters/],
+    [
+      "that is one too many",
+      Array.from({ length: 17 }, (_, number) => `V${number}=x`).join("\n"),
+      /V16 is one too many: at most 16/,
+    ],
+  ] as const)
+    it(`gives a library no variable ${what}`, () => {
+      using files = new NodeFiles();
+      files.change("config.ini", "enable_hsm=false", "enable_hsm=true\nkey_index=7");
+      files.change("config.ini", "[consensus]", `[hsm_environment]\n${lines}\n[consensus]`);
+      assert.throws(() => files.read(), { code: "CONFIG_INVALID", message });
+    });
+
   it("takes a key that signs inside a KMS, without reading its secret", () => {
     using files = new NodeFiles();
     files.change("config.ini", "enable_hsm=false", kms());
