@@ -9,18 +9,22 @@ import type { Phase, VoteSlot } from "./vote.ts";
  */
 export class GuardBook {
   readonly #chain: Chain;
+  readonly #closedHeight: number;
   readonly #heights = new Map<number, { readonly slots: Set<string>; highestView: number; prepared?: PreparedBlock }>();
 
   /**
    * @param records - What was durable at the restart, in any order.
+   * @param closedHeight - Up to this height the records are gone: all of its slots count as used.
    * @throws {LedgerError} `ENCODING_INVALID` when a record's prepared block can't be read.
    */
-  constructor(chain: Chain, records: Iterable<GuardRecord>) {
+  constructor(chain: Chain, records: Iterable<GuardRecord>, closedHeight: number = 0) {
     this.#chain = chain;
+    this.#closedHeight = closedHeight;
     for (const record of records) this.note(record, record.prepared && decodePrepared(this.#chain, record.prepared));
   }
 
   isUsed(slot: VoteSlot): boolean {
+    if (slot.height <= this.#closedHeight) return true;
     return this.#heights.get(slot.height)?.slots.has(nameOf(slot)) === true;
   }
 

@@ -25,6 +25,8 @@ export interface ReplicaOptions {
   readonly ledger: Ledger;
   /** Every durable record of the double-sign guard for heights above the ledger's; lower ones may be among them. */
   readonly guard: Iterable<GuardRecord>;
+  /** The guard has forgotten records of heights up to this one: nothing is signed there. @defaultValue `0` */
+  readonly closedHeight?: number;
   readonly settings?: Partial<ReplicaSettings>;
 }
 
@@ -56,7 +58,7 @@ export class Replica {
     this.#ledger = options.ledger;
     this.#settings = { ...defaultReplicaSettings, ...options.settings };
     this.#pool = new TransactionPool(this.#ledger);
-    this.#guard = new GuardBook(this.#chain, options.guard);
+    this.#guard = new GuardBook(this.#chain, options.guard, options.closedHeight);
     this.#signing = new VoteSigning(this.#chain, this.#self, this.#guard, this.#outbox);
     this.#catchUp = new CatchUp(this.#ledger, this.#outbox, this.#settings);
     this.#consensus = new HeightConsensus(this.#surroundings());

@@ -15,6 +15,7 @@ import type { Log } from "./log.ts";
 import { openDatabase } from "./open-database.ts";
 import { openSigner, sealerIndex } from "./open-signer.ts";
 import { openState } from "./open-state.ts";
+import { checkOwnKey } from "./own-key.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { ReplicaHost } from "./replica-host.ts";
 import { SealedGuard } from "./sealed-guard.ts";
@@ -68,6 +69,7 @@ export class ChainNode implements AsyncDisposable {
 
     const opened = parts.use(await openSigner(config, options.nodeKeyFd, (line) => log.write("info", line)));
     const self = sealerIndex(config, opened.signer);
+    checkOwnKey(config, opened.signer);
     const identity = chainIdentity(chain, self, genesisDigest, opened.signer);
     log.write(
       "info",
@@ -80,8 +82,10 @@ export class ChainNode implements AsyncDisposable {
     const stateDigest = chain.suite.hash(genesisDigest, opened.signer.publicKey);
     const { dataPath } = config.storage;
     const suite = config.genesis.smCrypto ? "sm" : "intl";
-    const { guardCounter } = settings;
-    const counter = guardCounter === undefined ? undefined : await connectCounter(guardCounter, stateDigest);
+    const { guardCounter, withoutCounter } = settings;
+    // Of what votes bind, and of no more: whatever else is changed in config.genesis, it is the same chain's votes.
+    const voter = chain.suite.hash(chain.genesisHash, opened.signer.publicKey);
+    const counter = guardCounter === undefined ? undefined : await connectCounter(guardCounter, voter);
     if (counter !== undefined) parts.defer(() => counter.close());
     const { store, guard } = await openState(
       {
@@ -89,6 +93,7 @@ export class ChainNode implements AsyncDisposable {
         stateDigest,
         places: { folder: config.folder, dataPath },
         log,
+        withoutCounter,
         ...(counter === undefined ? {} : { counter }),
         openDatabase: () => openDatabase(join(dataPath, "store"), dataKey, suite),
       },

@@ -5,10 +5,13 @@ import type { GuardCounter } from "./guard-counter.ts";
 import type { GuardFile, GuardMark } from "./guard-file.ts";
 import type { GuardEntry } from "./guard-format.ts";
 import type { Log } from "./log.ts";
+import type { GuardOutcome } from "./replica-host.ts";
 
 export interface ConfirmedGuardOptions {
   /** Without it, what is on the disk is enough. */
   readonly counter?: GuardCounter;
+  /** Told so: a guard that has had a counter goes on without it. @defaultValue `false` */
+  readonly withoutCounter?: boolean;
   readonly log: Log;
   /** Between two attempts while the key manager is away. */
   readonly pauses?: Pick<Backoff, "next" | "reset">;
@@ -17,6 +20,13 @@ export interface ConfirmedGuardOptions {
 interface Waiter {
   readonly value: number;
   readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** An entry that is not written yet. */
+interface Held {
+  readonly height: number;
+  readonly resolve: (isWanted: boolean) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -30,7 +40,8 @@ const betweenLinesMs = 60_000;
  * gone apart one alone can go on; a copy of an earlier time stands behind the counter and does not start.
  *
  * Entries that are added while the counter is being advanced go together with the next advance. While the key manager is away
- * they wait. One that was stored is never asked for again after a restart, whether its signature was made or not.
+ * nothing more is written, since only what is confirmed can be forgotten: entries wait in memory, until a block closes their
+ * height. One that was stored is never asked for again after a restart, whether its signature was made or not.
  */
 export class ConfirmedGuard implements AsyncDisposable {
   readonly #file: GuardFile;
@@ -41,6 +52,10 @@ export class ConfirmedGuard implements AsyncDisposable {
   #confirmed: GuardMark | undefined;
   #waiters: Waiter[] = [];
   #isAdvancing = false;
+  #isAway = false;
+  #held: Held[] = [];
+  #saidAtMs = Number.NEGATIVE_INFINITY;
+  #isSaid = false;
   #failed: Error | undefined;
 
   private constructor(file: GuardFile, { counter, log, pauses }: ConfirmedGuardOptions) {
@@ -55,15 +70,20 @@ export class ConfirmedGuard implements AsyncDisposable {
    * stay the caller's to close.
    *
    * @throws {ChainNodeError} `GUARD_ROLLED_BACK` when the counter stands where this file has not been;
-   *   `KEY_MANAGER_UNREACHABLE`, `KEY_MANAGER_REFUSED`.
+   *   `GUARD_COUNTER_MISSING` for a file that has had a counter; `KEY_MANAGER_UNREACHABLE`, `KEY_MANAGER_REFUSED`.
    */
   static async open(file: GuardFile, options: ConfirmedGuardOptions): Promise<ConfirmedGuard> {
     const guard = new ConfirmedGuard(file, options);
     const { counter, log } = options;
     if (counter === undefined) {
+      if (file.isCounted && options.withoutCounter !== true)
+        throw new ChainNodeError(
+          "GUARD_COUNTER_MISSING",
+          "the double-sign guard has a counter at the key manager, and strongroom.guard_counter does not name it: without it an older copy of this data folder would pass. Set guard_counter again, or to none to give the counter up",
+        );
       log.write(
         "warning",
-        "[GUARD]strongroom.guard_counter is not set: a data folder that is put back to an earlier time as a whole, or runs twice as a copy, is not noticed",
+        "[GUARD]no strongroom.guard_counter: a data folder that is put back to an earlier time as a whole, or runs twice as a copy, is not noticed",
       );
       return guard;
     }
@@ -71,9 +91,10 @@ export class ConfirmedGuard implements AsyncDisposable {
     if (guard.#confirmed === undefined && file.written > 0)
       log.write(
         "warning",
-        `[GUARD]the key manager has no counter for this guard: it begins with the ${file.written} entries that are here. That is so when guard_counter was just set, or an administrator has removed the counter`,
+        `[GUARD]the key manager has no counter for this guard: it begins with the ${file.written} entries that are here. ${file.isCounted ? "It had one: an administrator has removed it, or the node asks another key manager or under another name" : "That is so when guard_counter was just set"}`,
       );
     while (guard.#confirmedValue < file.written) await guard.#advance(file.end);
+    await file.markCounted();
     return guard;
   }
 
@@ -86,20 +107,28 @@ export class ConfirmedGuard implements AsyncDisposable {
     return this.#file.written;
   }
 
+  /** Of heights up to this one promises are forgotten: none may be made there. */
+  get closedHeight(): number {
+    return this.#file.closedHeight;
+  }
+
   /**
-   * Resolves once what the entry names may be signed.
+   * Resolves to `stored` once what the entry names may be signed.
    *
    * @throws {ChainNodeError} `GUARD_UNWRITABLE`; and what ends the node, now and at every later call: `GUARD_ROLLED_BACK`,
    *   `KEY_MANAGER_REFUSED`.
    */
-  async store(entry: GuardEntry): Promise<void> {
+  async store(entry: GuardEntry): Promise<GuardOutcome> {
     if (this.#failed !== undefined) throw this.#failed;
+    if (this.#isAway && !(await this.#untilBack(entry.height))) return "passed";
     const value = await this.#file.append(entry);
     if (this.#counter !== undefined) await this.#confirm(value);
+    return "stored";
   }
 
   /** Forgets confirmed entries of heights whose blocks are durable in the store. */
   forget(upToHeight: number): Promise<void> {
+    for (const { resolve } of this.#takeHeld(({ height }) => height <= upToHeight)) resolve(false);
     return this.#file.forget(upToHeight, this.#counter === undefined ? undefined : this.#confirmedValue);
   }
 
@@ -110,6 +139,19 @@ export class ConfirmedGuard implements AsyncDisposable {
 
   get #confirmedValue(): number {
     return this.#confirmed?.value ?? 0;
+  }
+
+  /** Resolves once the key manager answers again; to false for an entry whose height a block has closed meanwhile. */
+  #untilBack(height: number): Promise<boolean> {
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    this.#held.push({ height, resolve, reject });
+    return promise;
+  }
+
+  #takeHeld(isMeant: (held: Held) => boolean = () => true): readonly Held[] {
+    const taken = this.#held.filter(isMeant);
+    this.#held = this.#held.filter((held) => !isMeant(held));
+    return taken;
   }
 
   #confirm(value: number): Promise<void> {
@@ -139,25 +181,32 @@ export class ConfirmedGuard implements AsyncDisposable {
 
   /** Asks until there is an answer, always for the same step: an attempt without an answer may have been carried out. */
   async #advancePatiently(next: GuardMark): Promise<void> {
-    let attempts = 0;
-    let saidAtMs = Number.NEGATIVE_INFINITY;
     for (;;) {
       try {
         await this.#advance(next);
-        if (attempts > 0) this.#log.write("info", "[GUARD]the key manager confirms votes again");
-        this.#pauses.reset();
+        this.#isBack();
         return;
       } catch (error) {
         if (this.#failed !== undefined) throw this.#failed;
         if (!(error instanceof ChainNodeError && error.code === "KEY_MANAGER_UNREACHABLE")) throw error;
-        attempts += 1;
-        if (performance.now() - saidAtMs >= betweenLinesMs) {
-          saidAtMs = performance.now();
+        this.#isAway = true;
+        // Also of a key manager that answers every other request no more is said.
+        if (performance.now() - this.#saidAtMs >= betweenLinesMs) {
+          this.#saidAtMs = performance.now();
+          this.#isSaid = true;
           this.#log.write("warning", `[GUARD]votes wait, nothing is signed meanwhile: ${error.message}`);
         }
         await pause(this.#pauses.next(), undefined, { signal: this.#closing.signal });
       }
     }
+  }
+
+  #isBack(): void {
+    this.#pauses.reset();
+    this.#isAway = false;
+    if (this.#isSaid) this.#log.write("info", "[GUARD]the key manager confirms votes again");
+    this.#isSaid = false;
+    for (const { resolve } of this.#takeHeld()) resolve(true);
   }
 
   /** One attempt. Afterwards the counter is known to stand at `next`, or elsewhere in this guard's history. */
@@ -188,7 +237,7 @@ export class ConfirmedGuard implements AsyncDisposable {
 
   #fail(error: Error): void {
     this.#failed ??= error;
-    for (const { reject } of this.#waiters.splice(0)) reject(this.#failed);
+    for (const { reject } of [...this.#waiters.splice(0), ...this.#takeHeld()]) reject(this.#failed);
   }
 }
 

@@ -3,6 +3,10 @@ export const chainNodeErrors = {
   CONFIG_UNUSABLE: { exit: 2, meaning: "the node's configuration cannot be used" },
   DEVICE_UNUSABLE: { exit: 1, meaning: "the device that holds the node key cannot be used" },
   GENESIS_MISMATCH: { exit: 5, meaning: "the store is of another chain than config.genesis" },
+  GUARD_COUNTER_MISSING: {
+    exit: 5,
+    meaning: "the double-sign guard has a counter at the key manager, and config.ini names none",
+  },
   GUARD_DAMAGED: { exit: 5, meaning: "the double-sign guard's file is damaged" },
   GUARD_MISSING: {
     exit: 5,

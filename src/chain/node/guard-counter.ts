@@ -29,9 +29,9 @@ export interface CounterClient {
   close(): void;
 }
 
-/** The counter's name at the key manager, of the digest of the chain's genesis and the node's public key. */
-export function counterName(stateDigest: Buffer): string {
-  return `chain-guard/${stateDigest.toString("hex")}`;
+/** The counter's name at the key manager, of H(genesis hash ‖ the node's public key): what each of its votes is bound to. */
+export function counterName(voter: Buffer): string {
+  return `chain-guard/${voter.toString("hex")}`;
 }
 
 /**
@@ -40,7 +40,7 @@ export function counterName(stateDigest: Buffer): string {
  * @param manifest - Path of node.toml.
  * @throws {ChainNodeError} `CONFIG_UNUSABLE` when the manifest can't be read, or names no key manager of ours.
  */
-export async function connectCounter(manifest: string, stateDigest: Buffer): Promise<GuardCounter> {
+export async function connectCounter(manifest: string, voter: Buffer): Promise<GuardCounter> {
   const unusable = (reason: string, cause?: unknown) =>
     new ChainNodeError("CONFIG_UNUSABLE", `strongroom.guard_counter: ${reason}`, cause);
   let loaded: LoadedManifest;
@@ -70,7 +70,7 @@ export async function connectCounter(manifest: string, stateDigest: Buffer): Pro
       readCounter: (name) => readCounter.call(client, name),
       close: () => client.close(),
     },
-    counterName(stateDigest),
+    counterName(voter),
   );
 }
 

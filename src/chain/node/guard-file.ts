@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { replaceFileDurably } from "../../devices/durable-file.ts";
+import { dirname } from "node:path";
+import { replaceFileDurably, syncFolder } from "../../devices/durable-file.ts";
 import { ChainNodeError } from "./errors.ts";
 import {
   encodeEntry,
@@ -20,9 +21,15 @@ export interface GuardMark {
   readonly stamp: Buffer;
 }
 
-/** A file that is longer is not opened, so none is made longer. */
-const maxFileBytes = 256 << 20;
-const compactAboveBytes = 4 << 20;
+/** Lengths of a guard's file, in bytes. */
+export interface GuardLimits {
+  /** A file that is longer is not opened, so none is made longer: that of a height which stays open for views without end. */
+  readonly mostBytes: number;
+  /** What may be forgotten is once the file is as long as this. */
+  readonly compactAboveBytes: number;
+}
+
+const usualLimits: GuardLimits = { mostBytes: 256 << 20, compactAboveBytes: 4 << 20 };
 
 /** The double-sign guard's file: every vote is written here, and synced, before any device is asked to sign it. */
 export class GuardFile implements AsyncDisposable {
@@ -31,13 +38,13 @@ export class GuardFile implements AsyncDisposable {
   #file: FileHandle;
   #entries: StampedEntry[];
   #bytes: number;
-  readonly #mostBytes: number;
+  readonly #limits: GuardLimits;
   #queue: Promise<void> = Promise.resolve();
   #failed: ChainNodeError | undefined;
 
-  private constructor(path: string, file: FileHandle, read: ReadGuard, mostBytes: number) {
+  private constructor(path: string, file: FileHandle, read: ReadGuard, limits: GuardLimits) {
     this.#path = path;
-    this.#mostBytes = mostBytes;
+    this.#limits = limits;
     this.#file = file;
     this.#header = read.header;
     this.#entries = read.entries;
@@ -51,30 +58,30 @@ export class GuardFile implements AsyncDisposable {
   }
 
   /**
-   * Opens the file and reads what this node has promised.
+   * Opens the file and reads what this node has promised. What was read is durable on return: a process that was killed may
+   * have left an entry, or the file's name, in memory only, and a counter must not be taken where a power loss could go behind.
    *
-   * @param mostBytes - How long the file may become: that of a height which stays open for views without end.
    * @throws {ChainNodeError} `GUARD_MISSING`, `GUARD_DAMAGED`, `GENESIS_MISMATCH`, `GUARD_UNWRITABLE`.
    */
-  static async open(path: string, stateDigest: Buffer, mostBytes: number = maxFileBytes): Promise<GuardFile> {
+  static async open(path: string, stateDigest: Buffer, given: Partial<GuardLimits> = {}): Promise<GuardFile> {
+    const limits = { ...usualLimits, ...given };
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined)
       throw new ChainNodeError(
         "GUARD_MISSING",
         `${path} is missing: without it this node could sign two blocks at one height. Put it back, or give the node a new key`,
       );
-    if (!stats.isFile() || stats.size > mostBytes)
+    if (!stats.isFile() || stats.size > limits.mostBytes)
       throw new ChainNodeError("GUARD_DAMAGED", `${path} is not a guard's file`);
     const read = readGuard(readFileSync(path), path);
     if (!read.header.stateDigest.equals(stateDigest))
       throw new ChainNodeError("GENESIS_MISMATCH", `${path} is the guard of another chain or another node key`);
     try {
       const file = await open(path, "r+");
-      if (read.bytes < stats.size) {
-        await file.truncate(read.bytes);
-        await file.sync();
-      }
-      return new GuardFile(path, file, read, mostBytes);
+      if (read.bytes < stats.size) await file.truncate(read.bytes);
+      await file.sync();
+      syncFolder(dirname(path));
+      return new GuardFile(path, file, read, limits);
     } catch (cause) {
       throw unwritable(path, cause);
     }
@@ -88,6 +95,16 @@ export class GuardFile implements AsyncDisposable {
   /** How many entries were ever added. The store keeps it with each block, so that an older copy of the file shows. */
   get written(): number {
     return this.#header.forgotten + this.#entries.length;
+  }
+
+  /** No promise is known any more of heights up to this one, and none may be made there. */
+  get closedHeight(): number {
+    return this.#header.closedHeight;
+  }
+
+  /** Whether a counter at a key manager has ever stood for this file: see {@link markCounted}. */
+  get isCounted(): boolean {
+    return this.#header.isCounted;
   }
 
   /** The end of what is durable. */
@@ -117,7 +134,7 @@ export class GuardFile implements AsyncDisposable {
     if (entry.record.length > maxRecordBytes) throw new RangeError(`a guard record of ${entry.record.length} bytes`);
     return this.#inTurn(async () => {
       const { bytes, stamp } = encodeEntry(entry, this.#stamp);
-      if (this.#bytes + bytes.length > this.#mostBytes)
+      if (this.#bytes + bytes.length > this.#limits.mostBytes)
         throw new Error(`it has ${this.#bytes} bytes and takes no more until a block closes its height`);
       await writeWhole(this.#file, bytes, this.#bytes);
       await this.#file.datasync();
@@ -138,23 +155,19 @@ export class GuardFile implements AsyncDisposable {
       const passed = firstKept < 0 ? this.#entries.length : firstKept;
       const count = Math.min(passed, upToValue - this.#header.forgotten);
       const last = this.#entries[count - 1];
-      if (this.#bytes < compactAboveBytes || last === undefined) return;
-      const header = { ...this.#header, forgotten: this.#header.forgotten + count, stamp: last.stamp };
-      const kept = this.#entries.slice(count);
-      const parts = [encodeHeader(header)];
-      let before = header.stamp;
-      for (const entry of kept) {
-        parts.push(encodeEntry(entry, before).bytes);
-        before = entry.stamp;
-      }
-      const content = Buffer.concat(parts);
-      replaceFileDurably(this.#path, content, 0o600);
-      const old = this.#file;
-      this.#file = await open(this.#path, "r+");
-      await old.close();
-      this.#header = header;
-      this.#entries = kept;
-      this.#bytes = content.length;
+      if (this.#bytes < this.#limits.compactAboveBytes || last === undefined) return;
+      const closedHeight = this.#entries
+        .slice(0, count)
+        .reduce((most, { height }) => Math.max(most, height), this.#header.closedHeight);
+      const forgotten = this.#header.forgotten + count;
+      await this.#replace({ ...this.#header, forgotten, closedHeight, stamp: last.stamp }, this.#entries.slice(count));
+    });
+  }
+
+  /** Remembers for good that a counter stands for this file; durable when the promise resolves. */
+  markCounted(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#header.isCounted) await this.#replace({ ...this.#header, isCounted: true }, this.#entries);
     });
   }
 
@@ -162,6 +175,23 @@ export class GuardFile implements AsyncDisposable {
     await this.#queue;
     this.#failed ??= new ChainNodeError("GUARD_UNWRITABLE", `${this.#path} is closed`);
     await this.#file.close();
+  }
+
+  async #replace(header: GuardHeader, entries: StampedEntry[]): Promise<void> {
+    const parts = [encodeHeader(header)];
+    let before = header.stamp;
+    for (const entry of entries) {
+      parts.push(encodeEntry(entry, before).bytes);
+      before = entry.stamp;
+    }
+    const content = Buffer.concat(parts);
+    replaceFileDurably(this.#path, content, 0o600);
+    const old = this.#file;
+    this.#file = await open(this.#path, "r+");
+    await old.close();
+    this.#header = header;
+    this.#entries = entries;
+    this.#bytes = content.length;
   }
 
   get #stamp(): Buffer {

@@ -14,6 +14,10 @@ export interface GuardHeader {
   readonly stateDigest: Buffer;
   /** How many entries have been forgotten since the file was made. */
   readonly forgotten: number;
+  /** The greatest height among them: nothing is known any more of what was promised up to there. 0 for none. */
+  readonly closedHeight: number;
+  /** Whether a counter at a key manager has ever stood for this file. */
+  readonly isCounted: boolean;
   /** Over all that was forgotten. */
   readonly stamp: Buffer;
 }
@@ -23,7 +27,7 @@ const formerMagic = Buffer.from("SRGUARD1", "latin1");
 const idBytes = 16;
 const checkBytes = 32;
 const stateDigestBytes = 32;
-const headerBytes = magic.length + idBytes + stateDigestBytes + 8 + checkBytes + checkBytes;
+const headerBytes = magic.length + idBytes + stateDigestBytes + 8 + 8 + 1 + checkBytes + checkBytes;
 const headCheckBytes = 8;
 const entryHeaderBytes = 4 + 8 + headCheckBytes;
 /** A prepared block with its proof, and some room. */
@@ -43,8 +47,8 @@ export interface ReadGuard {
 
 /**
  * Reads a guard's file. The state digest is of the genesis and the node's public key. Header `"SRGUARD2" ‖ id (16) ‖ state digest (32) ‖ entries
- * forgotten u64 ‖ stamp (32) ‖ SHA-256 of these (32)`, then entries `record length u32 ‖ height u64 ‖ head check (8) ‖ record ‖
- * stamp (32)`. A new file's stamp is SHA-256 of `"strongroom/chain/guard" ‖ id ‖ state digest`; an entry's is SHA-256 of the
+ * forgotten u64 ‖ closed height u64 ‖ counted (1: 00 or 01) ‖ stamp (32) ‖ SHA-256 of these (32)`, then entries
+ * `record length u32 ‖ height u64 ‖ head check (8) ‖ record ‖ stamp (32)`. A new file's stamp is SHA-256 of `"strongroom/chain/guard" ‖ id ‖ state digest`; an entry's is SHA-256 of the
  * stamp before it and of its own bytes up to there. So the last stamp stands for all entries that there ever were, the forgotten
  * ones too: a counter at the key manager holds it. The head check is the beginning of SHA-256 of the stamp before and of
  * length and height: a damaged length does not pass for an unfinished entry. An entry whose bytes are not all there was never
@@ -92,13 +96,18 @@ export function readGuard(bytes: Buffer, path: string): ReadGuard {
 function readHeader(bytes: Buffer): GuardHeader | undefined {
   const digestAt = magic.length + idBytes;
   const forgottenAt = digestAt + stateDigestBytes;
-  const stampAt = forgottenAt + 8;
+  const closedAt = forgottenAt + 8;
+  const countedAt = closedAt + 8;
+  const stampAt = countedAt + 1;
   const forgotten = bytes.readBigUInt64BE(forgottenAt);
-  if (forgotten > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
+  const closed = bytes.readBigUInt64BE(closedAt);
+  if (forgotten > BigInt(Number.MAX_SAFE_INTEGER) || closed > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
   return {
     id: Buffer.from(bytes.subarray(magic.length, digestAt)),
     stateDigest: Buffer.from(bytes.subarray(digestAt, forgottenAt)),
     forgotten: Number(forgotten),
+    closedHeight: Number(closed),
+    isCounted: bytes.readUInt8(countedAt) === 1,
     stamp: Buffer.from(bytes.subarray(stampAt, stampAt + checkBytes)),
   };
 }
@@ -106,16 +115,20 @@ function readHeader(bytes: Buffer): GuardHeader | undefined {
 /** The header of a new guard. */
 export function newHeader(stateDigest: Buffer): GuardHeader {
   const id = randomBytes(idBytes);
-  return { id, stateDigest, forgotten: 0, stamp: sha256(Buffer.from("strongroom/chain/guard"), id, stateDigest) };
+  const stamp = sha256(Buffer.from("strongroom/chain/guard"), id, stateDigest);
+  return { id, stateDigest, forgotten: 0, closedHeight: 0, isCounted: false, stamp };
 }
 
 /** As {@link readGuard} reads it. */
-export function encodeHeader({ id, stateDigest, forgotten, stamp }: GuardHeader): Buffer {
+export function encodeHeader(header: GuardHeader): Buffer {
+  const { id, stateDigest, forgotten, closedHeight, isCounted, stamp } = header;
   if (id.length !== idBytes || stateDigest.length !== stateDigestBytes)
     throw new RangeError("a guard's id or state digest");
-  const count = Buffer.alloc(8);
-  count.writeBigUInt64BE(BigInt(forgotten));
-  const content = Buffer.concat([magic, id, stateDigest, count, stamp]);
+  const numbers = Buffer.alloc(8 + 8 + 1);
+  numbers.writeBigUInt64BE(BigInt(forgotten));
+  numbers.writeBigUInt64BE(BigInt(closedHeight), 8);
+  numbers.writeUInt8(isCounted ? 1 : 0, 16);
+  const content = Buffer.concat([magic, id, stateDigest, numbers, stamp]);
   return Buffer.concat([content, sha256(content)]);
 }
 

@@ -74,7 +74,8 @@ async function run(): Promise<void> {
   let node: ChainNode | undefined;
   let stopping: Promise<void> | undefined;
   const stop = (exitCode: number): Promise<void> => {
-    process.exitCode = exitCode;
+    // A signal that comes while a node ends for a reason does not take that away.
+    process.exitCode ||= exitCode;
     stopping ??= (async () => {
       log.write("info", "[NODE]stopping");
       await node?.[Symbol.asyncDispose]();

@@ -23,6 +23,8 @@ export interface StateOptions {
   readonly stateDigest: Buffer;
   readonly places: StatePlaces;
   readonly counter?: GuardCounter;
+  /** A guard that has had a counter goes on without it. */
+  readonly withoutCounter?: boolean;
   readonly log: Log;
   openDatabase(): Promise<StoreDatabase>;
 }
@@ -34,19 +36,23 @@ const guardFileName = "guard";
  * The guard is looked at before the store is opened: a node that is refused for it leaves the store as it was.
  *
  * @param parts - What is opened goes here, also when a later step fails.
- * @throws {ChainNodeError} `GUARD_MISSING`, `GUARD_ROLLED_BACK`, `GUARD_DAMAGED`, `GENESIS_MISMATCH`, and what
+ * @throws {ChainNodeError} `GUARD_MISSING`, `GUARD_ROLLED_BACK`, `GUARD_COUNTER_MISSING`, `GUARD_DAMAGED`, `GENESIS_MISMATCH`, and what
  *   {@link ChainStore.open} and {@link ConfirmedGuard.open} throw.
  */
 export async function openState(
   options: StateOptions,
   parts: AsyncDisposableStack,
 ): Promise<{ readonly store: ChainStore; readonly guard: ConfirmedGuard }> {
-  const { chain, stateDigest, places, counter, log } = options;
+  const { chain, stateDigest, places, counter, withoutCounter, log } = options;
   const guardPath = join(places.dataPath, guardFileName);
   const openGuard = async () => {
     const file = parts.use(await GuardFile.open(guardPath, stateDigest));
     removePermit(places.folder);
-    const guard = await ConfirmedGuard.open(file, { log, ...(counter === undefined ? {} : { counter }) });
+    const guard = await ConfirmedGuard.open(file, {
+      log,
+      ...(counter === undefined ? {} : { counter }),
+      ...(withoutCounter === undefined ? {} : { withoutCounter }),
+    });
     return { id: file.id, guard: parts.use(guard) };
   };
   const hasGuard = existsSync(guardPath);
@@ -55,7 +61,11 @@ export async function openState(
   const database = await options.openDatabase();
   try {
     const isNew = await ChainStore.isNew(database);
-    if (found === undefined && isNew) GuardFile.create(guardPath, stateDigest);
+    if (found === undefined && isNew) {
+      // The folder may be new too: it must not be lost once the permit is gone.
+      syncFolder(dirname(places.dataPath));
+      GuardFile.create(guardPath, stateDigest);
+    }
     const { id, guard } = found ?? (await openGuard());
     // A guard that has entries beside an empty store: the store was lost or moved away. The promises stand.
     if (isNew) await ChainStore.create(chain, database, stateDigest, id);

@@ -24,13 +24,18 @@ export interface Outward {
   disconnect(peer: number): void;
 }
 
+/** What becomes of an entry. `passed`: a block has closed its height before it was written, and it is promised nowhere. */
+export type GuardOutcome = "passed" | "stored";
+
 /** What a node has promised, and promises. `ConfirmedGuard` is one. */
 export interface VoteGuard {
   readonly entries: readonly GuardEntry[];
+  /** Of heights up to this one it may have promised what is not among the entries any more. */
+  readonly closedHeight: number;
   /** How many entries were ever added; all of them durable. */
   readonly written: number;
-  /** Resolves once what the entry names may be signed. */
-  store(entry: GuardEntry): Promise<void>;
+  /** Resolves to `stored` once what the entry names may be signed. */
+  store(entry: GuardEntry): Promise<GuardOutcome>;
   /** Of heights whose blocks are durable. */
   forget(upToHeight: number): Promise<void>;
 }
@@ -92,7 +97,7 @@ export class ReplicaHost {
    * @throws {LedgerError} `LEDGER_DAMAGED`, `GUARD_DAMAGED`, `ENCODING_INVALID`.
    */
   static async restore(options: ReplicaHostOptions): Promise<ReplicaHost> {
-    const { chain, self, store, guard, settings } = options;
+    const { chain, self, store, guard, log, settings } = options;
     const ledger = await Ledger.restore(chain, store.stored);
     const records = guard.entries
       .filter(({ height }) => height > ledger.height)
@@ -102,8 +107,14 @@ export class ReplicaHost {
       self,
       ledger,
       guard: records,
+      closedHeight: guard.closedHeight,
       ...(settings === undefined ? {} : { settings }),
     });
+    if (ledger.height < guard.closedHeight)
+      log.write(
+        "warning",
+        `[GUARD]the store ends at height ${ledger.height} and this node has voted up to ${guard.closedHeight}: until it has those blocks from others, it does not vote`,
+      );
     return new ReplicaHost(options, replica, ledger);
   }
 
@@ -256,7 +267,9 @@ export class ReplicaHost {
   #guard({ id, record }: Extract<ReplicaEffect, { kind: "guard" }>): void {
     const { guard, log } = this.#options;
     guard.store({ height: record.height, record: encodeGuardRecord(record) }).then(
-      () => this.#handle({ kind: "guard-stored", id, nowMs: Date.now() }),
+      (outcome) => {
+        if (outcome === "stored") this.#handle({ kind: "guard-stored", id, nowMs: Date.now() });
+      },
       (error: Error) => {
         if (this.#stopped) return;
         this.#handle({ kind: "guard-failed", id, nowMs: Date.now() });

@@ -5,7 +5,7 @@ import { decodeGuardRecord, encodeGuardRecord, type GuardRecord } from "../conse
 import { BinaryWriter } from "../ledger/binary.ts";
 import { ChainNodeError } from "./errors.ts";
 import type { GuardEntry } from "./guard-format.ts";
-import type { VoteGuard } from "./replica-host.ts";
+import type { GuardOutcome, VoteGuard } from "./replica-host.ts";
 
 const purpose = Buffer.from("strongroom/chain/guard/v1", "latin1");
 
@@ -40,8 +40,12 @@ export class SealedGuard implements VoteGuard, Disposable {
     return this.#guard.written;
   }
 
-  async store({ height, record }: GuardEntry): Promise<void> {
-    await this.#guard.store({ height, record: this.#sealed(record) });
+  get closedHeight(): number {
+    return this.#guard.closedHeight;
+  }
+
+  async store({ height, record }: GuardEntry): Promise<GuardOutcome> {
+    return this.#guard.store({ height, record: this.#sealed(record) });
   }
 
   forget(upToHeight: number): Promise<void> {

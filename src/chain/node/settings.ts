@@ -12,9 +12,12 @@ export interface NodeSettings {
   readonly signDeadlineMs: number;
   /** Absolute path of the manifest whose key manager keeps the guard's counter. */
   readonly guardCounter?: string;
+  /** Told so in as many words: a guard that has had a counter goes on without it. */
+  readonly withoutCounter: boolean;
   readonly replica: Partial<ReplicaSettings>;
 }
 
+const noCounter = "none";
 const names: readonly string[] = ["heartbeat_seconds", "sign_deadline_ms", "guard_counter"];
 
 /**
@@ -31,11 +34,15 @@ export function nodeSettings(config: ChainNodeConfig): NodeSettings {
   for (const name of Object.keys(strongroom))
     if (!names.includes(name)) throw unusable(`strongroom.${name} is not a setting: they are ${names.join(", ")}`);
   const { guard_counter: manifest } = strongroom;
-  if (manifest === "") throw unusable("strongroom.guard_counter takes the path of the node's manifest, node.toml");
+  if (manifest === "")
+    throw unusable(
+      `strongroom.guard_counter takes the path of the node's manifest, node.toml, or ${noCounter} for a node that gives its counter up`,
+    );
   return {
     heartbeatSeconds: whole(strongroom, "heartbeat_seconds", 10, 1, 3600),
     signDeadlineMs: whole(strongroom, "sign_deadline_ms", 10_000, 100, 600_000),
-    ...(manifest === undefined ? {} : { guardCounter: resolve(config.folder, manifest) }),
+    ...(manifest === undefined || manifest === noCounter ? {} : { guardCounter: resolve(config.folder, manifest) }),
+    withoutCounter: manifest === noCounter,
     replica: {
       blockTimeMs: consensus.minSealTimeMs,
       // The first view lasts at least until a block is due, and the genesis's time after it.

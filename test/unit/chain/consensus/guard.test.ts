@@ -75,6 +75,20 @@ describe("the double-sign guard", () => {
     }
   });
 
+  it("that has forgotten a height keeps a replica from every vote there, and from no block", () => {
+    const proposer = new ReplicaUnderTest(1, { closedHeight: 1 });
+    proposer.submit(1);
+    proposer.fire("propose");
+    proposer.fire("view");
+    assert.deepEqual([proposer.asked(), proposer.of("guard")], [[], []]);
+    const follower = new ReplicaUnderTest(2, { closedHeight: 1 });
+    follower.receive(1, proposal(first));
+    for (const phase of ["prepare", "commit"] as const)
+      for (const sealer of [0, 1, 3]) follower.receive(sealer, vote(sealer, phase, first.hash));
+    assert.equal(follower.replica.height, 1);
+    assert.deepEqual([follower.asked(), follower.of("guard")], [[], []]);
+  });
+
   it("keeps a restarted proposer from a second proposal", () => {
     const proposer = new ReplicaUnderTest(1);
     proposer.submit(1);

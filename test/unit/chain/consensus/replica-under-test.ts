@@ -32,10 +32,18 @@ export class ReplicaUnderTest {
   /** The replica's clock. */
   nowMs: number = nowMs;
 
-  constructor(self: number, options: { readonly guard?: readonly GuardRecord[]; readonly answers?: boolean } = {}) {
+  constructor(
+    self: number,
+    options: {
+      readonly guard?: readonly GuardRecord[];
+      readonly closedHeight?: number;
+      readonly answers?: boolean;
+    } = {},
+  ) {
     this.self = self;
     this.answers = options.answers ?? true;
-    this.replica = new Replica({ chain, self, ledger: this.ledger, guard: options.guard ?? [] });
+    const { guard = [], closedHeight = 0 } = options;
+    this.replica = new Replica({ chain, self, ledger: this.ledger, guard, closedHeight });
     this.give({ kind: "start" });
   }
 

@@ -6,6 +6,7 @@ import { after, describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { ConfirmedGuard } from "../../../../src/chain/node/confirmed-guard.ts";
 import { GuardFile } from "../../../../src/chain/node/guard-file.ts";
+import type { GuardOutcome } from "../../../../src/chain/node/replica-host.ts";
 import { FakeCounter } from "./fake-counter.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "strongroom-confirmed-"));
@@ -30,13 +31,18 @@ class Running implements AsyncDisposable {
     this.lines = lines;
   }
 
-  static async start(path: string, counter?: FakeCounter): Promise<Running> {
+  static async start(path: string, counter?: FakeCounter, withoutCounter = false): Promise<Running> {
     const file = await GuardFile.open(path, state);
     const lines: string[] = [];
     const log = { write: (level: string, line: string) => void lines.push(`${level} ${line}`) };
     const pauses = { next: () => 1, reset: () => {} };
     try {
-      const guard = await ConfirmedGuard.open(file, { log, pauses, ...(counter === undefined ? {} : { counter }) });
+      const guard = await ConfirmedGuard.open(file, {
+        log,
+        pauses,
+        withoutCounter,
+        ...(counter === undefined ? {} : { counter }),
+      });
       return new Running(file, guard, lines);
     } catch (error) {
       await file[Symbol.asyncDispose]();
@@ -44,7 +50,7 @@ class Running implements AsyncDisposable {
     }
   }
 
-  vote(height: number, digest = "a"): Promise<void> {
+  vote(height: number, digest = "a"): Promise<GuardOutcome> {
     return this.guard.store({ height, record: Buffer.from(`vote for ${digest}`) });
   }
 
@@ -128,6 +134,84 @@ describe("a guard whose counter is at the key manager", () => {
     assert.equal(standsAt(counter), 2);
     assert.equal(running.lines.filter((line) => line.includes("votes wait")).length, 1);
     assert.equal(running.lines.filter((line) => line.includes("confirms votes again")).length, 1);
+  });
+
+  it("writes nothing more while the key manager is away, and what comes meanwhile when it is back", async () => {
+    const counter = new FakeCounter();
+    await using running = await Running.start(await voted(counter, 1), counter);
+    counter.fates.push(...Array.from({ length: 1000 }, () => "away" as const));
+    const votes = [running.vote(2)];
+    while (counter.fates.length > 990) await turn();
+    votes.push(running.vote(2), running.vote(3));
+    while (counter.fates.length > 980) await turn();
+    assert.equal(running.guard.written, 2);
+    counter.fates.length = 0;
+    assert.deepEqual(await Promise.all(votes), ["stored", "stored", "stored"]);
+    assert.equal(standsAt(counter), 4);
+    assert.deepEqual(
+      running.guard.entries.map(({ height }) => height),
+      [1, 2, 2, 3],
+    );
+  });
+
+  it("never writes what a block has passed while the key manager was away", async () => {
+    const counter = new FakeCounter();
+    const path = await voted(counter, 1);
+    const length = () => readFileSync(path).length;
+    await using running = await Running.start(path, counter);
+    counter.fates.push(...Array.from({ length: 100_000 }, () => "away" as const));
+    const first = running.vote(2);
+    while (counter.fates.length > 99_990) await turn();
+    const before = length();
+    for (let height = 3; height < 200; height++) {
+      const vote = running.vote(height);
+      await running.guard.forget(height);
+      assert.equal(await vote, "passed");
+    }
+    const last = running.vote(200);
+    assert.equal(length(), before);
+    counter.fates.length = 0;
+    assert.deepEqual([await first, await last], ["stored", "stored"]);
+    assert.equal(standsAt(counter), 3);
+  });
+
+  it("ends what is not yet written, too, when it may not go on", async () => {
+    const counter = new FakeCounter();
+    await using running = await Running.start(await voted(counter, 1), counter);
+    counter.fates.push(...Array.from({ length: 20 }, () => "away" as const), "refused");
+    const refused = { code: "KEY_MANAGER_REFUSED" };
+    const first = assert.rejects(running.vote(2), refused);
+    while (counter.fates.length > 15) await turn();
+    await Promise.all([first, assert.rejects(running.vote(3), refused)]);
+    assert.equal(running.guard.written, 2);
+  });
+
+  it("says little of a key manager that answers every other time", async () => {
+    const counter = new FakeCounter();
+    await using running = await Running.start(await voted(counter, 1), counter);
+    for (let height = 2; height < 50; height++) {
+      counter.fates.push("away");
+      await running.vote(height);
+    }
+    assert.equal(running.lines.filter((line) => line.includes("votes wait")).length, 1);
+    assert.equal(running.lines.filter((line) => line.includes("confirms votes again")).length, 1);
+  });
+
+  it("does not go on without its counter, unless told so, and then not unnoticed", async () => {
+    const counter = new FakeCounter();
+    const path = await voted(counter, 1);
+    const bytes = readFileSync(path);
+    await assert.rejects(Running.start(path), { code: "GUARD_COUNTER_MISSING", exitCode: 5 });
+    assert.ok(readFileSync(path).equals(bytes));
+    {
+      await using running = await Running.start(path, undefined, true);
+      assert.match(running.lines.join("\n"), /^warning \[GUARD\]no strongroom.guard_counter/);
+      await running.vote(2);
+    }
+    await assert.rejects(Running.start(path), { code: "GUARD_COUNTER_MISSING" });
+    await using running = await Running.start(path, counter);
+    assert.equal(standsAt(counter), 2);
+    assert.deepEqual(running.lines, []);
   });
 
   it("asks for the same step again when an answer is lost, although more has been written", async () => {
@@ -258,7 +342,7 @@ describe("a guard whose counter is at the key manager", () => {
     counter.stands = undefined;
     await using running = await Running.start(path, counter);
     assert.deepEqual(counter.asked.at(-1), { from: 0, to: 2 });
-    assert.match(running.lines.join("\n"), /no counter for this guard/);
+    assert.match(running.lines.join("\n"), /no counter for this guard[\s\S]*an administrator has removed it/);
   });
 
   it("never forgets what the counter has not passed", async () => {
@@ -287,7 +371,7 @@ describe("a guard whose counter is at the key manager", () => {
     const counter = new FakeCounter();
     const path = await voted(counter, 1);
     {
-      await using without = await Running.start(path);
+      await using without = await Running.start(path, undefined, true);
       for (const height of [2, 3, 4]) await without.guard.store({ height, record: Buffer.alloc(2 << 20, height) });
       await without.guard.forget(3);
     }
@@ -313,6 +397,6 @@ describe("a guard without a counter", () => {
     GuardFile.create(path, state);
     await using running = await Running.start(path);
     await running.vote(1);
-    assert.match(running.lines.join("\n"), /^warning \[GUARD\]strongroom.guard_counter is not set/);
+    assert.match(running.lines.join("\n"), /^warning \[GUARD\]no strongroom.guard_counter/);
   });
 });

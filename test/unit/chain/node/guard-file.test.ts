@@ -58,7 +58,7 @@ describe("the double-sign guard's file", () => {
     GuardFile.create(path, genesis);
     const most = statSync(path).size + 2500;
     {
-      await using guard = await GuardFile.open(path, genesis, most);
+      await using guard = await GuardFile.open(path, genesis, { mostBytes: most });
       for (const view of [1, 2]) await guard.append({ height: 1, record: Buffer.alloc(1000, view) });
       await assert.rejects(guard.append({ height: 1, record: Buffer.alloc(1000, 3) }), {
         code: "GUARD_UNWRITABLE",
@@ -66,7 +66,7 @@ describe("the double-sign guard's file", () => {
       });
       await assert.rejects(guard.append({ height: 1, record: Buffer.alloc(1) }), { code: "GUARD_UNWRITABLE" });
     }
-    await using again = await GuardFile.open(path, genesis, most);
+    await using again = await GuardFile.open(path, genesis, { mostBytes: most });
     assert.equal(again.entries.length, 2);
   });
 
@@ -148,6 +148,51 @@ describe("the double-sign guard's file", () => {
     }
     assert.deepEqual(await heightsOf(path), [6, 7]);
     assert.ok(statSync(path).size < 2 << 20);
+  });
+
+  it("knows up to which height it has forgotten what was promised", async () => {
+    const path = newPath();
+    GuardFile.create(path, genesis);
+    {
+      await using guard = await GuardFile.open(path, genesis, { compactAboveBytes: 0 });
+      for (const height of [1, 2, 3, 4]) await guard.append({ height, record: Buffer.from("vote") });
+      assert.equal(guard.closedHeight, 0);
+      await guard.forget(3);
+      assert.equal(guard.closedHeight, 3);
+      await guard.forget(2);
+    }
+    await using guard = await GuardFile.open(path, genesis, { compactAboveBytes: 0 });
+    assert.equal(guard.closedHeight, 3);
+    await guard.forget(9, guard.written - 1);
+    assert.deepEqual([guard.closedHeight, guard.entries.length], [3, 1]);
+    await guard.forget(9);
+    assert.equal(guard.closedHeight, 4);
+  });
+
+  it("remembers for good that it has had a counter, and all else with it", async () => {
+    const path = await written(1, 2);
+    {
+      await using guard = await GuardFile.open(path, genesis, { compactAboveBytes: 0 });
+      assert.equal(guard.isCounted, false);
+      const { id, end } = guard;
+      await guard.markCounted();
+      await guard.markCounted();
+      assert.deepEqual([guard.isCounted, guard.id, guard.end], [true, id, end]);
+      await guard.append({ height: 3, record: Buffer.from("vote 3") });
+      await guard.forget(1);
+    }
+    assert.deepEqual(await heightsOf(path), [2, 3]);
+    await using guard = await GuardFile.open(path, genesis);
+    assert.equal(guard.isCounted, true);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+  });
+
+  it("has on the disk what it gives back, also what a process that was killed had not synced", async (t) => {
+    const path = await written(1);
+    await using probe = await open(path, "r");
+    const synced = t.mock.method(Object.getPrototypeOf(probe) as FileHandle, "sync");
+    await using _ = await GuardFile.open(path, genesis);
+    assert.equal(synced.mock.callCount(), 1);
   });
 
   it("counts every entry that it ever had, forgotten ones too", async () => {

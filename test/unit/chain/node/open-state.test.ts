@@ -29,6 +29,8 @@ class StateFolder extends ChainFolder {
   }
 
   /** Opens the state, votes on some heights, and closes it. */
+  withoutCounter = false;
+
   async start(counter?: FakeCounter, ...heights: readonly number[]): Promise<void> {
     await using parts = new AsyncDisposableStack();
     const { guard } = await openState(
@@ -36,6 +38,7 @@ class StateFolder extends ChainFolder {
         chain,
         stateDigest,
         places: { folder: this.path, dataPath: dirname(this.guard) },
+        withoutCounter: this.withoutCounter,
         log: { write: () => {} },
         openDatabase: async () => {
           this.opened += 1;
@@ -118,6 +121,24 @@ describe("the first start of a node", () => {
     writeFileSync(folder.permit, "");
     await folder.start();
     assert.equal(existsSync(folder.permit), false);
+  });
+
+  it("of a node with a counter does not let it go on without one later, unless told so", async () => {
+    using folder = new StateFolder();
+    const counter = new FakeCounter();
+    await folder.start(counter);
+    await folder.refuses({
+      code: "GUARD_COUNTER_MISSING",
+      exitCode: 5,
+      message: /Set guard_counter again, or to none/,
+    });
+    await folder.start(counter, 1);
+    folder.withoutCounter = true;
+    await folder.start(undefined, 2);
+    folder.withoutCounter = false;
+    await folder.refuses({ code: "GUARD_COUNTER_MISSING" });
+    await folder.start(counter, 3);
+    assert.equal(counter.stands?.value, 3);
   });
 
   it("leaves a guard whose promises stand beside a store that is new", async () => {

@@ -5,7 +5,7 @@ import { decodeGuardRecord } from "../../../../src/chain/consensus/guard-record.
 import { ChainStore } from "../../../../src/chain/node/chain-store.ts";
 import { ChainNodeError } from "../../../../src/chain/node/errors.ts";
 import type { GuardEntry } from "../../../../src/chain/node/guard-format.ts";
-import { ReplicaHost, type VoteGuard } from "../../../../src/chain/node/replica-host.ts";
+import { type GuardOutcome, ReplicaHost, type VoteGuard } from "../../../../src/chain/node/replica-host.ts";
 import { AwsKmsError } from "../../../../src/devices/aws-kms/errors.ts";
 import { DeviceError } from "../../../../src/devices/errors.ts";
 import { memoryDatabase, TestChain } from "./stored-chain.ts";
@@ -17,16 +17,17 @@ const patienceMs = 20_000;
 /** A guard whose entries count as stored when, and if, the test says so. */
 class HeldGuard implements VoteGuard {
   readonly entries: GuardEntry[] = [];
-  readonly held: { resolve(): void; reject(error: Error): void }[] = [];
+  readonly closedHeight = 0;
+  readonly held: { resolve(outcome: GuardOutcome): void; reject(error: Error): void }[] = [];
   readonly phases: string[] = [];
 
   get written(): number {
     return this.entries.length;
   }
 
-  store(entry: GuardEntry): Promise<void> {
+  store(entry: GuardEntry): Promise<GuardOutcome> {
     this.phases.push(decodeGuardRecord(entry.record).phase);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<GuardOutcome>();
     this.held.push({ resolve, reject });
     return promise;
   }
@@ -97,9 +98,16 @@ describe("a node's replica", () => {
     await using hosted = await Hosted.start();
     await pause(20);
     assert.deepEqual([hosted.guard.phases, hosted.signed], [["pre-prepare"], 0]);
-    hosted.guard.held[0]?.resolve();
+    hosted.guard.held[0]?.resolve("stored");
     await hosted.until(() => hosted.signed === 1);
     assert.equal(hosted.fatal.length, 0);
+  });
+
+  it("signs nothing that the guard has not written because its height was passed", async () => {
+    await using hosted = await Hosted.start();
+    hosted.guard.held[0]?.resolve("passed");
+    await pause(20);
+    assert.deepEqual([hosted.signed, hosted.fatal.length, hosted.halted], [0, 0, undefined]);
   });
 
   it("of a node that may not vote any more, or is an older copy, ends and signs nothing", async () => {
@@ -135,7 +143,7 @@ describe("a node's replica", () => {
     ] as const) {
       await using hosted = await Hosted.start();
       hosted.failure = failure;
-      hosted.guard.held[0]?.resolve();
+      hosted.guard.held[0]?.resolve("stored");
       await hosted.until(() => hosted.lines.some((line) => line.includes("[SIGN]")));
       await hosted.until(() => !halts || hosted.halted !== undefined);
       assert.equal(hosted.halted !== undefined, halts, failure.code);

@@ -7,7 +7,7 @@ import {
   type GuardRecord,
 } from "../../../../src/chain/consensus/guard-record.ts";
 import type { GuardEntry } from "../../../../src/chain/node/guard-format.ts";
-import type { VoteGuard } from "../../../../src/chain/node/replica-host.ts";
+import type { GuardOutcome, VoteGuard } from "../../../../src/chain/node/replica-host.ts";
 import { SealedGuard } from "../../../../src/chain/node/sealed-guard.ts";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
 
@@ -20,13 +20,17 @@ const entryOf = (record: GuardRecord): GuardEntry => ({ height: record.height, r
 class Kept implements VoteGuard {
   entries: GuardEntry[] = [];
   forgotten = 0;
+  outcome: GuardOutcome = "stored";
 
   get written(): number {
     return this.entries.length;
   }
 
-  async store(entry: GuardEntry): Promise<void> {
+  closedHeight = 3;
+
+  async store(entry: GuardEntry): Promise<GuardOutcome> {
     this.entries.push(entry);
+    return this.outcome;
   }
 
   async forget(upToHeight: number): Promise<void> {
@@ -52,7 +56,10 @@ for (const suite of ["intl", "sm"] as const)
       using guard = new SealedGuard(kept, key, suite);
       await guard.store(entryOf(prepare));
       await guard.store(entryOf(commit));
-      assert.equal(guard.written, 2);
+      assert.deepEqual([guard.written, guard.closedHeight], [2, 3]);
+      kept.outcome = "passed";
+      assert.equal(await guard.store(entryOf(prepare)), "passed");
+      kept.entries.pop();
       assert.ok(!Buffer.concat(kept.entries.map(({ record }) => record)).includes("transaction"));
       assert.deepEqual({ ...kept.record, prepared: block }, commit);
       assert.deepEqual(guard.entries, [entryOf(prepare), entryOf(commit)]);

@@ -19,7 +19,13 @@ describe("a node's own settings", () => {
   it("have defaults, without a counter of the guard", () => {
     const { settings } = settingsWith();
     assert.deepEqual([settings.heartbeatSeconds, settings.signDeadlineMs], [10, 10_000]);
-    assert.equal(settings.guardCounter, undefined);
+    assert.deepEqual([settings.guardCounter, settings.withoutCounter], [undefined, false]);
+  });
+
+  it("may say that a node gives its counter up", () => {
+    const { settings } = settingsWith("guard_counter=none");
+    assert.deepEqual([settings.guardCounter, settings.withoutCounter], [undefined, true]);
+    assert.equal(settingsWith("guard_counter=./none").settings.withoutCounter, false);
   });
 
   it("name the manifest of the counter from the node's folder on, whatever folder the process is in", () => {
