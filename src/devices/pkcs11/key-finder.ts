@@ -1,9 +1,11 @@
+import { randomBytes } from "node:crypto";
 import type { PKCS11, Template } from "pkcs11js";
 import { DeviceFault } from "../native/fault.ts";
 import { attributes, objectClasses } from "./constants.ts";
 import { type CurveName, curveOfParams, fingerprintOf, pointOfAttribute, spkiOfPoint } from "./curves.ts";
 import type { Handle } from "./module.ts";
 import { isStaleHandle } from "./return-codes.ts";
+import { nonceBytes } from "./signed.ts";
 import { attribute } from "./token-context.ts";
 
 export interface FoundPublicKey {
@@ -16,6 +18,8 @@ export interface FoundPublicKey {
 
 export interface FoundKeyPair extends FoundPublicKey {
   readonly privateKey: Handle;
+  /** Tells what was made by this handle, as it was found this once, from all else. */
+  readonly finding: Buffer;
 }
 
 /** How long a handle is used as it was found: a key that was replaced is noticed within it. */
@@ -69,6 +73,7 @@ export class KeyFinder {
   ): T | Promise<T> {
     const find = (): FoundKeyPair => ({
       privateKey: onlyObject(module, session, objectClasses.privateKey, id),
+      finding: randomBytes(nonceBytes),
       ...publicKeyOf(module, session, onlyObject(module, session, objectClasses.publicKey, id), id),
     });
     return this.#with(this.#keyPairs, id, find, use);

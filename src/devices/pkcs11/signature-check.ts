@@ -32,6 +32,8 @@ interface Signatures {
   readonly waiting: Waiting[];
   willLook: boolean;
   timer: NodeJS.Timeout | undefined;
+  /** Nobody asks for more by it: it is freed once none is being made or waits. */
+  forgotten: boolean;
 }
 
 interface Waiting {
@@ -40,15 +42,17 @@ interface Waiting {
   readonly signed: Signed;
   readonly der: Buffer | undefined;
   readonly resolve: (signature: CheckedSignature) => void;
-  readonly reject: (error: DeviceError) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
- * Checks a token's signatures with the public key that their caller knows, in this process: a private key that was put in
- * another's place, a handle that a token gave to another key, or a token that signs by a key of its own, makes nothing that leaves here.
+ * Checks a token's signatures with the public key that their caller knows, in this process: nothing leaves here that was made by a
+ * private key that was put in another's place, or by a handle that a token gave to another key.
  *
- * Of signatures that arrive together the one that was begun last is verified: it proves that the key was still the same when the
- * calls before it had ended. What had not ended by then, and all when it fails, are verified themselves.
+ * Of signatures that arrive together the one that was begun last is verified: it proves that the handle still named the key when the
+ * calls before it, by the same handle, had ended. What had not ended by then or was made by another handle, and all when it fails, are
+ * verified themselves. A token whose key is right and that miscalculates once in a while may so have one wrong signature leave among
+ * right ones; one that is asked for alone is always verified.
  */
 export class SignatureCheck implements Disposable {
   readonly #publicKey: (id: Buffer) => Promise<TokenPublicKey>;
@@ -107,7 +111,7 @@ export class SignatureCheck implements Disposable {
     const shown = await this.#publicKey(id);
     if (shown.curve !== curve || fingerprint.length !== 32 || !timingSafeEqual(shown.fingerprint, fingerprint))
       throw changed(id, "has another public key than was registered: the token's key was exchanged");
-    const none: Signatures = { asked: 0, waiting: [], willLook: false, timer: undefined };
+    const none: Signatures = { asked: 0, waiting: [], willLook: false, timer: undefined, forgotten: false };
     if (curve === "ED25519") return { ...none, curve, key: spkiKeyObject(shown.spki) };
     return { ...none, curve, key: await OpensslKey.ofPublicKey(curve, shown.spki) };
   }
@@ -117,9 +121,10 @@ export class SignatureCheck implements Disposable {
     const loading = this.#keys.get(name);
     this.#keys.delete(name);
     loading?.then(
-      ({ key }) =>
+      (loaded) =>
         setImmediate(() => {
-          if (key instanceof OpensslKey) key[Symbol.dispose]();
+          loaded.forgotten = true;
+          freeIfUnused(loaded);
         }),
       () => undefined,
     );
@@ -139,13 +144,25 @@ function lookSoon(loaded: LoadedKey): void {
   });
 }
 
+function freeIfUnused({ forgotten, asked, waiting, willLook, key }: LoadedKey): void {
+  if (forgotten && asked === 0 && waiting.length === 0 && !willLook && key instanceof OpensslKey) key[Symbol.dispose]();
+}
+
 function settle(loaded: LoadedKey): void {
   clearTimeout(loaded.timer);
   loaded.timer = undefined;
   let waiting = loaded.waiting.splice(0);
   while (waiting.length > 0) {
     const last = waiting.reduce((latest, each) => (each.signed.beganMs > latest.signed.beganMs ? each : latest));
-    const holds = verifies(loaded, last);
+    let holds: boolean;
+    try {
+      holds = verifies(loaded, last);
+    } catch (error) {
+      // Nobody waits for this function but Node: what it throws would end the process.
+      last.reject(error);
+      waiting = waiting.filter((each) => each !== last);
+      continue;
+    }
     const { nonce, beganMs } = last.signed;
     const isSettled = (each: Waiting) =>
       each === last || (holds && each.signed.nonce === nonce && each.signed.endedMs <= beganMs);
@@ -154,6 +171,7 @@ function settle(loaded: LoadedKey): void {
       else each.reject(wrong(each.signer.id));
     waiting = waiting.filter((each) => !isSettled(each));
   }
+  freeIfUnused(loaded);
 }
 
 function verifies(loaded: LoadedKey, { input, signed, der }: Waiting): boolean {

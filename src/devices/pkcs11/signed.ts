@@ -10,7 +10,7 @@ export const longestSignedBytes: number = 132 + timesBytes;
 export interface Signed {
   /** r ‖ s. */
   readonly raw: Buffer;
-  /** Of the process; times of different processes are not comparable. */
+  /** Of the handle as its process found it once: what other handles made says nothing of it, nor do other processes' times. */
   readonly nonce: string;
   readonly beganMs: number;
   readonly endedMs: number;

@@ -1,4 +1,4 @@
-import { randomBytes, timingSafeEqual, verify } from "node:crypto";
+import { timingSafeEqual, verify } from "node:crypto";
 import { type MacAlgorithmName, macAlgorithms, type SigningAlgorithmName } from "../../crypto/key-specs.ts";
 import { OpensslKey } from "../../crypto/openssl-key.ts";
 import { DeviceFault } from "../native/fault.ts";
@@ -8,9 +8,6 @@ import type { FoundKeyPair, FoundPublicKey } from "./key-finder.ts";
 import { ecdsaSignatureOfRaw } from "./signature.ts";
 import { longestSignedBytes, nonceBytes, timesBytes } from "./signed.ts";
 import { inThread, type TokenContext } from "./token-context.ts";
-
-/** Tells the signatures of this process from those of others, whose clocks are not ours. */
-const processNonce = randomBytes(nonceBytes);
 
 /** HMACs that PKCS#11 has a mechanism for. */
 export const macMechanisms = {
@@ -83,9 +80,9 @@ function filled(signature: Buffer, bytes: number): Buffer {
   });
 }
 
-function signedOf({ curve }: Pick<FoundKeyPair, "curve">, out: Buffer, beganMs: number): Buffer {
+function signedOf({ curve, finding }: FoundKeyPair, out: Buffer, beganMs: number): Buffer {
   const { signatureBytes } = curves[curve];
-  processNonce.copy(out, signatureBytes);
+  finding.copy(out, signatureBytes);
   out.writeDoubleLE(beganMs, signatureBytes + nonceBytes);
   out.writeDoubleLE(performance.now(), signatureBytes + nonceBytes + 8);
   return out.subarray(0, signatureBytes + timesBytes);

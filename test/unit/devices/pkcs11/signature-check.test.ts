@@ -114,4 +114,54 @@ describe("the check of a token's signatures", () => {
     await assert.rejects(failed, RangeError);
     assert.equal((await came).raw.length, 64);
   });
+
+  it("keeps a key while it is waited for, however many others are asked for meanwhile", async () => {
+    const keys = Array.from({ length: 300 }, (_, at) => {
+      const pair = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+      const its = pair.publicKey.export({ format: "der", type: "spki" });
+      return {
+        pair,
+        spki: its,
+        signer: { ...signer, id: Buffer.from([at >> 8, at]), fingerprint: fingerprintOf(its) },
+      };
+    });
+    using check = new SignatureCheck(async (id) => {
+      const its = keys[id.readUInt16BE()]?.spki ?? spki;
+      return { curve: "ECC_NIST_P256", spki: its, fingerprint: fingerprintOf(its) };
+    });
+    const [first, ...others] = keys;
+    assert.ok(first);
+    const { promise, resolve } = Promise.withResolvers<Buffer>();
+    const slow = check.checked(first.signer, digest("slow"), () => promise);
+    for (const { pair, signer: other } of others)
+      await check.checked(other, digest("a"), async () => answer(pair.privateKey, "a", 1, 2));
+    await new Promise(setImmediate);
+    resolve(answer(first.pair.privateKey, "slow", 1, 2));
+    assert.equal((await slow).raw.length, 64);
+  });
+
+  it("that is ended gives out what was asked for before, and a wrong one not", async () => {
+    const check = newCheck();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const late = (key: KeyObject) => async () => {
+      await promise;
+      return answer(key, "a", 1, 2);
+    };
+    const [right, wrong] = [ours, other].map(({ privateKey }) => check.checked(signer, digest("a"), late(privateKey)));
+    await new Promise(setImmediate);
+    check[Symbol.dispose]();
+    await new Promise(setImmediate);
+    resolve();
+    assert.deepEqual(
+      (await Promise.allSettled([right, wrong])).map(({ status }) => status),
+      ["fulfilled", "rejected"],
+    );
+  });
+
+  it("fails for an input that is no digest of the key's, and goes on", async () => {
+    using check = newCheck();
+    const ask = () => Promise.resolve(answer(ours.privateKey, "a", 1, 2));
+    await assert.rejects(check.checked(signer, Buffer.alloc(20), ask), RangeError);
+    await check.checked(signer, digest("a"), ask);
+  });
 });
