@@ -85,6 +85,24 @@ describe("four nodes whose guards have counters at a key manager", { timeout: 40
       assert.equal(existsSync(join(node.folder, "conf/first-start")), false);
     });
 
+    await test.test("a config.ini that names no counter any more", async () => {
+      await node.end("SIGTERM");
+      local.configure(3, /guard_counter=node.toml/, "");
+      await refused(node, 5, /guard has a counter at the key manager, and strongroom.guard_counter does not name it/);
+      local.configure(3, /heartbeat_seconds=1/, "heartbeat_seconds=1\n    guard_counter=node.toml");
+    });
+
+    await test.test("a store that was moved away is filled from the others; the guard stays", async () => {
+      rmSync(join(data, "store"), { recursive: true });
+      const before = guardOf(node).length;
+      node.start();
+      await until("node3 has all blocks again", async () => (await local.height(3)) === (await local.height(0)));
+      await until("node3 votes", async () => {
+        await client.set(text("a"), text("3"));
+        return guardOf(node).length > before;
+      });
+    });
+
     await test.test(
       "no key manager: no start, and no block; when it is back all goes on without a restart",
       async () => {
