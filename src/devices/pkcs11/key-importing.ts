@@ -50,12 +50,8 @@ export async function importKeyPair(context: TokenContext, pair: KeyPairToImport
     await mustSign(context, pair);
   } catch (error) {
     context.keys.forgetAll();
-    for (const object of made)
-      try {
-        context.module.C_DestroyObject(context.session, object);
-      } catch {
-        // The first failure is what is told.
-      }
+    // The first failure is what is told.
+    for (const object of made) destroyQuietly(context, object);
     throw error;
   }
 }
@@ -103,9 +99,18 @@ function withWrappingKey<T>(
     try {
       return use(key, wrapped);
     } finally {
-      module.C_DestroyObject(session, key);
+      destroyQuietly({ module, session }, key);
     }
   });
+}
+
+/** What was done with it stands, also where a token does not let go of it now. */
+function destroyQuietly({ module, session }: Pick<TokenContext, "module" | "session">, object: Handle): void {
+  try {
+    module.C_DestroyObject(session, object);
+  } catch {
+    // A key of the session goes with it.
+  }
 }
 
 function privateTemplate({ restrictsMechanisms }: TokenContext, { id, label, curve }: KeyPairToImport): Attribute[] {

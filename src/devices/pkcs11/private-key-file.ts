@@ -32,6 +32,8 @@ export class ImportedKey implements Disposable {
 /** All of an Ed25519 PrivateKeyInfo but its seed (RFC 8410, section 7): version 0, the algorithm, two OCTET STRINGs. */
 const ed25519Head = Buffer.from("302e020100300506032b657004220420", "hex");
 const ed25519Pem = /^-----BEGIN PRIVATE KEY-----\r?\n([A-Za-z0-9+/]{64})\r?\n-----END PRIVATE KEY-----$/;
+/** With \n or \r\n after each line but the last. */
+const ed25519PemBytes: readonly number[] = [118, 120];
 const namesOfCurves = { p256: "ECC_NIST_P256", secp256k1: "ECC_SECG_P256K1" } as const;
 
 /**
@@ -59,9 +61,10 @@ function readEcKey(pem: Buffer): ImportedKey {
 /** Undefined for text that is no PrivateKeyInfo of an Ed25519 key. */
 function readEd25519(pem: Buffer): ImportedKey | undefined {
   const [begin, length] = [pem.indexOf(0x0a) + 1, 64];
-  // Only the frame becomes text: the line between holds the key.
+  // Only the frame becomes text: the line between holds the key. Of an EC key other lines hold it, too.
+  if (!ed25519PemBytes.includes(pem.length) || begin < 28 || begin > 29) return undefined;
   const frame = Buffer.concat([pem.subarray(0, begin), Buffer.alloc(length, "A"), pem.subarray(begin + length)]);
-  if (begin === 0 || !ed25519Pem.test(frame.toString("latin1"))) return undefined;
+  if (!ed25519Pem.test(frame.toString("latin1"))) return undefined;
   const content = decodeBase64(pem.subarray(begin, begin + length));
   if (content === undefined) return undefined;
   try {
