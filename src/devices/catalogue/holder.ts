@@ -16,6 +16,8 @@ export class DeviceHolder {
   readonly #make: () => Promise<CryptoDevice>;
   readonly #nowMs: () => number;
   #opening: Promise<CryptoDevice> | undefined;
+  /** What {@link #opening} came to, once it has. */
+  #device: CryptoDevice | undefined;
   #failed: { readonly error: unknown; readonly atMs: number } | undefined;
   #closed = false;
   #askedAtMs = 0;
@@ -43,6 +45,7 @@ export class DeviceHolder {
     this.#opening = this.#make();
     try {
       const device = await this.#opening;
+      this.#device = device;
       this.#failed = undefined;
       return device;
     } catch (error) {
@@ -52,7 +55,7 @@ export class DeviceHolder {
     }
   }
 
-  /** Without opening anything. */
+  /** Without opening anything, and without waiting for a device that is just being opened. */
   async health(): Promise<DeviceHealth> {
     if (this.#failed !== undefined) {
       const { error } = this.#failed;
@@ -62,8 +65,13 @@ export class DeviceHolder {
         : { state: "down", detail, ...lastErrorOf(error) };
     }
     if (this.#opening === undefined) return { state: "ready", detail: "not opened yet" };
-    const device = await this.#opening.catch(() => undefined);
-    return device === undefined ? await this.health() : await device.health();
+    return this.#device === undefined ? { state: "down", detail: "is being opened" } : await this.#device.health();
+  }
+
+  /** {@link health} once a device that is just being opened is open, or is not. */
+  async settledHealth(): Promise<DeviceHealth> {
+    await this.#opening?.catch(() => undefined);
+    return await this.health();
   }
 
   async #isLost(device: CryptoDevice): Promise<boolean> {
@@ -81,6 +89,7 @@ export class DeviceHolder {
     if (this.#downSinceMs === undefined) return;
     this.#downSinceMs = undefined;
     this.#opening = undefined;
+    this.#device = undefined;
     try {
       await device[Symbol.asyncDispose]();
     } catch {

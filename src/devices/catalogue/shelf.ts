@@ -78,7 +78,7 @@ export class DeviceShelf {
    */
   async trustedAnew(): Promise<void> {
     for (const [name, holder] of this.#holders) {
-      if ((await holder.health()).state === "ready") continue;
+      if ((await holder.settledHealth()).state === "ready") continue;
       this.#holders.delete(name);
       void holder.close().catch(() => {});
     }

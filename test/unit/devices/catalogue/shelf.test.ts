@@ -33,6 +33,18 @@ describe("a device that is opened at its first use", () => {
     assert.equal((await holder.health()).state, "ready");
   });
 
+  it("says at once that it is being opened, to whoever asks how it is meanwhile", async () => {
+    const { promise, resolve } = Promise.withResolvers<FakeCard>();
+    holder = new DeviceHolder("card-1", () => promise);
+    const opening = holder.open();
+    assert.deepEqual(await holder.health(), { state: "down", detail: "is being opened" });
+    const settled = holder.settledHealth();
+    resolve(card);
+    assert.equal(await opening, card);
+    assert.equal((await holder.health()).state, "ready");
+    assert.equal((await settled).state, "ready");
+  });
+
   it("is tried again after a failure, but not at once", async () => {
     failure = new DeviceError("DEVICE_UNREACHABLE");
     await assert.rejects(holder.open(), { code: "DEVICE_UNREACHABLE" });
