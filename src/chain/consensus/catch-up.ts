@@ -10,7 +10,7 @@ export class CatchUp {
   readonly #ledger: Ledger;
   readonly #outbox: Outbox;
   readonly #settings: ReplicaSettings;
-  /** Heads above this replica's that peers have told of. */
+  /** Heads above this replica's that peers have told of; who was asked last is last. */
   readonly #heights = new Map<number, number>();
   /** Answers in a row that did not come or were of no use. A peer that claims much and gives nothing comes after all others. */
   readonly #failures = new Map<number, number>();
@@ -63,7 +63,7 @@ export class CatchUp {
       }
     }
     if (problem !== undefined || this.#ledger.height === before) this.#failed(peer);
-    else this.#failures.delete(peer);
+    else this.#served(peer);
     this.#ask();
     return problem;
   }
@@ -73,27 +73,31 @@ export class CatchUp {
     this.#failures.set(peer, this.#failuresOf(peer) + 1);
   }
 
-  #failuresOf(peer: number): number {
-    return this.#failures.get(peer) ?? 0;
+  /** The others come next: one that gives a block at a time, each as late as it may, costs its turns and no more. */
+  #served(peer: number): void {
+    this.#failures.delete(peer);
+    const height = this.#heights.get(peer);
+    if (height === undefined) return;
+    this.#heights.delete(peer);
+    this.#heights.set(peer, height);
   }
 
-  #isBetter(peer: number, height: number, than: { readonly peer: number; readonly height: number }): boolean {
-    const [one, other] = [this.#failuresOf(peer), this.#failuresOf(than.peer)];
-    return one === other ? height > than.height : one < other;
+  #failuresOf(peer: number): number {
+    return this.#failures.get(peer) ?? 0;
   }
 
   #ask(): void {
     this.#asked = undefined;
     this.#outbox.clearTimer("sync");
-    let best: { readonly peer: number; readonly height: number } | undefined;
+    let best: number | undefined;
     for (const [peer, height] of this.#heights) {
       if (height <= this.#ledger.height) this.#heights.delete(peer);
-      else if (best === undefined || this.#isBetter(peer, height, best)) best = { peer, height };
+      else if (best === undefined || this.#failuresOf(peer) < this.#failuresOf(best)) best = peer;
     }
     if (best === undefined) return;
-    this.#asked = best.peer;
+    this.#asked = best;
     const fromHeight = this.#ledger.height + 1;
-    this.#outbox.send(best.peer, { kind: "block-request", fromHeight, count: maxSyncBlocks });
+    this.#outbox.send(best, { kind: "block-request", fromHeight, count: maxSyncBlocks });
     this.#outbox.setTimer("sync", this.#settings.syncTimeoutMs);
   }
 }

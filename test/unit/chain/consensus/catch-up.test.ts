@@ -98,6 +98,25 @@ describe("a late replica", () => {
     assert.equal(waits, 1);
   });
 
+  it("is not held back by a peer that claims the highest head and gives one block at a time, as late as it may", () => {
+    const source = new Ledger(chain);
+    const far = Array.from({ length: 160 }, (_, index) => grown(source, index + 1));
+    const replica = new ReplicaUnderTest(3);
+    const lie = () => replica.receive(0, { kind: "status", height: Number.MAX_SAFE_INTEGER });
+    lie();
+    for (const honest of [1, 2]) replica.receive(honest, { kind: "status", height: far.length });
+    let late = 0;
+    for (let turn = 0; turn < 40 && replica.replica.height < far.length; turn++) {
+      const to = replica.of("send").findLast((sent) => sent.to !== "all")?.to;
+      assert.ok(typeof to === "number");
+      if (to === 0) late++;
+      replica.receive(to, blocks(...far.slice(replica.replica.height).slice(0, to === 0 ? 1 : 16)));
+      lie();
+    }
+    assert.equal(replica.replica.height, far.length);
+    assert.ok(late <= 6, `${late} waits`);
+  });
+
   it("does not wait for a peer that has failed once another is ahead", () => {
     const replica = behind();
     replica.fire("sync");
