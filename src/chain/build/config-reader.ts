@@ -27,10 +27,16 @@ export interface ChainNodeConfig {
     | { readonly kind: "file"; readonly privateKeyPath: string }
     | {
         readonly kind: "hsm";
-        readonly hsm: HsmSettings /** node.pem with the public key. */;
+        readonly hsm: HsmSettings;
+        /** node.pem: the public key that the machine must have under the index. */
         readonly publicKeyPath: string;
       }
-    | { readonly kind: "kms"; readonly kms: KmsSettings };
+    | {
+        readonly kind: "kms";
+        readonly kms: KmsSettings;
+        /** node.pem: the public key that the KMS must show. */
+        readonly publicKeyPath: string;
+      };
   readonly storageSecurity: {
     readonly enable: boolean;
     /** `ip:port`, FISCO's door. */
@@ -191,7 +197,7 @@ function signingOf(
     throw sections.refuse("security.kms_type", `takes LEGACY, HSM or ${kmsType} (a key that signs inside a KMS)`);
   if (kind === kmsType) {
     if (ini.secrets.has(pinEntry)) throw sections.refuse(pinEntry, `is of a cipher machine, but kms_type=${kmsType}`);
-    return { kind: "kms", kms: kmsSettings(sections, basename(file), at) };
+    return { kind: "kms", kms: kmsSettings(sections, basename(file), at), publicKeyPath: pem };
   }
   refuseStrayKmsSettings(sections);
   if (!sections.flag("security.enable_hsm", kind === "HSM")) {

@@ -61,6 +61,15 @@ export function readNodeKeys(folder: string, curve: CurveName, nodes: number, pu
   }
 }
 
+/**
+ * The node id of a PEM file with a node's key, of which the public half is enough.
+ *
+ * @throws {ChainBuildError} `NODE_KEYS_INVALID` when the file cannot be read, or holds no key on the curve.
+ */
+export function readNodeId(file: string, curve: CurveName): string {
+  return readNodeKey(file, curve, true).nodeId;
+}
+
 function readNodeKey(file: string, curve: CurveName, publicOnly: boolean): NewNodeKey {
   using content = readFile(file);
   return content.expose((bytes) => {

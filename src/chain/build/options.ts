@@ -92,8 +92,9 @@ export function readPorts(text: string, mostNodes: number): StartPorts {
   return { p2p, rpc };
 }
 
-/** Reads `--key-index`: one index for each node. */
-export function readKeyIndices(text: string, nodes: number): number[] {
+/** Reads `--key-index`: one index for each node. Another host has another machine, so only there an index comes again. */
+export function readKeyIndices(text: string, hosts: readonly HostNodes[]): number[] {
+  const nodes = hosts.reduce((sum, host) => sum + host.nodes, 0);
   const indices = text.split(",").map((part) => (/^[1-9]\d{0,9}$/.test(part) ? Number(part) : Number.NaN));
   if (indices.some((index) => !(index <= 0xffff_ffff)))
     throw invalid(`--key-index takes whole numbers from 1, joined with commas, as in 43,44,45,46; got ${text}`);
@@ -101,6 +102,14 @@ export function readKeyIndices(text: string, nodes: number): number[] {
     throw invalid(
       `--key-index names ${indices.length} keys for ${nodes} nodes: one for each, in the order of the nodes`,
     );
+  let first = 0;
+  for (const { host, nodes: count } of hosts) {
+    const own = indices.slice(first, first + count);
+    const twice = own.find((index, at) => own.indexOf(index) !== at);
+    if (twice !== undefined)
+      throw invalid(`--key-index gives index ${twice} to two nodes of ${host}: each node has a key of its own`);
+    first += count;
+  }
   return indices;
 }
 

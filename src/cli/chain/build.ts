@@ -5,6 +5,7 @@ import type { KmsAccess } from "../../chain/build/kms-settings.ts";
 import {
   type ChainBuildOptions,
   checkKmsAlone,
+  type HostNodes,
   type HsmOptions,
   readForEachNode,
   readHosts,
@@ -67,8 +68,7 @@ function keyManagerOf({ server, key, tokenDir }: BuildOptions): ChainKeyManager 
 
 function chainOptions(options: BuildOptions): ChainBuildOptions {
   const hosts = readHosts(options.l);
-  const all = hosts.reduce((sum, { nodes }) => sum + nodes, 0);
-  const hsm = hsmOptions(options, all);
+  const hsm = hsmOptions(options, hosts);
   return {
     hosts,
     ports: readPorts(options.p, Math.max(...hosts.map(({ nodes }) => nodes))),
@@ -83,7 +83,7 @@ function chainOptions(options: BuildOptions): ChainBuildOptions {
   };
 }
 
-function hsmOptions(options: BuildOptions, nodes: number): HsmOptions | undefined {
+function hsmOptions(options: BuildOptions, hosts: readonly HostNodes[]): HsmOptions | undefined {
   const { keyIndex, hsmLibPath: library, hsmProfile: profile, pinFile, passwordInConfig } = options;
   if (options.H !== true) {
     const stray = { keyIndex, library, profile, pinFile, passwordInConfig };
@@ -96,7 +96,7 @@ function hsmOptions(options: BuildOptions, nodes: number): HsmOptions | undefine
     ...(library === undefined ? {} : { library }),
     ...(profile === undefined ? {} : { profile }),
     ...(pinFile === undefined ? {} : { pinFile }),
-    ...(keyIndex === undefined ? {} : { keyIndices: readKeyIndices(keyIndex, nodes) }),
+    ...(keyIndex === undefined ? {} : { keyIndices: readKeyIndices(keyIndex, hosts) }),
   };
 }
 

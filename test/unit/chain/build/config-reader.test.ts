@@ -128,6 +128,7 @@ describe("a node's configuration", () => {
         caFile: files.at("conf/kms_ca.crt"),
         key: "alias/node0",
       },
+      publicKeyPath: files.at("conf/node.pem"),
     });
     files.change("config.ini", /kms_url=.*\nkms_ca_file=.*\n/, "");
     assert.ok(files.read().signing.kind === "kms");

@@ -58,6 +58,7 @@ describe("a chain whose node keys are in a KMS", () => {
       assert.deepEqual(signing, {
         kind: "kms",
         kms: { region, url, accessKeyId, secretFile, caFile, key: arnOf(node.index) },
+        publicKeyPath: join(node.folder, "conf/node.pem"),
       });
       assert.equal(genesis.sealers[node.index]?.nodeId, node.nodeId);
       assert.equal(statSync(secretFile).mode & 0o777, 0o600);

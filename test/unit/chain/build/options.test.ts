@@ -5,6 +5,8 @@ import { ChainFolder, fourNodes } from "./chain-folder.ts";
 
 const refusal = (message: RegExp) => ({ name: "ChainBuildError", code: "OPTION_INVALID", exitCode: 2, message });
 
+const on = (...counts: readonly number[]) => counts.map((nodes, index) => ({ host: `10.0.0.${index + 1}`, nodes }));
+
 describe("the options of a chain", () => {
   it("name hosts with their nodes", () => {
     assert.deepEqual(readHosts("127.0.0.1:4"), [{ host: "127.0.0.1", nodes: 4 }]);
@@ -60,10 +62,16 @@ describe("the options of a chain", () => {
   });
 
   it("name a key index for each node", () => {
-    assert.deepEqual(readKeyIndices("43,44", 2), [43, 44]);
-    assert.throws(() => readKeyIndices("43", 2), refusal(/names 1 keys for 2 nodes/));
+    assert.deepEqual(readKeyIndices("43,44", on(2)), [43, 44]);
+    assert.throws(() => readKeyIndices("43", on(2)), refusal(/names 1 keys for 2 nodes/));
     for (const text of ["", "0", "043", "43,", "-1", "4294967296", "x"])
-      assert.throws(() => readKeyIndices(text, 1), refusal(/--key-index takes whole numbers/));
+      assert.throws(() => readKeyIndices(text, on(1)), refusal(/--key-index takes whole numbers/));
+  });
+
+  it("do not give one key index to two nodes of a host", () => {
+    assert.throws(() => readKeyIndices("43,44,43", on(3)), refusal(/gives index 43 to two nodes of 10\.0\.0\.1/));
+    assert.throws(() => readKeyIndices("1,1,2,2", on(1, 3)), refusal(/gives index 2 to two nodes of 10\.0\.0\.2/));
+    assert.deepEqual(readKeyIndices("43,44,43,44", on(2, 2)), [43, 44, 43, 44]);
   });
 
   it("name groups and chains that can stand in a file", () => {

@@ -31,7 +31,11 @@ class KmsNode implements AsyncDisposable {
     const secretFile = this.folder.write("kms_secret", `${plantedSecret}\n`);
     const access = { region: "eu-west-1", accessKeyId: "AKIAEXAMPLE123456789", secretFile, url: stub.endpoint };
     this.config = {
-      signing: { kind: "kms", kms: { ...access, key: "alias/node0" } },
+      signing: {
+        kind: "kms",
+        kms: { ...access, key: "alias/node0" },
+        publicKeyPath: this.folder.at("node.pem"),
+      },
       genesis: { smCrypto, sealers } as unknown as ChainNodeConfig["genesis"],
     };
   }
