@@ -40,7 +40,9 @@ export class SimulatedNode {
   readonly #world: NodeWorld;
   readonly #blocks: Buffer[] = [];
   readonly #entries = new Map<string, Buffer>();
-  readonly #guard: Buffer[] = [];
+  #guard: Buffer[] = [];
+  /** Up to here the guard has forgotten what it held. */
+  #closedHeight = 0;
   /** Each slot's digest that the device was asked to sign; over all lives of the node. */
   readonly #signed = new Map<string, string>();
   /** Records whose durability the replica was told of, by id, of this life. */
@@ -82,7 +84,7 @@ export class SimulatedNode {
     const { settings } = this.#world;
     this.#slots.clear();
     const guard = this.#guard.map(decodeGuardRecord);
-    this.#replica = new Replica({ chain, self: this.index, ledger, guard, settings });
+    this.#replica = new Replica({ chain, self: this.index, ledger, guard, closedHeight: this.#closedHeight, settings });
     this.handle({ kind: "start" });
   }
 
@@ -93,6 +95,14 @@ export class SimulatedNode {
     const lucky = this.#world.random.between(0, this.#unwritten.length);
     for (const write of this.#unwritten.slice(0, lucky)) write();
     this.#unwritten = [];
+  }
+
+  /** Of a node that is down: its blocks are gone, and the guard holds no votes on them any more. */
+  loseStore(): void {
+    this.#closedHeight = Math.max(this.#closedHeight, this.#blocks.length);
+    this.#guard = this.#guard.filter((encoded) => decodeGuardRecord(encoded).height > this.#closedHeight);
+    this.#blocks.length = 0;
+    this.#entries.clear();
   }
 
   submit(bytes: Buffer): void {

@@ -25,6 +25,8 @@ export interface SimulationResult {
   readonly crashes: number;
   /** How often the key manager was away. */
   readonly outages: number;
+  /** How many nodes have lost their store once. */
+  readonly lostStores: number;
   readonly highestView: number;
 }
 
@@ -60,6 +62,7 @@ export class Simulation {
   #sent = 0;
   #crashes = 0;
   #outages = 0;
+  #lostStores = 0;
   #highestView = 0;
 
   constructor(options: SimulationOptions) {
@@ -101,6 +104,7 @@ export class Simulation {
       evidence: Math.max(...this.#nodes.map((node) => node.evidence)),
       crashes: this.#crashes,
       outages: this.#outages,
+      lostStores: this.#lostStores,
       highestView: this.#highestView,
     };
   }
@@ -166,6 +170,11 @@ export class Simulation {
     if (!node.isUp) return;
     node.crash();
     this.#crashes += 1;
+    // One node, and none beside a cheater: it is as good as a faulty one for what it has forgotten.
+    if (this.#options.cheater === undefined && this.#lostStores === 0 && this.#random.chance(0.2)) {
+      node.loseStore();
+      this.#lostStores += 1;
+    }
     this.#schedule.after(this.#random.between(50, 4000), () => (node.isUp ? undefined : node.start()));
   }
 
