@@ -213,7 +213,7 @@ function parseTables(name: string, bytes: Buffer): Readonly<Record<string, Reado
   }
   const tables: Record<string, Readonly<Record<string, unknown>>> = {};
   for (const [table, content] of Object.entries(root)) {
-    const keys = known[table];
+    const keys = Object.hasOwn(known, table) ? known[table] : undefined;
     // amop holds an array of tables in some files; nothing of it is read here.
     if (table === "amop") continue;
     if (keys === undefined) throw invalid(`${name}: no table [${table}] is known`);

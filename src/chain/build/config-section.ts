@@ -22,7 +22,7 @@ export class ConfigSections {
     this.#name = name;
     const unused: string[] = [];
     for (const section of ini.sections)
-      if (known[section] === undefined) throw invalid(`${name}: no section [${section}] is known`);
+      if (!Object.hasOwn(known, section)) throw invalid(`${name}: no section [${section}] is known`);
     for (const { section, key, line } of ini.entries) {
       const keys = known[section];
       if (keys?.used.some((each) => matches(each, key))) continue;

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, openSync, readSync } from "node:fs";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { AwsKmsClient } from "../../devices/aws-kms/client.ts";
 import { maxCaPemCharacters } from "../../devices/aws-kms/settings.ts";
@@ -31,7 +31,8 @@ export function readCaFile(file: string): string {
   const bytes = Buffer.alloc(maxCaPemCharacters + 1);
   let length = 0;
   try {
-    const fd = openSync(file, "r");
+    // Not blocking: a named pipe would be waited for.
+    const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       for (let got = -1; got !== 0 && length < bytes.length; length += got)
         got = readSync(fd, bytes, length, bytes.length - length, null);

@@ -10,6 +10,8 @@ export interface RpcEndpoint {
 }
 
 const maxAnswerBytes = 16 << 20;
+/** Of a node's own words in an error. */
+const maxReasonCharacters = 300;
 
 /** Kept connections to one node's RPC. */
 export class RpcConnection implements Disposable {
@@ -95,5 +97,11 @@ function refusal(error: unknown): ChainClientError {
   if (typeof error !== "object" || error === null || !("message" in error) || typeof error.message !== "string")
     return new ChainClientError("ANSWER_INVALID");
   const rpcCode = "code" in error && typeof error.code === "number" ? error.code : undefined;
-  return new ChainClientError("REFUSED", error.message, rpcCode === undefined ? {} : { rpcCode });
+  return new ChainClientError("REFUSED", oneLine(error.message), rpcCode === undefined ? {} : { rpcCode });
+}
+
+/** The node chose the text: it stays one line, short, and steers no terminal. */
+function oneLine(text: string): string {
+  const short = text.length > maxReasonCharacters ? `${text.slice(0, maxReasonCharacters)}…` : text;
+  return short.replace(/[\p{C}\u2028\u2029]/gu, "?");
 }

@@ -95,7 +95,8 @@ export function endpointOf({ endpoint, region }: AwsKmsSettings): string {
 }
 
 function checkEndpoint(text: string, name: string): string {
-  const url = text.length <= 512 && URL.canParse(text) ? new URL(text) : undefined;
+  // The parser drops line ends and blanks, and whoever writes the text to a file would not.
+  const url = /^[\x21-\x7e]{1,512}$/.test(text) && URL.canParse(text) ? new URL(text) : undefined;
   const bare = url !== undefined && url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "";
   if (url === undefined || !bare || url.password !== "" || !/^https?:$/.test(url.protocol))
     throw invalid(name, "https://HOST or https://HOST:PORT, without a path");

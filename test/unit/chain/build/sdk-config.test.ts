@@ -77,6 +77,12 @@ describe("a client's config.toml", () => {
 
   const refusals: readonly (readonly [string, string, string, RegExp])[] = [
     ["an unknown table", "[threadPool]", "[thread]", /no table \[thread\] is known/],
+    [
+      "a table by the name of what every object has",
+      "[threadPool]",
+      "[constructor]",
+      /no table \[constructor\] is known/,
+    ],
     ["an unknown key", "hsmKeyIndex", "hsmIndex", /has no key hsmIndex/],
     ["no index", 'hsmKeyIndex = "43"', "", /hsmKeyIndex takes a whole number from 1/],
     ["index 0", '"43"', '"0"', /whole number from 1/],

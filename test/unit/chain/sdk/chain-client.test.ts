@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import type { FinalBlock, Receipt } from "../../../../src/chain/ledger/types.ts";
 import { chainMethods } from "../../../../src/chain/rpc/chain-methods.ts";
-import type { Json, RpcMethod } from "../../../../src/chain/rpc/json-rpc.ts";
+import { type Json, RpcError, type RpcMethod } from "../../../../src/chain/rpc/json-rpc.ts";
 import { RpcServer } from "../../../../src/chain/rpc/rpc-server.ts";
 import { checkHeader } from "../../../../src/chain/sdk/block-proof.ts";
 import { ChainClient } from "../../../../src/chain/sdk/chain-client.ts";
+import type { ChainClientError } from "../../../../src/chain/sdk/errors.ts";
 import { softSigner, TestChain } from "../node/stored-chain.ts";
 
 const made = await TestChain.create();
@@ -83,6 +84,19 @@ describe("a client of a chain", () => {
     }
     using client = await clientOf({ getBlockNumber: () => 9 });
     await assert.rejects(client.sign(set), { code: "REFUSED" });
+  });
+
+  it("tells a node's refusal in one short line that steers no terminal", async () => {
+    using client = await clientOf({
+      getBlockNumber: () => {
+        throw new RpcError("refused", `no\nstrongroom: done \u001b[2J\u202e\u2028${"x".repeat(5000)}`);
+      },
+    });
+    await assert.rejects(client.blockNumber(), (error: ChainClientError) => {
+      assert.equal(error.code, "REFUSED");
+      assert.match(error.message, /^no\?strongroom: done \?\[2J\?\?x+…$/);
+      return error.message.length < 400;
+    });
   });
 
   it("tells the node's peers, and takes no other answer for them", async () => {
