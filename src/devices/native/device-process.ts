@@ -4,8 +4,9 @@ import { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import type { DeviceLink, LinkEvents } from "./device-link.ts";
+import { DeviceFault } from "./fault.ts";
 import { FramePipe } from "./frame-pipe.ts";
-import { type FrameBody, FrameError } from "./frames.ts";
+import { type FrameBody, FrameError, type FrameWriter } from "./frames.ts";
 import { bytesOfStrings, fromDevice, readFault, toDevice, writeNumbers } from "./messages.ts";
 
 const childModule = fileURLToPath(
@@ -32,8 +33,9 @@ export interface DeviceProcessOptions {
  * The process's output is discarded: libraries are known to print PINs.
  */
 export class DeviceProcess implements DeviceLink {
-  readonly #child: ChildProcess;
-  readonly #pipe: FramePipe;
+  readonly #child: ChildProcess | undefined;
+  /** Undefined where no process could be started. */
+  readonly #pipe: FramePipe | undefined;
   readonly #events: LinkEvents;
   readonly #operations = new Map<string, number>();
   readonly #config: Buffer;
@@ -54,26 +56,34 @@ export class DeviceProcess implements DeviceLink {
       ...options.environment,
       UV_THREADPOOL_SIZE: String(options.sessions + spareThreads),
     };
-    this.#child = spawn(process.execPath, [childModule, options.program.href], {
-      env,
-      stdio: ["ignore", "ignore", "ignore", "pipe"],
+    try {
+      this.#child = spawn(process.execPath, [childModule, options.program.href], {
+        env,
+        stdio: ["ignore", "ignore", "ignore", "pipe"],
+      });
+    } catch (error) {
+      // Too little memory, say. Whoever starts this is not ready to hear of it yet.
+      setImmediate(() => this.#notStarted(error));
+      return;
+    }
+    // Without a listener a failure to start it would end this process.
+    this.#child.once("error", (error) => {
+      if (this.#child?.pid === undefined) this.#notStarted(error);
     });
-    const socket = this.#child.stdio[3];
-    if (!(socket instanceof Duplex)) throw new TypeError("a pipe of a child process is a duplex stream");
+    // With no file descriptor left there are no pipes; the error follows.
+    const socket = (this.#child.stdio as ChildProcess["stdio"] | undefined)?.[3];
+    if (!(socket instanceof Duplex)) return;
     this.#pipe = new FramePipe(socket as Socket);
     const take = (type: number, body: FrameBody): void => this.#take(type, body);
     socket.on("data", (chunk: Buffer) => this.#arrived(chunk, take));
     // The process's end is what counts; it follows.
     socket.on("error", () => this.kill());
-    this.#child.once("error", () => {
-      if (this.#child.pid === undefined) events.ended(null, null);
-    });
     // `close` comes after all that the process has written.
     this.#child.once("close", (exitCode, signal) => events.ended(exitCode, signal));
   }
 
   get pid(): number {
-    return this.#child.pid ?? 0;
+    return this.#child?.pid ?? 0;
   }
 
   openSession(slot: number): void {
@@ -93,26 +103,27 @@ export class DeviceProcess implements DeviceLink {
   }
 
   kill(): void {
-    this.#child.kill("SIGKILL");
+    this.#child?.kill("SIGKILL");
   }
 
   call(id: number, slot: number, operation: string, args: readonly Buffer[]): void {
-    const number = this.#operations.get(operation) ?? this.#introduce(operation);
-    const { writer } = this.#pipe;
+    const pipe = this.#pipe;
+    if (pipe === undefined) return;
+    const { writer } = pipe;
+    const number = this.#operations.get(operation) ?? this.#introduce(operation, writer);
     writer.begin(toDevice.call, 8 + bytesOfStrings(args));
     writer.u32(id);
     writer.u16(slot);
     writer.u16(number);
     for (const argument of args) writer.bytes(argument);
-    this.#pipe.schedule();
+    pipe.schedule();
   }
 
-  #introduce(operation: string): number {
+  #introduce(operation: string, writer: FrameWriter): number {
     const number = this.#operations.size;
     if (number >= mostOperations) throw new RangeError(`a device program has at most ${mostOperations} operations`);
     this.#operations.set(operation, number);
     const name = Buffer.from(operation);
-    const { writer } = this.#pipe;
     writer.begin(toDevice.operation, 2 + bytesOfStrings([name]));
     writer.u16(number);
     writer.bytes(name);
@@ -120,13 +131,15 @@ export class DeviceProcess implements DeviceLink {
   }
 
   #sendNumbers(type: number, u32: number | undefined, u16: number | undefined): void {
-    writeNumbers(this.#pipe.writer, type, u32, u16);
-    this.#pipe.schedule();
+    const pipe = this.#pipe;
+    if (pipe === undefined) return;
+    writeNumbers(pipe.writer, type, u32, u16);
+    pipe.schedule();
   }
 
   #arrived(chunk: Buffer, take: (type: number, body: FrameBody) => void): void {
     try {
-      this.#pipe.arrived(chunk, take);
+      this.#pipe?.arrived(chunk, take);
     } catch (error) {
       // A library that breaks the framing costs its own process; so does a mistake of ours here, never the key manager.
       this.kill();
@@ -185,7 +198,9 @@ export class DeviceProcess implements DeviceLink {
   }
 
   #open(): void {
-    const { writer } = this.#pipe;
+    const pipe = this.#pipe;
+    if (pipe === undefined) return;
+    const { writer } = pipe;
     const pin = this.#pin;
     this.#pin = undefined;
     if (pin?.disposed === true) {
@@ -197,7 +212,14 @@ export class DeviceProcess implements DeviceLink {
     writer.bytes(this.#config);
     writer.u8(pin === undefined ? 0 : 1);
     pin?.expose((bytes) => writer.bytes(bytes));
-    this.#pipe.schedule();
+    pipe.schedule();
+  }
+
+  #notStarted(error: unknown): void {
+    const why = error instanceof Error && "code" in error ? String(error.code) : "it failed";
+    const message = `the device's process could not be started: ${why}`;
+    this.#events.failed(new DeviceFault({ kind: "device", code: "NOT_STARTED", message, evict: false }));
+    this.#events.ended(null, null);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -424,3 +424,32 @@ for (const [what, frame] of [
     await assert.rejects(device.call("forge", [frame]), failure("device", "PROCESS_ENDED"));
     assert.deepEqual(await device.call("echo", [Buffer.from("again")]), [Buffer.from("again")]);
   });
+
+test("a process that cannot be started for want of file descriptors is a fault of the device, and does not end the server", () => {
+  const nativeDevice = new URL("../../../../src/devices/native/native-device.ts", import.meta.url);
+  const script = join(folder, "no-descriptors.mjs");
+  writeFileSync(
+    script,
+    `import { closeSync, openSync } from "node:fs";
+import { NativeDevice } from ${JSON.stringify(nativeDevice.href)};
+const open = () => NativeDevice.open({ program: new URL(${JSON.stringify(program.href)}), config: {} });
+const taken = [];
+try {
+  for (;;) taken.push(openSync("/dev/null", "r"));
+} catch {}
+const failure = await open().then(() => undefined, (error) => error);
+for (const each of taken) closeSync(each);
+await using device = await open();
+process.stdout.write(JSON.stringify({ kind: failure.failure.kind, code: failure.failure.code }));
+`,
+  );
+  const { stdout, stderr, status } = spawnSync(
+    "bash",
+    ["-c", `ulimit -n 256; exec "$0" "$1"`, process.execPath, script],
+    {
+      encoding: "utf8",
+    },
+  );
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), { kind: "device", code: "NOT_STARTED" });
+});
