@@ -89,11 +89,17 @@ function exchange({ host, port, timeoutMs = 30_000 }: FiscoServer, body: Buffer)
       reject(new FiscoClientError("UNREACHABLE", `no key manager answers at ${host}:${port}${why}`, cause));
     };
     const headers = { "Content-Type": "application/json", "Content-Length": body.length };
+    let isAnswered = false;
     const sent = request({ host, port, method: "POST", path: "/", headers, agent: false }, (answer) => {
+      isAnswered = true;
       readAnswer(answer).then(resolve, fail);
     });
     const timer = setTimeout(() => sent.destroy(new Error("no answer in time")), timeoutMs);
-    sent.on("close", () => clearTimeout(timer));
+    sent.on("close", () => {
+      clearTimeout(timer);
+      // Without an answer and without an error: a server that "switches protocols" ends the connection so.
+      if (!isAnswered) fail(new Error("it ended the connection"));
+    });
     sent.on("error", fail);
     sent.end(body);
   });

@@ -58,6 +58,7 @@ export class RpcConnection implements Disposable {
             cause,
           }),
         );
+      let isAnswered = false;
       const asked = request(
         {
           host,
@@ -67,9 +68,16 @@ export class RpcConnection implements Disposable {
           signal: AbortSignal.timeout(Math.max(timeoutMs, leastMs)),
           headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
         },
-        (response) => readAnswer(response).then(resolve, reject),
+        (response) => {
+          isAnswered = true;
+          readAnswer(response).then(resolve, reject);
+        },
       );
       asked.once("error", unreachable);
+      // Without an answer and without an error: a node that "switches protocols" ends the connection so.
+      asked.once("close", () => {
+        if (!isAnswered) unreachable(new Error("it ended the connection"));
+      });
       asked.end(body);
     });
   }

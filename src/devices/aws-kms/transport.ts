@@ -47,6 +47,12 @@ class AttemptTimeout extends Error {
   override readonly name = "TimeoutError";
 }
 
+/** A connection that ended before anything was answered. */
+class NoAnswer extends Error {
+  override readonly name = "NoAnswer";
+  readonly code = "ECONNRESET";
+}
+
 /** An answer that is larger than any KMS gives. */
 export class AnswerTooLarge extends Error {
   override readonly name = "AnswerTooLarge";
@@ -103,6 +109,8 @@ export class Transport {
             });
         });
         sent.once("error", reject);
+        // Without an error too: a peer that "switches protocols" ends the connection so.
+        sent.once("close", () => reject(new NoAnswer("the connection ended without an answer")));
         sent.end(body);
       });
       return { response: { statusCode: answer.statusCode ?? 0, headers: plain(answer), body: await readAll(answer) } };

@@ -53,6 +53,12 @@ describe("the client of FISCO key managers", () => {
     assert.deepEqual(JSON.parse(bodies[0] ?? ""), { id: 83, jsonrpc: "2.0", method: "encDataKey", params: [text] });
   });
 
+  it("is not left waiting by a server that switches protocols", async () => {
+    const switching = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    const failed = await failureOf((response) => response.socket?.end(switching));
+    assert.equal(failed.code, "UNREACHABLE");
+  });
+
   it("tells a refusal, with the reason on one line, from an answer that is none", async () => {
     const refusal = '{"id":83,"jsonrpc":"2.0","result":{"dataKey":"","error":1,"info":"no\\n\\u001b[31mway"}}';
     const refused = await failureOf((response) => response.end(refusal));

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type AddressInfo, createServer } from "node:net";
 import { after, describe, it } from "node:test";
 import type { FinalBlock, Receipt } from "../../../../src/chain/ledger/types.ts";
 import { chainMethods } from "../../../../src/chain/rpc/chain-methods.ts";
@@ -97,6 +98,21 @@ describe("a client of a chain", () => {
       assert.match(error.message, /^no\?strongroom: done \?\[2J\?\?x+…$/);
       return error.message.length < 400;
     });
+  });
+
+  it("is not left waiting by a node that switches protocols, hangs up, or sends half an answer", async () => {
+    for (const answer of [
+      "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+      "",
+      "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{",
+    ]) {
+      const server = createServer((socket) => socket.once("data", () => socket.end(answer)));
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const { port } = server.address() as AddressInfo;
+      using client = new ChainClient({ chain, endpoint: { host: "127.0.0.1", port } });
+      await assert.rejects(client.blockNumber(), { code: "UNREACHABLE" });
+      server.close();
+    }
   });
 
   it("tells the node's peers, and takes no other answer for them", async () => {

@@ -143,6 +143,16 @@ describe("client of an AWS KMS", () => {
     assert.equal((await failureOf(stub)).code, "KMS_TIMEOUT");
   });
 
+  it("is not left waiting by a KMS that switches protocols, and does not know whether it signed", async () => {
+    const switching = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    await using stub = await KmsStub.start((_, response) => response.socket?.end(switching));
+    assert.equal((await failureOf(stub)).code, "KMS_UNREACHABLE");
+    using client = stub.client(quick);
+    const before = stub.requests.length;
+    await assert.rejects(client.sign(Buffer.alloc(32), "SM2DSA"), { code: "KMS_UNREACHABLE", effect: "unknown" });
+    assert.equal(stub.requests.length, before + 1);
+  });
+
   it("says that a KMS is unreachable when nobody listens there", async () => {
     const stub = await KmsStub.start();
     const { endpoint } = stub;
