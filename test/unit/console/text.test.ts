@@ -53,7 +53,7 @@ describe("the console's texts", () => {
       .join("\n");
     // The ends of these are what the server says, or names of views and themes.
     const putTogether =
-      /^(?:error|state|result|theme|nav|nodes\.identity)\.|^lease\.(?:held|lapsed|none|refused|released)(?:\.meaning)?$/;
+      /^(?:error|state|result|theme|nav|nodes\.identity|devices\.trust)\.|^lease\.(?:held|lapsed|none|refused|released)(?:\.meaning)?$/;
     for (const key of Object.keys(en))
       if (!putTogether.test(key) && key !== "language") assert.ok(all.includes(`"${key}"`), `${key} is not used`);
   });
