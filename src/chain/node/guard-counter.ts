@@ -1,9 +1,11 @@
+import { join } from "node:path";
 import { ClientError } from "../../client/errors.ts";
 import { NodeError } from "../../node/errors.ts";
-import { asRefusal, connectKeyManager, type KeyManager, verdictOf } from "../../node/key-manager.ts";
+import { asRefusal, connectKeyManager, identityFiles, type KeyManager, verdictOf } from "../../node/key-manager.ts";
 import { type LoadedManifest, loadManifest } from "../../node/manifest-reader.ts";
 import { ChainNodeError } from "./errors.ts";
 import type { GuardMark } from "./guard-file.ts";
+import { ReenrolledClient } from "./reenrolled-client.ts";
 
 /**
  * A number kept where the node's disk is not, which only goes up: how far a guard has come that may sign.
@@ -54,24 +56,25 @@ export async function connectCounter(manifest: string, voter: Buffer): Promise<G
   if (kms !== undefined)
     throw unusable(`${loaded.file} names a KMS, which has no counters: a Strongroom key manager has, or take it out`);
   if (node.protection === "none") throw unusable(`${loaded.file} names no key manager, as its protection is none`);
-  let client: KeyManager;
-  try {
-    client = await connectKeyManager(loaded);
-  } catch (cause) {
-    if (cause instanceof NodeError) throw unusable(cause.message, cause);
-    throw cause;
-  }
-  const { advanceCounter, readCounter } = client;
-  if (advanceCounter === undefined || readCounter === undefined)
-    throw unusable(`the key manager of ${loaded.file} has no counters`);
-  return keyManagerCounter(
-    {
+  const connect = async (): Promise<CounterClient> => {
+    let client: KeyManager;
+    try {
+      client = await connectKeyManager(loaded);
+    } catch (cause) {
+      if (cause instanceof NodeError) throw unusable(cause.message, cause);
+      throw cause;
+    }
+    const { advanceCounter, readCounter } = client;
+    if (advanceCounter === undefined || readCounter === undefined)
+      throw unusable(`the key manager of ${loaded.file} has no counters`);
+    return {
       advanceCounter: (input) => advanceCounter.call(client, input),
       readCounter: (name) => readCounter.call(client, name),
       close: () => client.close(),
-    },
-    counterName(voter),
-  );
+    };
+  };
+  const identityFile = join(loaded.at(loaded.manifest.identity.folder), identityFiles.privateKey);
+  return keyManagerCounter(await ReenrolledClient.connect({ identityFile, connect }), counterName(voter));
 }
 
 /** A counter of this name behind a key manager's client, which becomes this one's to close. */

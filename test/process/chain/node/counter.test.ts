@@ -116,8 +116,9 @@ describe("four nodes whose guards have counters at a key manager", { timeout: 40
         await pause(4000);
         for (const index of [0, 1, 2]) assert.equal(await local.height(index), before);
         await keyManager.start();
-        const { height } = await waiting;
-        assert.equal(height, before + 1);
+        await until("a block is made", async () => (await client.blockNumber()) > before);
+        const [key] = await Promise.all([client.get(text("a")), waiting.catch(() => {})]);
+        assert.equal(String(key), "4");
         for (const index of [0, 1, 2]) {
           const { log } = local.node(index);
           assert.equal(log.split("[NODE]started").length, 2);
@@ -125,6 +126,19 @@ describe("four nodes whose guards have counters at a key manager", { timeout: 40
         }
       },
     );
+
+    await test.test("a node that is enrolled again while it runs goes on voting with its new identity", async () => {
+      const running = local.node(2);
+      const token = await keyManager.token(nameOf(2));
+      await succeed("node", "enroll", running.folder, "--token-file", token);
+      const before = guardOf(running).length;
+      await until("node2 votes", async () => {
+        await client.set(text("a"), text("4"));
+        return guardOf(running).length > before;
+      });
+      await client.set(text("a"), text("4"));
+      assert.ok(!running.log.includes("[NODE]stopping"));
+    });
 
     await test.test("a revoked node stops voting at its next vote, and ends; the others go on", async () => {
       const logged = node.log.length;
