@@ -1,17 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { generateKeyPair } from "../../src/crypto/curve.ts";
-import { writePrivateKey } from "../../src/crypto/pem.ts";
+import { chainOfCard } from "../../test/process/chain/node/card-chain.ts";
 import { LocalChain, type LocalNode } from "../../test/process/chain/node/local-chain.ts";
 import type { TestCard } from "../../test/sdf-card/build.ts";
 import { type ProcessUsage, usageOf } from "../aws-door/process-usage.ts";
 
 export const heartbeatSeconds = 10;
 export const cardPin = "12345678";
-const indices = [43, 44, 45, 46] as const;
 const stopMs = 15_000;
 
 /**
@@ -21,26 +19,10 @@ const stopMs = 15_000;
  * @param keyFolder - A new folder for the keys until the card has them.
  */
 export async function buildChain(card: TestCard | undefined, keyFolder: string): Promise<LocalChain> {
-  const chain = card === undefined ? await LocalChain.build() : await chainOfCard(card, keyFolder);
+  const chain = card === undefined ? await LocalChain.build() : await chainOfCard(card, cardPin, keyFolder);
   for (const index of chain.nodes.keys())
     chain.configure(index, /heartbeat_seconds=\d+/, `heartbeat_seconds=${heartbeatSeconds}`);
   return chain;
-}
-
-function chainOfCard(card: TestCard, folder: string): Promise<LocalChain> {
-  const keys = join(folder, "nodeKeyDir");
-  mkdirSync(keys);
-  for (const [number, index] of indices.entries()) {
-    const path = join(keys, `node${number}.pem`);
-    using scalar = generateKeyPair("sm2").scalar;
-    using pem = writePrivateKey("sm2", scalar, "pkcs8");
-    pem.expose((bytes) => writeFileSync(path, bytes, { mode: 0o600 }));
-    card.admin("import", String(index), path);
-  }
-  const pinFile = join(folder, "pin");
-  writeFileSync(pinFile, `${cardPin}\n`, { mode: 0o600 });
-  const machine = ["--key-index", indices.join(), "--hsm-lib-path", card.library, "--pin-file", pinFile];
-  return LocalChain.build("-s", "-H", "-n", keys, ...machine);
 }
 
 /** {@link ProcessUsage} of a node and the processes that it has started; memory of the node alone. */

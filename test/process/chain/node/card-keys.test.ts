@@ -1,33 +1,14 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { generateKeyPair } from "../../../../src/crypto/curve.ts";
-import { writePrivateKey } from "../../../../src/crypto/pem.ts";
-import { makeTestCard, sdfCardMissing, type TestCard } from "../../../sdf-card/build.ts";
-import { LocalChain, type LocalNode, until } from "./local-chain.ts";
+import { makeTestCard, sdfCardMissing } from "../../../sdf-card/build.ts";
+import { chainOfCard } from "./card-chain.ts";
+import { type LocalNode, until } from "./local-chain.ts";
 
 const pin = "canary-PIN-51908";
-const indices = [43, 44, 45, 46] as const;
-
-/** Keys that were made outside and imported into the card, as the document's first way says. */
-async function chainOfCard(card: TestCard, folder: string): Promise<LocalChain> {
-  const keys = join(folder, "nodeKeyDir");
-  mkdirSync(keys);
-  for (const [number, index] of indices.entries()) {
-    const path = join(keys, `node${number}.pem`);
-    using scalar = generateKeyPair("sm2").scalar;
-    using pem = writePrivateKey("sm2", scalar, "pkcs8");
-    pem.expose((bytes) => writeFileSync(path, bytes, { mode: 0o600 }));
-    card.admin("import", String(index), path);
-  }
-  const pinFile = join(folder, "pin");
-  writeFileSync(pinFile, `${pin}\n`, { mode: 0o600 });
-  const machine = ["--key-index", indices.join(), "--hsm-lib-path", card.library, "--pin-file", pinFile];
-  return LocalChain.build("-s", "-H", "-n", keys, ...machine);
-}
 
 function filesOf(node: LocalNode): string[] {
   return readdirSync(node.folder, { recursive: true, withFileTypes: true })
@@ -40,7 +21,7 @@ describe("four nodes whose keys are in a cipher machine", { skip: sdfCardMissing
     const folder = mkdtempSync(join(tmpdir(), "strongroom-card-chain-"));
     using card = makeTestCard(pin);
     try {
-      await using local = await chainOfCard(card, folder);
+      await using local = await chainOfCard(card, pin, folder);
       for (const node of local.nodes) node.start();
       for (const index of [0, 1, 2, 3]) await local.connected(index, 3);
       using client = await local.client(0);
