@@ -192,16 +192,21 @@ function signingOf(
   at: (path: string) => string,
 ): ChainNodeConfig["signing"] {
   const pem = at(sections.text("security.private_key_path") ?? "conf/node.pem");
+  const [variable] = Object.keys(sections.all("hsm_environment"));
   const kind = sections.text("security.kms_type") ?? "LEGACY";
   if (kind !== "LEGACY" && kind !== "HSM" && kind !== kmsType)
     throw sections.refuse("security.kms_type", `takes LEGACY, HSM or ${kmsType} (a key that signs inside a KMS)`);
   if (kind === kmsType) {
     if (ini.secrets.has(pinEntry)) throw sections.refuse(pinEntry, `is of a cipher machine, but kms_type=${kmsType}`);
+    if (variable !== undefined)
+      throw sections.refuse(`hsm_environment.${variable}`, `is of a cipher machine, but kms_type=${kmsType}`);
     return { kind: "kms", kms: kmsSettings(sections, basename(file), at), publicKeyPath: pem };
   }
   refuseStrayKmsSettings(sections);
   if (!sections.flag("security.enable_hsm", kind === "HSM")) {
     if (ini.secrets.has(pinEntry)) throw sections.refuse(pinEntry, "is there, but enable_hsm is not true");
+    if (variable !== undefined)
+      throw sections.refuse(`hsm_environment.${variable}`, "is there, but enable_hsm is not true");
     return { kind: "file", privateKeyPath: pem };
   }
   if (!genesis.smCrypto) throw sections.refuse("security.enable_hsm", "needs a chain with sm_crypto=true");

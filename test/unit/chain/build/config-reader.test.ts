@@ -114,6 +114,14 @@ describe("a node's configuration", () => {
       assert.throws(() => files.read(), { code: "CONFIG_INVALID", message });
     });
 
+  for (const elsewhere of ["enable_hsm=false", kms()])
+    it(`takes no variables for a library that is not there: ${elsewhere.slice(0, 20)}`, () => {
+      using files = new NodeFiles();
+      files.change("config.ini", "enable_hsm=false", elsewhere);
+      files.change("config.ini", "[consensus]", "[hsm_environment]\nVENDOR_CONFIG=/etc/vendor.conf\n[consensus]");
+      assert.throws(() => files.read(), { code: "CONFIG_INVALID", message: /\[hsm_environment\] VENDOR_CONFIG is/ });
+    });
+
   it("takes a key that signs inside a KMS, without reading its secret", () => {
     using files = new NodeFiles();
     files.change("config.ini", "enable_hsm=false", kms());
