@@ -114,8 +114,11 @@ describe("a node's configuration", () => {
       assert.throws(() => files.read(), { code: "CONFIG_INVALID", message });
     });
 
-  for (const elsewhere of ["enable_hsm=false", kms()])
-    it(`takes no variables for a library that is not there: ${elsewhere.slice(0, 20)}`, () => {
+  for (const [where, elsewhere] of [
+    ["in a file", "kms_type=LEGACY"],
+    ["in a KMS", kms()],
+  ] as const)
+    it(`takes no variables for a machine's library when the key is ${where}`, () => {
       using files = new NodeFiles();
       files.change("config.ini", "enable_hsm=false", elsewhere);
       files.change("config.ini", "[consensus]", "[hsm_environment]\nVENDOR_CONFIG=/etc/vendor.conf\n[consensus]");
