@@ -136,6 +136,7 @@ export class GuardFile implements AsyncDisposable {
       const { bytes, stamp } = encodeEntry(entry, this.#stamp);
       if (this.#bytes + bytes.length > this.#limits.mostBytes)
         throw new Error(`it has ${this.#bytes} bytes and takes no more until a block closes its height`);
+      await this.#mustBeAsLeft();
       await writeWhole(this.#file, bytes, this.#bytes);
       await this.#file.datasync();
       this.#bytes += bytes.length;
@@ -175,6 +176,16 @@ export class GuardFile implements AsyncDisposable {
     await this.#queue;
     this.#failed ??= new ChainNodeError("GUARD_UNWRITABLE", `${this.#path} is closed`);
     await this.#file.close();
+  }
+
+  /** What is promised in a file that is no longer there, or that another process writes, is not there at the next start. */
+  async #mustBeAsLeft(): Promise<void> {
+    const { nlink, size } = await this.#file.stat();
+    if (nlink === 0) throw new Error("it was removed, or replaced by another, while the node runs");
+    if (size !== this.#bytes)
+      throw new Error(
+        `it has ${size} bytes and not ${this.#bytes}: another process has written it while the node runs`,
+      );
   }
 
   async #replace(header: GuardHeader, entries: StampedEntry[]): Promise<void> {

@@ -78,8 +78,13 @@ async function run(): Promise<void> {
     process.exitCode ||= exitCode;
     stopping ??= (async () => {
       log.write("info", "[NODE]stopping");
-      await node?.[Symbol.asyncDispose]();
-      log.write("info", "[NODE]stopped");
+      try {
+        await node?.[Symbol.asyncDispose]();
+        log.write("info", "[NODE]stopped");
+      } catch (error) {
+        report(error, log);
+        process.exitCode ||= 1;
+      }
       process.exit();
     })();
     return stopping;

@@ -1,5 +1,16 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -23,6 +34,12 @@ async function written(...heights: readonly number[]): Promise<string> {
   await using guard = await GuardFile.open(path, genesis);
   for (const height of heights) await guard.append({ height, record: Buffer.from(`vote ${height}`) });
   return path;
+}
+
+function newCopy(path: string): string {
+  const copy = newPath();
+  copyFileSync(path, copy);
+  return copy;
 }
 
 async function heightsOf(path: string): Promise<number[]> {
@@ -228,6 +245,34 @@ describe("the double-sign guard's file", () => {
     await assert.rejects(guard.append({ height: 1, record: Buffer.from("vote") }), { code: "GUARD_UNWRITABLE" });
     assert.deepEqual([guard.written, room], [0, 0]);
     await assert.rejects(guard.append({ height: 1, record: Buffer.from("vote") }), { code: "GUARD_UNWRITABLE" });
+  });
+
+  it("promises nothing in a file that was removed, replaced or written by another while it is open", async () => {
+    const meddled: readonly [(path: string) => void, RegExp][] = [
+      [(path) => rmSync(path), /removed, or replaced/],
+      [(path) => renameSync(newCopy(path), path), /removed, or replaced/],
+      [(path) => truncateSync(path, statSync(path).size - 1), /another process/],
+      [(path) => appendFileSync(path, "x"), /another process/],
+    ];
+    for (const [meddle, message] of meddled) {
+      const path = await written(1);
+      await using guard = await GuardFile.open(path, genesis);
+      meddle(path);
+      const vote = { height: 2, record: Buffer.from("vote") };
+      await assert.rejects(guard.append(vote), { code: "GUARD_UNWRITABLE", message });
+      assert.equal(guard.written, 1);
+    }
+  });
+
+  it("of two processes that have opened it lets one promise", async () => {
+    const path = await written(1);
+    await using one = await GuardFile.open(path, genesis);
+    await using other = await GuardFile.open(path, genesis);
+    await one.append({ height: 2, record: Buffer.from("vote of one") });
+    const late = { height: 2, record: Buffer.from("vote of the other") };
+    await assert.rejects(other.append(late), { code: "GUARD_UNWRITABLE" });
+    await one.append({ height: 3, record: Buffer.from("vote of one") });
+    assert.deepEqual(await heightsOf(path), [1, 2, 3]);
   });
 
   it("promises nothing any more once it is closed", async () => {
