@@ -336,6 +336,28 @@ describe("a guard whose counter is at the key manager", () => {
     assert.equal(standsAt(counter), 3);
   });
 
+  it("takes up a key manager again that was put back to an earlier time, as far as it knows that time", async () => {
+    const counter = new FakeCounter();
+    const path = await voted(counter, 1);
+    const early = counter.stands;
+    {
+      await using running = await Running.start(path, counter);
+      await running.guard.store({ height: 2, record: Buffer.alloc(3 << 20, 2) });
+      counter.stands = early;
+      await running.guard.store({ height: 3, record: Buffer.alloc(3 << 20, 3) });
+      assert.equal(standsAt(counter), 3);
+      assert.match(running.lines.join("\n"), /counter was found at 1, not at 2/);
+      await running.guard.forget(3);
+      counter.stands = early;
+      await assert.rejects(running.vote(4), { code: "GUARD_ROLLED_BACK", message: /key manager was put back/ });
+    }
+    await refusedUntouched(path, counter, /administrator who is sure/);
+    counter.stands = undefined;
+    await using running = await Running.start(path, counter);
+    assert.equal(standsAt(counter), 4);
+    await running.vote(5);
+  });
+
   it("begins from its own end where the counter was removed, and says so", async () => {
     const counter = new FakeCounter();
     const path = await voted(counter, 1, 2);
