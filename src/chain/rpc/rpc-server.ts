@@ -40,6 +40,8 @@ export class RpcServer implements AsyncDisposable {
       server.once("error", reject);
       server.listen(listen.port, listen.host, resolve);
     });
+    // A connection that could not be taken, for want of memory say: the next one may be.
+    server.on("error", () => {});
     return new RpcServer(server);
   }
 

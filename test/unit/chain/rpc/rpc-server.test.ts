@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { request } from "node:http";
-import { describe, it } from "node:test";
+import { Server } from "node:net";
+import { describe, it, mock } from "node:test";
 import { isLoopback, maxRpcBodyBytes, RpcServer } from "../../../../src/chain/rpc/rpc-server.ts";
 
 const methods = new Map([["ping", () => "pong"]]);
@@ -29,6 +30,16 @@ describe("the RPC server", () => {
     await using server = await RpcServer.start({ host: "127.0.0.1", port: 0 }, methods);
     assert.deepEqual(await post(server.port, ping), { status: 200, text: '{"jsonrpc":"2.0","id":1,"result":"pong"}' });
     assert.equal((await post(server.port, '{"jsonrpc":"2.0","method":"ping"}')).status, 204);
+  });
+
+  it("goes on when connections could not be taken", async () => {
+    const listening = mock.method(Server.prototype, "listen");
+    await using server = await RpcServer.start({ host: "127.0.0.1", port: 0 }, methods);
+    const inner = listening.mock.calls[0]?.this;
+    mock.restoreAll();
+    assert.ok(inner instanceof Server);
+    for (const _ of [1, 2, 3]) inner.emit("error", Object.assign(new Error("accept EMFILE"), { code: "EMFILE" }));
+    assert.equal((await post(server.port, ping)).status, 200);
   });
 
   it("refuses what a web page could send", async () => {
