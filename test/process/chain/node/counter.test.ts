@@ -4,31 +4,10 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { KeyManagerProcess, succeed } from "../../node/key-manager-process.ts";
-import { LocalChain, LocalNode, until } from "./local-chain.ts";
+import { countedChain, guardOf, nameOf } from "./counted-chain.ts";
+import { type LocalChain, LocalNode, until } from "./local-chain.ts";
 
 const text = (value: string) => Buffer.from(value);
-const all = [0, 1, 2, 3] as const;
-const nameOf = (index: number) => `chain0-node${index}`;
-
-/** A chain of four whose guards have counters at the key manager; all of them run. */
-async function runningChain(keyManager: KeyManagerProcess): Promise<LocalChain> {
-  const local = await LocalChain.build("-s");
-  for (const index of all) {
-    const { folder } = local.node(index);
-    const where = ["--server", keyManager.url, "--key", "alias/nodes", "--dir", folder];
-    const identity = ["--identity", "file", "--identity-folder", "identity"];
-    await succeed("node", "init", nameOf(index), "--kind", "generic", "--network", "chain0", ...where, ...identity);
-    await succeed("node", "enroll", folder, "--token-file", await keyManager.token(nameOf(index)));
-    local.configure(index, /heartbeat_seconds=1/, "heartbeat_seconds=1\n    guard_counter=node.toml");
-    local.node(index).start();
-  }
-  for (const index of all) await local.connected(index, 3);
-  return local;
-}
-
-function guardOf(node: LocalNode): Buffer {
-  return readFileSync(join(node.folder, "data/guard"));
-}
 
 /** Starts a node that must not start, and must leave its guard as it is. */
 async function refused(node: LocalNode, exit: number, message: RegExp): Promise<void> {
@@ -44,7 +23,7 @@ async function refused(node: LocalNode, exit: number, message: RegExp): Promise<
 describe("four nodes whose guards have counters at a key manager", { timeout: 400_000 }, () => {
   it("do not start with an older copy of their data, a new one, or without the key manager", async (test) => {
     await using keyManager = await KeyManagerProcess.started();
-    await using local = await runningChain(keyManager);
+    await using local = await countedChain(keyManager);
     using client = await local.client(0);
     await client.set(text("a"), text("1"));
     const node = local.node(3);
@@ -157,7 +136,7 @@ describe("four nodes whose guards have counters at a key manager", { timeout: 40
 
   it("end one of two copies that run at once, and go on", async () => {
     await using keyManager = await KeyManagerProcess.started();
-    await using local = await runningChain(keyManager);
+    await using local = await countedChain(keyManager);
     using client = await local.client(0);
     await client.set(text("a"), text("1"));
     const node = local.node(2);
