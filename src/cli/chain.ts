@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import { clientCommands } from "./chain/client-commands.ts";
 import { withJson } from "./output.ts";
 
-/** Options of FISCO BCOS's build_chain.sh that are not offered, with what to do instead. */
+/** Options of FISCO BCOS's build_chain.sh that are not offered: why, or what to do instead. */
 const notOffered: Readonly<Record<string, string>> = {
   "-A": "the reference chain has no permission contracts; edit config.genesis for FISCO BCOS's program",
   "-a <account>": "the reference chain has no permission contracts; edit config.genesis for FISCO BCOS's program",
@@ -24,10 +24,14 @@ const notOffered: Readonly<Record<string, string>> = {
 
 /** `strongroom chain`: a consortium chain whose node keys are in a cipher machine, in a KMS, in sealed files, or in plain ones. */
 export function command(): Command {
-  const chain = new Command("chain").description("Build a consortium chain, and be its client (see docs/chain.md).");
+  const chain = new Command("chain").description(
+    "Build a consortium chain, its node keys in files, in a cipher machine or in a KMS, and be its client.",
+  );
   chain.addHelpText(
     "after",
     `
+What is made, and how it is started: docs/chain.md; step by step with a cipher machine: docs/hsm.md.
+
 Example:
   strongroom chain build -l 127.0.0.1:4 -p 30300,20200 -s -H -n nodeKeyDir/ --key-index 43,44,45,46
   bash nodes/127.0.0.1/start_all.sh

@@ -101,6 +101,8 @@ async function onFolder<T>(
 /** The unlock secret is wiped, or the device closed, once the folder is open. */
 async function openFolder(data: string, options: DataUnlockOptions): Promise<CustodyService> {
   const { openCustody } = await import("../custody/open.ts");
+  // Before an unlock secret is asked for.
+  if (!existsSync(data)) throw new CommandFailure(exitCodes.other, `there is no data folder ${data}`);
   await using held = await readUnlock(data, options);
   return await openCustody({ dataDir: data, unlock: held.unlock });
 }

@@ -62,7 +62,7 @@ Example:
                 String(each.queue),
                 String(each.uses),
                 failuresOf(each),
-                each.lastError === null ? each.detail : `${each.detail}; last: ${each.lastError.message}`,
+                withLastError(each),
               ]),
             ),
           ),
@@ -87,21 +87,27 @@ async function runInfo(name: string, options: Options): Promise<void> {
   await using opened = await openDevice(await catalogueOf(options), name);
   const { capabilities, info } = { capabilities: opened.device.capabilities(), info: infoOf(opened.device) };
   const { state, detail } = await opened.device.health();
-  printData(options, { name, state, detail, capabilities, info }, () =>
-    [
-      `name      ${name}`,
-      `state     ${state}: ${detail}`,
-      `suites    ${capabilities.suites.join(" ")}`,
-      `specs     ${capabilities.specs.join(" ") || "none"}`,
-      ...Object.entries(info).map(([key, value]) => `${key.padEnd(9)} ${value}`),
-    ].join("\n"),
-  );
+  printData(options, { name, state, detail, capabilities, info }, () => {
+    const facts: [string, unknown][] = [
+      ["name", name],
+      ["state", `${state}: ${detail}`],
+      ["suites", capabilities.suites.join(" ")],
+      ["specs", capabilities.specs.join(" ") || "none"],
+      ...Object.entries(info),
+    ];
+    const width = Math.max(...facts.map(([key]) => key.length));
+    return facts.map(([key, value]) => `${key.padEnd(width)}  ${value}`).join("\n");
+  });
 }
 
 /** What a device with a library says of itself; nothing of one without. */
 export function infoOf(device: object): Readonly<Record<string, string | number | boolean>> {
   if (!("info" in device) || typeof device.info !== "object" || device.info === null) return {};
   return device.info as Readonly<Record<string, string | number | boolean>>;
+}
+
+function withLastError({ detail, lastError }: DeviceState): string {
+  return lastError === null || detail.includes(lastError.message) ? detail : `${detail}; last: ${lastError.message}`;
 }
 
 function failuresOf({ failures }: DeviceState): string {

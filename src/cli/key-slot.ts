@@ -98,7 +98,7 @@ async function runAdd(options: AddOptions): Promise<void> {
     tell(
       `key slot ${await slots.addDevice(root, named, choice, label)} added: serve --unlock-device ${device} opens it`,
     );
-    tell("the devices.toml must be trusted before that: strongroom device trust");
+    tell("that works while devices.toml is the one that was trusted: after a change, strongroom device trust");
   });
 }
 

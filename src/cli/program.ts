@@ -26,7 +26,7 @@ const groups: Readonly<Record<string, { purpose: string; load: () => Promise<{ c
   },
   node: { purpose: "protect and start a node", load: () => import("./node.ts") },
   chain: {
-    purpose: "build a consortium chain, its keys in a cipher machine or in files; its client",
+    purpose: "build a consortium chain, its keys in files, a cipher machine or a KMS; its client",
     load: () => import("./chain.ts"),
   },
   volume: { purpose: "encrypted data folders: create, open, close, status, check", load: () => import("./volume.ts") },

@@ -126,7 +126,10 @@ export function send(endpoint: Endpoint, message: Message, timeoutMs: number): P
     const fail = (cause: Error) => {
       clearTimeout(timer);
       const code = codeOfCause(cause);
-      const reason = `${endpoint.label}: ${cause.message === "" ? clientErrors[code].meaning : cause.message}`;
+      const reason =
+        (cause as NodeJS.ErrnoException).code === "ECONNREFUSED"
+          ? `no key manager listens at ${endpoint.label} (ECONNREFUSED)`
+          : `${endpoint.label}: ${cause.message === "" ? clientErrors[code].meaning : cause.message}`;
       reject(new TransportFailure(code, reason, maybeSeen, request.reusedSocket, cause));
       request.destroy();
     };

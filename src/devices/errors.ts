@@ -21,10 +21,10 @@ export const deviceErrors = {
     meaning: "the device's PIN is missing, empty, too large, or its file can be read by others",
   },
   DEVICE_PIN_REFUSED: {
-    exit: 5,
+    exit: 3,
     meaning: "the device refuses the PIN or the right to use the key; it is not tried again",
   },
-  DEVICE_PIN_LOCKED: { exit: 5, meaning: "the device has locked its PIN" },
+  DEVICE_PIN_LOCKED: { exit: 3, meaning: "the device has locked its PIN" },
   DEVICE_KEY_NOT_FOUND: { exit: 1, meaning: "the device has no such key" },
   DEVICE_KEY_CHANGED: { exit: 5, meaning: "the device's key or what it stored is not what it was" },
   DEVICE_INPUT_REFUSED: { exit: 2, meaning: "the device refuses the input" },

@@ -4,7 +4,7 @@ export const chainBuildErrors = {
     exit: 2,
     meaning: "config.ini, config.genesis, nodes.json or config.toml says something it may not",
   },
-  FILE_UNSAFE: { exit: 1, meaning: "a file with a secret is readable by others" },
+  FILE_UNSAFE: { exit: 2, meaning: "a file with a secret is readable by others" },
   FILE_UNUSABLE: { exit: 1, meaning: "a file cannot be read or written" },
   NODE_KEYS_INVALID: { exit: 2, meaning: "the folder of node keys does not hold one usable key for each node" },
   OPTION_INVALID: { exit: 2, meaning: "an option is missing, malformed, or does not go with another" },

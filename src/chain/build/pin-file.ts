@@ -1,4 +1,5 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { ChainBuildError } from "./errors.ts";
 
@@ -28,9 +29,11 @@ export function readPrivateFile(file: string, reading: PrivateFileReading = {}):
     // Not blocking: a named pipe must be refused, not waited for.
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
-    throw new ChainBuildError("FILE_UNUSABLE", `${file} cannot be read`, {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== "ENOENT") throw new ChainBuildError("FILE_UNUSABLE", `${file} cannot be read: ${code}`, { cause });
+    throw new ChainBuildError("FILE_UNUSABLE", `${file} is missing: it holds ${holds}`, {
       cause,
-      hint: "a file that is sealed is opened by `strongroom node launch` only",
+      ...(isSealed(file) ? { hint: "it is sealed: start the node by `strongroom node launch`" } : {}),
     });
   }
   try {
@@ -44,6 +47,11 @@ export function readPrivateFile(file: string, reading: PrivateFileReading = {}):
   } finally {
     closeSync(fd);
   }
+}
+
+/** Whether the file is one of a node whose manifest has files sealed: a launch puts them there for as long as the node runs. */
+function isSealed(file: string): boolean {
+  return existsSync(join(dirname(dirname(file)), "node.toml"));
 }
 
 function readToEnd(fd: number, file: string, maxBytes: number): SecretBuffer {

@@ -14,6 +14,7 @@ import {
   readName,
   readPorts,
 } from "../../chain/build/options.ts";
+import { isSdfProfileName, sdfProfileNames } from "../../devices/sdf/profiles.ts";
 import { type OutputOptions, printData, tell } from "../output.ts";
 import { type ChainKeyManager, checkProtection, protectChain } from "./protect.ts";
 
@@ -90,7 +91,11 @@ function hsmOptions(options: BuildOptions, hosts: readonly HostNodes[]): HsmOpti
     if (Object.values(stray).every((each) => each === undefined)) return undefined;
     throw new ChainBuildError("OPTION_INVALID", "an option for the cipher machine is given, but -H is not");
   }
-  if (profile !== undefined) readName("--hsm-profile", profile);
+  if (profile !== undefined && !isSdfProfileName(profile))
+    throw new ChainBuildError(
+      "OPTION_INVALID",
+      `--hsm-profile is one of ${sdfProfileNames.join(", ")}; got ${profile}`,
+    );
   return {
     pinInConfig: passwordInConfig === true,
     ...(library === undefined ? {} : { library }),

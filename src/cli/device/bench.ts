@@ -11,9 +11,9 @@ import {
   type KeyChoiceOptions,
   openDevice,
   withCatalogue,
-  withKeyChoice,
+  withKeyPairChoice,
 } from "./named-device.ts";
-import { subjectOf } from "./test.ts";
+import { mustBeListed, subjectOf } from "./test.ts";
 
 type Options = CatalogueOptions & OutputOptions & KeyChoiceOptions & { readonly seconds: number };
 
@@ -26,7 +26,7 @@ interface Speed {
 /** `device bench`: signatures a second at 1 to as many callers as there are sessions. */
 export function benchCommand(): Command {
   return withJson(
-    withKeyChoice(
+    withKeyPairChoice(
       withCatalogue(
         new Command("bench")
           .description("signatures a second, from one caller up to one for each session")
@@ -40,9 +40,11 @@ export function benchCommand(): Command {
 
 async function run(name: string, options: Options): Promise<void> {
   const catalogue = await catalogueOf(options);
+  const choice = choiceOf(options);
+  mustBeListed(catalogue, name, choice);
   await using opened = await openDevice(catalogue, name);
   const { device } = opened;
-  const { sessions, signingKeys } = subjectOf(catalogue, name, device, choiceOf(options));
+  const { sessions, signingKeys } = subjectOf(catalogue, name, device, choice);
   const [spec] = device.capabilities().specs.filter(isKeyPairSpec);
   if (spec === undefined) throw new CommandFailure(exitCodes.usage, `device ${name} does not sign`);
   const named = { keyId: randomUUID(), version: 1, suite: keySpecs[spec].suite, spec, usage: "sign" } as const;

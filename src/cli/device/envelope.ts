@@ -1,7 +1,5 @@
-import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { sealEnvelope } from "../../devices/device-envelope.ts";
-import { CommandFailure, exitCodes } from "../failure.ts";
 import { tell } from "../output.ts";
 import { readSecretFile } from "../unlock-secret.ts";
 import {
@@ -13,6 +11,7 @@ import {
   withCatalogue,
   withKeyChoice,
 } from "./named-device.ts";
+import { mustBeNew, writeNewFile } from "./new-file.ts";
 
 type Options = CatalogueOptions & KeyChoiceOptions & { readonly secretFile: string; readonly out: string };
 
@@ -33,16 +32,10 @@ export function envelopeCommand(): Command {
 }
 
 async function run(name: string, options: Options): Promise<void> {
+  mustBeNew(options.out);
   using secret = readSecretFile(options.secretFile);
   await using opened = await openDevice(await catalogueOf(options), name);
   const envelope = await sealEnvelope(opened, "super-key", secret, choiceOf(options));
-  try {
-    writeFileSync(options.out, envelope, { flag: "wx", mode: 0o600 });
-  } catch (cause) {
-    throw new CommandFailure(
-      exitCodes.other,
-      `${options.out} cannot be written: ${(cause as NodeJS.ErrnoException).code}`,
-    );
-  }
+  writeNewFile(options.out, envelope, 0o600);
   tell(`the envelope is in ${options.out}; only device ${name} opens it`);
 }

@@ -1,4 +1,3 @@
-import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { readSecretDescriptor, readSecretFile, type SecretReading } from "../../crypto/secret-file.ts";
 import { entryOf } from "../../devices/catalogue/read.ts";
@@ -11,8 +10,9 @@ import {
   type KeyChoiceOptions,
   openDevice,
   withCatalogue,
-  withKeyChoice,
+  withKeyPairChoice,
 } from "./named-device.ts";
+import { mustBeNew, writeNewFile } from "./new-file.ts";
 
 type Options = CatalogueOptions & OutputOptions;
 
@@ -27,7 +27,11 @@ export function keysCommand(): Command {
     ).action(runList),
   );
   keys.addCommand(
-    withCatalogue(new Command("generate").description("make a key pair inside a token").argument("<name>"))
+    withCatalogue(
+      new Command("generate")
+        .description("make a key pair inside a token (a card's are made with its vendor's program)")
+        .argument("<name>"),
+    )
       .requiredOption("--label <label>", "its CKA_LABEL")
       .addOption(
         new Option("--spec <spec>", "which curve")
@@ -61,7 +65,7 @@ its index.`,
       .action(runImport),
   );
   keys.addCommand(
-    withKeyChoice(
+    withKeyPairChoice(
       withCatalogue(
         new Command("export-public").description("write the public key of a signing key pair, PEM").argument("<name>"),
       ),
@@ -97,6 +101,7 @@ async function runGenerate(
   const { Pkcs11Device } = await import("../../devices/pkcs11/device.ts");
   const catalogue = await catalogueOf(options);
   if (entryOf(catalogue, name).kind === "set") throw notIntoSet(name);
+  if (options.out !== undefined) mustBeNew(options.out);
   await using opened = await openDevice(catalogue, name);
   if (!(opened.device instanceof Pkcs11Device))
     throw new CommandFailure(
@@ -135,6 +140,7 @@ async function runImport(name: string, options: ImportOptions): Promise<void> {
       exitCodes.usage,
       "a key is imported with --label LABEL and --key-file FILE (- for standard input)",
     );
+  if (options.out !== undefined) mustBeNew(options.out);
   const [{ Pkcs11Device }, { readImportedKey }] = await Promise.all([
     import("../../devices/pkcs11/device.ts"),
     import("../../devices/pkcs11/private-key-file.ts"),
@@ -187,5 +193,5 @@ function writePem(spki: Buffer, out: string | undefined): void {
   const lines = spki.toString("base64").match(/.{1,64}/g) ?? [];
   const pem = `-----BEGIN PUBLIC KEY-----\n${lines.join("\n")}\n-----END PUBLIC KEY-----\n`;
   if (out === undefined) process.stdout.write(pem);
-  else writeFileSync(out, pem, { flag: "wx" });
+  else writeNewFile(out, pem);
 }

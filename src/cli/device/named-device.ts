@@ -51,9 +51,15 @@ export interface KeyChoiceOptions {
 
 /** Adds the options that name a key in a device. */
 export function withKeyChoice(command: Command): Command {
+  return withKeyPairChoice(command).addOption(
+    new Option("--kek-index <n>", "an existing key-encryption key of a card, by its index").argParser(index),
+  );
+}
+
+/** Adds the options that name a key pair in a device. */
+export function withKeyPairChoice(command: Command): Command {
   return command
     .addOption(new Option("--key-index <n>", "an existing key pair of a card, by its index").argParser(index))
-    .addOption(new Option("--kek-index <n>", "an existing key-encryption key of a card, by its index").argParser(index))
     .option("--key-id <id>", "an existing key of a token, by its label or id:HEX; or of a KMS, by id, alias or ARN");
 }
 

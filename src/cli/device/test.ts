@@ -3,7 +3,7 @@ import type { Catalogue } from "../../devices/catalogue/read.ts";
 import { entryOf, membersOf } from "../../devices/catalogue/read.ts";
 import type { ConformanceSubject } from "../../devices/conformance/subject.ts";
 import type { CryptoDevice, DeviceKeyChoice } from "../../devices/device.ts";
-import { exitCodes } from "../failure.ts";
+import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, tell, withJson } from "../output.ts";
 import {
   type CatalogueOptions,
@@ -43,12 +43,34 @@ async function run(name: string, options: Options): Promise<void> {
     import("../../devices/conformance/run.ts"),
     import("../../devices/conformance/report.ts"),
   ]);
+  const choice = choiceOf(options);
+  mustBeListed(catalogue, name, choice);
   await using opened = await openDevice(catalogue, name);
-  const report = await runConformance(subjectOf(catalogue, name, opened.device, choiceOf(options)), ({ id, outcome }) =>
+  const report = await runConformance(subjectOf(catalogue, name, opened.device, choice), ({ id, outcome }) =>
     tell(`${id}: ${outcome}`),
   );
   printData(options, report, reportText);
   if (report.failed > 0) process.exitCode = exitCodes.integrity;
+}
+
+/**
+ * Of a card only the keys that its entry lists are in reach.
+ *
+ * @throws {CommandFailure} 2 for an index that is not listed.
+ */
+export function mustBeListed(catalogue: Catalogue, name: string, choice: DeviceKeyChoice | undefined): void {
+  const [member] = membersOf(catalogue, name);
+  if (member?.kind !== "sdf" || choice === undefined) return;
+  for (const [wanted, listed, entry] of [
+    [choice.keyIndex, member.key_indices, "key_indices"],
+    [choice.kekIndex, member.kek_indices, "kek_indices"],
+  ] as const)
+    if (wanted !== undefined && !listed.includes(wanted))
+      throw new CommandFailure(
+        exitCodes.usage,
+        `${entry} of device ${member.name} does not name index ${wanted}`,
+        listed.length === 0 ? `add it to ${catalogue.file}` : `it names ${listed.join(", ")}`,
+      );
 }
 
 /** The device with the keys that may be used: the one that was named, or the card's own of its entry. */

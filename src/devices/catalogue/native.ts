@@ -118,7 +118,8 @@ async function openMembers<E extends NativeEntry>(
   if (first === undefined) throw settled.find((each) => each.status === "rejected")?.reason;
   if (entries.length === 1) return driver.device(first.calls);
   try {
-    return driver.device(await FailoverSet.open(open, driver.fingerprint(first.entry)));
+    const leftOut = entries.filter((entry) => open.every(({ name }) => name !== entry.name)).map(({ name }) => name);
+    return driver.device(await FailoverSet.open(open, driver.fingerprint(first.entry), undefined, leftOut));
   } catch (error) {
     await Promise.allSettled(open.map(({ calls }) => calls[Symbol.asyncDispose]()));
     throw error;

@@ -52,8 +52,7 @@ export class DeviceShelf {
     if (found.sha256 !== trusted)
       throw new CatalogueError(
         "CATALOGUE_UNTRUSTED",
-        `${this.#file} is not the list of devices that an administrator trusted`,
-        { hint: "look at it, then: strongroom device trust --data DIR" },
+        `${this.#file} is not the list of devices that an administrator trusted: look at it, then strongroom device trust`,
       );
     if (this.#holdersOf !== found.sha256) this.#putAway();
     [this.#catalogue, this.#holdersOf] = [found, found.sha256];

@@ -41,8 +41,12 @@ export function stateOfReady(
   breakerOpen: boolean,
 ): Pick<DeviceHealth, "state" | "detail"> {
   const { sessions, queue, abandoned } = facts;
-  const detail = `${sessions} sessions, ${queue} calls wait`;
+  const detail = `${counted(sessions, "session")}, ${counted(queue, "call")} ${queue === 1 ? "waits" : "wait"}`;
   if (breakerOpen) return { state: "degraded", detail: `failed too often; ${detail}` };
   if (sessions === 0) return { state: "down", detail: "no session is open" };
   return { state: abandoned === 0 && sessions >= minSessions ? "ready" : "degraded", detail };
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

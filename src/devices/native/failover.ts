@@ -30,9 +30,16 @@ export class FailoverSet implements NativeCalls {
   readonly #members: readonly Member[];
   readonly #fingerprintOf: FingerprintOf;
   readonly #fingerprint: Buffer;
+  readonly #leftOut: readonly string[];
 
-  private constructor(members: readonly Member[], fingerprintOf: FingerprintOf, fingerprint: Buffer) {
+  private constructor(
+    members: readonly Member[],
+    fingerprintOf: FingerprintOf,
+    fingerprint: Buffer,
+    leftOut: readonly string[],
+  ) {
     this.#members = members;
+    this.#leftOut = leftOut;
     this.#fingerprintOf = fingerprintOf;
     this.#fingerprint = fingerprint;
   }
@@ -42,6 +49,7 @@ export class FailoverSet implements NativeCalls {
    * this throws. A member that can't tell its key now is compared before it is first used.
    *
    * @param expected - The key's fingerprint, where it is known from before; left out: what the first member that can tell says.
+   * @param leftOut - Names of members that could not be opened: without them the set is degraded.
    * @throws {DeviceError} `DEVICE_KEY_CHANGED` when a member holds another key; what the last member said when none can tell.
    * @throws {RangeError} Without members.
    */
@@ -49,6 +57,7 @@ export class FailoverSet implements NativeCalls {
     members: readonly FailoverMember[],
     fingerprintOf: FingerprintOf,
     expected?: Buffer,
+    leftOut: readonly string[] = [],
   ): Promise<FailoverSet> {
     if (members.length === 0) throw new RangeError("a failover set has at least one member");
     const own: Member[] = members.map((member) => ({
@@ -76,7 +85,7 @@ export class FailoverSet implements NativeCalls {
       member.comparedAt = restarts;
     }
     if (fingerprint === undefined || own.every(({ comparedAt }) => comparedAt === undefined)) throw trouble;
-    return new FailoverSet(own, fingerprintOf, fingerprint);
+    return new FailoverSet(own, fingerprintOf, fingerprint, leftOut);
   }
 
   /** Of the member that calls would go to now. */
@@ -84,21 +93,23 @@ export class FailoverSet implements NativeCalls {
     return this.#inOrder()[0]?.calls.info ?? {};
   }
 
-  /** The best member's, with the sums of all; `degraded` when any member is not `ready`. */
+  /** The best member's, with the sums of all; `degraded` when any member is not `ready`, or was left out. */
   health(): NativeDeviceHealth {
     const all = this.#members.map((member) => ({ member, health: member.calls.health() }));
     const usable = all.filter(({ member, health }) => !member.foreign && isWell(health));
     const sum = (pick: (health: NativeDeviceHealth) => number) =>
       all.reduce((total, { health }) => total + pick(health), 0);
     const allLocked = all.every(({ health }) => health.state === "locked");
-    const allReady = all.every(({ member, health }) => !member.foreign && health.state === "ready");
+    const allReady =
+      this.#leftOut.length === 0 && all.every(({ member, health }) => !member.foreign && health.state === "ready");
     const lastError = all.find(({ health }) => health.lastError !== undefined && health.state !== "ready")?.health
       .lastError;
     return {
       state: allLocked ? "locked" : usable.length === 0 ? "down" : allReady ? "ready" : "degraded",
-      detail: all
-        .map(({ member, health }) => `${member.name}: ${member.foreign ? "holds another key" : health.state}`)
-        .join(", "),
+      detail: [
+        ...all.map(({ member, health }) => `${member.name}: ${member.foreign ? "holds another key" : health.state}`),
+        ...this.#leftOut.map((name) => `${name}: could not be opened`),
+      ].join(", "),
       sessions: sum(({ sessions }) => sessions),
       queue: sum(({ queue }) => queue),
       abandoned: sum(({ abandoned }) => abandoned),

@@ -121,7 +121,7 @@ describe("four nodes whose keys are in a KMS, another Strongroom", { timeout: 40
         const [other = ""] = await signingKeys(kms, "ECC_SECG_P256K1");
         const { keyId: stranger } = await kms.admin.keys.create({ spec: "SM2", usage: "sign" });
         for (const [key, exit, message] of [
-          [keys[2] ?? "", 5, /another node key/],
+          [keys[2] ?? "", 5, /another node's key/],
           [stranger, 5, /none of the 4 in config.genesis.*kms_key/],
           [other, 2, /not a key of spec SM2/],
           ["alias/nothing", 3, /no master key alias\/nothing/],

@@ -169,7 +169,7 @@ describe("a key manager with a cipher card", { skip }, () => {
     place.write(entryFor("card-1", place.card.library));
     writeFileSync(join(place.manager.dataDir, "card.pin"), "wrong-PIN-canary");
     const wrong = await add("card-1");
-    assert.equal(wrong.code, 5, wrong.stderr);
+    assert.equal(wrong.code, 3, wrong.stderr);
     assert.doesNotMatch(wrong.stderr + wrong.stdout, /canary/);
   });
 

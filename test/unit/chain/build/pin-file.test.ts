@@ -25,7 +25,7 @@ describe("a file with a secret", () => {
       ["folder", /not a regular file/],
       ["pipe", /not a regular file/],
       ["link", /not a regular file/],
-      ["nothing", /cannot be read/],
+      ["nothing", /is missing: it holds a PIN/],
     ] as const)
       assert.throws(() => readPrivateFile(folder.at(name)), { code: "FILE_UNUSABLE", message });
   });

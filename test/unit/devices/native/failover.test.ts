@@ -177,3 +177,11 @@ test("a member that can't tell its key at the opening is asked before its first 
   assert.equal(await call, "answered");
   assert.equal(first.asked, 2);
 });
+
+test("a set without a member that could not be opened is degraded, and says which", async () => {
+  const { calls } = await member();
+  const set = await FailoverSet.open([{ name: "card 1", calls }], () => Promise.resolve(key), undefined, ["card 2"]);
+  const { state, detail } = set.health();
+  assert.equal(state, "degraded");
+  assert.equal(detail, "card 1: ready, card 2: could not be opened");
+});
