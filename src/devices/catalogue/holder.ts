@@ -61,7 +61,7 @@ export class DeviceHolder {
       const { error } = this.#failed;
       const detail = error instanceof Error ? error.message : String(error);
       return isFinal(error)
-        ? { state: "locked", detail: `${detail}; ${notSentAgain}`, ...lastErrorOf(error) }
+        ? { state: "locked", detail: notSentAgain, ...lastErrorOf(error) }
         : { state: "down", detail, ...lastErrorOf(error) };
     }
     if (this.#opening === undefined) return { state: "ready", detail: "not opened yet" };
@@ -107,7 +107,7 @@ export class DeviceHolder {
 
 /** What an administrator has to know of a PIN that was refused. */
 const notSentAgain =
-  "it is not sent again: put the PIN right, then strongroom device trust, or start the key manager anew";
+  "the PIN was refused and is not sent again: put it right, then strongroom device trust, or start the key manager anew";
 
 const pinCodes: ReadonlySet<string> = new Set(["DEVICE_PIN_REFUSED", "DEVICE_PIN_LOCKED"]);
 
