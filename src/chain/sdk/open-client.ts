@@ -59,7 +59,8 @@ export function readingClient({ chain, config }: ClientSettings, node: NodeEndpo
  * the configuration names.
  *
  * @param withAccount - False for a client that only reads: no account is opened, and none need be named.
- * @throws Errors of {@link readClientFiles} and of `openAccount`; {@link ChainClientError} `UNREACHABLE` when no node answers.
+ * @throws Errors of {@link readClientFiles} and of `openAccount`; {@link ChainClientError} `UNREACHABLE` when no node answers,
+ *   `ANSWER_INVALID` when what answers is no node.
  */
 export async function openClient(files: ClientFiles, withAccount = true): Promise<OpenClient> {
   const settings = readClientFiles(files);
@@ -82,6 +83,7 @@ export async function openClient(files: ClientFiles, withAccount = true): Promis
 
 async function answeringNode(settings: ClientSettings): Promise<NodeEndpoint> {
   const { peers } = settings.config.network;
+  let nonsense: ChainClientError | undefined;
   for (const node of peers) {
     using client = readingClient(settings, node);
     try {
@@ -89,9 +91,13 @@ async function answeringNode(settings: ClientSettings): Promise<NodeEndpoint> {
       return node;
     } catch (error) {
       // A node that answers, though with a refusal, is there: what it refuses is the caller's to know.
-      if (!(error instanceof ChainClientError) || error.code !== "UNREACHABLE") throw error;
+      if (!(error instanceof ChainClientError)) throw error;
+      // What is no node's answer is told only when no other node is there.
+      if (error.code === "ANSWER_INVALID") nonsense ??= error;
+      else if (error.code !== "UNREACHABLE") throw error;
     }
   }
+  if (nonsense !== undefined) throw nonsense;
   throw new ChainClientError("UNREACHABLE", `none of the nodes answers: ${peers.map(writeAddress).join(", ")}`);
 }
 
