@@ -66,6 +66,7 @@ function overTls(servers: readonly string[], identity: string | undefined): KeyM
       throw new CommandFailure(
         exitCodes.usage,
         `${join(identity, name)} cannot be read: ${(cause as NodeJS.ErrnoException).code}`,
+        "an identity folder is made by strongroom node enroll --into DIR",
       );
     }
   };

@@ -1,8 +1,11 @@
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import type { LeaseDescription } from "../../client/protocol.ts";
 import { writeNewFile } from "../../node/file-steps.ts";
 import { identityMeanings } from "../../node/identity.ts";
 import type { IdentityKind } from "../../node/manifest.ts";
 import { type ConnectionOptions, withClient } from "../connection.ts";
+import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, table, tell } from "../output.ts";
 
 interface TokenOptions extends ConnectionOptions {
@@ -14,6 +17,7 @@ interface TokenOptions extends ConnectionOptions {
 /** Prints the token alone on standard output, so that it can be redirected; what is said about it goes to standard error. */
 export async function runToken(name: string, options: TokenOptions): Promise<void> {
   const { key, identityKind: identity, out } = options;
+  if (out !== undefined) mustBeWritable(out);
   await withClient(options, async (client) => {
     const { token, expiresAt } = await client.nodes.createToken({
       name,
@@ -32,6 +36,17 @@ export async function runToken(name: string, options: TokenOptions): Promise<voi
     });
     tell(`one use, until ${expiresAt}; identity ${identity}: ${identityMeanings[identity]}`);
   });
+}
+
+/** Before the token is made: one that is lost is a node's first, and the next takes an administrator. */
+function mustBeWritable(out: string): void {
+  if (!existsSync(dirname(out)))
+    throw new CommandFailure(
+      exitCodes.other,
+      `there is no folder ${dirname(out)} for the token`,
+      `mkdir ${dirname(out)}`,
+    );
+  if (existsSync(out)) throw new CommandFailure(exitCodes.other, `${out} exists already`, "name another file: --out");
 }
 
 export async function runRevoke(name: string, options: ConnectionOptions & OutputOptions): Promise<void> {

@@ -166,7 +166,7 @@ describe("the client of a chain", { timeout: 240_000 }, () => {
     chmodSync(at("open.pem"), 0o644);
     const config = changed("config.toml", "account.pem", "open.pem");
     const { code, stderr } = await chain("set", "a", "b", "--config", config);
-    assert.equal(code, 1);
+    assert.equal(code, 2);
     assert.match(stderr, /holds an account's private key and is open to others[\s\S]*chmod 600/);
   });
 
