@@ -146,6 +146,22 @@ describe("the node commands against a real key manager", () => {
     assert.match(await succeed("audit", "verify", "--identity", folder.at("id"), ...server), /\d/);
   });
 
+  it("make no token for a node where it cannot be written", async () => {
+    using folder = new NodeFolder();
+    folder.write("taken", "mine");
+    for (const [out, message] of [
+      ["none/token", /there is no folder .*none for the token/],
+      ["taken", /taken exists already/],
+    ] as const) {
+      const words = ["--key", "alias/nodes", "--data", keyManager.data, "--out", folder.at(out)];
+      const { code, stderr } = await command("node", "token", "node-9", ...words);
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, message);
+    }
+    assert.equal(readFileSync(folder.at("taken"), "utf8"), "mine");
+    assert.doesNotMatch(await succeed("node", "list", "--data", keyManager.data), /node-9/);
+  });
+
   it("answer usage errors with 2 and name the mistake", async () => {
     using folder = new NodeFolder();
     assert.equal((await command("node", "launch", folder.at("nothing"))).code, 2);
