@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { readGenesis } from "../../../../src/chain/build/genesis-reader.ts";
 import { chainOf } from "../../../../src/chain/node/chain-of.ts";
 import { SoftSigner } from "../../../../src/chain/node/soft-signer.ts";
@@ -63,6 +64,8 @@ describe("a node with its key in a KMS, started by a launch", { timeout: 240_000
       const stopped = await run("bash", [join(host, "stop_all.sh")], "/");
       assert.equal(stopped.code, 0, stopped.stdout);
     }
+    // The launch takes the link away once the node has ended, which stop_all.sh does not wait for.
+    for (let waits = 0; waits < 100 && existsSync(secretFile); waits++) await pause(50);
     assert.equal(existsSync(secretFile), false);
     await keyManager.stop();
     const refused = await run("bash", [join(host, "node0/start.sh")], "/", { LAUNCH_OPTIONS: "--allow-unsafe" });
