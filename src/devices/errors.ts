@@ -37,19 +37,22 @@ export const deviceErrors = {
 
 export type DeviceErrorCode = keyof typeof deviceErrors;
 
-/** What kind of failure a native library reported. */
-export type DeviceFaultKind =
-  | "auth"
-  | "locked-out"
-  | "not-found"
-  | "unsupported"
-  | "bad-input"
-  | "session"
-  | "device"
-  | "comm"
-  | "busy"
-  | "timeout"
-  | "integrity";
+/** Kinds of failures that native libraries report. A device's process tells them by their place in this list. */
+export const deviceFaultKinds = [
+  "auth",
+  "locked-out",
+  "not-found",
+  "unsupported",
+  "bad-input",
+  "session",
+  "device",
+  "comm",
+  "busy",
+  "timeout",
+  "integrity",
+] as const;
+
+export type DeviceFaultKind = (typeof deviceFaultKinds)[number];
 
 /** What is known of a native library's failure. */
 export interface DeviceFailure {

@@ -1,22 +1,8 @@
-import { DeviceError, type DeviceFaultKind } from "../errors.ts";
+import { DeviceError, deviceFaultKinds } from "../errors.ts";
 import type { TellOfDevice } from "./native.ts";
 
 /** Why a use of a device failed: what its library reported, or what kept it from being asked. A closed set, for counters. */
-export const failureKinds = [
-  "auth",
-  "locked-out",
-  "not-found",
-  "unsupported",
-  "bad-input",
-  "session",
-  "device",
-  "comm",
-  "busy",
-  "timeout",
-  "integrity",
-  "locked",
-  "other",
-] as const satisfies readonly (DeviceFaultKind | "locked" | "other")[];
+export const failureKinds = [...deviceFaultKinds, "locked", "other"] as const;
 
 export type FailureKind = (typeof failureKinds)[number];
 

@@ -88,6 +88,7 @@ export class CallDesk {
   /** Takes note of a fault; closes the way to the device after too many. */
   heard(fault: FaultFacts): void {
     this.lastError = fault;
+    if (fault.follows === true) return;
     const { surroundings, name, tell } = this.#ground;
     const change = this.#breaker.faulted(fault.kind, surroundings.nowMs());
     if (change === "closed") tell({ event: "breaker-closed" });

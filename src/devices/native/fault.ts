@@ -11,6 +11,8 @@ export interface FaultFacts {
   readonly evict: boolean;
   /** The same call may succeed later. Says nothing about whether it is safe to send it again. */
   readonly retryable: boolean;
+  /** Told of one more call that the trouble told of just before has cost: it counts once. */
+  readonly follows?: boolean;
 }
 
 /** Kinds after which a session is closed, unless the program says otherwise. */
@@ -25,16 +27,18 @@ export class DeviceFault extends Error implements FaultFacts {
   readonly code: string;
   readonly evict: boolean;
   readonly retryable: boolean;
+  readonly follows: boolean;
 
   /** @param facts - `evict` and `retryable` follow from the kind when left out. */
   constructor(
-    facts: Pick<FaultFacts, "kind" | "code" | "message"> & { readonly evict?: boolean; readonly retryable?: boolean },
+    facts: Pick<FaultFacts, "kind" | "code" | "message"> & Partial<Pick<FaultFacts, "evict" | "retryable" | "follows">>,
   ) {
     super(facts.message);
     this.kind = facts.kind;
     this.code = facts.code;
     this.evict = facts.evict ?? evictingKinds.has(facts.kind);
     this.retryable = facts.retryable ?? passingKinds.has(facts.kind);
+    this.follows = facts.follows ?? false;
   }
 }
 

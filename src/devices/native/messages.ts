@@ -1,4 +1,4 @@
-import type { DeviceFaultKind } from "../errors.ts";
+import { deviceFaultKinds } from "../errors.ts";
 import type { FaultFacts } from "./fault.ts";
 import { type FrameBody, FrameError, type FrameWriter } from "./frames.ts";
 
@@ -46,23 +46,11 @@ export const fromDevice = {
   alone: 11,
 } as const;
 
-const kinds: readonly DeviceFaultKind[] = [
-  "auth",
-  "locked-out",
-  "not-found",
-  "unsupported",
-  "bad-input",
-  "session",
-  "device",
-  "comm",
-  "busy",
-  "timeout",
-  "integrity",
-];
 const longestCodeCharacters = 64;
 const longestMessageCharacters = 1000;
 const evictBit = 1;
 const retryableBit = 2;
+const followsBit = 4;
 
 /** A frame of small whole numbers only. */
 export function writeNumbers(
@@ -95,20 +83,29 @@ export function writeFault(
   writer.begin(type, (u32 === undefined ? 0 : 4) + (u16 === undefined ? 0 : 2) + 2 + bytesOfStrings([code, message]));
   if (u32 !== undefined) writer.u32(u32);
   if (u16 !== undefined) writer.u16(u16);
-  writer.u8(kinds.indexOf(fault.kind));
-  writer.u8((fault.evict ? evictBit : 0) | (fault.retryable ? retryableBit : 0));
+  writer.u8(deviceFaultKinds.indexOf(fault.kind));
+  writer.u8(
+    (fault.evict ? evictBit : 0) | (fault.retryable ? retryableBit : 0) | (fault.follows === true ? followsBit : 0),
+  );
   writer.bytes(code);
   writer.bytes(message);
 }
 
 /** @throws {FrameError} For a kind that is not one, or texts that are too long. */
 export function readFault(body: FrameBody): FaultFacts {
-  const kind = kinds[body.u8()];
+  const kind = deviceFaultKinds[body.u8()];
   const bits = body.u8();
   const code = body.bytes().toString();
   const message = body.bytes().toString();
   body.end();
   if (kind === undefined || code.length > longestCodeCharacters || message.length > longestMessageCharacters)
     throw new FrameError("a fault is not one");
-  return { kind, code, message, evict: (bits & evictBit) !== 0, retryable: (bits & retryableBit) !== 0 };
+  return {
+    kind,
+    code,
+    message,
+    evict: (bits & evictBit) !== 0,
+    retryable: (bits & retryableBit) !== 0,
+    follows: (bits & followsBit) !== 0,
+  };
 }

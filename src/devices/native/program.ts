@@ -52,7 +52,7 @@ export interface DeviceSession {
   /**
    * Looks, after these calls have ended, whether their answers are what was asked for. Runs as a call does.
    *
-   * @param held - At most four.
+   * @param held - At most eight.
    * @returns For each call a fault, which its caller gets instead of the answers, or undefined. What it throws counts for all.
    */
   confirm?(held: readonly HeldCall[]): Promise<readonly (DeviceFault | undefined)[]>;

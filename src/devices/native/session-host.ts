@@ -21,8 +21,8 @@ interface HostedCall {
 
 interface Held extends HostedCall, HeldCall {}
 
-/** Answers that wait together to be confirmed: fewer than the faults in a row for which a device is left alone. */
-const mostHeld = 4;
+/** Answers that wait together to be confirmed: as many are lost with a session that ends meanwhile. */
+const mostHeld = 8;
 /** While more calls than this wait, the next is run before what is held is confirmed: with fewer, the session would run dry. */
 const waitingWhileHeld = 1;
 
@@ -151,12 +151,17 @@ export class SessionHost {
   }
 
   async #confirm(slot: Slot, session: DeviceSession, held: readonly Held[]): Promise<void> {
+    const hadEnded = slot.ended;
     let faults: readonly (DeviceFault | undefined)[];
     try {
       faults = (await session.confirm?.(held)) ?? [];
       if (faults.length !== held.length) throw new TypeError("a session confirms each call or none");
     } catch (error) {
-      faults = held.map(() => factsOf(error));
+      // One trouble, however many calls it costs: that which ended the session before, or the confirming itself.
+      const fault = factsOf(error);
+      const { kind, code, message, evict, retryable } = fault;
+      const following = new DeviceFault({ kind, code, message, evict, retryable, follows: true });
+      faults = held.map((_, at) => (at > 0 || hadEnded ? following : fault));
     }
     for (const [at, call] of held.entries()) {
       const fault = faults[at];

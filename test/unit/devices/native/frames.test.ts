@@ -113,7 +113,8 @@ function carried(fault: DeviceFault) {
 
 test("a fault crosses whole", () => {
   const facts = { kind: "comm", code: "0x01000003", message: "no answer", evict: false, retryable: true } as const;
-  assert.deepEqual(carried(new DeviceFault(facts)), facts);
+  assert.deepEqual(carried(new DeviceFault(facts)), { ...facts, follows: false });
+  assert.deepEqual(carried(new DeviceFault({ ...facts, follows: true })), { ...facts, follows: true });
 });
 
 test("a fault with very long texts crosses with their beginnings", () => {

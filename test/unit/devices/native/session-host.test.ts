@@ -50,7 +50,9 @@ function host(): { device: FakeDevice; host: SessionHost; replies: string[] } {
   const device = new FakeDevice();
   const replies: string[] = [];
   const say = (what: string) => (one: number, fault?: unknown) =>
-    replies.push(fault instanceof DeviceFault ? `${what} ${one} ${fault.code}` : `${what} ${one}`);
+    replies.push(
+      fault instanceof DeviceFault ? `${what} ${one} ${fault.code}${fault.follows ? ", again" : ""}` : `${what} ${one}`,
+    );
   const listener: HostReplies = {
     alone: () => replies.push("alone"),
     sessionOpened: say("opened"),
@@ -220,12 +222,12 @@ test("an answer that must be confirmed leaves after its confirmation, which bega
   assert.deepEqual(replies, ["answered 0 x"]);
 });
 
-test("while more calls wait, up to four answers are confirmed together; the last are not left for calls to come", async () => {
-  const { device, names, end } = await held(7);
+test("while more calls wait, up to eight answers are confirmed together; the last are not left for calls to come", async () => {
+  const { device, names, end } = await held(11);
   for (const name of names) await end(name);
   assert.deepEqual(
     device.log.filter((line) => line.startsWith("confirm")),
-    ["confirm held 0,held 1,held 2,held 3", "confirm held 4,held 5", "confirm held 6"],
+    ["confirm held 0,held 1,held 2,held 3,held 4,held 5,held 6,held 7", "confirm held 8,held 9", "confirm held 10"],
   );
 });
 
@@ -252,6 +254,27 @@ test("nothing leaves unconfirmed when confirming fails, or does not speak of eac
     for (const name of names) await end(name);
     assert.ok(replies.length > 0 && replies.every((reply) => !reply.startsWith("answered")), replies.join());
   }
+});
+
+test("what is lost with one trouble counts as one", async () => {
+  const gone = () => new DeviceFault({ kind: "session", code: "0x1", message: "gone" });
+  const byConfirming = await held(4);
+  byConfirming.device.confirming = () => Promise.reject(gone());
+  for (const name of byConfirming.names) await byConfirming.end(name);
+  assert.deepEqual(byConfirming.replies, [
+    "faulted 0 0x1",
+    "revoked 3",
+    "faulted 1 0x1, again",
+    "faulted 2 0x1, again",
+  ]);
+
+  const byCall = await held(4);
+  byCall.device.confirming = () => Promise.reject(gone());
+  await byCall.end("held 0");
+  await byCall.end("held 1");
+  byCall.device.running.get("held 2")?.reject(gone());
+  await settle();
+  assert.deepEqual(byCall.replies, ["faulted 2 0x1", "revoked 3", "faulted 0 0x1, again", "faulted 1 0x1, again"]);
 });
 
 test("no session is opened or closed between a call and its confirmation", async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
-import { type DeviceFaultKind, deviceErrors } from "../../../../src/devices/errors.ts";
+import { deviceErrors, deviceFaultKinds } from "../../../../src/devices/errors.ts";
 import { DeviceFault, deviceErrorOf } from "../../../../src/devices/native/fault.ts";
 import { defaultPoolSettings, type PoolSettings, poolSettings } from "../../../../src/devices/native/pool-settings.ts";
 import { readSecretSource } from "../../../../src/devices/native/secret-source.ts";
@@ -83,25 +83,12 @@ test("a PIN comes from a file or a descriptor without the newline at its end, an
 });
 
 test("each kind of fault has one code of its own, and the library's code is in the message", () => {
-  const kinds: DeviceFaultKind[] = [
-    "auth",
-    "locked-out",
-    "not-found",
-    "unsupported",
-    "bad-input",
-    "session",
-    "device",
-    "comm",
-    "busy",
-    "timeout",
-    "integrity",
-  ];
-  const codes = kinds.map((kind) => {
+  const codes = deviceFaultKinds.map((kind) => {
     const error = deviceErrorOf(new DeviceFault({ kind, code: "CKR_SOMETHING", message: "it failed" }));
     assert.equal(error.message, "it failed (CKR_SOMETHING)");
     assert.equal(error.failure?.kind, kind);
     assert(error.code in deviceErrors);
     return error.code;
   });
-  assert.equal(new Set(codes).size, kinds.length);
+  assert.equal(new Set(codes).size, deviceFaultKinds.length);
 });
