@@ -10,6 +10,7 @@ import { FramePipe } from "./frame-pipe.ts";
 import type { FrameBody } from "./frames.ts";
 import { bytesOfStrings, fromDevice, toDevice, writeFault, writeNumbers } from "./messages.ts";
 import type { DeviceProgram } from "./program.ts";
+import { runLoopPromptly } from "./prompt-loop.ts";
 import { factsOf, type HostReplies, SessionHost } from "./session-host.ts";
 
 const socketDescriptor = 3;
@@ -111,6 +112,7 @@ async function open(config: string, secret: SecretBuffer | undefined): Promise<v
   try {
     const device = await program?.open(JSON.parse(config), pin);
     if (device === undefined) throw new TypeError("no program");
+    await runLoopPromptly();
     const info = Buffer.from(JSON.stringify(device.info));
     host = new SessionHost(device, replies);
     writer.begin(fromDevice.opened, bytesOfStrings([info]));

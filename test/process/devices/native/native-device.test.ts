@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { after, test } from "node:test";
@@ -143,6 +143,19 @@ for (const [openFails, kind, code] of [
     assert(started?.event === "process-started");
     await until(() => !isAlive(started.pid), "the process ends");
   });
+
+test("a device's process has its loop run soon after it wakes, where the kernel takes that and shows it", async () => {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  const pids: number[] = [];
+  await using _device = await open({
+    tell: (event) => {
+      if (event.event === "process-started") pids.push(event.pid);
+    },
+  });
+  const shown = `/proc/${pids[0]}/sched`;
+  const sliceNs = existsSync(shown) ? /^se\.slice +: +(\d+)$/m.exec(readFileSync(shown, "utf8"))?.[1] : undefined;
+  if (sliceNs !== undefined && (major > 6 || (major === 6 && minor >= 12))) assert.equal(sliceNs, "100000");
+});
 
 test("a module that is no program is refused", async () => {
   const path = join(folder, "empty.mjs");
