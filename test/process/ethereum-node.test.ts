@@ -167,7 +167,7 @@ describe("a chain of two Ethereum nodes, the first with encrypted databases, the
 
   it("is found again by the second node, which follows on", async () => {
     const height = (await running(first).rpc.blockNumber()) + 2;
-    await running(second).rpc.waitForHeight(height, waitMs);
+    for (const node of [first, second]) await running(node).rpc.waitForHeight(height, waitMs);
     assert.deepEqual(await running(second).rpc.getBlock(height), await running(first).rpc.getBlock(height));
   });
 

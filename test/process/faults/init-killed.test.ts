@@ -27,7 +27,7 @@ describe("an init that is killed at any moment", () => {
       const outcome = await runStrongroom(["audit", "verify", ...place]);
       assertNoStack(outcome.stderr);
       if (outcome.code === 0) continue;
-      assertOneClearLine(outcome, 1, /not a key manager's data folder|never initialised/);
+      assertOneClearLine(outcome, 1, /there is no data folder|not a key manager's data folder|never initialised/);
       const again = await runStrongroom(init);
       if (again.code !== 0) {
         assertOneClearLine(again, 1, /is not empty/);

@@ -143,7 +143,7 @@ describe("a whole session with planted secrets", () => {
     ];
     for (const [path, type, body] of bodies) answered.push([path, await post(enrolment, path, type, body)]);
     assert.equal((await run("audit", "verify", "--data", dataDir, "--unlock-fd", misplaced)).code, 0);
-    assert.equal((await run("audit", "verify", "--data", `${dataDir}-not`, "--unlock-fd", misplaced)).code, 2);
+    assert.equal((await run("init", "--data", `${dataDir}-not`, "--unlock-fd", misplaced)).code, 2);
   }
 
   function post({ caPem, certificatePem, privateKeyPem }: Enrolment, path: string, type: string, body: string) {
