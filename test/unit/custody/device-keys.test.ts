@@ -183,7 +183,7 @@ describe("a master key in a card", () => {
     await assert.rejects(custody.keys.create(admin, input), { code: "DEVICE_REFUSED" });
     const [state] = await custody.devices.list(admin);
     assert.equal(state?.state, "locked");
-    assert.match(state.detail, /not sent again: put the PIN right, then strongroom device trust/);
+    assert.match(state.detail, /not sent again: put it right, then strongroom device trust/);
     refuses = false;
     await assert.rejects(custody.keys.create(admin, input), { code: "DEVICE_REFUSED" });
     await manager.trust();
