@@ -4,6 +4,9 @@ import { getPriority } from "node:os";
 const callNumbers: Readonly<Record<string, number>> = { x64: 314, arm64: 274 };
 /** sched_attr's first version, linux/sched/types.h. */
 const attributesBytes = 48;
+const flagsAt = 8;
+/** SCHED_FLAG_KEEP_POLICY, linux/sched.h: who chose another policy for this program keeps it. */
+const keepPolicy = 8n;
 const niceAt = 16;
 const runtimeAt = 24;
 const sliceNs = 100_000n;
@@ -22,6 +25,7 @@ export async function runLoopPromptly(): Promise<void> {
     const syscall = koffi.load("libc.so.6").func("long syscall(long number, long pid, void *attributes, long flags)");
     const attributes = Buffer.alloc(attributesBytes);
     attributes.writeUInt32LE(attributesBytes);
+    attributes.writeBigUInt64LE(keepPolicy, flagsAt);
     attributes.writeInt32LE(getPriority(), niceAt);
     attributes.writeBigUInt64LE(sliceNs, runtimeAt);
     syscall(callNumber, 0, attributes, 0);
