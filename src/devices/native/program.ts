@@ -32,12 +32,27 @@ export interface OpenedDevice {
   close(): Promise<void>;
 }
 
-/** A call whose answers are kept back until they are confirmed. */
-export interface HeldCall {
+/** One call of a group. */
+export interface GroupCall {
   readonly operation: string;
   readonly args: readonly Buffer[];
-  readonly answers: readonly Buffer[];
 }
+
+/** What came of a call of a group: its answers, its fault, or undefined when it was not run. */
+export type GroupOutcome = readonly Buffer[] | DeviceFault | undefined;
+
+/** Calls that run one after the other, told of together. */
+export interface RunningGroup {
+  /** One for each call, in their order. What it rejects with has cost all of them. */
+  readonly outcomes: Promise<readonly GroupOutcome[]>;
+  /** Sees to it that a call is not run. @returns Whether it is not, and never will be: false once it has begun. */
+  revoke(at: number): boolean;
+}
+
+/** Calls in a group at most. */
+export const mostInGroup = 8;
+/** Groups that a session is given at most: one runs, one waits. */
+export const mostGroups = 2;
 
 export interface DeviceSession {
   /**
@@ -47,15 +62,16 @@ export interface DeviceSession {
    * not be kept but for memory that the session's next call writes anew.
    */
   call(operation: string, args: readonly Buffer[]): readonly Buffer[] | Promise<readonly Buffer[]>;
-  /** Whether the answers of this operation leave only once {@link confirm} has said that they may. */
-  mustConfirm?(operation: string): boolean;
+  /** Whether calls of this operation are given to {@link runGroup} instead of {@link call}. */
+  runsInGroups?(operation: string): boolean;
   /**
-   * Looks, after these calls have ended, whether their answers are what was asked for. Runs as a call does.
+   * Runs calls one after the other, for a program that checks several answers at once before it gives any of them out, or whose
+   * library computes in a thread of the session's own. No {@link call} runs meanwhile.
    *
-   * @param held - At most eight.
-   * @returns For each call a fault, which its caller gets instead of the answers, or undefined. What it throws counts for all.
+   * @param calls - One to {@link mostInGroup}. The group begins when the one before it has ended. A program may end it early: what
+   *   it has not run is given to it again, or revoked if a fault has ended the session.
    */
-  confirm?(held: readonly HeldCall[]): Promise<readonly (DeviceFault | undefined)[]>;
+  runGroup?(calls: readonly GroupCall[]): RunningGroup;
   /** Gives rights back and closes the session; exclusive as openSession is. Also called after faults that evict. */
   close(): Promise<void>;
 }

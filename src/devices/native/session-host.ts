@@ -1,5 +1,12 @@
 import { DeviceFault, type FaultFacts } from "./fault.ts";
-import type { DeviceSession, HeldCall, OpenedDevice } from "./program.ts";
+import {
+  type DeviceSession,
+  type GroupOutcome,
+  mostGroups,
+  mostInGroup,
+  type OpenedDevice,
+  type RunningGroup,
+} from "./program.ts";
 
 /** Where a host tells what came of what it was asked. */
 export interface HostReplies {
@@ -19,24 +26,28 @@ interface HostedCall {
   readonly args: readonly Buffer[];
 }
 
-interface Held extends HostedCall, HeldCall {}
-
-/** Answers that wait together to be confirmed: as many are lost with a session that ends meanwhile. */
-const mostHeld = 8;
-/** While more calls than this wait, the next is run before what is held is confirmed: with fewer, the session would run dry. */
-const waitingWhileHeld = 1;
+interface HostedGroup {
+  readonly calls: readonly HostedCall[];
+  readonly running: RunningGroup;
+  /** Calls of it that were told to be revoked. */
+  readonly revoked: Set<HostedCall>;
+}
 
 interface Slot {
   readonly number: number;
   session: DeviceSession | undefined;
   readonly waiting: HostedCall[];
-  running: boolean;
+  /** Calls are being run one by one. */
+  single: boolean;
+  readonly groups: HostedGroup[];
+  /** Calls that arrive in one turn are gathered for a group. */
+  gathering: boolean;
   /** A fault has ended its session, or it is being closed: nothing more is started in it. */
   ended: boolean;
 }
 
 /**
- * The sessions of one device inside its process: one call at a time in each, and a reader-writer lock over all, by which
+ * The sessions of one device inside its process: one call, or group of calls, at a time in each, and a reader-writer lock over all, by which
  * sessions open and close while no call runs. Some libraries fall over otherwise.
  */
 export class SessionHost {
@@ -54,7 +65,15 @@ export class SessionHost {
 
   /** Opens a session as soon as no call runs; answers `sessionOpened` or `sessionFailed`. */
   openSession(number: number): void {
-    const slot: Slot = { number, session: undefined, waiting: [], running: false, ended: false };
+    const slot: Slot = {
+      number,
+      session: undefined,
+      waiting: [],
+      single: false,
+      groups: [],
+      gathering: false,
+      ended: false,
+    };
     this.#slots.set(number, slot);
     this.#whenAlone(async () => {
       try {
@@ -91,7 +110,8 @@ export class SessionHost {
       return;
     }
     slot.waiting.push({ id, operation, args });
-    this.#start(slot);
+    if (slot.session.runsInGroups?.(operation) === true) this.#startSoon(slot);
+    else this.#start(slot);
   }
 
   /** Answers `revoked` if the call has not been started; is silent otherwise. */
@@ -99,6 +119,7 @@ export class SessionHost {
     for (const slot of this.#slots.values()) {
       const at = slot.waiting.findIndex((call) => call.id === id);
       if (at >= 0) this.#dropCalls(slot.waiting.splice(at, 1));
+      this.#revokeInGroups(slot, (call) => call.id === id);
     }
   }
 
@@ -115,62 +136,92 @@ export class SessionHost {
     });
   }
 
+  /** Once all that has arrived in this turn is there. */
+  #startSoon(slot: Slot): void {
+    if (slot.gathering) return;
+    slot.gathering = true;
+    queueMicrotask(() => {
+      slot.gathering = false;
+      this.#start(slot);
+    });
+  }
+
   #start(slot: Slot): void {
     const { session } = slot;
-    if (session === undefined || slot.running || slot.waiting.length === 0 || this.#inExclusive || !this.#goesOn(slot))
-      return;
-    slot.running = true;
-    this.#running += 1;
-    void this.#work(slot, session);
+    while (session !== undefined && !slot.single && !this.#inExclusive && this.#goesOn(slot)) {
+      const [next] = slot.waiting;
+      if (next === undefined) return;
+      const inGroup = session.runsInGroups?.(next.operation) === true;
+      if (slot.groups.length >= (inGroup ? mostGroups : 1)) return;
+      this.#running += 1;
+      if (inGroup) void this.#runGroup(slot, session);
+      else void this.#runSingles(slot, session);
+    }
   }
 
   #goesOn(slot: Slot): boolean {
     return !slot.ended && this.#exclusive.length === 0;
   }
 
-  /** Runs what waits for a session, one call after the other. */
-  async #work(slot: Slot, session: DeviceSession): Promise<void> {
-    const held: Held[] = [];
+  /** Runs what waits for a session, one call after the other, up to one that runs in a group. */
+  async #runSingles(slot: Slot, session: DeviceSession): Promise<void> {
+    slot.single = true;
     while (this.#goesOn(slot)) {
-      const call = slot.waiting.shift();
-      if (call === undefined) break;
+      const [call] = slot.waiting;
+      if (call === undefined || session.runsInGroups?.(call.operation) === true) break;
+      slot.waiting.shift();
       try {
         const given = session.call(call.operation, call.args);
-        const answers = given instanceof Promise ? await given : given;
-        if (session.mustConfirm?.(call.operation) === true) held.push({ ...call, answers });
-        else this.#answered(call, answers);
+        this.#answered(call, given instanceof Promise ? await given : given);
       } catch (error) {
         this.#faulted(slot, call, error);
       }
-      const mayHold = held.length < mostHeld && slot.waiting.length > waitingWhileHeld && this.#goesOn(slot);
-      if (held.length > 0 && !mayHold) await this.#confirm(slot, session, held.splice(0));
     }
-    slot.running = false;
-    this.#running -= 1;
-    if (this.#exclusive.length > 0) this.#runExclusive();
+    slot.single = false;
+    this.#hasRun(slot);
   }
 
-  async #confirm(slot: Slot, session: DeviceSession, held: readonly Held[]): Promise<void> {
-    const hadEnded = slot.ended;
-    let faults: readonly (DeviceFault | undefined)[];
+  async #runGroup(slot: Slot, session: DeviceSession): Promise<void> {
+    const other = slot.waiting.findIndex(({ operation }) => session.runsInGroups?.(operation) !== true);
+    const calls = slot.waiting.splice(0, Math.min(mostInGroup, other < 0 ? mostInGroup : other));
+    let outcomes: readonly GroupOutcome[];
+    let group: HostedGroup | undefined;
     try {
-      faults = (await session.confirm?.(held)) ?? [];
-      if (faults.length !== held.length) throw new TypeError("a session confirms each call or none");
+      if (session.runGroup === undefined) throw new TypeError("a session runs groups or has none");
+      group = { calls, running: session.runGroup(calls), revoked: new Set() };
+      slot.groups.push(group);
+      outcomes = await group.running.outcomes;
+      if (outcomes.length !== calls.length) throw new TypeError("a group tells of each call");
     } catch (error) {
-      // One trouble, however many calls it costs: that which ended the session before, or the confirming itself.
-      const fault = factsOf(error);
-      const { kind, code, message, evict, retryable } = fault;
-      const following = new DeviceFault({ kind, code, message, evict, retryable, follows: true });
-      faults = held.map((_, at) => (at > 0 || hadEnded ? following : fault));
+      outcomes = sameTrouble(factsOf(error), calls.length);
     }
-    for (const [at, call] of held.entries()) {
-      const fault = faults[at];
-      if (fault === undefined) this.#answered(call, call.answers);
-      else {
-        wipe(call.answers);
-        this.#faulted(slot, call, fault);
+    if (group !== undefined) slot.groups.splice(slot.groups.indexOf(group), 1);
+    const left: HostedCall[] = [];
+    for (const [at, call] of calls.entries()) {
+      const outcome = outcomes[at];
+      if (group?.revoked.has(call) === true) continue;
+      if (outcome === undefined) left.push(call);
+      else if (outcome instanceof DeviceFault) this.#faulted(slot, call, outcome);
+      else this.#answered(call, outcome);
+    }
+    if (slot.ended) this.#dropCalls(left);
+    else slot.waiting.unshift(...left);
+    this.#hasRun(slot);
+  }
+
+  #hasRun(slot: Slot): void {
+    this.#running -= 1;
+    if (this.#exclusive.length > 0) this.#runExclusive();
+    else this.#start(slot);
+  }
+
+  #revokeInGroups(slot: Slot, which: (call: HostedCall) => boolean): void {
+    for (const { calls, running, revoked } of slot.groups)
+      for (const [at, call] of calls.entries()) {
+        if (!which(call) || revoked.has(call) || !running.revoke(at)) continue;
+        revoked.add(call);
+        this.#dropCalls([call]);
       }
-    }
   }
 
   #answered(call: HostedCall, answers: readonly Buffer[]): void {
@@ -189,6 +240,7 @@ export class SessionHost {
   #end(slot: Slot): void {
     slot.ended = true;
     this.#dropCalls(slot.waiting.splice(0));
+    this.#revokeInGroups(slot, () => true);
   }
 
   #dropCalls(calls: readonly HostedCall[]): void {
@@ -226,6 +278,13 @@ async function closeQuietly(session: DeviceSession | undefined): Promise<void> {
 
 function wipe(buffers: readonly Buffer[]): void {
   for (const buffer of buffers) buffer.fill(0);
+}
+
+/** One trouble, however many calls it costs. */
+function sameTrouble(fault: DeviceFault, calls: number): readonly DeviceFault[] {
+  const { kind, code, message, evict, retryable } = fault;
+  const following = new DeviceFault({ kind, code, message, evict, retryable, follows: true });
+  return Array.from({ length: calls }, (_, at) => (at > 0 ? following : fault));
 }
 
 /** What is told of an error. Only a program's own faults say what they say: other messages may hold anything. */

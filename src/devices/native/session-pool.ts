@@ -27,9 +27,9 @@ const fewestCallsInSlot = 2;
 const mostCallsInSlot = 16;
 /**
  * How much work is sent ahead, in milliseconds: more than an answer and the next call take to travel on a busy machine, and so much
- * that a session confirms several short calls together while the next is there already.
+ * that a session runs a group of short calls while the next group is there already.
  */
-const sentAheadMs = 8;
+const sentAheadMs = 40;
 /** Weight of the latest call in the running mean of how long calls take. */
 const latestWeight = 1 / 16;
 /** A process that runs its loop answers a revocation in far less. */

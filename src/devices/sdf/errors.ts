@@ -149,3 +149,33 @@ export function faultOfKek(call: string, code: number, kekIndex: number): Device
 export function ownFault(kind: DeviceFaultKind, code: string, message: string): DeviceFault {
   return new DeviceFault({ kind, code, message });
 }
+
+/** A card that shows another public key under an index than it had. */
+export function keyChanged(keyIndex: number): DeviceFault {
+  return ownFault(
+    "integrity",
+    "KEY_CHANGED",
+    `key index ${keyIndex}: the card shows another public key than this key had; it was replaced, or this is another card`,
+  );
+}
+
+/** A key outside the device's list: no right to it was taken, and a card answers that in a dozen ways. */
+export function keyNotListed(keyIndex: number): DeviceFault {
+  return ownFault(
+    "not-found",
+    "KEY_NOT_LISTED",
+    `key index ${keyIndex} is not among the key indices that this device is configured with`,
+  );
+}
+
+/** Its {@link DeviceFault.code} is how a self-test tells it from a call that the card does not have. */
+export const profileMismatchCode = "PROFILE_MISMATCH";
+
+/** A library whose structures are not those of the profile. */
+export function profileMismatch(profileName: string, what: string): DeviceFault {
+  return ownFault(
+    "unsupported",
+    profileMismatchCode,
+    `the library does not fit layout profile ${profileName}: ${what}; choose the vendor's profile`,
+  );
+}

@@ -48,6 +48,9 @@ const types = { u: "uint32", h: "uint64", p: "void *" } as const;
 
 export type SdfArgument = number | bigint | Uint8Array | null;
 
+/** Calls of a library by where they are in the process. */
+export type SdfAddresses = ReadonlyMap<SdfCallName, bigint>;
+
 interface NativeCall {
   (...args: readonly SdfArgument[]): number;
   async(...args: readonly (SdfArgument | ((error: Error | null, code: number) => void))[]): void;
@@ -56,10 +59,12 @@ interface NativeCall {
 /** A GM/T 0018 library in this process. Whoever calls sees to it that calls exclude each other as they must. */
 export class SdfLibrary {
   readonly #calls: ReadonlyMap<SdfCallName, NativeCall>;
+  readonly #addresses: SdfAddresses;
   readonly #unload: () => void;
 
-  private constructor(calls: ReadonlyMap<SdfCallName, NativeCall>, unload: () => void) {
+  private constructor(calls: ReadonlyMap<SdfCallName, NativeCall>, addresses: SdfAddresses, unload: () => void) {
     this.#calls = calls;
+    this.#addresses = addresses;
     this.#unload = unload;
   }
 
@@ -81,16 +86,38 @@ export class SdfLibrary {
       throw unloadable(path, cause);
     }
     const calls = new Map<SdfCallName, NativeCall>();
-    for (const [name, signature] of Object.entries(signatures) as [SdfCallName, string][]) {
+    const addresses = new Map<SdfCallName, bigint>();
+    for (const name of Object.keys(signatures) as SdfCallName[]) {
       try {
-        const argumentTypes = [...signature].map((letter) => types[letter as keyof typeof types]);
-        calls.set(name, library.func(name, "uint32", argumentTypes) as unknown as NativeCall);
+        calls.set(name, library.func(name, "uint32", argumentTypes(name)) as unknown as NativeCall);
+        addresses.set(name, library.symbol(name) as bigint);
       } catch {
         if (required.includes(name))
           throw ownFault("unsupported", "SYMBOL_MISSING", `${path} has no ${name}: it is not a GM/T 0018 library`);
       }
     }
-    return new SdfLibrary(calls, () => library.unload());
+    return new SdfLibrary(calls, addresses, () => library.unload());
+  }
+
+  /**
+   * A library that another thread of this process has loaded, and keeps loaded. Loading it here again would give another library,
+   * where its file was replaced meanwhile: one that does not know the other's sessions.
+   *
+   * @param addresses - The other thread's {@link addresses}.
+   */
+  static async loadedAt(addresses: SdfAddresses): Promise<SdfLibrary> {
+    const { default: koffi } = await import("koffi");
+    const calls = new Map<SdfCallName, NativeCall>();
+    for (const [name, address] of addresses) {
+      const prototype = koffi.proto("uint32", argumentTypes(name));
+      calls.set(name, koffi.decode(address, prototype) as NativeCall);
+    }
+    return new SdfLibrary(calls, addresses, () => undefined);
+  }
+
+  /** Where the library's calls are in this process. */
+  get addresses(): SdfAddresses {
+    return this.#addresses;
   }
 
   /** Whether the library has this call. */
@@ -135,6 +162,10 @@ export class SdfLibrary {
       throw ownFault("unsupported", "SYMBOL_MISSING", `the library has no ${name}, which this needs`);
     return native;
   }
+}
+
+function argumentTypes(name: SdfCallName): string[] {
+  return [...signatures[name]].map((letter) => types[letter as keyof typeof types]);
 }
 
 /** Arguments of calls that have not returned. */

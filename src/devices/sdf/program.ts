@@ -5,6 +5,7 @@ import { SdfLibrary } from "./library.ts";
 import { isSdfProfileName, type SdfProfile, sdfProfileNames, sdfProfiles } from "./profiles.ts";
 import { type SelfTestReport, selfTest } from "./self-test.ts";
 import { SdfSession } from "./session.ts";
+import { SessionSigning } from "./session-signing.ts";
 import { type SdfDeviceInfo, structBytes, unpackDeviceInfo } from "./structs.ts";
 import type { SdfConfig } from "./wire.ts";
 
@@ -121,12 +122,20 @@ class Card implements OpenedDevice {
     };
     try {
       await this.#takeRights(session, rights);
+      const { keyIndices } = this.#config;
+      const signing = new SessionSigning({
+        addresses: this.#library.addresses,
+        profileName: this.#profile.name,
+        session,
+        keyIndices,
+        taken: [...rights.keys],
+      });
+      const mayUse = { keyIndices: new Set(keyIndices), taken: rights.keys };
+      return new SdfSession(this.#library, this.#profile, session, mayUse, signing, release);
     } catch (error) {
       await release().catch(() => undefined);
       throw error;
     }
-    const keyIndices = new Set(this.#config.keyIndices);
-    return new SdfSession(this.#library, this.#profile, session, { keyIndices, taken: rights.keys }, release);
   }
 
   /** Once for the life of the session: a card may take a third of a second for each. */

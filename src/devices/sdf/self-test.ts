@@ -9,7 +9,7 @@ import { sm2DefaultUserId, sm2Digest } from "../../crypto/sm2.ts";
 import { sm2VerifyDigest } from "../../crypto/sm2-digest.ts";
 import { sm2Decrypt, sm2Encrypt } from "../../crypto/sm2-encryption.ts";
 import { DeviceFault } from "../native/fault.ts";
-import { faultOfCode } from "./errors.ts";
+import { faultOfCode, profileMismatchCode } from "./errors.ts";
 import type { SdfLibrary } from "./library.ts";
 import { type SdfProfile, sgd } from "./profiles.ts";
 import type { SdfSession } from "./session.ts";
@@ -131,6 +131,7 @@ async function proveKey(probe: Probe, keyIndex: number): Promise<string> {
       done.push(`${name} ${await prove(probe, keyIndex)}`);
     } catch (error) {
       // Half a key pair, or one without a right, is for the call that wants it to complain of.
+      if (error instanceof DeviceFault && error.code === profileMismatchCode) throw error;
       if (!(error instanceof DeviceFault) || !["not-found", "auth", "unsupported"].includes(error.kind)) throw error;
       if (error.kind === "not-found") missing.push(error);
       done.push(`${name}: ${error.code}`);

@@ -1,8 +1,9 @@
 import type { DeviceFault } from "../native/fault.ts";
-import type { DeviceSession, HeldCall } from "../native/program.ts";
-import { faultOfCode, faultOfKek, faultOfPrivateUse, ownFault } from "./errors.ts";
+import type { DeviceSession, GroupCall, RunningGroup } from "../native/program.ts";
+import { faultOfCode, faultOfKek, faultOfPrivateUse, keyNotListed, ownFault, profileMismatch } from "./errors.ts";
 import type { SdfArgument, SdfCallName, SdfLibrary } from "./library.ts";
 import { type SdfProfile, sgd } from "./profiles.ts";
+import type { SessionSigning } from "./session-signing.ts";
 import {
   c2Start,
   packCipher,
@@ -11,22 +12,14 @@ import {
   structBytes,
   unpackCipher,
   unpackPublicKey,
-  unpackSignature,
 } from "./structs.ts";
-import { prfInputBytes, prfOutputBytes, sdfOperations } from "./wire.ts";
+import { argumentOf as bytes, prfInputBytes, prfOutputBytes, sdfOperations, u32 } from "./wire.ts";
 
-/** How long a key's identity, once read from the card, suffices to sign. That no other key has signed is read after each signature. */
-const identityReadMs = 1_000;
 /** Room for whatever a library of another layout would write. */
 const roomyBytes = 2_048;
 const maxRandomBytes = 65_536;
 const sm4KeyBits = 128;
 const blockBytes = 16;
-
-interface ReadIdentity {
-  readonly publicKey: Buffer;
-  readonly readAtMs: number;
-}
 
 /** Keys that a session may use. */
 export interface SessionRights {
@@ -43,29 +36,28 @@ export class SdfSession implements DeviceSession {
   readonly #profile: SdfProfile;
   readonly #rights: SessionRights;
   readonly #release: () => Promise<void>;
-  readonly #identities = new Map<number, ReadIdentity>();
-  readonly #signature: Buffer = Buffer.alloc(roomyBytes);
+  readonly #signing: SessionSigning;
 
-  /** @param release - Gives the rights back and closes the session. */
+  /** @param release - Gives the rights back and closes the session, after the signing thread has ended. */
   constructor(
     library: SdfLibrary,
     profile: SdfProfile,
     handle: bigint,
     rights: SessionRights,
+    signing: SessionSigning,
     release: () => Promise<void>,
   ) {
     this.#library = library;
     this.#profile = profile;
     this.handle = handle;
     this.#rights = rights;
+    this.#signing = signing;
     this.#release = release;
   }
 
   async call(operation: string, args: readonly Buffer[]): Promise<readonly Buffer[]> {
     try {
       switch (operation) {
-        case sdfOperations.sign:
-          return [await this.sign(number(args, 0), bytes(args, 1, 32), bytes(args, 2, 64))];
         case sdfOperations.decrypt:
           return [await this.decrypt(number(args, 0), bytes(args, 1))];
         case sdfOperations.encrypt:
@@ -88,32 +80,22 @@ export class SdfSession implements DeviceSession {
     }
   }
 
-  mustConfirm(operation: string): boolean {
+  runsInGroups(operation: string): boolean {
     return operation === sdfOperations.sign;
   }
 
-  /** Reads anew, after signatures were made, each public key that they are of: a key that was replaced before they were shows here. */
-  async confirm(held: readonly HeldCall[]): Promise<readonly (DeviceFault | undefined)[]> {
-    const shown = new Map<number, Buffer>();
-    for (const { args } of held) {
-      const keyIndex = number(args, 0);
-      if (!shown.has(keyIndex)) shown.set(keyIndex, await this.signPublicKey(keyIndex));
-    }
-    return held.map(({ args }) => {
-      const keyIndex = number(args, 0);
-      return shown.get(keyIndex)?.equals(bytes(args, 2, 64)) === true ? undefined : keyChanged(keyIndex);
-    });
+  runGroup(calls: readonly GroupCall[]): RunningGroup {
+    return this.#signing.run(calls);
   }
 
-  close(): Promise<void> {
-    return this.#release();
+  async close(): Promise<void> {
+    await this.#signing.end();
+    await this.#release();
   }
 
   /** The signing key pair's X ‖ Y, read now. */
-  async signPublicKey(keyIndex: number): Promise<Buffer> {
-    const publicKey = await this.#export("SDF_ExportSignPublicKey_ECC", keyIndex);
-    this.#identities.set(keyIndex, { publicKey, readAtMs: performance.now() });
-    return publicKey;
+  signPublicKey(keyIndex: number): Promise<Buffer> {
+    return this.#export("SDF_ExportSignPublicKey_ECC", keyIndex);
   }
 
   /** The encryption key pair's X ‖ Y, read now. */
@@ -123,17 +105,11 @@ export class SdfSession implements DeviceSession {
 
   /** r ‖ s over e. @param expected - X ‖ Y that the card must show for this index. */
   async sign(keyIndex: number, digest: Buffer, expected: Buffer): Promise<Buffer> {
-    let identity = this.#identities.get(keyIndex);
-    if (identity === undefined || performance.now() - identity.readAtMs > identityReadMs) {
-      await this.signPublicKey(keyIndex);
-      identity = this.#identities.get(keyIndex);
-    }
-    if (identity?.publicKey.equals(expected) !== true) throw keyChanged(keyIndex);
-    const image = this.#signature;
-    image.fill(0, 0, structBytes.signature);
-    const code = await this.#call("SDF_InternalSign_ECC", keyIndex, digest, digest.length, image);
-    if (code !== 0) throw this.#privateFault("SDF_InternalSign_ECC", code, keyIndex);
-    return unpackSignature(image.subarray(0, structBytes.signature));
+    const args = [u32(keyIndex), digest, expected];
+    const [outcome] = await this.runGroup([{ operation: sdfOperations.sign, args }]).outcomes;
+    const signature = outcome instanceof Error ? undefined : outcome?.[0];
+    if (signature !== undefined) return signature;
+    throw outcome ?? ownFault("session", "SESSION_ENDED", "the session has ended");
   }
 
   /** Encrypts to any public key, 1 byte to what the layout holds. */
@@ -179,11 +155,7 @@ export class SdfSession implements DeviceSession {
 
   /** The error for a library whose structures are not those of the profile. */
   mismatch(what: string): DeviceFault {
-    return ownFault(
-      "unsupported",
-      "PROFILE_MISMATCH",
-      `the library does not fit layout profile ${this.#profile.name}: ${what}; choose the vendor's profile`,
-    );
+    return profileMismatch(this.#profile.name, what);
   }
 
   async #newWrappedKey(kekIndex: number): Promise<Buffer> {
@@ -249,12 +221,7 @@ export class SdfSession implements DeviceSession {
 
   /** A key outside the list has no right taken, and a card answers that in a dozen ways. */
   #mayUse(keyIndex: number): void {
-    if (!this.#rights.keyIndices.has(keyIndex))
-      throw ownFault(
-        "not-found",
-        "KEY_NOT_LISTED",
-        `key index ${keyIndex} is not among the key indices that this device is configured with`,
-      );
+    if (!this.#rights.keyIndices.has(keyIndex)) throw keyNotListed(keyIndex);
   }
 
   #privateFault(call: SdfCallName, code: number, keyIndex: number): DeviceFault {
@@ -271,21 +238,6 @@ export class SdfSession implements DeviceSession {
   }
 }
 
-function keyChanged(keyIndex: number): DeviceFault {
-  return ownFault(
-    "integrity",
-    "KEY_CHANGED",
-    `key index ${keyIndex}: the card shows another public key than this key had; it was replaced, or this is another card`,
-  );
-}
-
 function number(args: readonly Buffer[], at: number): number {
   return bytes(args, at, 4).readUInt32BE();
-}
-
-function bytes(args: readonly Buffer[], at: number, byteLength?: number): Buffer {
-  const argument = args[at];
-  if (argument === undefined || (byteLength !== undefined && argument.length !== byteLength))
-    throw ownFault("bad-input", "ARGUMENTS", "the operation's arguments are missing or of another length");
-  return argument;
 }

@@ -1,3 +1,5 @@
+import { ownFault } from "./errors.ts";
+
 /**
  * The operations of an sdf session, as they cross between this process and the device's own. Numbers are u32, big-endian;
  * public keys are X ‖ Y; ciphertexts `04 ‖ x ‖ y ‖ C3 ‖ C2`.
@@ -41,4 +43,12 @@ export function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);
   return bytes;
+}
+
+/** One argument of an operation. @throws {DeviceFault} `bad-input` (ARGUMENTS) when it is missing or of another length. */
+export function argumentOf(args: readonly Buffer[], at: number, byteLength?: number): Buffer {
+  const argument = args[at];
+  if (argument === undefined || (byteLength !== undefined && argument.length !== byteLength))
+    throw ownFault("bad-input", "ARGUMENTS", "the operation's arguments are missing or of another length");
+  return argument;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { renameSync, writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OpensslKey } from "../../../../src/crypto/openssl-key.ts";
@@ -110,6 +111,48 @@ describe("a card's signer", { skip }, () => {
     await assert.rejects(by.sign(digest), { code: "DEVICE_TIMEOUT" });
     card.setFaults();
     assert.ok(signs(by, await eventually(by)));
+  });
+
+  it("has signed by another session what waited behind a call that hangs", async () => {
+    using card = readyCard();
+    await using by = await signer(card, {
+      minSessions: 2,
+      maxSessions: 2,
+      callDeadlineMs: 1_000,
+      abandonedSessions: 1,
+    });
+    await by.sign(digest);
+    card.setFaults("on=SDF_InternalSign_ECC", "hang-at=1");
+    const outcomes = await Promise.allSettled(Array.from({ length: 12 }, () => by.sign(digest)));
+    const failed = outcomes.filter((each) => each.status === "rejected");
+    assert.deepEqual(
+      failed.map(({ reason }) => reason.code),
+      ["DEVICE_TIMEOUT"],
+    );
+    for (const each of outcomes) assert.ok(each.status === "rejected" || signs(by, each.value));
+  });
+
+  it("has signed again by another session what one that was lost had not begun", async () => {
+    using card = readyCard();
+    await using by = await signer(card, { minSessions: 2, maxSessions: 2 });
+    await by.sign(digest);
+    card.setFaults("on=SDF_InternalSign_ECC", "die-at=2");
+    const outcomes = await Promise.allSettled(Array.from({ length: 30 }, () => by.sign(digest)));
+    const signed = outcomes.filter((each) => each.status === "fulfilled");
+    // Of a group, what was signed before cannot be confirmed any more: at most eight calls are lost.
+    assert.ok(signed.length >= 30 - 8 && signed.length < 30, `${signed.length} were signed`);
+    for (const each of signed) assert.ok(signs(by, each.value));
+  });
+
+  it("goes on with the library that it has loaded when its file is replaced", async () => {
+    using card = readyCard();
+    await using by = await signer(card, { minSessions: 1, maxSessions: 2 });
+    await by.sign(digest);
+    renameSync(card.library, `${card.library}.old`);
+    writeFileSync(card.library, "an update that is half written");
+    const signatures = await Promise.all(Array.from({ length: 60 }, () => by.sign(digest)));
+    for (const signature of signatures) assert.ok(signs(by, signature));
+    assert.equal(by.health().sessions, 2);
   });
 
   for (const [name, fault] of [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DeviceFault } from "../../../../src/devices/native/fault.ts";
-import type { DeviceSession, HeldCall, OpenedDevice } from "../../../../src/devices/native/program.ts";
+import type { DeviceSession, GroupCall, GroupOutcome, OpenedDevice } from "../../../../src/devices/native/program.ts";
 import { type HostReplies, SessionHost } from "../../../../src/devices/native/session-host.ts";
 import { settle } from "./fake-ground.ts";
 
@@ -12,8 +12,10 @@ class FakeDevice implements OpenedDevice {
   readonly log: string[] = [];
   openFault: Error | undefined;
   opening: Promise<void> = Promise.resolve();
-  confirming = (held: readonly HeldCall[]): Promise<readonly (DeviceFault | undefined)[]> =>
-    Promise.resolve(held.map(() => undefined));
+  /** Groups that were given and not told of, the oldest first. */
+  readonly groups: (PromiseWithResolvers<readonly GroupOutcome[]> & { readonly calls: readonly GroupCall[] })[] = [];
+  /** Operations that have begun, whatever group they are of. */
+  readonly begun = new Set<string>();
 
   async openSession(): Promise<DeviceSession> {
     this.log.push("open");
@@ -28,10 +30,14 @@ class FakeDevice implements OpenedDevice {
         this.running.set(operation, outcome);
         return outcome.promise;
       },
-      mustConfirm: (operation) => operation.startsWith("held"),
-      confirm: (held) => {
-        this.log.push(`confirm ${held.map(({ operation }) => operation).join()}`);
-        return this.confirming(held);
+      runsInGroups: (operation) => operation.startsWith("g"),
+      runGroup: (calls) => {
+        const names = calls.map(({ operation }) => operation);
+        this.log.push(`group ${names.join()}`);
+        if (names.includes("g throws")) throw new Error("with a secret");
+        const group = { ...Promise.withResolvers<readonly GroupOutcome[]>(), calls };
+        this.groups.push(group);
+        return { outcomes: group.promise, revoke: (at) => !this.begun.has(names[at] ?? "") };
       },
       close: () => {
         this.log.push("close session");
@@ -198,91 +204,122 @@ test("calls that are answered at once are run one after the other, and a fault a
   assert.deepEqual(replies, ["answered 0 now", "answered 1 now", "faulted 2 PROGRAM_ERROR", "revoked 9"]);
 });
 
-/** Sends calls that must be confirmed, and lets the library end them. */
-async function held(count: number, given?: Awaited<ReturnType<typeof withSessions>>) {
+const gone = (follows = false) => new DeviceFault({ kind: "session", code: "0x1", message: "gone", follows });
+const done = (calls: readonly GroupCall[]) => calls.map(({ operation }) => [Buffer.from(operation)]);
+
+/** Sends calls that run in groups, and lets the oldest group end. */
+async function grouped(count: number, given?: Awaited<ReturnType<typeof withSessions>>) {
   const all = given ?? (await withSessions(1));
-  const names = Array.from({ length: count }, (_, index) => `held ${index}`);
-  for (const [id, name] of names.entries()) all.host.call(id, 1, name, []);
-  const end = async (name: string) => {
-    all.device.running.get(name)?.resolve([Buffer.from("x")]);
+  for (let id = 0; id < count; id += 1) all.host.call(id, 1, `g${id}`, []);
+  await settle();
+  const end = async (outcomes: (calls: readonly GroupCall[]) => readonly GroupOutcome[] = done) => {
+    const group = all.device.groups.shift();
+    group?.resolve(outcomes(group.calls));
     await settle();
   };
-  return { ...all, names, end };
+  return { ...all, end };
 }
 
-test("an answer that must be confirmed leaves after its confirmation, which began when its call had ended", async () => {
-  const { device, replies, end } = await held(1);
-  const confirming = Promise.withResolvers<readonly undefined[]>();
-  device.confirming = () => confirming.promise;
-  await end("held 0");
-  assert.deepEqual(device.log, ["held 0", "confirm held 0"]);
+test("calls that arrive together run in groups of up to eight, two of which a session is given at most", async () => {
+  const { device, replies, end } = await grouped(19);
+  assert.deepEqual(device.log, ["group g0,g1,g2,g3,g4,g5,g6,g7", "group g8,g9,g10,g11,g12,g13,g14,g15"]);
   assert.deepEqual(replies, []);
-  confirming.resolve([undefined]);
+  await end();
+  assert.equal(device.log[2], "group g16,g17,g18");
+  assert.equal(replies.join(), Array.from({ length: 8 }, (_, id) => `answered ${id} g${id}`).join());
+});
+
+test("a call that arrives alone is a group of its own at once", async () => {
+  const { device, replies, end } = await grouped(1);
+  assert.deepEqual(device.log, ["group g0"]);
+  await end();
+  assert.deepEqual(replies, ["answered 0 g0"]);
+});
+
+test("groups and other calls of a session run in the order in which they came, and not beside each other", async () => {
+  const { host: sessions, device, replies, end } = await grouped(2);
+  sessions.call(7, 1, "a", []);
+  sessions.call(8, 1, "g8", []);
   await settle();
-  assert.deepEqual(replies, ["answered 0 x"]);
+  assert.deepEqual(device.log, ["group g0,g1"]);
+  await end();
+  assert.deepEqual(device.log, ["group g0,g1", "a"]);
+  device.running.get("a")?.resolve([]);
+  await settle();
+  assert.equal(device.log[2], "group g8");
+  await end();
+  assert.deepEqual(replies, ["answered 0 g0", "answered 1 g1", "answered 7 ", "answered 8 g8"]);
 });
 
-test("while more calls wait, up to eight answers are confirmed together; the last are not left for calls to come", async () => {
-  const { device, names, end } = await held(11);
-  for (const name of names) await end(name);
-  assert.deepEqual(
-    device.log.filter((line) => line.startsWith("confirm")),
-    ["confirm held 0,held 1,held 2,held 3,held 4,held 5,held 6,held 7", "confirm held 8,held 9", "confirm held 10"],
-  );
-});
-
-test("an answer that is not confirmed is wiped, and its caller gets the fault; the others go out", async () => {
-  const { device, replies, names, end } = await held(4);
+test("a call of a group that has a fault is told with it; the others are answered, and their answers wiped", async () => {
+  const { replies, end } = await grouped(3);
   const answers: Buffer[] = [];
-  device.confirming = (calls) => {
-    answers.push(...calls.flatMap((call) => call.answers));
+  await end((calls) => {
+    answers.push(...done(calls).flat());
     const changed = new DeviceFault({ kind: "integrity", code: "KEY_CHANGED", message: "another key" });
-    return Promise.resolve(calls.map((_, index) => (index === 1 ? changed : undefined)));
-  };
-  for (const name of names) await end(name);
-  assert.deepEqual(replies, ["answered 0 x", "faulted 1 KEY_CHANGED", "answered 2 x", "answered 3 x"]);
-  for (const answer of answers) assert.deepEqual(answer, Buffer.alloc(1));
+    return answers.map((answer, at) => (at === 1 ? changed : [answer]));
+  });
+  assert.deepEqual(replies, ["answered 0 g0", "faulted 1 KEY_CHANGED", "answered 2 g2"]);
+  assert.deepEqual(answers[0], Buffer.alloc(2));
 });
 
-test("nothing leaves unconfirmed when confirming fails, or does not speak of each call", async () => {
-  for (const confirming of [
-    () => Promise.reject(new DeviceFault({ kind: "session", code: "0x1", message: "gone" })),
-    () => Promise.resolve([]),
-  ]) {
-    const { device, replies, names, end } = await held(3);
-    device.confirming = confirming;
-    for (const name of names) await end(name);
-    assert.ok(replies.length > 0 && replies.every((reply) => !reply.startsWith("answered")), replies.join());
-  }
-});
-
-test("what is lost with one trouble counts as one", async () => {
-  const gone = () => new DeviceFault({ kind: "session", code: "0x1", message: "gone" });
-  const byConfirming = await held(4);
-  byConfirming.device.confirming = () => Promise.reject(gone());
-  for (const name of byConfirming.names) await byConfirming.end(name);
-  assert.deepEqual(byConfirming.replies, [
-    "faulted 0 0x1",
-    "revoked 3",
-    "faulted 1 0x1, again",
-    "faulted 2 0x1, again",
-  ]);
-
-  const byCall = await held(4);
-  byCall.device.confirming = () => Promise.reject(gone());
-  await byCall.end("held 0");
-  await byCall.end("held 1");
-  byCall.device.running.get("held 2")?.reject(gone());
+test("what a group has not run is run by the next, before what came later", async () => {
+  const { host: sessions, device, replies, end } = await grouped(3);
+  sessions.call(3, 1, "g3", []);
   await settle();
-  assert.deepEqual(byCall.replies, ["faulted 2 0x1", "revoked 3", "faulted 0 0x1, again", "faulted 1 0x1, again"]);
+  await end((calls) => done(calls).map((answer, at) => (at === 0 ? answer : undefined)));
+  assert.deepEqual(device.log, ["group g0,g1,g2", "group g3", "group g1,g2"]);
+  await end();
+  await end();
+  assert.deepEqual(replies, ["answered 0 g0", "answered 3 g3", "answered 1 g1", "answered 2 g2"]);
 });
 
-test("no session is opened or closed between a call and its confirmation", async () => {
-  const given = await withSessions(2);
-  const { host: sessions, device, replies, end } = await held(3, given);
-  await end("held 0");
+test("a fault that evicts revokes what its group has not run, and what waits behind it", async () => {
+  const { host: sessions, replies, end } = await grouped(3);
+  for (const id of [3, 4]) sessions.call(id, 1, `g${id}`, []);
+  await settle();
+  await end(() => [gone(), gone(true), undefined]);
+  assert.deepEqual(replies, ["faulted 0 0x1", "revoked 3", "revoked 4", "faulted 1 0x1, again", "revoked 2"]);
+  await end(() => [undefined, undefined]);
+  assert.equal(replies.length, 5);
+});
+
+test("a group that is lost, is told of wrongly, or does not start costs all its calls, as one trouble", async () => {
+  const lost = await grouped(2);
+  lost.device.groups.shift()?.reject(gone());
+  await settle();
+  assert.deepEqual(lost.replies, ["faulted 0 0x1", "faulted 1 0x1, again"]);
+
+  const short = await grouped(2);
+  await short.end(() => [[Buffer.from("x")]]);
+  assert.deepEqual(short.replies, ["faulted 0 PROGRAM_ERROR", "faulted 1 PROGRAM_ERROR, again"]);
+
+  const { host: sessions, replies } = await withSessions(1);
+  sessions.call(1, 1, "g throws", []);
+  sessions.call(2, 1, "g2", []);
+  await settle();
+  assert.deepEqual(replies, ["faulted 1 PROGRAM_ERROR", "faulted 2 PROGRAM_ERROR, again"]);
+});
+
+test("a call of a group is revoked until it has begun, and told of once", async () => {
+  const { host: sessions, device, replies, end } = await grouped(3);
+  device.begun.add("g0");
+  for (const id of [0, 1, 1]) sessions.revoke(id);
+  assert.deepEqual(replies, ["revoked 1"]);
+  await end((calls) => done(calls).map((answer, at) => (at === 1 ? undefined : answer)));
+  assert.deepEqual(replies, ["revoked 1", "answered 0 g0", "answered 2 g2"]);
+});
+
+test("no session is opened or closed while a group runs or waits behind another; what has not begun is revoked", async () => {
+  const { host: sessions, device, replies, end } = await grouped(10, await withSessions(2));
+  for (let id = 0; id < 8; id += 1) device.begun.add(`g${id}`);
+  sessions.closeSession(1);
   sessions.closeSession(2);
-  await end("held 1");
-  assert.deepEqual(device.log, ["held 0", "held 1", "confirm held 0,held 1", "close session", "held 2"]);
-  assert.deepEqual(replies, ["answered 0 x", "answered 1 x", "alone", "closed 2"]);
+  await settle();
+  assert.deepEqual(replies, ["revoked 8", "revoked 9"]);
+  await end();
+  assert.equal(device.log.includes("close session"), false);
+  await end(() => [undefined, undefined]);
+  assert.deepEqual(device.log.slice(2), ["close session", "close session"]);
+  assert.deepEqual(replies.slice(-4), ["alone", "closed 1", "alone", "closed 2"].slice(-4));
 });
