@@ -119,9 +119,13 @@ describe("a dry run", () => {
         const after = await standing();
         assert.notEqual(code, "done");
         if (code === "DRY_RUN") succeeding += 1;
-        assert.equal(after.stateVersion, before.stateVersion);
-        const since = { after: before.sequence, limit: 100 };
-        const records = (await custody.audit.read(admin, since)).filter((each) => each.requestId === requestId);
+        const since = await custody.audit.read(admin, { after: before.sequence, limit: 100 });
+        // The key manager itself keeps how far its notices have come, every 20,000 records.
+        const ownChanges = since.filter(
+          ({ action, sequence }) => action === "strongroom:KeepNoticeRules" && sequence < after.sequence,
+        ).length;
+        assert.equal(after.stateVersion, before.stateVersion + ownChanges);
+        const records = since.filter((each) => each.requestId === requestId);
         assert.equal(records.length, 1);
         const [record] = records;
         assert.deepEqual([record?.error, record?.detail.dryRun], [code, "yes"]);
