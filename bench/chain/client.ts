@@ -56,7 +56,8 @@ process.send?.("signed");
 await once(process, "message");
 const report = await run();
 process.send?.(report);
-process.disconnect?.();
+// Its parent ends it: an end of its own could be heard of before the report.
+await once(process, "disconnect");
 
 async function signAll(chain: Chain, count: number, blockLimit: number): Promise<Transaction[]> {
   const { suite, chainId, groupId, genesisHash } = chain;
