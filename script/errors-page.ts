@@ -11,6 +11,7 @@ import { clientErrors } from "../src/client/errors.ts";
 import { cryptoErrors } from "../src/crypto/errors.ts";
 import { custodyErrors } from "../src/custody/errors.ts";
 import { policyErrors } from "../src/custody/policy/errors.ts";
+import { databaseErrors } from "../src/database/errors.ts";
 import { awsKmsErrors } from "../src/devices/aws-kms/errors.ts";
 import { catalogueErrors } from "../src/devices/catalogue/errors.ts";
 import { deviceErrors } from "../src/devices/errors.ts";
@@ -35,6 +36,7 @@ const parts: readonly (readonly [string, string, Readonly<Record<string, Entry>>
   ["chain, the node's process", "ChainNodeError", chainNodeErrors],
   ["chain, network", "NetError", netErrors],
   ["chain, client", "ChainClientError", chainClientErrors],
+  ["database", "DatabaseError", databaseErrors],
   ["volume", "VolumeError", volumeErrors],
   ["level", "LevelError", levelErrors],
   ["crypto", "CryptoError", cryptoErrors],

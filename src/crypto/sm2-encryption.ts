@@ -16,6 +16,8 @@ export type Sm2CiphertextForm = "raw" | "asn1";
 export const maxSm2PlaintextBytes: number = 1 << 16;
 const c3Bytes = 32;
 
+type Point = ReturnType<typeof Sm2Point.fromBytes>;
+
 /**
  * Encrypts to a public key (GM/T 0003.4-2012). Anyone can: a ciphertext proves nothing about who made it.
  *
@@ -26,12 +28,32 @@ const c3Bytes = 32;
  */
 export function sm2Encrypt(publicKey: Uint8Array, plaintext: Uint8Array, form: Sm2CiphertextForm = "raw"): Buffer {
   checkPublicKey("sm2", publicKey);
+  return encryptToPoint(Sm2Point.fromBytes(publicKey), plaintext, form);
+}
+
+/** Whom many plaintexts are encrypted to: multiples of its point are computed once, which makes each about three times as fast. */
+export class Sm2Recipient {
+  readonly #point: Point;
+
+  /** @param publicKey - `04 ‖ X ‖ Y`. @throws {CryptoError} `KEY_FORMAT_INVALID` when it is not a point of the curve. */
+  constructor(publicKey: Uint8Array) {
+    checkPublicKey("sm2", publicKey);
+    this.#point = Sm2Point.fromBytes(publicKey).precompute(8);
+  }
+
+  /** As {@link sm2Encrypt}. @throws {RangeError} For a plaintext of another length. */
+  encrypt(plaintext: Uint8Array, form: Sm2CiphertextForm = "raw"): Buffer {
+    return encryptToPoint(this.#point, plaintext, form);
+  }
+}
+
+function encryptToPoint(point: Point, plaintext: Uint8Array, form: Sm2CiphertextForm): Buffer {
   if (plaintext.length === 0 || plaintext.length > maxSm2PlaintextBytes)
     throw new RangeError(`SM2 encrypts 1 to ${maxSm2PlaintextBytes} bytes, got ${plaintext.length}`);
   for (;;) {
     const ephemeral = generateKeyPair("sm2");
     using k = ephemeral.scalar;
-    const parts = encryptWithEphemeralKey(publicKey, { scalar: k, publicKey: ephemeral.publicKey }, plaintext);
+    const parts = encryptOnce(point, { scalar: k, publicKey: ephemeral.publicKey }, plaintext);
     if (parts !== undefined) return form === "raw" ? Buffer.concat([parts.c1, parts.c3, parts.c2]) : toAsn1(parts);
   }
 }
@@ -84,8 +106,16 @@ export function encryptWithEphemeralKey(
   ephemeral: { readonly scalar: SecretBuffer; readonly publicKey: Buffer },
   plaintext: Uint8Array,
 ): Sm2CiphertextParts | undefined {
+  return encryptOnce(Sm2Point.fromBytes(publicKey), ephemeral, plaintext);
+}
+
+function encryptOnce(
+  recipient: Point,
+  ephemeral: { readonly scalar: SecretBuffer; readonly publicKey: Buffer },
+  plaintext: Uint8Array,
+): Sm2CiphertextParts | undefined {
   // Used once, so that timing has nothing to average over: no blinding.
-  const { x, y } = Sm2Point.fromBytes(publicKey).multiply(ephemeral.scalar.expose(numberOf)).toAffine();
+  const { x, y } = recipient.multiply(ephemeral.scalar.expose(numberOf)).toAffine();
   using shared = SecretBuffer.take(Buffer.concat([bytesOf(x), bytesOf(y)]));
   return shared.expose((point) => {
     const c2 = keyStream(point, plaintext.length);
