@@ -67,6 +67,7 @@ export function bulkTag(
   xorBitLength(memory, layout.data + 8, textLength);
   memory.fill(0, layout.hash, layout.hash + blockBytes);
   ghash(layout.data, 1);
+  memory.fill(0, layout.data, layout.data + blockBytes);
   xorInto(tag, memory, layout.hash);
 }
 

@@ -13,10 +13,12 @@ declare const WebAssembly:
     }
   | undefined;
 
+/** Vector instructions; the relaxed ones look a table up in one instruction on x86, the others in two. */
+export type InstructionSet = "relaxed-simd128" | "simd128";
+
 /** The SM4 kernels, assembled and started, with the memory that they share with the caller. */
 export interface Sm4Machine {
-  /** Vector instructions that it was made of. */
-  readonly instructionSet: "relaxed-simd128" | "simd128";
+  readonly instructionSet: InstructionSet;
   /** All of the memory, as wasm-layout.ts divides it. It never grows, so the view stays good. */
   readonly memory: Buffer;
   /** Expands the 16-byte key at the address. */
@@ -27,17 +29,22 @@ export interface Sm4Machine {
   ghash(dataAddress: number, blocks: number): void;
 }
 
-/** The module's bytes. @param relaxed - Whether to use relaxed SIMD's table look-up, one instruction on x86 instead of two. */
-export function sm4Module(relaxed: boolean): Uint8Array {
+function sm4Module(instructionSet: InstructionSet): Uint8Array {
+  const relaxed = instructionSet === "relaxed-simd128";
   return assembleModule([expandKernel(relaxed), counterModeKernel(relaxed), ghashKernel()], memoryPages);
 }
 
-/** @throws {Error} If this JavaScript engine has no WebAssembly, or none with 128-bit vectors. */
-export function startSm4Machine(): Sm4Machine {
+/**
+ * @param instructionSets - Those to choose from, the best first.
+ * @throws {Error} If this JavaScript engine has no WebAssembly, or none with these instructions.
+ */
+export function startSm4Machine(
+  instructionSets: readonly InstructionSet[] = ["relaxed-simd128", "simd128"],
+): Sm4Machine {
   const engine = typeof WebAssembly === "undefined" ? undefined : WebAssembly;
   if (engine === undefined) throw new Error("this JavaScript engine runs no WebAssembly (is --jitless set?)");
-  for (const instructionSet of ["relaxed-simd128", "simd128"] as const) {
-    const bytes = sm4Module(instructionSet === "relaxed-simd128");
+  for (const instructionSet of instructionSets) {
+    const bytes = sm4Module(instructionSet);
     if (!engine.validate(bytes)) continue;
     const exports = new engine.Instance(new engine.Module(bytes)).exports as Omit<
       Sm4Machine,
@@ -46,5 +53,5 @@ export function startSm4Machine(): Sm4Machine {
     const { expand, ctr, ghash } = exports;
     return { instructionSet, memory: Buffer.from(exports.memory.buffer), expand, ctr, ghash };
   }
-  throw new Error("this JavaScript engine's WebAssembly has no 128-bit vectors");
+  throw new Error(`this JavaScript engine's WebAssembly has no ${instructionSets.join(" or ")}`);
 }

@@ -20,7 +20,7 @@ const keyBytes = 16;
 /** NIST SP 800-38D, 5.2.1.1: 2³⁹ - 256 bits. */
 const maxTextBytes = 2 ** 36 - 32;
 
-let provider: WasmSm4 | undefined;
+let provider: Sm4Provider | undefined;
 
 /**
  * SM4 in WebAssembly with 128-bit vectors: needs no compiler, takes the same time for every key and text.
@@ -31,8 +31,13 @@ let provider: WasmSm4 | undefined;
  * @throws {Error} If this JavaScript engine has no WebAssembly with vectors.
  */
 export function wasmSm4(): Sm4Provider {
-  provider ??= new WasmSm4(startSm4Machine());
+  provider ??= wasmSm4On(startSm4Machine());
   return provider;
+}
+
+/** The same on a machine that the caller has started, and leaves to the provider. */
+export function wasmSm4On(machine: Sm4Machine): Sm4Provider {
+  return new WasmSm4(machine);
 }
 
 class WasmSm4 implements Sm4Provider {
