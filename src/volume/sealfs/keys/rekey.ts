@@ -1,0 +1,152 @@
+import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
+import { type Suite, suiteHash } from "../../../crypto/suite.ts";
+import { KeyTableError } from "./errors.ts";
+import { type KeyWrapper, namesKeyContext, zoneKeyContext } from "./key-wrapper.ts";
+import type { TableRecord } from "./records.ts";
+import { RewrapFile } from "./rewrap-file.ts";
+import type { ZoneRule } from "./rules.ts";
+import { TableKeyWrapper } from "./table-key-wrapper.ts";
+import type { TableSystem } from "./table-system.ts";
+import type { Generation, Zone } from "./zone.ts";
+
+/** What a re-keying needs of the table that it works on. */
+export interface RekeyedTable {
+  readonly suite: Suite;
+  readonly volumeId: Buffer;
+  readonly system: TableSystem;
+  readonly folder: string;
+  /** Of the table's own wrapper. */
+  readonly canUnwrap: boolean;
+  zones(): Iterable<Zone>;
+  rules(): readonly ZoneRule[];
+  unwrap(zone: Zone, generation: number): SecretBuffer;
+  namesKey(): SecretBuffer;
+  /** Puts the new table in the old one's place; becomes the owner of key and wrapper. */
+  finish(tableKey: SecretBuffer, wrapper: KeyWrapper, records: readonly TableRecord[]): void;
+}
+
+export interface RekeyProgress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** A step's records fit one append. */
+const maxStepKeys = 2048;
+
+/**
+ * Wraps every key of a table anew, some at a time. The new envelopes are kept in a file of their own, which a re-keying that
+ * begins again after a kill goes on from; the table itself is replaced once, at the end, by one rename.
+ */
+export class TableRekey implements Disposable {
+  readonly #table: RekeyedTable;
+  readonly #tableKey: SecretBuffer;
+  readonly #wrapper: KeyWrapper;
+  readonly #tableWrapper: TableKeyWrapper;
+  readonly #file: RewrapFile;
+  #finished = false;
+
+  /** By `KeyTable.beginRekey`. @throws {KeyTableError} `PRIVATE_KEY_ABSENT`, `KEY_TABLE_SYSTEM`. */
+  constructor(tableKey: SecretBuffer, wrapper: KeyWrapper | undefined, table: RekeyedTable) {
+    const sealed = Array.from(table.zones()).some(({ protection }) => protection === "sealed");
+    if (sealed && !table.canUnwrap) throw new KeyTableError("PRIVATE_KEY_ABSENT");
+    this.#table = table;
+    this.#tableKey = tableKey.clone();
+    this.#tableWrapper = new TableKeyWrapper(table.suite, tableKey, table.volumeId);
+    this.#wrapper = wrapper ?? new TableKeyWrapper(table.suite, tableKey, table.volumeId);
+    this.#file = new RewrapFile(table.system, table.folder, {
+      suite: table.suite,
+      volumeId: table.volumeId,
+      tableKey: this.#tableKey,
+      identity: this.#wrapper.identity,
+    });
+  }
+
+  /** How many keys are wrapped anew, and how many there are to wrap. */
+  get progress(): RekeyProgress {
+    let done = 0;
+    let total = 0;
+    for (const { zone, older } of this.#keys()) {
+      total += 1;
+      if (this.#file.envelopeOf(zone, older) !== undefined) done += 1;
+    }
+    return { done, total };
+  }
+
+  /**
+   * Wraps up to so many keys anew, durably. Where the new wrapper can unwrap, each new envelope is opened again and compared.
+   *
+   * @param mostKeys - 1 to 2,048.
+   * @throws {KeyTableError} `ENVELOPE_REFUSED` when an old envelope does not open or a new one does not hold the same key,
+   *   `KEY_TABLE_SYSTEM`. What earlier steps did stays done.
+   */
+  step(mostKeys: number): RekeyProgress {
+    if (!Number.isInteger(mostKeys) || mostKeys < 1 || mostKeys > maxStepKeys)
+      throw new RangeError(`a step wraps 1 to ${maxStepKeys} keys, got ${mostKeys}`);
+    const records: Extract<TableRecord, { type: "rewrapped" }>[] = [];
+    for (const { zone, older } of this.#keys()) {
+      if (records.length >= mostKeys) break;
+      if (this.#file.envelopeOf(zone, older) !== undefined) continue;
+      const replaces = suiteHash(this.#table.suite, older.envelope);
+      const envelope = this.#rewrap(zone, older.generation);
+      records.push({ type: "rewrapped", zoneId: zone.zoneId, generation: older.generation, replaces, envelope });
+    }
+    this.#file.add(records);
+    return this.progress;
+  }
+
+  /**
+   * Wraps what is left, and puts the new table in the old one's place. From now on the old table key opens nothing; it is
+   * the caller's to destroy, with every copy.
+   *
+   * @throws {KeyTableError} As {@link step}, and when the table can't be replaced; the old one is then in use.
+   */
+  finish(): void {
+    let { done, total } = this.progress;
+    while (done < total) ({ done, total } = this.step(maxStepKeys));
+    const zones = Array.from(this.#table.zones(), (zone): TableRecord => {
+      const generations = zone.generations.map((older) => ({ ...older, envelope: this.#newEnvelope(zone, older) }));
+      return { type: "zoneMade", ...zone, generations };
+    });
+    using namesKey = this.#table.namesKey();
+    this.#table.finish(this.#tableKey, this.#wrapper, [
+      { type: "wrapping", wrapper: this.#wrapper.identity },
+      { type: "namesKey", envelope: this.#tableWrapper.wrap(namesKey, namesKeyContext(this.#table.volumeId)) },
+      { type: "rules", rules: this.#table.rules() },
+      ...zones,
+    ]);
+    this.#finished = true;
+    this[Symbol.dispose]();
+    this.#file.remove();
+  }
+
+  /** Forgets the keys. What was wrapped anew stays for a re-keying that begins again under the same keys. */
+  [Symbol.dispose](): void {
+    this.#file[Symbol.dispose]();
+    this.#tableWrapper[Symbol.dispose]();
+    if (this.#finished) return;
+    this.#tableKey[Symbol.dispose]();
+    this.#wrapper[Symbol.dispose]();
+  }
+
+  *#keys(): Iterable<{ readonly zone: Zone; readonly older: Generation }> {
+    for (const zone of this.#table.zones()) for (const older of zone.generations) yield { zone, older };
+  }
+
+  #rewrap(zone: Zone, generation: number): Buffer {
+    const wrapper = zone.protection === "sealed" ? this.#wrapper : this.#tableWrapper;
+    const context = zoneKeyContext(this.#table.volumeId, zone.zoneId, generation);
+    using key = this.#table.unwrap(zone, generation);
+    const envelope = wrapper.wrap(key, context);
+    if (!wrapper.canUnwrap) return envelope;
+    using again = wrapper.unwrap(envelope, context);
+    if (!again.equals(key))
+      throw new KeyTableError("ENVELOPE_REFUSED", "a new envelope does not hold the key it was made of");
+    return envelope;
+  }
+
+  #newEnvelope(zone: Zone, older: Generation): Buffer {
+    const envelope = this.#file.envelopeOf(zone, older);
+    if (envelope === undefined) throw new KeyTableError("GENERATION_ABSENT", "a key was not wrapped anew");
+    return envelope;
+  }
+}
