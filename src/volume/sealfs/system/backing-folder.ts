@@ -1,0 +1,128 @@
+import { FsError } from "../fs-error.ts";
+import { at, cString, fileType, openFlags, systemCall } from "./calls.ts";
+
+/**
+ * Calls on names in a folder that a descriptor is open on (O_PATH is enough for all but listing and syncing). Symbolic links
+ * are never followed. Each fails with `FsError`.
+ */
+
+/** An entry as the folder lists it. */
+export interface ListedEntry {
+  readonly name: string;
+  readonly inode: bigint;
+  /** S_IFMT bits; 0 where the file system does not say. */
+  readonly type: number;
+}
+
+const { closeOnExec, create, directory, exclusive, noFollow, path, readOnly, readWrite } = openFlags;
+
+/** Opens a folder to name things in. @param from - A descriptor, or `at.currentFolder`. */
+export function openFolder(from: number, name: string): number {
+  return systemCall("openat", from, cString(name), path | directory | noFollow | closeOnExec, 0);
+}
+
+/** Opens a regular file for reading and, unless told, writing. */
+export function openFile(folder: number, name: string, access: "read" | "write"): number {
+  const flags = (access === "write" ? readWrite : readOnly) | noFollow | closeOnExec;
+  return systemCall("openat", folder, cString(name), flags, 0);
+}
+
+/** Makes a regular file and opens it. EEXIST when there is one. */
+export function createFile(folder: number, name: string, mode: number): number {
+  const flags = readWrite | create | exclusive | noFollow | closeOnExec;
+  return systemCall("openat", folder, cString(name), flags, mode & 0o7777);
+}
+
+export function makeFolder(folder: number, name: string, mode: number): void {
+  systemCall("mkdirat", folder, cString(name), mode & 0o7777);
+}
+
+/** FIFOs, sockets and devices. @param device - The kernel's 32-bit encoding, which is glibc's for what fits in it. */
+export function makeSpecial(folder: number, name: string, mode: number, device: number): void {
+  systemCall("mknodat", folder, cString(name), mode, device);
+}
+
+export function makeSymlink(folder: number, name: string, target: string): void {
+  systemCall("symlinkat", cString(target), folder, cString(name));
+}
+
+const linkTarget = Buffer.alloc(4096);
+
+export function readSymlink(folder: number, name: string): string {
+  const length = systemCall("readlinkat", folder, cString(name), linkTarget, linkTarget.length);
+  return linkTarget.toString("latin1", 0, length);
+}
+
+export function linkFile(folder: number, name: string, newFolder: number, newName: string): void {
+  systemCall("linkat", folder, cString(name), newFolder, cString(newName), 0);
+}
+
+export function unlinkFile(folder: number, name: string): void {
+  systemCall("unlinkat", folder, cString(name), 0);
+}
+
+export function removeFolder(folder: number, name: string): void {
+  systemCall("unlinkat", folder, cString(name), at.removeFolder);
+}
+
+const noReplace = 1;
+
+/** Never replaces: EEXIST when there is a new name already. */
+export function renameEntry(folder: number, name: string, newFolder: number, newName: string): void {
+  systemCall("renameat2", folder, cString(name), newFolder, cString(newName), noReplace);
+}
+
+/** As rename(2): what had the new name is replaced. */
+export function replaceEntry(folder: number, name: string, newFolder: number, newName: string): void {
+  systemCall("renameat2", folder, cString(name), newFolder, cString(newName), 0);
+}
+
+/** fsync(2) of a folder, given an O_PATH descriptor of it. */
+export function syncFolder(folder: number): void {
+  withReadable(folder, (descriptor) => systemCall("fsync", descriptor));
+}
+
+const listing = Buffer.alloc(65_536);
+const shortestRecordBytes = 20;
+
+/** All entries but "." and "..", in the folder's order. */
+export function listFolder(folder: number): ListedEntry[] {
+  return withReadable(folder, (descriptor) => {
+    const entries: ListedEntry[] = [];
+    for (;;) {
+      const end = systemCall("getdents", descriptor, listing, listing.length);
+      if (end === 0) return entries;
+      // struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name, NUL.
+      for (let start = 0; start < end; ) {
+        const recordBytes = listing.readUInt16LE(start + 16);
+        if (recordBytes < shortestRecordBytes) throw new FsError("EIO", "a folder's listing is not well formed");
+        const nameEnd = listing.indexOf(0, start + 19);
+        const name = listing.toString("latin1", start + 19, nameEnd);
+        const type = (listing[start + 18] ?? 0) << 12;
+        if (name !== "." && name !== "..") entries.push({ name, inode: listing.readBigUInt64LE(start), type });
+        start += recordBytes;
+      }
+    }
+  });
+}
+
+/** Lends a descriptor of a folder that can be listed and synced, which an O_PATH one cannot. */
+export function withReadable<T>(folder: number, use: (descriptor: number) => T): T {
+  const descriptor = systemCall("openat", folder, cString("."), readOnly | directory | closeOnExec, 0);
+  try {
+    return use(descriptor);
+  } finally {
+    systemCall("close", descriptor);
+  }
+}
+
+/** True for what a folder can hold and a file system keeps as it is: neither a regular file, a folder nor a link. */
+export function isSpecial(mode: number): boolean {
+  const type = mode & fileType.mask;
+  return (
+    type === fileType.fifo ||
+    type === fileType.socket ||
+    type === fileType.characterDevice ||
+    type === fileType.blockDevice
+  );
+}
