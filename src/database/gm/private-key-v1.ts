@@ -17,7 +17,8 @@ const label = "strongroom/gm-private-key/v1";
  */
 export async function sealWithSaltOfPublicKey({ scalar, publicKey, pincode }: PrivateKeyToSeal): Promise<string> {
   using pad = await padOf(publicKey, pincode);
-  return scalar.expose((number) => pad.expose((bytes) => exclusiveOr(number, bytes).toString("hex")));
+  const ciphertext = scalar.expose((number) => pad.expose((bytes) => exclusiveOr(number, bytes)));
+  return ciphertext.toString("hex");
 }
 
 /** Undefined for what has not the form. Whether the number is the right one is the caller's to find out, and to dispose of it. */

@@ -1,0 +1,91 @@
+import { closeSync, constants, openSync, readSync } from "node:fs";
+import { maxPrivateKeyTextCharacters } from "../../database/gm/private-key.ts";
+import { parsePublicKey } from "../../database/gm/public-key.ts";
+import { withMasterKey } from "../../database/settings-change.ts";
+import { parseSettings, readSettingsText } from "../../database/settings-file.ts";
+import type { Tell } from "../drop-in.ts";
+import { CommandFailure, exitCodes } from "../failure.ts";
+
+/** The options of `fctools envelop` that name keys. */
+export interface KeyArguments {
+  readonly pubkey?: string | undefined;
+  readonly prikey?: string | undefined;
+  readonly "prikey-file"?: string | undefined;
+  readonly expubkey?: string | undefined;
+  readonly expubley?: string | undefined;
+  readonly hardware: boolean;
+  readonly devices?: string | undefined;
+  readonly device?: string | undefined;
+}
+
+/** The master key in force: its private half as text, or in a card. */
+export type CurrentKey =
+  | { readonly publicKey: Buffer; readonly text: string }
+  | { readonly publicKey: Buffer; readonly devices: string; readonly device: string | undefined };
+
+/** @throws {CommandFailure} 2. @throws {DatabaseError} `PUBLIC_KEY_INVALID`. */
+export function currentKeyOf(values: KeyArguments, tell: Tell): CurrentKey {
+  const { pubkey, prikey, "prikey-file": file, hardware, devices, device } = values;
+  if (pubkey === undefined) throw usage("--pubkey is missing: the current public key");
+  const publicKey = parsePublicKey(pubkey, "--pubkey");
+  if (hardware) {
+    if (prikey !== undefined || file !== undefined)
+      tell("--prikey is not used: with --hardware, the key is in the card");
+    if (devices === undefined) throw usage("--hardware needs --devices FILE, the devices.toml that names the card");
+    return { publicKey, devices, device };
+  }
+  if (devices !== undefined || device !== undefined) throw usage("--devices and --device go with --hardware");
+  if ((prikey === undefined) === (file === undefined))
+    throw usage("give the current private key's text once: --prikey-file FILE, or --prikey TEXT");
+  if (prikey !== undefined) {
+    tell(
+      "warning: --prikey was on the command line, where other users and the shell's history see it; use --prikey-file",
+    );
+    return { publicKey, text: prikey };
+  }
+  return { publicKey, text: textOfFile(file ?? "") };
+}
+
+/** @throws {CommandFailure} 2. @throws {DatabaseError} `PUBLIC_KEY_INVALID`. */
+export function newPublicKeyOf({ expubkey, expubley }: KeyArguments, current: Buffer): Buffer {
+  if (expubkey !== undefined && expubley !== undefined)
+    throw usage("--expubkey and --expubley are one option: give it once");
+  const text = expubkey ?? expubley;
+  if (text === undefined) throw usage("--expubkey is missing: the new public key");
+  const publicKey = parsePublicKey(text, "--expubkey");
+  if (publicKey.equals(current)) throw usage("--expubkey is the current public key: there is nothing to change");
+  return publicKey;
+}
+
+/**
+ * That the file can be changed when the time has come, and speaks of one of the two keys.
+ *
+ * @throws {CommandFailure} 2. @throws {DatabaseError} `SETTINGS_INVALID`.
+ */
+export function checkSettingsFile(file: string, current: Buffer, next: Buffer): void {
+  const text = readSettingsText(file);
+  withMasterKey(text, file, { publicKey: next, privateKeyFile: undefined });
+  const named = parseSettings(text, file).get("publicKey");
+  const known = [current, next].some((key) => typeof named === "string" && named.toLowerCase() === key.toString("hex"));
+  if (!known) throw usage(`${file} has another public-key than --pubkey: is it the settings of this instance?`);
+}
+
+/** Ciphertext: it may be read by whoever can. */
+function textOfFile(path: string): string {
+  const bytes = Buffer.alloc(maxPrivateKeyTextCharacters + 1);
+  try {
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const length = readSync(file, bytes, 0, bytes.length, 0);
+      return bytes.toString("latin1", 0, length);
+    } finally {
+      closeSync(file);
+    }
+  } catch (cause) {
+    throw usage(`the private key file ${path} cannot be read: ${(cause as NodeJS.ErrnoException).code}`);
+  }
+}
+
+function usage(message: string): CommandFailure {
+  return new CommandFailure(exitCodes.usage, message, "fctools envelop --help shows every option");
+}

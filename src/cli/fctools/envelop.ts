@@ -1,0 +1,128 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { openEnvelopeTable, type TableKind } from "../../database/gm/envelope-table.ts";
+import { openPrivateKey } from "../../database/gm/private-key.ts";
+import { formatPublicKey } from "../../database/gm/public-key.ts";
+import { type RewrapReport, rewrapAll } from "../../database/gm/rewrap.ts";
+import { type SubKeyOpener, softOpener } from "../../database/gm/sub-key-envelope.ts";
+import { changeMasterKey } from "../../database/settings-change.ts";
+import type { Tell } from "../drop-in.ts";
+import { CommandFailure, exitCodes } from "../failure.ts";
+import { type CurrentKey, checkSettingsFile, currentKeyOf, newPublicKeyOf } from "./envelop-arguments.ts";
+import { pincodeArguments, readPincode } from "./pincode.ts";
+
+export const envelopUsage = `Usage: fctools envelop --pubkey HEX --prikey-file FILE --expubkey HEX [options] PATH
+       fctools envelop --pubkey HEX --hardware --devices FILE --expubkey HEX [options] PATH
+
+Changes the master key of the database instance whose metadata is in PATH: opens every sub-key with the current private key,
+and puts it into an envelope to the new public key. No data is written anew. The database must not be running. Asks for the
+pincode of the current private key. A run that was interrupted goes on where it was, given the same arguments.
+
+  --pubkey HEX            the current public key
+  --prikey-file FILE      the current private key, as fctools gm genkeypair prints it
+  --prikey TEXT           the same on the command line, where others see it
+  --expubkey HEX          the new public key (--expubley is read as well)
+  --hardware              the current private key is in a cipher card; the pincode is the card's PIN
+  --devices FILE          with --hardware: the devices.toml that names the card
+  --device NAME           with --hardware: the card, where there are several
+  --pincode-file FILE     read the pincode from FILE (mode 0600 or 0400, yours) instead of the terminal
+  --pincode-fd N          read it from the open file descriptor N
+  --update-config FILE    set the new public key in FILE, a strongroom.toml
+  --exprikey-file FILE    with --update-config: set FILE as the file of the new private key, too
+  --json                  print {"total", "rewrapped", "resumed", "publicKey", "config"}
+
+Exit codes: 0 done, 1 other failure, 2 usage, 3 refused (a wrong pincode, another master key), 5 integrity failure.`;
+
+const progressEveryMs = 1_000;
+
+/**
+ * `fctools envelop`.
+ *
+ * @throws {CommandFailure} @throws {DatabaseError} @throws {DeviceError} @throws {CatalogueError}
+ */
+export async function envelop(args: readonly string[], tell: Tell, kinds: readonly TableKind[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      ...pincodeArguments,
+      pubkey: { type: "string" },
+      prikey: { type: "string" },
+      "prikey-file": { type: "string" },
+      expubkey: { type: "string" },
+      expubley: { type: "string" },
+      hardware: { type: "boolean", default: false },
+      devices: { type: "string" },
+      device: { type: "string" },
+      "update-config": { type: "string" },
+      "exprikey-file": { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return void process.stdout.write(`${envelopUsage}\n`);
+  const [path, ...more] = positionals;
+  if (path === undefined || more.length > 0)
+    throw new CommandFailure(exitCodes.usage, "takes one PATH, the metadata of a database instance");
+  const current = currentKeyOf(values, tell);
+  const newPublicKey = newPublicKeyOf(values, current.publicKey);
+  const { "update-config": config, "exprikey-file": newPrivateKeyFile } = values;
+  if (config !== undefined) checkSettingsFile(config, current.publicKey, newPublicKey);
+  if (newPrivateKeyFile !== undefined && (config === undefined || !existsSync(newPrivateKeyFile)))
+    throw new CommandFailure(exitCodes.usage, "--exprikey-file takes a file that is there, and needs --update-config");
+  const privateKeyFile = newPrivateKeyFile === undefined ? undefined : resolve(newPrivateKeyFile);
+  using pincode = await readPincode(values);
+  // The pincode is proved here, before the table is opened.
+  await using opener = await openerOf(current, pincode);
+  using table = await openEnvelopeTable(path, opener, kinds);
+  const report = await rewrapAll(table, {
+    opener,
+    newPublicKey,
+    onProgress: progressTeller(tell),
+    onInForce: () => {
+      if (config !== undefined) changeMasterKey(config, { publicKey: newPublicKey, privateKeyFile });
+    },
+  });
+  print(report, newPublicKey, config, values.json);
+}
+
+async function openerOf(current: CurrentKey, pincode: SecretBuffer): Promise<SubKeyOpener> {
+  const { publicKey } = current;
+  if ("text" in current) {
+    using scalar = await openPrivateKey({ text: current.text, publicKey, pincode });
+    return await softOpener(scalar, publicKey);
+  }
+  const [{ cardOpener }, { readCatalogue }] = await Promise.all([
+    import("../../database/gm/card-opener.ts"),
+    import("../../devices/catalogue/read.ts"),
+  ]);
+  return await cardOpener({ catalogue: readCatalogue(current.devices), device: current.device, publicKey, pincode });
+}
+
+/** At most once a second, and at the end. */
+function progressTeller(tell: Tell): (done: number, total: number) => void {
+  let toldAtMs = performance.now();
+  return (done, total) => {
+    if (done < total && performance.now() - toldAtMs < progressEveryMs) return;
+    toldAtMs = performance.now();
+    tell(`${done} of ${total} sub-keys`);
+  };
+}
+
+function print(report: RewrapReport, newPublicKey: Buffer, config: string | undefined, json: boolean): void {
+  const publicKey = formatPublicKey(newPublicKey);
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ ...report, publicKey, config: config ?? null }, undefined, 2)}\n`);
+    return;
+  }
+  const { total, rewrapped, resumed } = report;
+  const earlier = resumed > 0 ? ` (${rewrapped} now, ${resumed} by an earlier run)` : "";
+  process.stdout.write(`${total} sub-keys are in envelopes to the new public key${earlier}\n`);
+  process.stdout.write(
+    config === undefined
+      ? `Set in [security.encryption], and path to the file of its private key:\npublic-key = "${publicKey}"\n`
+      : `${config} has the new public-key\n`,
+  );
+}

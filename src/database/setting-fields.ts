@@ -1,0 +1,126 @@
+/** Every setting of the encrypted database: its place in strongroom.toml, and its flag. */
+
+export interface SettingField {
+  /** Table and name in the file. */
+  readonly table: "database" | "security.encryption";
+  readonly name: string;
+  /** Without the dashes. */
+  readonly flag: string;
+  /** What the flag takes, as help shows it. */
+  readonly argument: string;
+  readonly what: string;
+  /** `path`: in the file it starts at the file's folder. `texts`: a list; the flag may be repeated. @defaultValue `"text"` */
+  readonly kind?: "text" | "path" | "texts";
+}
+
+export const settingFields = {
+  data: { table: "database", name: "data", flag: "data", argument: "DIR", kind: "path", what: "the instance's folder" },
+  listen: {
+    table: "database",
+    name: "listen",
+    flag: "listen",
+    argument: "HOST:PORT",
+    what: "where clients connect; by default 127.0.0.1:8086",
+  },
+  influxd: {
+    table: "database",
+    name: "influxd",
+    flag: "influxd",
+    argument: "PATH",
+    what: "the influxd to run, a path or a name on PATH; by default influxd",
+  },
+  provider: {
+    table: "security.encryption",
+    name: "provider",
+    flag: "provider",
+    argument: "NAME",
+    what: "where the master key is: gm-soft (or software), gm-rk (or hardware), key-manager",
+  },
+  publicKey: {
+    table: "security.encryption",
+    name: "public-key",
+    flag: "public-key",
+    argument: "HEX",
+    what: "the SM2 public key, 04 || X || Y, 130 hex digits",
+  },
+  type: {
+    table: "security.encryption",
+    name: "type",
+    flag: "private-key-type",
+    argument: "file",
+    what: "gm-soft: where the private key is kept; file is the only one, and the default",
+  },
+  path: {
+    table: "security.encryption",
+    name: "path",
+    flag: "private-key-file",
+    argument: "FILE",
+    kind: "path",
+    what: "gm-soft: the private key as fctools gm genkeypair prints it",
+  },
+  pincodeFile: {
+    table: "security.encryption",
+    name: "pincode-file",
+    flag: "pincode-file",
+    argument: "FILE",
+    kind: "path",
+    what: "gm-soft, gm-rk: file with the pincode (mode 0600 or 0400)",
+  },
+  pincodeDescriptor: {
+    table: "security.encryption",
+    name: "pincode-fd",
+    flag: "pincode-fd",
+    argument: "N",
+    what: "gm-soft, gm-rk: open file descriptor to read the pincode from",
+  },
+  devices: {
+    table: "security.encryption",
+    name: "devices",
+    flag: "devices",
+    argument: "FILE",
+    kind: "path",
+    what: "gm-rk: the devices.toml that names the card",
+  },
+  device: {
+    table: "security.encryption",
+    name: "device",
+    flag: "device",
+    argument: "NAME",
+    what: "gm-rk: the card, where devices.toml names more than one",
+  },
+  servers: {
+    table: "security.encryption",
+    name: "servers",
+    flag: "server",
+    argument: "URL",
+    kind: "texts",
+    what: "key-manager: https://HOST:PORT, one or more of one key manager",
+  },
+  identity: {
+    table: "security.encryption",
+    name: "identity",
+    flag: "identity",
+    argument: "DIR",
+    kind: "path",
+    what: "key-manager: identity folder, as strongroom node enroll --into makes it",
+  },
+  masterKey: {
+    table: "security.encryption",
+    name: "master-key",
+    flag: "master-key",
+    argument: "KEY",
+    what: "key-manager: the master key, by id, alias or ARN",
+  },
+} as const satisfies Readonly<Record<string, SettingField>>;
+
+export type SettingName = keyof typeof settingFields;
+
+/** In the order of {@link settingFields}. */
+export const settingNames = Object.keys(settingFields) as readonly SettingName[];
+
+export function fieldOf(name: SettingName): SettingField {
+  return settingFields[name];
+}
+
+/** Settings as they were given: text, or texts of a list. What is not given is not there. */
+export type GivenSettings = ReadonlyMap<SettingName, string | readonly string[]>;
