@@ -1,0 +1,56 @@
+import { withStatements } from "../influxql/recognise.ts";
+import type { Statement } from "../influxql/statement.ts";
+import type { Reply } from "./influxd.ts";
+import { type Asker, databasesIn, type Influxd, resultIn } from "./influxd.ts";
+
+/**
+ * Put before a query, this makes influxd parse and authorise the whole of it and run none: influxd decides about a request as
+ * a whole before its first statement, and stops at the first that fails. There is no query 0, and KILL takes the same
+ * privilege as CREATE DATABASE.
+ */
+const prefix = "SHOW DATABASES;KILL QUERY 0;";
+/** Stands for ALTER DATABASE, which influxd can't parse: the same privilege, never run. */
+const standIn = "DROP SHARD 0";
+
+/** influxd would run the query, and has these databases now; or it refuses, in its words and with its status. */
+export type PriorAnswer =
+  | { readonly accepted: true; readonly databases: ReadonlySet<string>; readonly reply: Reply }
+  | { readonly accepted: false; readonly status: number; readonly message: string; readonly reply: Reply };
+
+/**
+ * Asks influxd whether it would run a query for this asker, before anything is made for it.
+ *
+ * @throws What the connection fails with; Error if influxd ran on after the statement that has to fail.
+ */
+export async function askBefore(
+  influxd: Influxd,
+  asker: Asker,
+  text: string,
+  statements: readonly Statement[],
+): Promise<PriorAnswer> {
+  const stock = withStatements(text, statements, (each) => {
+    if (each.kind === "alter encryption") return standIn.padEnd(each.end - each.start);
+    return each.kind === "create database" ? each.clause?.stock : undefined;
+  });
+  const reply = await influxd.ask(asker, prefix + stock);
+  if (reply.status !== 200) return { accepted: false, status: reply.status, message: messageOf(reply.body), reply };
+  const databases = databasesIn(reply.body, 0);
+  const stopped = resultIn(reply.body, 1)?.error !== undefined;
+  if (databases !== undefined && stopped) return { accepted: true, databases, reply };
+  throw new Error("influxd's answer to the question before the request is not understood");
+}
+
+/** The error of a refused request, with places in the first line as they are in the client's text. */
+function messageOf(body: Buffer): string {
+  let message = body.toString("utf8").trim();
+  try {
+    const answer: { error?: unknown } = JSON.parse(message);
+    if (typeof answer.error === "string") message = answer.error;
+  } catch {
+    // Not JSON: passed on as it is.
+  }
+  return message.replace(
+    / at line 1, char (\d+)$/,
+    (_, place: string) => ` at line 1, char ${Number(place) - prefix.length}`,
+  );
+}
