@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Sm4Key } from "../../../../src/crypto/sm4/provider.ts";
+import type { Sm4Key, Sm4Provider } from "../../../../src/crypto/sm4/provider.ts";
 import { scaled, seed } from "../../../run-settings.ts";
 import { withBitFlipped } from "../../../unit/crypto/load-vectors.ts";
 import { opensslCtr, opensslSeal } from "./openssl-oracle.ts";
@@ -20,9 +20,9 @@ interface Case {
 /** Mostly short, some past each size at which an implementation changes its way. */
 function randomLength(random: SeededBytes): number {
   const kind = random.below(1000);
-  if (kind < 500) return random.below(301);
-  if (kind < 850) return random.below(2_100);
-  if (kind < 994) return random.below(5_000);
+  if (kind < 700) return random.below(161);
+  if (kind < 950) return random.below(1_300);
+  if (kind < 996) return random.below(5_000);
   if (kind < 999) return 32_768 - 300 + random.below(600);
   return random.below(100_000);
 }
@@ -31,7 +31,7 @@ function randomCase(random: SeededBytes): Case {
   const counter = random.bytes(16);
   // Often close below a carry, into as many bytes as chance gives.
   if (random.below(2) === 0) counter.fill(0xff, random.below(16));
-  const associatedData = random.bytes(random.below(4) === 0 ? randomLength(random) : random.below(65));
+  const associatedData = random.bytes(random.below(8) === 0 ? randomLength(random) : random.below(65));
   const text = random.bytes(randomLength(random));
   const forgedBit = random.below(8 * (12 + associatedData.length + text.length + 16));
   return { key: random.bytes(16), counter, nonce: random.bytes(12), associatedData, text, forgedBit };
@@ -52,6 +52,9 @@ function opensForged(key: Sm4Key, { nonce, associatedData, text, forgedBit }: Ca
   return { opened, output };
 }
 
+/** How many implementations a case goes to, all of them in turn: all at once would take too long. */
+const providersPerCase = 3;
+
 describe("each SM4 beside OpenSSL's", () => {
   const count = scaled(1_000_000);
 
@@ -61,8 +64,9 @@ describe("each SM4 beside OpenSSL's", () => {
       const one = randomCase(random);
       const { key, counter, nonce, associatedData, text } = one;
       const expected = opensslSeal(key, nonce, associatedData, text);
-      const expectedCtr = number % 4 === 0 ? opensslCtr(key, counter, text) : undefined;
-      for (const provider of providers) {
+      const expectedCtr = random.below(4) === 0 ? opensslCtr(key, counter, text) : undefined;
+      for (let turn = 0; turn < Math.min(providersPerCase, providers.length); turn++) {
+        const provider = providers[(number * providersPerCase + turn) % providers.length] as Sm4Provider;
         const where = () => `case ${number} of seed ${seed}, ${nameOf(provider)}`;
         using expanded = expandKey(provider, key);
         const [ciphertext, tag, back] = [Buffer.alloc(text.length), Buffer.alloc(16), Buffer.alloc(text.length)];
@@ -73,10 +77,7 @@ describe("each SM4 beside OpenSSL's", () => {
         assert.ok(back.equals(text), `another plaintext in ${where()}`);
         const forgery = opensForged(expanded, one, ciphertext, tag);
         assert.ok(!forgery.opened, `a forgery opens in ${where()}`);
-        assert.ok(
-          forgery.output.every((byte) => byte === 0),
-          `a forgery leaves text in ${where()}`,
-        );
+        assert.ok(forgery.output.equals(Buffer.alloc(text.length)), `a forgery leaves text in ${where()}`);
         if (expectedCtr === undefined) continue;
         expanded.ctr(counter, text, back);
         assert.ok(back.equals(expectedCtr), `another keystream in ${where()}`);
