@@ -1,0 +1,119 @@
+import { FsError } from "../fs-error.ts";
+import { Bitmap } from "./bitmap.ts";
+import type { FileParts } from "./file-parts.ts";
+import type { Head } from "./head.ts";
+import { type HeadPlaces, HeadWriter } from "./head-writer.ts";
+import { visitMap } from "./map-search.ts";
+import { SpaceReturn } from "./space-return.ts";
+
+/** A durable head with more fresh slots than this waits for them on the medium, so that no later opening verifies more. */
+const mostFreshSlots = 256;
+/** The same for a head that is not durable. */
+const mostFreshBytes = 2 ** 28;
+/** With more room than this that only a durable head frees, or half of what is used, each commit is durable. */
+const mostWaitingBytes = 2 ** 26;
+
+/** Makes a file's state what a later opening finds. */
+export class Committer {
+  readonly #parts: FileParts;
+  readonly #heads: HeadWriter;
+  readonly #space: SpaceReturn;
+  /** A sync must go before the first change. */
+  #isUncertain: boolean;
+  #syncFailed = false;
+
+  constructor(parts: FileParts, places: HeadPlaces, head: Head | undefined, isUncertain: boolean) {
+    this.#parts = parts;
+    this.#heads = new HeadWriter(parts.backing, parts, places, head);
+    this.#space = new SpaceReturn(parts.backing, parts.geometry, parts.slots);
+    this.#isUncertain = isUncertain;
+  }
+
+  /** Of the zone's key that the last head is sealed under; undefined before the first. */
+  get headGeneration(): number | undefined {
+    return this.#heads.generation;
+  }
+
+  /** Goes before any change. @throws {FsError} EIO after a sync that failed: what is on the medium is then unknown. */
+  beforeChange(): void {
+    if (this.#syncFailed) throw new FsError("EIO", "a sync of this file has failed");
+    if (!this.#isUncertain) return;
+    this.#sync();
+    this.#isUncertain = false;
+    this.#heads.markDurable();
+    this.#parts.births.headDurable();
+    this.#parts.map.durable();
+  }
+
+  /**
+   * @param isForced - Writes a head even if nothing was changed.
+   * @throws {FsError} ENOSPC, EIO. What was committed before stays; the changes stay in memory.
+   */
+  commit(size: number, durable: boolean, isForced: boolean): void {
+    const { map } = this.#parts;
+    const isChanged = isForced || this.#heads.blank || map.changed || size !== this.#heads.size;
+    if (!isChanged && (!durable || this.#heads.isDurable)) return;
+    this.beforeChange();
+    const { births, geometry } = this.#parts;
+    map.flush();
+    const mustBeDurable = durable || this.#isWasteful();
+    if (map.fresh > mostFreshSlots && (mustBeDurable || map.fresh * geometry.blockBytes > mostFreshBytes)) {
+      this.#sync();
+      births.slotsDurable();
+      map.durable();
+    }
+    this.#heads.write(size, mustBeDurable);
+    if (mustBeDurable) this.#finish(size);
+  }
+
+  #finish(size: number): void {
+    const { births, map, slots } = this.#parts;
+    try {
+      this.#sync();
+    } catch (cause) {
+      this.#retract(size);
+      throw cause;
+    }
+    births.headDurable();
+    map.durable();
+    this.#heads.markDurable();
+    slots.settle();
+    if (slots.unknown > Math.max(256, slots.used / 4)) this.#learnFreeSlots();
+    this.#space.run();
+  }
+
+  /** Nothing may be thought durable that a failed sync left behind. */
+  #retract(size: number): void {
+    try {
+      this.#heads.write(size, false);
+    } catch {
+      // The sync's own error tells what matters.
+    }
+  }
+
+  #sync(): void {
+    try {
+      this.#parts.backing.sync();
+    } catch (cause) {
+      this.#syncFailed = true;
+      throw cause;
+    }
+  }
+
+  /** Slots that a former session freed are in no list; the map tells. */
+  #learnFreeSlots(): void {
+    const { map, slots } = this.#parts;
+    const used = new Bitmap();
+    visitMap(map, -1, {
+      page: (_level, _index, entry) => used.add(entry.slot),
+      block: (_block, entry) => void used.add(entry.slot),
+    });
+    slots.learn(used);
+  }
+
+  #isWasteful(): boolean {
+    const { slots, geometry } = this.#parts;
+    const waitingBytes = (slots.waiting + slots.unknown) * geometry.strideBytes;
+    return waitingBytes > Math.max(mostWaitingBytes, (slots.used * geometry.strideBytes) / 2);
+  }
+}
