@@ -1,5 +1,7 @@
 /** Every setting of the encrypted database: its place in strongroom.toml, and its flag. */
 
+import { resolve } from "node:path";
+
 export interface SettingField {
   /** Table and name in the file. */
   readonly table: "database" | "security.encryption";
@@ -9,8 +11,11 @@ export interface SettingField {
   /** What the flag takes, as help shows it. */
   readonly argument: string;
   readonly what: string;
-  /** `path`: in the file it starts at the file's folder. `texts`: a list; the flag may be repeated. @defaultValue `"text"` */
-  readonly kind?: "text" | "path" | "texts";
+  /**
+   * `path`: in the file it starts at the file's folder, as a flag at the current one. `program`: the same when there is a
+   * slash in it, else a name. `texts`: a list; the flag may be repeated. @defaultValue `"text"`
+   */
+  readonly kind?: "text" | "path" | "program" | "texts";
 }
 
 export const settingFields = {
@@ -27,6 +32,7 @@ export const settingFields = {
     name: "influxd",
     flag: "influxd",
     argument: "PATH",
+    kind: "program",
     what: "the influxd to run, a path or a name on PATH; by default influxd",
   },
   provider: {
@@ -124,3 +130,8 @@ export function fieldOf(name: SettingName): SettingField {
 
 /** Settings as they were given: text, or texts of a list. What is not given is not there. */
 export type GivenSettings = ReadonlyMap<SettingName, string | readonly string[]>;
+
+/** A text's meaning where relative paths start at `folder`, an absolute path. */
+export function located(text: string, { kind }: SettingField, folder: string): string {
+  return kind === "path" || (kind === "program" && text.includes("/")) ? resolve(folder, text) : text;
+}

@@ -2,7 +2,14 @@ import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { DatabaseError } from "./errors.ts";
-import { fieldOf, type GivenSettings, type SettingField, type SettingName, settingNames } from "./setting-fields.ts";
+import {
+  fieldOf,
+  type GivenSettings,
+  located,
+  type SettingField,
+  type SettingName,
+  settingNames,
+} from "./setting-fields.ts";
 
 export const maxSettingsBytes = 256 * 1024;
 const maxTextCharacters = 4096;
@@ -71,7 +78,7 @@ function valueIn(value: unknown, field: SettingField, file: string): string | re
   }
   const text = textIn(value, place, file);
   if (text === "") return undefined;
-  return field.kind === "path" ? resolve(dirname(resolve(file)), text) : text;
+  return located(text, field, dirname(resolve(file)));
 }
 
 function textIn(value: unknown, place: string, file: string): string {

@@ -1,7 +1,6 @@
-import { resolve } from "node:path";
 import { DatabaseError } from "./errors.ts";
 import { parsePublicKey } from "./gm/public-key.ts";
-import { fieldOf, type GivenSettings, type SettingName, settingNames } from "./setting-fields.ts";
+import { fieldOf, type GivenSettings, located, type SettingName, settingNames } from "./setting-fields.ts";
 import { parseSettings, plainText, readSettingsText } from "./settings-file.ts";
 
 /** Where the pincode comes from when it is not in the environment; undefined: asked for on the terminal. */
@@ -142,7 +141,7 @@ function ofFlag(name: SettingName, value: string | readonly string[]): string | 
   if (kind === "texts") return texts;
   const [text = "", ...more] = texts;
   if (more.length > 0) throw invalid(`--${flag} is given more than once`);
-  return kind === "path" ? resolve(text) : text;
+  return located(text, fieldOf(name), process.cwd());
 }
 
 function textOf(given: GivenSettings, name: SettingName): string | undefined {
