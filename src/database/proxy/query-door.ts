@@ -60,7 +60,8 @@ export class QueryDoor {
       return;
     }
     const target = request.url ?? "";
-    const exchanges = readQueryRequest({ target, contentType, body }).map((query) => ({
+    const { found, ambiguous } = readQueryRequest({ target, contentType, body });
+    const exchanges = found.map((query) => ({
       request,
       response,
       query,
@@ -69,10 +70,10 @@ export class QueryDoor {
       form: { accept, pretty: query.pretty },
       asker: askerOf(query, request.headers.authorization),
     }));
-    const [exchange, other] = exchanges;
+    const [exchange] = exchanges;
     if (exchange === undefined || exchanges.every((each) => this.#isPlain(each)))
       await forward(this.#influxd, request, response, { body });
-    else if (other !== undefined)
+    else if (ambiguous)
       answerError(response, exchange.form, 400, "a semicolon inside a query string has to be written as %3B");
     else await this.#answerNamed(exchange);
   }

@@ -41,15 +41,23 @@ export function hasForm(method: string, contentType: string): boolean {
   );
 }
 
-/**
- * The ways in which InfluxDB may read a request to /query: one, none (there is no query in it), or two when a raw semicolon in
- * the target or form means different things to influxd built with Go before and from 1.17.
- */
-export function readQueryRequest(incoming: IncomingQuery): readonly QueryRequest[] {
+/** What InfluxDB finds in a request to /query. */
+export interface Readings {
+  /** None when there is no query in it. */
+  readonly found: readonly QueryRequest[];
+  /**
+   * Whether a raw semicolon in the target or form makes InfluxDB built with Go before 1.17 read something else than InfluxDB
+   * built with a later one.
+   */
+  readonly ambiguous: boolean;
+}
+
+export function readQueryRequest(incoming: IncomingQuery): Readings {
   const spoilt = read(incoming, "spoils");
   const separated = read(incoming, "separates");
-  const same = spoilt?.text === separated?.text && spoilt?.database === separated?.database;
-  return (same ? [spoilt] : [spoilt, separated]).filter((each) => each !== undefined);
+  const ambiguous = spoilt?.text !== separated?.text || spoilt?.database !== separated?.database;
+  const found = (ambiguous ? [spoilt, separated] : [spoilt]).filter((each) => each !== undefined);
+  return { found, ambiguous };
 }
 
 interface Field {
