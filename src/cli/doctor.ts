@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { chooseSm4 } from "../crypto/sm4/choose.ts";
+import type { Sm4Provider } from "../crypto/sm4/provider.ts";
 import { checkCoreDumps } from "../volume/launch-safety.ts";
 import { isInMemory } from "../volume/memory-folder.ts";
 import { checkSwap } from "../volume/swap.ts";
@@ -37,6 +39,7 @@ Example:
     const findings = [
       ...runtimeFindings(),
       ...machineFindings(),
+      ...sm4Findings(),
       ...(options.data === undefined ? [] : folderFindings(options.data)),
     ];
     printData(options, findings, (all) =>
@@ -96,6 +99,32 @@ function machineFindings(): Finding[] {
     needed("gocryptfs", "/usr/bin/gocryptfs", "install Debian's gocryptfs (volumes of that kind)"),
     needed("fusermount3", "/usr/bin/fusermount3", "install Debian's fuse3 (volumes of kind gocryptfs)"),
   ];
+}
+
+const sm4Ways: Readonly<Record<Sm4Provider["name"], string>> = {
+  addon: "the compiled addon's",
+  wasm: "WebAssembly with",
+  openssl: "OpenSSL",
+};
+
+/** Which SM4 runs here, and which were passed over, being absent or not equal to node:crypto's. */
+function sm4Findings(): Finding[] {
+  try {
+    const { provider, rejected } = chooseSm4();
+    return [
+      { check: "SM4", state: "ok", detail: `${sm4Ways[provider.name]} ${provider.detail}` },
+      ...rejected.map(
+        ({ name, why }): Finding => ({
+          check: "faster SM4",
+          state: "missing",
+          detail: `${name} is not used: ${why}`,
+          ...(name === "addon" ? { remedy: "run script/setup where gcc is, which compiles it" } : {}),
+        }),
+      ),
+    ];
+  } catch (error) {
+    return [{ check: "SM4", state: "bad", detail: error instanceof Error ? error.message : String(error) }];
+  }
 }
 
 function folderFindings(data: string): Finding[] {
