@@ -114,7 +114,7 @@ export type IdentityKind = (typeof identityKinds)[number];
 export const handovers = ["fd", "fifo", "tmpfs-file", "keystore", "native"] as const;
 export type Handover = (typeof handovers)[number];
 
-export const manifestVolumeKinds = ["fscrypt", "gocryptfs", "level", "native"] as const;
+export const manifestVolumeKinds = ["fscrypt", "gocryptfs", "sealfs", "level", "native"] as const;
 export type VolumeKind = (typeof manifestVolumeKinds)[number];
 
 export const restartPolicies = ["never", "on-failure", "always"] as const;

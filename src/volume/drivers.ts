@@ -5,6 +5,7 @@ import type { VolumeDriver, VolumeKind } from "./volume.ts";
 const stores: Readonly<Record<VolumeKind, () => Promise<VolumeStore>>> = {
   fscrypt: async () => (await import("./fscrypt.ts")).fscryptStore,
   gocryptfs: async () => (await import("./gocryptfs.ts")).gocryptfsStore,
+  sealfs: async () => (await import("./sealfs.ts")).sealfsStore,
   level: async () => (await import("./in-program.ts")).levelStore,
   native: async () => (await import("./in-program.ts")).nativeStore,
 };

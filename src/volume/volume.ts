@@ -2,7 +2,7 @@ import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
 
 /** How a volume is encrypted. The names are stored in headers; a new kind adds one here and a store in drivers.ts. */
-export const volumeKinds = ["fscrypt", "gocryptfs", "level", "native"] as const;
+export const volumeKinds = ["fscrypt", "gocryptfs", "sealfs", "level", "native"] as const;
 export type VolumeKind = (typeof volumeKinds)[number];
 
 /** Where a volume lies: one folder that holds its header, its lock and its store, and nothing else. */

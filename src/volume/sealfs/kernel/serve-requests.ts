@@ -21,9 +21,9 @@ export interface Control {
   /**
    * Called when there is something to read, or the other end is closed. Reads it, without blocking.
    *
-   * @returns Whether to go on serving.
+   * @returns Whether to go on serving; `leave`: to go on, and to listen to this descriptor no more.
    */
-  ready(): "goOn" | "stop";
+  ready(): "goOn" | "leave" | "stop";
 }
 
 export interface Service {
@@ -74,7 +74,7 @@ class Loop {
   readonly #handler: RequestHandler;
   readonly #request: Buffer;
   readonly #polled: Buffer;
-  readonly #polledCount: number;
+  #polledCount: number;
   /** When `idle` is to be called even if requests wait; undefined: when none wait. */
   #idleAtMs: number | undefined = 0;
   #answersSinceLook = 0;
@@ -153,6 +153,11 @@ class Loop {
     const ready = calls.poll(this.#polled, this.#polledCount, timeoutMs);
     if (ready < 0 && ready !== -EINTR) throw new Error(`waiting for /dev/fuse failed: ${calls.errnoName(-ready)}`);
     if (ready <= 0 || control === undefined || this.#polled.readInt16LE(pollEntryBytes + 6) === 0) return true;
-    return control.ready() === "goOn";
+    const answer = control.ready();
+    if (answer === "leave") {
+      this.#polledCount = 1;
+      this.#polled.writeInt16LE(0, pollEntryBytes + 6);
+    }
+    return answer !== "stop";
   }
 }

@@ -1,0 +1,115 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { VolumeError } from "./errors.ts";
+import { detachFuse, unmountFuse } from "./fuse-mount.ts";
+import { lastingOutput } from "./lasting-output.ts";
+import { mountAt } from "./mounts.ts";
+import type { OwnerLock } from "./owner-lock.ts";
+import type { PlacePaths } from "./place.ts";
+import type { OpenStore } from "./store.ts";
+import { feedAndWipe, keepTail } from "./tool.ts";
+
+const program: string = fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "./sealfs/server/main.ts" : "./sealfs/server/main.js", import.meta.url),
+);
+/** What the server prints once its mount answers. */
+export const readyLine = "strongroom sealfs: mounted";
+const readyMs = 30_000;
+const endMs = 5000;
+
+interface Serving {
+  readonly place: PlacePaths;
+  /** For its standard input; wiped once given. */
+  readonly handover: Buffer;
+  readonly lock: OwnerLock;
+  readonly outliveOwner: boolean;
+}
+
+/**
+ * Starts the server of a sealfs volume and resolves once the volume is mounted. The server shares the volume's lock. Unless it is to
+ * outlive us it holds the end of a pipe of ours, and unmounts when that closes, however we end.
+ */
+export async function serveSealfs({ place, handover, lock, outliveOwner }: Serving): Promise<OpenStore> {
+  const output = await lastingOutput();
+  const child = spawn(process.execPath, [program], {
+    // What it must not inherit is more than what it needs.
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+    stdio: ["pipe", output.writer, output.writer, lock.fd, outliveOwner ? "ignore" : "pipe"],
+    detached: true,
+  });
+  output.handedOver();
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    child.once("error", () => resolve());
+  });
+  let printed = () => "";
+  const ready = new Promise<"ready">((resolve) => {
+    printed = keepTail([output.reader], (text) => {
+      if (text.includes(readyLine)) resolve("ready");
+    });
+  });
+  feedAndWipe(child, handover);
+  await mounted(child, ready, ended, place, () => printed());
+  if (outliveOwner) {
+    child.unref();
+    output.reader.destroy();
+    return {
+      programKeys: [],
+      lost: new Promise(() => {}),
+      close: ({ patienceMs }) => unmountFuse(place.root, patienceMs),
+    };
+  }
+  let closing = false;
+  const lost = ended.then(() =>
+    closing
+      ? new Promise<Error>(() => {})
+      : new VolumeError("VOLUME_LOST", `the server of ${place.root} ended: ${printed() || "no message"}`),
+  );
+  return {
+    programKeys: [],
+    lost,
+    async close({ patienceMs, whenBusy }) {
+      closing = true;
+      try {
+        await unmountFuse(place.root, patienceMs);
+      } catch (error) {
+        closing = false;
+        if (whenBusy === "refuse" || !(error instanceof VolumeError) || error.code !== "VOLUME_BUSY") throw error;
+        closing = true;
+        await detachFuse(place.root);
+        child.kill("SIGKILL");
+      }
+      await endOf(child, ended);
+      await detachFuse(place.root);
+    },
+  };
+}
+
+async function mounted(
+  child: ChildProcess,
+  ready: Promise<"ready">,
+  ended: Promise<void>,
+  place: PlacePaths,
+  printed: () => string,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<"late">((resolve) => {
+    timer = setTimeout(resolve, readyMs, "late");
+  });
+  const outcome = await Promise.race([ready, late, ended.then(() => "ended" as const)]);
+  clearTimeout(timer);
+  if (outcome === "ready" && mountAt(place.root) !== undefined) return;
+  child.kill("SIGKILL");
+  await ended;
+  await new Promise((resolve) => setImmediate(resolve));
+  await detachFuse(place.root);
+  const why = outcome === "late" ? `it was not ready within ${readyMs / 1000} s` : printed() || "it printed no message";
+  throw new VolumeError("VOLUME_TOOL_FAILED", `the server of the volume did not mount ${place.root}: ${why}`);
+}
+
+/** Waits for the server to end, which destroys the keys; kills it if it lingers. */
+async function endOf(child: ChildProcess, ended: Promise<void>): Promise<void> {
+  const timer = setTimeout(() => child.kill("SIGKILL"), endMs);
+  await ended;
+  clearTimeout(timer);
+}

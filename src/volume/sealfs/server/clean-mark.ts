@@ -1,0 +1,42 @@
+import { timingSafeEqual } from "node:crypto";
+import { readFileSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { syncFolder, writeDurably } from "../../durable-file.ts";
+
+/**
+ * Says that a volume was closed in good order: nothing in it may be half written, and what is, was damaged. Without the mark a file whose
+ * newest head is damaged is read by the one before, as after a crash. Taking the mark away gains an attacker no more than a crash would.
+ */
+export class CleanMark {
+  readonly #path: string;
+  readonly #mac: (message: Buffer) => Buffer;
+
+  /** @param mac - Under a key of the volume, 32 bytes. */
+  constructor(path: string, mac: (message: Buffer) => Buffer) {
+    this.#path = path;
+    this.#mac = mac;
+  }
+
+  /** Takes the mark away, durably. @param state - What it must have been set for. @returns Whether it was there, and right. */
+  take(state: Buffer): boolean {
+    let found: Buffer;
+    try {
+      found = readFileSync(this.#path);
+    } catch {
+      return false;
+    }
+    rmSync(this.#path);
+    syncFolder(dirname(this.#path));
+    const expected = this.#of(state);
+    return found.length === expected.length && timingSafeEqual(found, expected);
+  }
+
+  /** Sets the mark. @param state - Differs after each change of the key table. */
+  set(state: Buffer): void {
+    writeDurably(this.#path, this.#of(state));
+  }
+
+  #of(state: Buffer): Buffer {
+    return this.#mac(Buffer.concat([Buffer.from("sealfs clean mark\0"), state]));
+  }
+}

@@ -1,0 +1,63 @@
+import { SecretBuffer } from "../../../crypto/secret-buffer.ts";
+import type { SuiteName } from "../../../crypto/suite.ts";
+import { VolumeError } from "../../errors.ts";
+import type { FileLayout } from "../stored-file.ts";
+
+/** What a server is told on its standard input. */
+export interface Handover {
+  /** The folder with the sealed files, by its real path. */
+  readonly store: string;
+  /** The empty folder to mount at, by its real path. */
+  readonly mountPoint: string;
+  /** UUID. */
+  readonly volumeId: string;
+  readonly suite: SuiteName;
+  readonly layout: FileLayout;
+  readonly names: "plain" | "encrypted";
+  /** Whether other users than the server's may use the mount, as far as owners and modes let them. */
+  readonly allowOther: boolean;
+  /** Descriptor 4 is a pipe whose end means that the owner has gone: the server then unmounts and ends. */
+  readonly hasOwner: boolean;
+}
+
+const lengthBytes = 4;
+const longestSettingsBytes = 64 * 1024;
+const longestKeyBytes = 64;
+
+/** `length (u32) ‖ settings (JSON) ‖ table key`. The caller wipes it. */
+export function encodeHandover(handover: Handover, tableKey: SecretBuffer): Buffer {
+  const settings = Buffer.from(JSON.stringify(handover));
+  const message = Buffer.alloc(lengthBytes + settings.length + tableKey.byteLength);
+  message.writeUInt32BE(settings.length);
+  settings.copy(message, lengthBytes);
+  tableKey.expose((bytes) => message.set(bytes, lengthBytes + settings.length));
+  return message;
+}
+
+/**
+ * Reads what the process that started the server wrote, and wipes it.
+ *
+ * @returns The caller disposes of the key.
+ * @throws {VolumeError} VOLUME_PARAMETER_INVALID when it is cut or not of this form.
+ */
+export function decodeHandover(message: Buffer): { readonly handover: Handover; readonly tableKey: SecretBuffer } {
+  try {
+    const settingsBytes = message.length < lengthBytes ? 0 : message.readUInt32BE();
+    const keyAt = lengthBytes + settingsBytes;
+    const keyBytes = message.length - keyAt;
+    if (settingsBytes > longestSettingsBytes || keyBytes < 1 || keyBytes > longestKeyBytes) throw invalid();
+    const handover = JSON.parse(message.toString("utf8", lengthBytes, keyAt)) as Handover;
+    return { handover, tableKey: SecretBuffer.copyOf(message.subarray(keyAt)) };
+  } catch {
+    throw invalid();
+  } finally {
+    message.fill(0);
+  }
+}
+
+function invalid(): VolumeError {
+  return new VolumeError(
+    "VOLUME_PARAMETER_INVALID",
+    "this is no hand-over of a volume: the server of a sealfs volume is started by strongroom only",
+  );
+}

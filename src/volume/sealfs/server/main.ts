@@ -1,0 +1,66 @@
+/**
+ * The server of one sealfs volume: a process of its own, started by src/volume/sealfs-server.ts. Takes what it is to serve on standard
+ * input, mounts it, says so, and serves until it is unmounted. Descriptor 3 is the volume's lock, which it shares with the process
+ * that started it; descriptor 4, unless the volume is to outlive that process, a pipe whose end asks for the unmounting.
+ *
+ * Prints one line for each thing that is found wrong in the store.
+ */
+import { spawn } from "node:child_process";
+import { readFileSync, readSync, writeSync } from "node:fs";
+import { hardenThisProcess } from "../../process-hardening.ts";
+import { readyLine } from "../../sealfs-server.ts";
+import { mountFuseServer } from "../kernel/mount.ts";
+import { serveRequests } from "../kernel/serve-requests.ts";
+import { loadKernelCalls } from "../kernel/system-calls.ts";
+import { decodeHandover } from "./handover.ts";
+import { OpenedVolume } from "./opened-volume.ts";
+
+const ownerDescriptor = 4;
+
+try {
+  await hardenThisProcess();
+  await serve();
+} catch (error) {
+  say(error instanceof Error ? error.message : "it failed");
+  process.exitCode = 1;
+}
+
+async function serve(): Promise<void> {
+  const { handover, tableKey } = decodeHandover(readFileSync(0));
+  using key = tableKey;
+  const { mountPoint, store, allowOther, hasOwner } = handover;
+  const calls = await loadKernelCalls();
+  const volume = await OpenedVolume.open(handover, key, say);
+  key[Symbol.dispose]();
+  const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const descriptor = mountFuseServer(calls, { source: store, mountPoint, ...owner, allowOther });
+  say(readyLine);
+  serveRequests({
+    calls,
+    descriptor,
+    fileSystem: volume.tree,
+    onFault: ({ request, node, error }) => say(`fault: ${request} of node ${node}: ${nameOf(error)}`),
+    ...(hasOwner ? { control: { descriptor: ownerDescriptor, ready: () => ownerSpoke(mountPoint) } } : {}),
+  });
+  volume.close();
+}
+
+/** The owner says nothing: that its pipe can be read means that it has gone. */
+function ownerSpoke(mountPoint: string): "goOn" | "leave" {
+  if (readSync(ownerDescriptor, Buffer.alloc(64)) > 0) return "goOn";
+  // By another process: the kernel asks this one for the last writes before it lets go.
+  spawn("umount", ["--lazy", "--", mountPoint], { stdio: "ignore" }).unref();
+  return "leave";
+}
+
+/** The reader may be gone; then nobody is left to be told. */
+function say(line: string): void {
+  try {
+    writeSync(1, `${line}\n`);
+  } catch {}
+}
+
+/** An error's message may hold what a program wrote. */
+function nameOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}${"code" in error ? ` ${String(error.code)}` : ""}` : typeof error;
+}

@@ -1,0 +1,43 @@
+import { FsError } from "../fs-error.ts";
+import { createSealedFile, openSealedFile } from "../store/create-and-open.ts";
+import type { ReportDamage } from "../store/damage.ts";
+import { PlainFile } from "../store/plain-file.ts";
+import type { BackingFile, FileLayout, StoredFile, ZoneKeys } from "../stored-file.ts";
+import type { ContentStore } from "../tree/content-store.ts";
+import type { TreeZone } from "../tree/tree-keys.ts";
+
+/** Contents by zone: sealed where the zone has keys, as they are where it is plain. */
+export class SealedContents implements ContentStore {
+  readonly #layout: FileLayout;
+  readonly #clean: boolean;
+  readonly #report: ReportDamage;
+
+  /** @param clean - The volume was closed in good order: what is half written was damaged. */
+  constructor(layout: FileLayout, clean: boolean, report: ReportDamage) {
+    this.#layout = layout;
+    this.#clean = clean;
+    this.#report = report;
+  }
+
+  create(backing: BackingFile, fileId: Buffer, { keys }: TreeZone): StoredFile {
+    if (keys === undefined) return new PlainFile(backing);
+    return createSealedFile(backing, fileId, keys, this.#layout, this.#report);
+  }
+
+  open(backing: BackingFile, fileId: Buffer, { zoneId, keys }: TreeZone): StoredFile {
+    if (keys === undefined) return new PlainFile(backing);
+    const keysOf = (named: Buffer): ZoneKeys => {
+      if (named.equals(zoneId)) return keys;
+      this.#report(fileId, "the head names another zone than the folder is in");
+      throw new FsError("EIO", "a file of another zone");
+    };
+    const events = this.#report;
+    const whenBlank = this.#clean ? {} : { keysWhenBlank: keys };
+    try {
+      return openSealedFile(backing, fileId, keysOf, this.#layout, { clean: this.#clean, events, ...whenBlank });
+    } catch (error) {
+      backing.close();
+      throw error;
+    }
+  }
+}

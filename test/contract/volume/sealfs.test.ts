@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { it } from "node:test";
+import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
+import { volumeDriver } from "../../../src/volume/drivers.ts";
+import { readMounts } from "../../../src/volume/mounts.ts";
+import { pathsHolding } from "./backing-search.ts";
+import { transparent } from "./transparent-subject.ts";
+import { volumeContract } from "./volume-contract.ts";
+
+const missing = ["/dev/fuse", "/usr/bin/fusermount3"].find((path) => !existsSync(path));
+const skip = missing === undefined ? false : `this machine has no ${missing}`;
+
+volumeContract("sealfs", () => {
+  if (skip !== false) return skip;
+  const workFolder = mkdtempSync(join(tmpdir(), "strongroom-sealfs-"));
+  return {
+    ...transparent,
+    workFolder,
+    searchLocked: pathsHolding,
+    clear() {
+      for (const { mountPoint } of readMounts().filter((mount) => mount.mountPoint.startsWith(`${workFolder}/`)))
+        spawnSync("fusermount3", ["-u", "-z", "--", mountPoint]);
+      rmSync(workFolder, { recursive: true, force: true });
+    },
+  };
+});
+
+for (const suite of ["intl", "sm"] as const)
+  it(`a check of a sealfs volume of the suite ${suite} names the path of what is damaged, and the volume serves the rest`, {
+    skip,
+  }, async () => {
+    const workFolder = mkdtempSync(join(tmpdir(), "strongroom-sealfs-"));
+    try {
+      const folder = join(workFolder, "volume");
+      const driver = await volumeDriver("sealfs");
+      using dataKey = SecretBuffer.random(32);
+      await driver.create({ folder }, dataKey, { suite, parameters: { blockSize: "4096" } });
+      const volume = await driver.open({ folder }, dataKey);
+      writeFileSync(join(volume.dataPath, "file"), "x".repeat(20_000), { flush: true });
+      writeFileSync(join(volume.dataPath, "other"), "whole");
+      await volume.close();
+      assert.equal((await driver.check({ folder }, dataKey)).sound, true);
+
+      const [stored = ""] = pathsHolding(join(folder, "store"), "").filter((path) => lstatSync(path).size > 20_000);
+      const bytes = readFileSync(stored);
+      bytes.writeUInt8(bytes.readUInt8(10_000) ^ 1, 10_000);
+      writeFileSync(stored, bytes);
+      const report = await driver.check({ folder }, dataKey);
+      assert.equal(report.sound, false);
+      assert.match(report.findings.find(({ ok }) => !ok)?.detail ?? "", /"\/data\/file"/);
+      const again = await driver.open({ folder }, dataKey);
+      assert.throws(() => readFileSync(join(again.dataPath, "file")), { code: "EIO" });
+      assert.equal(readFileSync(join(again.dataPath, "other"), "utf8"), "whole");
+      await again.close();
+    } finally {
+      rmSync(workFolder, { recursive: true, force: true });
+    }
+  });
