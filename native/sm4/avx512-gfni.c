@@ -16,8 +16,9 @@
 #endif
 
 #define SET_BYTES 256
-#define CHUNK_SETS 4
-#define CHUNK_BYTES (SET_BYTES * CHUNK_SETS)
+#define MANY_SETS 4
+#define FEW_SETS 1
+#define CHUNK_BYTES (SET_BYTES * MANY_SETS)
 #define INLINE static inline __attribute__((always_inline))
 
 /* Sums of products of a GHASH that are not reduced yet. */
@@ -43,6 +44,7 @@ INLINE void put_blocks(const __m512i w[4], const uint8_t *in, uint8_t *out) {
   const __m512i c = _mm512_unpackhi_epi32(w[3], w[2]), d = _mm512_unpackhi_epi32(w[1], w[0]);
   const __m512i blocks[4] = {_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b), _mm512_unpacklo_epi64(c, d),
                              _mm512_unpackhi_epi64(c, d)};
+#pragma GCC unroll 4
   for (int e = 0; e < 4; e++) {
     const __m512i data = _mm512_loadu_si512(in + 64 * e);
     _mm512_storeu_si512(out + 64 * e, _mm512_xor_si512(data, _mm512_shuffle_epi8(blocks[e], big_endian)));
@@ -72,15 +74,19 @@ INLINE void sm4_pass(const struct sm4_key *key, const uint32_t counter[4], const
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512i zero = _mm512_setzero_si512();
   struct sums sums = {zero, zero, zero};
-  __m512i x[CHUNK_SETS][4];
+  __m512i x[MANY_SETS][4];
+#pragma GCC unroll 4
   for (int set = 0; set < sets; set++) {
+#pragma GCC unroll 3
     for (int i = 0; i < 3; i++) x[set][i] = _mm512_set1_epi32((int)counter[i]);
     x[set][3] = _mm512_add_epi32(_mm512_set1_epi32((int)(counter[3] + 16 * (uint32_t)set)), order);
   }
   __m512i first = hashed != NULL ? _mm512_zextsi128_si512(*state) : zero;
   for (int round = 0; round < SM4_ROUNDS; round += 4) {
+#pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
       const __m512i round_key = _mm512_set1_epi32((int)key->round_keys[round + i]);
+#pragma GCC unroll 4
       for (int set = 0; set < sets; set++)
         x[set][i] = sm4_round(x[set][i], x[set][(i + 1) & 3], x[set][(i + 2) & 3], x[set][(i + 3) & 3], round_key);
       if (hashed != NULL && (i & 1) == 0) {
@@ -90,28 +96,16 @@ INLINE void sm4_pass(const struct sm4_key *key, const uint32_t counter[4], const
       }
     }
   }
+#pragma GCC unroll 4
   for (int set = 0; set < sets; set++) put_blocks(x[set], in + SET_BYTES * set, out + SET_BYTES * set);
   if (hashed != NULL) *state = reduce(sum_of_lanes(sums.low), sum_of_lanes(sums.middle), sum_of_lanes(sums.high));
 }
 
+#define PASS(sets, in, out) sm4_pass(key, at, in, out, sets, NULL, NULL)
+#include "ctr-by-sets.h"
+
 static void ctr32(const struct sm4_key *key, const uint8_t counter[16], const uint8_t *in, uint8_t *out, size_t bytes) {
-  uint32_t at[4];
-  for (int i = 0; i < 4; i++) at[i] = sm4_load32(counter + 4 * i);
-  for (; bytes >= CHUNK_BYTES; bytes -= CHUNK_BYTES, in += CHUNK_BYTES, out += CHUNK_BYTES) {
-    sm4_pass(key, at, in, out, CHUNK_SETS, NULL, NULL);
-    at[3] += CHUNK_BYTES / SM4_BLOCK_BYTES;
-  }
-  for (; bytes >= SET_BYTES; bytes -= SET_BYTES, in += SET_BYTES, out += SET_BYTES) {
-    sm4_pass(key, at, in, out, 1, NULL, NULL);
-    at[3] += SET_BYTES / SM4_BLOCK_BYTES;
-  }
-  if (bytes > 0) {
-    uint8_t last[SET_BYTES] = {0};
-    memcpy(last, in, bytes);
-    sm4_pass(key, at, last, last, 1, NULL, NULL);
-    memcpy(out, last, bytes);
-    sm4_wipe(last, sizeof last);
-  }
+  ctr32_by_sets(key, counter, in, out, bytes);
 }
 
 static __m128i load_state(const struct sm4_hash *hash) { return _mm_set_epi64x((long long)hash->high, (long long)hash->low); }
@@ -124,12 +118,12 @@ static void store_state(struct sm4_hash *hash, __m128i state) {
 static void seal_blocks(const struct sm4_key *key, const uint8_t counter[16], const uint8_t *in, uint8_t *out, size_t bytes,
                         struct sm4_hash *hash) {
   uint32_t at[4];
-  for (int i = 0; i < 4; i++) at[i] = sm4_load32(counter + 4 * i);
+  load_counter(at, counter);
   __m128i state = load_state(hash);
-  sm4_pass(key, at, in, out, CHUNK_SETS, NULL, NULL);
+  sm4_pass(key, at, in, out, MANY_SETS, NULL, NULL);
   for (size_t done = CHUNK_BYTES; done < bytes; done += CHUNK_BYTES) {
-    at[3] += CHUNK_BYTES / SM4_BLOCK_BYTES;
-    sm4_pass(key, at, in + done, out + done, CHUNK_SETS, out + done - CHUNK_BYTES, &state);
+    count_up(at, CHUNK_BYTES);
+    sm4_pass(key, at, in + done, out + done, MANY_SETS, out + done - CHUNK_BYTES, &state);
   }
   store_state(hash, state);
   sm4_clmul_hash(key, hash, out + bytes - CHUNK_BYTES, CHUNK_BYTES);
@@ -139,11 +133,11 @@ static void seal_blocks(const struct sm4_key *key, const uint8_t counter[16], co
 static void open_blocks(const struct sm4_key *key, const uint8_t counter[16], const uint8_t *in, uint8_t *out, size_t bytes,
                         struct sm4_hash *hash) {
   uint32_t at[4];
-  for (int i = 0; i < 4; i++) at[i] = sm4_load32(counter + 4 * i);
+  load_counter(at, counter);
   __m128i state = load_state(hash);
   for (size_t done = 0; done < bytes; done += CHUNK_BYTES) {
-    sm4_pass(key, at, in + done, out + done, CHUNK_SETS, in + done, &state);
-    at[3] += CHUNK_BYTES / SM4_BLOCK_BYTES;
+    sm4_pass(key, at, in + done, out + done, MANY_SETS, in + done, &state);
+    count_up(at, CHUNK_BYTES);
   }
   store_state(hash, state);
 }
