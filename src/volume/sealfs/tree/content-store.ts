@@ -5,6 +5,9 @@ import type { TreeZone } from "./tree-keys.ts";
 export interface ContentStore {
   /** In an empty backing file. @throws {FsError} */
   create(backing: BackingFile, fileId: Buffer, zone: TreeZone): StoredFile;
-  /** @throws {FsError} EIO when it is damaged, ENOKEY when the zone's keys are not there. */
-  open(backing: BackingFile, fileId: Buffer, zone: TreeZone): StoredFile;
+  /**
+   * @param closedBefore - It was closed since the tree was opened, so nothing of it can have been lost.
+   * @throws {FsError} EIO when it is damaged, ENOKEY when the zone's keys are not there.
+   */
+  open(backing: BackingFile, fileId: Buffer, zone: TreeZone, closedBefore: boolean): StoredFile;
 }

@@ -11,13 +11,15 @@ import type { TreeState } from "./tree-state.ts";
  * so that a name of any length fits and shows nothing. Other classes are not there: nothing is asked or set below for them.
  */
 const userClass = "user.";
+/** Asked for by the kernel itself, such as before each write: there are none. */
+const emptyClasses = /^(security|trusted)\./;
 const backingPrefix = "user.sealfs.";
 const keyBytes = 16;
 const longestNameBytes = 255;
 
-/** @throws {FsError} ENODATA; EIO for one that is not authentic. */
+/** @throws {FsError} ENODATA; EOPNOTSUPP for a class that is not known; EIO for one that is not authentic. */
 export function getExtendedAttribute(state: TreeState, node: TreeNode, name: string): Buffer {
-  if (!name.startsWith(userClass)) throw new FsError(isAccessList(name) ? "EOPNOTSUPP" : "ENODATA");
+  if (!name.startsWith(userClass)) throw new FsError(emptyClasses.test(name) ? "ENODATA" : "EOPNOTSUPP");
   const key = backingKey(state, node, name);
   const opened = open(state, node, key, getAttribute(state.placeOf(node), key));
   if (opened.name !== name) throw damaged(state, node, key);
@@ -59,10 +61,6 @@ function requireUserClass(node: TreeNode, name: string): void {
   if (name.length > longestNameBytes) throw new FsError("ERANGE");
   if (name.length === userClass.length) throw new FsError("EINVAL");
   if (!node.isFile && !node.isFolder) throw new FsError("EPERM");
-}
-
-function isAccessList(name: string): boolean {
-  return name.startsWith("system.posix_acl");
 }
 
 function backingKey(state: TreeState, node: TreeNode, name: string): string {

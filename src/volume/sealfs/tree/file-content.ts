@@ -1,4 +1,5 @@
 import type { StoredFile } from "../stored-file.ts";
+import { statusOf } from "../system/file-status.ts";
 import { fileTimeNs, type NewTime, setTimes } from "../system/inode.ts";
 import type { SystemFile } from "../system/system-file.ts";
 
@@ -12,10 +13,13 @@ export class FileContent {
   /** Handles that are open on it; at 0 it is kept for a while, to be opened again soon. */
   handles = 0;
   #modifiedNs: bigint | undefined;
+  #changed: boolean;
 
-  constructor(stored: StoredFile, file: SystemFile) {
+  /** @param isNew - Nothing of it was committed yet. */
+  constructor(stored: StoredFile, file: SystemFile, isNew: boolean) {
     this.stored = stored;
     this.file = file;
+    this.#changed = isNew;
   }
 
   /** The time of modification, where it is not yet the backing file's. */
@@ -25,44 +29,60 @@ export class FileContent {
 
   /** True when something was changed and not committed since. */
   get changed(): boolean {
-    return this.#modifiedNs !== undefined;
+    return this.#changed;
   }
 
   /** After each change of the content or size. */
   touch(): void {
     this.#modifiedNs = fileTimeNs();
+    this.#changed = true;
   }
 
   setTimes(accessed: NewTime, modified: NewTime): void {
-    if (modified !== undefined && this.changed) this.#modifiedNs = modified === "now" ? fileTimeNs() : modified;
+    if (modified !== undefined && this.#changed) this.#modifiedNs = modified === "now" ? fileTimeNs() : modified;
     setTimes({ descriptor: this.file.descriptor }, accessed, modified);
   }
 
   /** Commits what was changed; the backing file then has the file's own time of modification. @throws {FsError} */
   commit(): void {
-    if (this.#modifiedNs === undefined) return;
+    if (!this.#changed) return;
     this.stored.commit(false);
+    this.#changed = false;
     this.#stampModified();
   }
 
   /** Commits so that it outlives a power loss, also what a close has committed before. @param all - Times and owner as well. */
   sync(all: boolean): void {
+    this.#keepModified();
     this.file.syncsEverything = all;
     try {
       this.stored.commit(true);
     } finally {
       this.file.syncsEverything = false;
     }
+    this.#changed = false;
     this.#stampModified();
   }
 
+  /** `StoredFile.reseal`: rewrites blocks, which is no modification. @throws {FsError} */
+  reseal(mostBytes: number): number {
+    this.#keepModified();
+    const left = this.stored.reseal(mostBytes);
+    this.#changed = true;
+    return left;
+  }
+
   close(): void {
-    const modifiedNs = this.#modifiedNs;
     try {
-      if (modifiedNs !== undefined) this.commit();
+      this.commit();
     } finally {
       this.stored.close();
     }
+  }
+
+  /** Before the backing file is written for a reason of its own. */
+  #keepModified(): void {
+    this.#modifiedNs ??= statusOf(this.file.descriptor).modifiedNs;
   }
 
   #stampModified(): void {

@@ -29,7 +29,7 @@ export class OpenContents {
   /** Makes a backing file with an empty content. @throws {FsError} EEXIST and others; then no file is left. */
   create(folder: number, backingName: string, mode: number, fileId: Buffer, zone: TreeZone): FileContent {
     const file = new SystemFile(this.#withDescriptors(() => createFile(folder, backingName, mode)));
-    return new FileContent(this.#store.create(file, fileId, zone), file);
+    return new FileContent(this.#store.create(file, fileId, zone), file, true);
   }
 
   /** Gives a node the content that was made for it. */
@@ -49,7 +49,9 @@ export class OpenContents {
     if (place === undefined) throw new FsError("ESTALE", "a file without a name that is not open");
     const folder = this.#folders.of(place.folder);
     const file = this.#withDescriptors(() => openForUse(folder, place.entry.backingName));
-    const content = new FileContent(this.#store.open(file, node.idBytes, node.zone), file);
+    // What was closed in this session was committed whole.
+    const stored = this.#store.open(file, node.idBytes, node.zone, node.knownSize !== undefined);
+    const content = new FileContent(stored, file, false);
     this.adopt(node, content);
     return content;
   }

@@ -8,8 +8,7 @@ export const treeEvents = {
   "inode-replaced": "an entry leads to another file than before, or two entries of one file lead to different ones",
   "name-damaged": "the file that keeps an entry's long name is altered or missing",
   "stray-file": "a file of the backing folder is none of this file system's",
-  "content-damaged": "a file's content, head or link target is altered or cut",
-  "content-unborn": "a file that was made just before a crash had lost its head, and is empty",
+  "content-damaged": "a file's content, attribute or link target is altered or cut, or was lost in a crash",
   "exchange-finished": "an exchange of two entries that a crash had cut short was finished",
 } as const;
 

@@ -186,7 +186,6 @@ export class TreeState {
       return { bytes: size, allocatedBytes };
     } catch (error) {
       if (!(error instanceof FsError) || (error.code !== "EIO" && error.code !== "ENOKEY")) throw error;
-      if (error.code === "EIO") this.report({ kind: "content-damaged", fileId: node.id, detail: error.message });
       return { bytes: status.size, allocatedBytes: status.blocks * 512 };
     }
   }

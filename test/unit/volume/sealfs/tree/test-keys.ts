@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
 import type { TreeKeys, TreeZone } from "../../../../../src/volume/sealfs/tree/tree-keys.ts";
+import { TestKeys as TestZoneKeys } from "../../../../sealfs/test-keys.ts";
 
 /** Keys of a volume for tests: fixed secrets, AES-256, zones by path pattern. */
 export class TestKeys implements TreeKeys {
@@ -15,7 +16,7 @@ export class TestKeys implements TreeKeys {
     this.names = names;
     this.#patterns = patterns;
     this.#secret = secret;
-    this.#zones.set("", { zoneId: Buffer.alloc(16, 2), keys: undefined });
+    this.#zones.set("", newZone(Buffer.alloc(16, 2)));
   }
 
   zoneOf(path: readonly string[]): TreeZone {
@@ -29,7 +30,7 @@ export class TestKeys implements TreeKeys {
   zoneForNewFolder(path: readonly string[]): TreeZone {
     const joined = path.join("/");
     if (this.#patterns.some((pattern) => pattern.test(joined)) && !this.#zones.has(joined))
-      this.#zones.set(joined, { zoneId: randomBytes(16), keys: undefined });
+      this.#zones.set(joined, newZone(randomBytes(16)));
     return this.zoneOf(path);
   }
 
@@ -69,4 +70,8 @@ export class TestKeys implements TreeKeys {
       return undefined;
     }
   }
+}
+
+function newZone(zoneId: Buffer): TreeZone {
+  return { zoneId, keys: new TestZoneKeys("a zone's secret", zoneId) };
 }
