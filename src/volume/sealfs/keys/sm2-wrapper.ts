@@ -1,7 +1,7 @@
 import { checkPublicKey, publicKeyOf } from "../../../crypto/curve.ts";
 import { CryptoError } from "../../../crypto/errors.ts";
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
-import { sm2Decrypt, sm2Encrypt } from "../../../crypto/sm2-encryption.ts";
+import { Sm2Recipient, sm2Decrypt } from "../../../crypto/sm2-encryption.ts";
 import { KeyTableError } from "./errors.ts";
 import type { KeyWrapper } from "./key-wrapper.ts";
 import type { WrapperIdentity } from "./records.ts";
@@ -21,6 +21,7 @@ export class Sm2Wrapper implements KeyWrapper {
   readonly identity: WrapperIdentity;
   readonly #publicKey: Buffer;
   readonly #open: Sm2Opener | undefined;
+  #recipient: Sm2Recipient | undefined;
 
   /**
    * @param publicKey - `04 ‖ X ‖ Y`, 65 bytes.
@@ -39,7 +40,9 @@ export class Sm2Wrapper implements KeyWrapper {
   }
 
   wrap(key: SecretBuffer): Buffer {
-    return key.expose((bytes) => sm2Encrypt(this.#publicKey, bytes, "asn1"));
+    this.#recipient ??= new Sm2Recipient(this.#publicKey);
+    const recipient = this.#recipient;
+    return key.expose((bytes) => recipient.encrypt(bytes, "asn1"));
   }
 
   unwrap(envelope: Buffer): SecretBuffer {

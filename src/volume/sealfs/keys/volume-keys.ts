@@ -69,8 +69,8 @@ export class VolumeKeys implements TreeKeys, Disposable {
     try {
       this.#remove(zone);
     } catch (error) {
-      if (!(error instanceof KeyTableError)) throw error;
-      this.#onEvent({ what: "zone-not-removed", detail: `${zone.zoneId.toString("hex")}: ${error.message}` });
+      const why = error instanceof KeyTableError ? error.code : "failed";
+      this.#onEvent({ what: "zone-not-removed", detail: `the zone ${zone.zoneId.toString("hex")}: ${why}` });
     }
   }
 
