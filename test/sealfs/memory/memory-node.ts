@@ -19,7 +19,7 @@ export class MemoryNode {
   readonly number: number;
   readonly content = new MemoryContent();
   readonly extended = new Map<string, Buffer>();
-  /** Of a folder. The place of each entry for readdir is given once and never again. */
+  /** Of a folder, in the order of their places; a place for readdir is given to one name and never again. */
   readonly entries = new Map<string, { readonly node: MemoryNode; readonly place: number }>();
   parent: MemoryNode | undefined;
   target: Buffer = Buffer.alloc(0);
@@ -50,8 +50,9 @@ export class MemoryNode {
   }
 
   add(name: string, node: MemoryNode): void {
-    this.#lastPlace += 1;
-    this.entries.set(name, { node, place: this.#lastPlace });
+    const old = this.entries.get(name);
+    if (old === undefined) this.#lastPlace += 1;
+    this.entries.set(name, { node, place: old?.place ?? this.#lastPlace });
     this.touch();
   }
 
