@@ -27,7 +27,7 @@ Example:
       .argument("[node]", node, ".")
       .addHelpText(
         "after",
-        "\nKinds: gocryptfs, fscrypt. A launch opens and closes by itself.\n\nExample:\n  cd $(strongroom volume open ./node-1)",
+        "\nKinds: gocryptfs, sealfs, fscrypt. A launch opens and closes by itself.\n\nExample:\n  cd $(strongroom volume open ./node-1)",
       )
       .action(async (where, options) => (await import("./node/volume.ts")).runOpen(where, options)),
   );

@@ -31,7 +31,8 @@ interface Serving {
  */
 export async function serveSealfs({ place, handover, lock, outliveOwner }: Serving): Promise<OpenStore> {
   const output = await lastingOutput();
-  const child = spawn(process.execPath, [program], {
+  // The store is named for whoever looks at the list of processes.
+  const child = spawn(process.execPath, [program, place.store], {
     // What it must not inherit is more than what it needs.
     env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
     stdio: ["pipe", output.writer, output.writer, lock.fd, outliveOwner ? "ignore" : "pipe"],
@@ -63,7 +64,7 @@ export async function serveSealfs({ place, handover, lock, outliveOwner }: Servi
   const lost = ended.then(() =>
     closing
       ? new Promise<Error>(() => {})
-      : new VolumeError("VOLUME_LOST", `the server of ${place.root} ended: ${printed() || "no message"}`),
+      : new VolumeError("VOLUME_LOST", `the server stopped serving ${place.root}: ${printed() || "no message"}`),
   );
   return {
     programKeys: [],

@@ -33,9 +33,9 @@ export interface Service {
   readonly fileSystem: FileSystem;
   /**
    * A little work between requests. @returns After how many milliseconds to call again, with requests waiting or without; undefined:
-   * when requests have been answered.
+   * when requests have been answered; `stop`: never, and to serve no more.
    */
-  readonly idle?: () => number | undefined;
+  readonly idle?: () => number | "stop" | undefined;
   readonly control?: Control;
   /** Told of requests that failed without an FsError; they were answered with EIO. */
   readonly onFault: (fault: Fault) => void;
@@ -97,10 +97,11 @@ class Loop {
       if (got === "unmounted") return got;
       if (got === "nothing") {
         const timeoutMs = this.#idle();
-        if (!this.#wait(timeoutMs)) return "stopped";
+        if (timeoutMs === "stop" || !this.#wait(timeoutMs)) return "stopped";
         continue;
       }
-      if (this.#idleAtMs !== undefined && performance.now() >= this.#idleAtMs) this.#idle();
+      if (this.#idleAtMs !== undefined && performance.now() >= this.#idleAtMs && this.#idle() === "stop")
+        return "stopped";
       this.#answersSinceLook += 1;
       if (this.#answersSinceLook >= answersBetweenLooks && !this.#wait(0)) return "stopped";
     }
@@ -135,12 +136,13 @@ class Loop {
   }
 
   /** Calls `idle` if its time has come. @returns How long to wait for a request, in milliseconds; negative: for ever. */
-  #idle(): number {
+  #idle(): number | "stop" {
     const { idle } = this.#service;
     if (idle === undefined) return -1;
     const nowMs = performance.now();
     if (this.#idleAtMs === undefined || nowMs >= this.#idleAtMs) {
       const delayMs = idle();
+      if (delayMs === "stop") return delayMs;
       this.#idleAtMs = delayMs === undefined ? undefined : nowMs + delayMs;
     }
     return this.#idleAtMs === undefined ? -1 : Math.max(0, Math.ceil(this.#idleAtMs - performance.now()));

@@ -16,6 +16,8 @@ import { decodeHandover } from "./handover.ts";
 import { OpenedVolume } from "./opened-volume.ts";
 
 const ownerDescriptor = 4;
+/** For the last writes of an unmounting whose asker has gone; then the keys go, whoever still has files open. */
+const lastWritesMs = 500;
 
 try {
   await hardenThisProcess();
@@ -35,22 +37,37 @@ async function serve(): Promise<void> {
   const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   const descriptor = mountFuseServer(calls, { source: store, mountPoint, ...owner, allowOther });
   say(readyLine);
+  let endsMs: number | undefined;
+  const ownerSpoke = () => {
+    if (ownerLives()) return "goOn";
+    endsMs = performance.now() + lastWritesMs;
+    unmountFromElsewhere(mountPoint);
+    return "leave";
+  };
+  const idle = () => {
+    if (endsMs === undefined) return undefined;
+    const leftMs = endsMs - performance.now();
+    return leftMs > 0 ? leftMs : "stop";
+  };
   serveRequests({
     calls,
     descriptor,
     fileSystem: volume.tree,
+    idle,
     onFault: ({ request, node, error }) => say(`fault: ${request} of node ${node}: ${nameOf(error)}`),
-    ...(hasOwner ? { control: { descriptor: ownerDescriptor, ready: () => ownerSpoke(mountPoint) } } : {}),
+    ...(hasOwner ? { control: { descriptor: ownerDescriptor, ready: ownerSpoke } } : {}),
   });
   volume.close();
 }
 
 /** The owner says nothing: that its pipe can be read means that it has gone. */
-function ownerSpoke(mountPoint: string): "goOn" | "leave" {
-  if (readSync(ownerDescriptor, Buffer.alloc(64)) > 0) return "goOn";
-  // By another process: the kernel asks this one for the last writes before it lets go.
+function ownerLives(): boolean {
+  return readSync(ownerDescriptor, Buffer.alloc(64)) > 0;
+}
+
+/** The kernel asks this process for the last writes before it lets go, so another has to do it. */
+function unmountFromElsewhere(mountPoint: string): void {
   spawn("umount", ["--lazy", "--", mountPoint], { stdio: "ignore" }).unref();
-  return "leave";
 }
 
 /** The reader may be gone; then nobody is left to be told. */
