@@ -13,7 +13,7 @@ const heldBytes = 64 * 1024 * 1024;
 
 /** How a request is passed on. All of it is optional: without any, everything passes as it is. */
 export interface ForwardOptions {
-  /** The body, if it has been read already. */
+  /** The body, if it has been read already; with `settle` it has to be, so that the client may go. */
   readonly body?: Buffer | undefined;
   readonly change?: ChangedQuery | undefined;
   /** What an answer of status 200 and this content type goes through. */
@@ -106,8 +106,13 @@ async function passBack(
     return;
   }
   const held = new PassThrough({ readableHighWaterMark: heldBytes, writableHighWaterMark: heldBytes });
-  response.on("close", () => held.resume());
+  const drain = (): void => {
+    held.unpipe(response);
+    held.resume();
+  };
   held.pipe(response);
+  response.on("close", drain);
+  if (response.destroyed) drain();
   await pipeline([incoming, ...stages, settling(() => settle(status)), held]);
 }
 

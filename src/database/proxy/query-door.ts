@@ -25,6 +25,7 @@ interface Exchange {
   readonly response: ServerResponse;
   readonly query: QueryRequest;
   readonly statements: readonly Statement[];
+  /** Undefined while it has not been read. */
   readonly body: Buffer | undefined;
   readonly form: AnswerForm;
   readonly asker: Asker;
@@ -54,11 +55,8 @@ export class QueryDoor {
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const contentType = request.headers["content-type"] ?? "";
     const accept = request.headers.accept ?? "";
-    const body = hasForm(request.method ?? "", contentType) ? await this.#readForm(request) : undefined;
-    if (body === "too long") {
-      answerError(response, { accept, pretty: false }, 413, `a form may have ${this.#maximumFormBytes} bytes at most`);
-      return;
-    }
+    const body = hasForm(request.method ?? "", contentType) ? await this.#readBody(request) : undefined;
+    if (body === "too long") return this.#refuseLength(response, { accept, pretty: false });
     const target = request.url ?? "";
     const { found, ambiguous } = readQueryRequest({ target, contentType, body });
     const exchanges = found.map((query) => ({
@@ -75,10 +73,18 @@ export class QueryDoor {
       await forward(this.#influxd, request, response, { body });
     else if (ambiguous)
       answerError(response, exchange.form, 400, "a semicolon inside a query string has to be written as %3B");
-    else await this.#answerNamed(exchange);
+    else {
+      const whole = body ?? (await this.#readBody(request));
+      if (whole === "too long") return this.#refuseLength(response, exchange.form);
+      await this.#answerNamed({ ...exchange, body: whole });
+    }
   }
 
-  async #readForm(request: IncomingMessage): Promise<Buffer | "too long"> {
+  #refuseLength(response: ServerResponse, form: AnswerForm): void {
+    answerError(response, form, 413, `a request with a query may have ${this.#maximumFormBytes} bytes at most`);
+  }
+
+  async #readBody(request: IncomingMessage): Promise<Buffer | "too long"> {
     const chunks: Buffer[] = [];
     let length = 0;
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
