@@ -51,6 +51,7 @@ export class RewrapFile implements Disposable {
       this.#chain = chain;
       this.#size = bytes.length;
       this.#fd = this.#write("fresh", (fd) => system.write(fd, bytes, 0));
+      onSystem("written", () => system.syncFolder(folder));
       return;
     }
     for (const record of read.records) if (record.type === "rewrapped") this.#rewrapped.set(nameOf(record), record);
