@@ -56,7 +56,7 @@ export class Committer {
     this.beforeChange();
     const { births, geometry } = this.#parts;
     map.flush();
-    const mustBeDurable = durable || this.#isWasteful();
+    const mustBeDurable = durable || this.isWasteful();
     if (map.fresh > mostFreshSlots && (mustBeDurable || map.fresh * geometry.blockBytes > mostFreshBytes)) {
       this.#sync();
       births.slotsDurable();
@@ -78,7 +78,7 @@ export class Committer {
     map.durable();
     this.#heads.markDurable();
     slots.settle();
-    if (slots.unknown > Math.max(256, slots.used / 4)) this.#learnFreeSlots();
+    if (slots.unknown > Math.max(slots.used === 0 ? 0 : 64, slots.used / 4)) this.#learnFreeSlots();
     this.#space.run();
   }
 
@@ -111,7 +111,8 @@ export class Committer {
     slots.learn(used);
   }
 
-  #isWasteful(): boolean {
+  /** True when so much room waits for a durable head that one should be written. */
+  isWasteful(): boolean {
     const { slots, geometry } = this.#parts;
     const waitingBytes = (slots.waiting + slots.unknown) * geometry.strideBytes;
     return waitingBytes > Math.max(mostWaitingBytes, (slots.used * geometry.strideBytes) / 2);

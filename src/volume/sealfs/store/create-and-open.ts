@@ -11,14 +11,18 @@ export interface OpenOptions {
   /**
    * True when nothing can have been lost since the file was last closed: neither power nor the process that had it open. Damage
    * to a head is then EIO; otherwise the other head is used, if what it refers to is there, and that is reported.
+   * A function is asked about the session that the file's last head was written in: so only files that were changed in a session
+   * that did not end well are verified.
    */
-  readonly clean: boolean;
+  readonly clean: boolean | ((session: number) => boolean);
   readonly events: ReportDamage;
   /**
    * The keys for a file of which nothing was committed before power was lost: it opens empty, which is reported. Left out, such a
    * file is EIO, as it always is with `clean`.
    */
   readonly keysWhenBlank?: ZoneKeys;
+  /** Of the present mount, up to 2^48; 0 when the caller does not count. */
+  readonly session?: number;
 }
 
 /**
@@ -26,6 +30,7 @@ export interface OpenOptions {
  * latest when it is closed.
  *
  * @param fileId - 16 bytes, random, of no other file.
+ * @param session - As {@link OpenOptions.session}.
  */
 export function createSealedFile(
   backing: BackingFile,
@@ -33,8 +38,9 @@ export function createSealedFile(
   keys: ZoneKeys,
   layout: FileLayout,
   events: ReportDamage,
+  session = 0,
 ): StoredFile {
-  const origin = { backing, fileId: Buffer.from(fileId), layout, report: events };
+  const origin = { backing, fileId: Buffer.from(fileId), layout, report: events, session };
   const parts = makeParts(origin, keys, undefined, false);
   return new SealedFile(parts, new Committer(parts, noHeads, undefined, false), 0);
 }
@@ -54,14 +60,15 @@ export function openSealedFile(
   layout: FileLayout,
   options: OpenOptions,
 ): StoredFile {
-  const origin = { backing, fileId: Buffer.from(fileId), layout, report: options.events };
-  const { found, places, isUncertain } = recover(origin, keysOf, options.clean);
+  const { clean, session = 0 } = options;
+  const origin = { backing, fileId: Buffer.from(fileId), layout, report: options.events, session };
+  const { found, places, isUncertain, isClean } = recover(origin, keysOf, clean);
   if (found === undefined) {
     if (options.keysWhenBlank === undefined) throw damage(options.events, fileId, "no head is there");
-    return createSealedFile(backing, fileId, options.keysWhenBlank, layout, options.events);
+    return createSealedFile(backing, fileId, options.keysWhenBlank, layout, options.events, session);
   }
   const { parts, head } = found;
-  if (!options.clean) {
+  if (!isClean) {
     parts.births.leap();
     parts.epochs.countLostSeals();
   }

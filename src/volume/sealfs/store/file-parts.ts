@@ -16,6 +16,8 @@ export interface FileOrigin {
   readonly fileId: Buffer;
   readonly layout: FileLayout;
   readonly report: ReportDamage;
+  /** Written into heads. */
+  readonly session: number;
 }
 
 /** The working parts of an open sealed file, as one head describes it. */

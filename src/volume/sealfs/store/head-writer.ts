@@ -30,6 +30,7 @@ export const noHeads: HeadPlaces = { highestSequence: 0, last: undefined, durabl
 export interface HeadSources {
   readonly layout: FileLayout;
   readonly fileId: Buffer;
+  readonly session: number;
   readonly geometry: Geometry;
   readonly epochs: Epochs;
   readonly slots: SlotSpace;
@@ -86,7 +87,7 @@ export class HeadWriter {
 
   /** Writes a head for what the map says, all of whose pages have been written. */
   write(size: number, durable: boolean): void {
-    const { epochs, map, slots, births, geometry, fileId } = this.#sources;
+    const { epochs, map, slots, births, geometry, fileId, session } = this.#sources;
     const epoch = epochs.current();
     epoch.seals += 2;
     const root = map.root();
@@ -95,6 +96,7 @@ export class HeadWriter {
       sequence,
       durable,
       baseSequence: this.#durable?.sequence ?? 0,
+      session,
       size,
       height: map.height,
       highWater: slots.highWater,

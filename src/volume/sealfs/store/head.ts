@@ -9,6 +9,8 @@ export interface Head {
   readonly durable: boolean;
   /** Of the last durable head before this one, 0 without one. It lies in the other place. */
   readonly baseSequence: number;
+  /** Of the mount that wrote it, a number the caller gives. */
+  readonly session: number;
   /** In bytes of plaintext. */
   readonly size: number;
   /** Levels of pages below the root: 0 when the root's entries are those of blocks. */
@@ -33,14 +35,14 @@ export interface Head {
 /** More levels than the largest file needs. */
 export const mostLevels = 8;
 const most48 = 2 ** 48 - 1;
-const fixedBytes = 82;
+const fixedBytes = 88;
 const epochBytes = 31;
 
 /**
  * A head's sealed part (integers big-endian):
  *
- *     file id 16 ‖ sequence 6 ‖ base sequence 6 ‖ size 8 ‖ flags 1 (1: durable) ‖ height 1 ‖ high water 6 ‖ blocks 6 ‖ pages 6 ‖
- *     birth 6 ‖ base birth 6 ‖ fresh 6 ‖ zero 2 ‖ epoch 1 ‖ number of epochs 1 ‖ root entries 4 ‖
+ *     file id 16 ‖ sequence 6 ‖ base sequence 6 ‖ session 6 ‖ size 8 ‖ flags 1 (1: durable) ‖ height 1 ‖ high water 6 ‖ blocks 6 ‖
+ *     pages 6 ‖ birth 6 ‖ base birth 6 ‖ fresh 6 ‖ zero 2 ‖ epoch 1 ‖ number of epochs 1 ‖ root entries 4 ‖
  *     epochs (index 1, generation 4, id 16, slots 6, seals 4) ‖ root
  *
  * @param into - At least 4,000 bytes.
@@ -54,6 +56,7 @@ export function encodeHead(fileId: Buffer, head: Head, geometry: Geometry, into:
   };
   put(head.sequence, 6);
   put(head.baseSequence, 6);
+  put(head.session, 6);
   into.writeBigUInt64BE(BigInt(head.size), at);
   at += 8;
   put(head.durable ? 1 : 0, 1);
@@ -85,6 +88,7 @@ export function decodeHead(fileId: Buffer, bytes: Buffer, geometry: Geometry): H
   };
   const sequence = take(6);
   const baseSequence = take(6);
+  const session = take(6);
   const wideSize = bytes.readBigUInt64BE(at);
   at += 8;
   const flags = take(1);
@@ -116,6 +120,7 @@ export function decodeHead(fileId: Buffer, bytes: Buffer, geometry: Geometry): H
   return {
     sequence,
     baseSequence,
+    session,
     size,
     durable,
     height,

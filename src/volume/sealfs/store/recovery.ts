@@ -2,9 +2,9 @@ import { FsError } from "../fs-error.ts";
 import type { ZoneKeys } from "../stored-file.ts";
 import { damage } from "./damage.ts";
 import { type FileOrigin, type FileParts, makeParts } from "./file-parts.ts";
+import { examineFreshSlots } from "./fresh-slots.ts";
 import type { Head } from "./head.ts";
 import { type HeadPlaces, noHeads } from "./head-writer.ts";
-import { visitMap } from "./map-search.ts";
 import { type HeadPlace, readHeads } from "./read-heads.ts";
 
 /** A file as its heads left it. */
@@ -14,6 +14,7 @@ export interface Recovered {
   readonly places: HeadPlaces;
   /** True when a sync must go before the first change, since nobody knows whether the head that was chosen is on the medium. */
   readonly isUncertain: boolean;
+  readonly isClean: boolean;
 }
 
 interface Candidate {
@@ -25,14 +26,20 @@ interface Candidate {
 /**
  * Chooses the head to go on from: the one of the higher sequence whose slots are all there, else the other.
  *
- * @param clean - True when the file was closed and nothing has been lost since: any damage to a head is then EIO.
+ * @param wasClean - Whether nothing has been lost since the file was closed, in the session of its newest head: any damage to a
+ *   head is then EIO.
  * @throws {FsError} EIO, reported. ENOKEY without the key.
  */
-export function recover(origin: FileOrigin, keysOf: (zoneId: Buffer) => ZoneKeys, clean: boolean): Recovered {
+export function recover(
+  origin: FileOrigin,
+  keysOf: (zoneId: Buffer) => ZoneKeys,
+  wasClean: boolean | ((session: number) => boolean),
+): Recovered {
   const heads = readHeads(origin, keysOf);
   const candidates = candidatesOf(heads);
   const [newest] = candidates;
   refuseWithoutKey(heads, newest?.head.sequence ?? 0);
+  const clean = typeof wasClean === "boolean" ? wasClean : newest !== undefined && wasClean(newest.head.session);
   if (clean) {
     if (newest === undefined || heads.some(({ state }) => state === "damaged" || state === "blank"))
       throw damage(origin.report, origin.fileId, "a head is damaged");
@@ -41,18 +48,42 @@ export function recover(origin: FileOrigin, keysOf: (zoneId: Buffer) => ZoneKeys
   if (newest === undefined) {
     if (!heads.some(({ state }) => state === "blank"))
       throw damage(origin.report, origin.fileId, "both heads are damaged");
-    origin.report(origin.fileId, "no head is there: nothing was ever durably committed");
-    return { found: undefined, places: noHeads, isUncertain: false };
+    return nothingThere(origin);
   }
   if (heads.some(({ state }) => state === "damaged" || state === "blank"))
     origin.report(origin.fileId, "a head is damaged or was cut short: the other is used");
+  return chooseWhole(origin, candidates, (candidate) => accept(origin, candidate, heads, false, newest.head.sequence));
+}
+
+/**
+ * The newest whole one; without any, the newest that was not merely lost, whose damaged blocks are EIO then; and if all were lost
+ * before anything was durable, none.
+ */
+function chooseWhole(
+  origin: FileOrigin,
+  candidates: readonly Candidate[],
+  acceptOne: (candidate: Candidate) => Recovered,
+): Recovered {
+  let fallback: Candidate | undefined;
+  let wasDurable = false;
   for (const candidate of candidates) {
-    const accepted = accept(origin, candidate, heads, false, newest.head.sequence);
-    if (accepted.found !== undefined && isWhole(accepted.found.parts)) return accepted;
-    if (accepted.found !== undefined) disposeParts(accepted.found.parts);
-    origin.report(origin.fileId, "what the last head refers to is not all there");
+    const accepted = acceptOne(candidate);
+    if (accepted.found === undefined) continue;
+    const slots = examineFreshSlots(accepted.found.parts);
+    if (slots === "whole") return accepted;
+    disposeParts(accepted.found.parts);
+    origin.report(origin.fileId, "what a head refers to is not all there");
+    if (slots === "damaged") fallback ??= candidate;
+    if (candidate.head.baseSequence !== 0) wasDurable = true;
   }
-  throw new FsError("EIO", "no head refers to what is there");
+  if (fallback !== undefined) return acceptOne(fallback);
+  if (wasDurable) throw new FsError("EIO", "no head refers to what is there");
+  return nothingThere(origin);
+}
+
+function nothingThere(origin: FileOrigin): Recovered {
+  origin.report(origin.fileId, "no head with what it refers to is there: nothing was ever durably committed");
+  return { found: undefined, places: noHeads, isUncertain: false, isClean: false };
 }
 
 /** Valid heads, the higher sequence first. */
@@ -86,30 +117,13 @@ function accept(
     found: { head, parts },
     places: { highestSequence, last: { place, sequence: head.sequence }, durable },
     isUncertain: isUncertain || highestSequence !== head.sequence,
+    isClean: clean,
   };
 }
 
 function durablePlace(place: number, head: Head, base: Head | undefined, isOnMedium: boolean): HeadPlaces["durable"] {
   if (isOnMedium) return { place, sequence: head.sequence };
   return base === undefined ? undefined : { place: 1 - place, sequence: base.sequence };
-}
-
-/** Opens everything that a power loss may have kept from the medium. */
-function isWhole(parts: FileParts): boolean {
-  const { map, access, births, geometry } = parts;
-  const scratch = Buffer.alloc(geometry.blockBytes);
-  try {
-    visitMap(map, births.lastDurable, {
-      page: () => true,
-      block: (block) => void access.readInto(block, scratch),
-    });
-    return true;
-  } catch (cause) {
-    if (cause instanceof FsError && cause.code === "EIO") return false;
-    throw cause;
-  } finally {
-    scratch.fill(0);
-  }
 }
 
 /** Wipes keys and pages. */

@@ -75,7 +75,7 @@ export class SealedFile implements StoredFile {
       this.#size = Math.max(this.#size, at + done);
     }
     map.settle();
-    if (this.#sealedSinceHead > mostSealsBetweenHeads) this.commit(false);
+    if (this.#sealedSinceHead > mostSealsBetweenHeads || this.#committer.isWasteful()) this.commit(false);
   }
 
   truncate(size: number): void {

@@ -46,7 +46,7 @@ export class SlotSpace {
 
   /** Slots that hold nothing any more and can't be given out before a head is durable, as far as is known. */
   get waiting(): number {
-    return this.#pending.length;
+    return this.#pending.length + (this.#births.lastDurable === 0 ? this.#unreferenced.length : 0);
   }
 
   /** Slots of which an earlier session left open whether they are free. */
@@ -81,8 +81,13 @@ export class SlotSpace {
 
   /** Takes back what {@link take} gave and nothing refers to, perhaps written in part. */
   putBack(first: number, count: number): void {
-    for (let slot = first; slot < first + count; slot += 1) this.#unreferenced.push(slot);
     this.#used -= count;
+    if (first + count - 1 === this.#highWater) {
+      this.#highWater = first - 1;
+      this.#births.advance();
+      return;
+    }
+    for (let slot = first; slot < first + count; slot += 1) this.#unreferenced.push(slot);
   }
 
   /** The map no longer refers to a slot. @param birth - Of what it holds. */
@@ -123,8 +128,9 @@ export class SlotSpace {
     this.#hint = 0;
   }
 
+  /** Before anything is durable, a slot that was lost must show by its zeros, so none is written twice. */
   #reclaim(): void {
-    if (this.#unreferenced.length === 0) return;
+    if (this.#unreferenced.length === 0 || this.#births.lastDurable === 0) return;
     this.#births.advance();
     for (const slot of this.#unreferenced) this.#free.add(slot);
     this.#unreferenced = [];
