@@ -1,7 +1,8 @@
 import { timingSafeEqual } from "node:crypto";
 import { SecretBuffer } from "../secret-buffer.ts";
-import { nonceBytes, tagBytes } from "../suite.ts";
+import { tagBytes } from "../suite.ts";
 import type { Sm4Key, Sm4Provider } from "./provider.ts";
+import { expectCtrArguments, expectGcmArguments } from "./wasm-arguments.ts";
 import { BulkHash } from "./wasm-bulk-hash.ts";
 import {
   bulkTag,
@@ -17,8 +18,6 @@ import { blockBytes, layout, passBytes, pieceBytes, roundKeysBytes } from "./was
 import { type Sm4Machine, startSm4Machine } from "./wasm-machine.ts";
 
 const keyBytes = 16;
-/** NIST SP 800-38D, 5.2.1.1: 2³⁹ - 256 bits. */
-const maxTextBytes = 2 ** 36 - 32;
 
 let provider: Sm4Provider | undefined;
 
@@ -99,15 +98,14 @@ class WasmKey implements Sm4Key {
     this.#roundKeys = SecretBuffer.adopt(roundKeys);
   }
 
-  /** @throws {RangeError} For a wrong length, or memory that overlaps without being the same. */
+  /** @throws {TypeError | RangeError} As {@link expectCtrArguments} says. */
   ctr(counter: Uint8Array, input: Uint8Array, output: Uint8Array): void {
     const machine = this.#machine();
-    expectBytes("counter", counter, blockBytes);
-    expectPlace(input, output);
+    expectCtrArguments(counter, input, output);
     this.#keystream(machine, counter, input, output);
   }
 
-  /** @throws {RangeError} For a wrong length, or memory that overlaps without being the same. */
+  /** @throws {TypeError | RangeError} As {@link expectGcmArguments} says. */
   gcmSeal(
     nonce: Uint8Array,
     associatedData: Uint8Array,
@@ -116,7 +114,7 @@ class WasmKey implements Sm4Key {
     tag: Uint8Array,
   ): void {
     const machine = this.#machine();
-    expectMessage(nonce, plaintext, ciphertext, tag);
+    expectGcmArguments(nonce, associatedData, plaintext, ciphertext, tag);
     this.#loadHashKey(machine);
     if (associatedData.length + plaintext.length > shortMessageBytes) {
       const hash = this.#key.expose((key) => new BulkHash(key, nonce));
@@ -138,7 +136,7 @@ class WasmKey implements Sm4Key {
     memory.fill(0, layout.data, layout.data + usedBytes);
   }
 
-  /** @throws {RangeError} For a wrong length, or memory that overlaps without being the same. */
+  /** @throws {TypeError | RangeError} As {@link expectGcmArguments} says. */
   gcmOpen(
     nonce: Uint8Array,
     associatedData: Uint8Array,
@@ -147,7 +145,7 @@ class WasmKey implements Sm4Key {
     plaintext: Uint8Array,
   ): boolean {
     const machine = this.#machine();
-    expectMessage(nonce, ciphertext, plaintext, tag);
+    expectGcmArguments(nonce, associatedData, ciphertext, plaintext, tag);
     this.#loadHashKey(machine);
     const expected = new Uint8Array(tagBytes);
     if (associatedData.length + ciphertext.length > shortMessageBytes) {
@@ -211,27 +209,4 @@ class WasmKey implements Sm4Key {
     this.#keystream(machine, zeros, zeros, hashKey);
     return SecretBuffer.adopt(hashKey);
   }
-}
-
-function expectMessage(nonce: Uint8Array, input: Uint8Array, output: Uint8Array, tag: Uint8Array): void {
-  expectBytes("nonce", nonce, nonceBytes);
-  expectBytes("tag", tag, tagBytes);
-  if (input.length > maxTextBytes) throw new RangeError(`GCM takes at most ${maxTextBytes} bytes, got ${input.length}`);
-  expectPlace(input, output);
-}
-
-function expectBytes(what: string, bytes: Uint8Array, length: number): void {
-  if (bytes.length !== length) throw new RangeError(`the ${what} has ${length} bytes, got ${bytes.length}`);
-}
-
-/** The output is as long as the input, and the very same memory or none of it: a piece is written before the next is read. */
-function expectPlace(input: Uint8Array, output: Uint8Array): void {
-  if (output.length !== input.length)
-    throw new RangeError(`the output must have the input's ${input.length} bytes, got ${output.length}`);
-  if (
-    input.buffer === output.buffer &&
-    input.byteOffset !== output.byteOffset &&
-    Math.abs(input.byteOffset - output.byteOffset) < input.length
-  )
-    throw new RangeError("input and output overlap without being the same memory");
 }
