@@ -52,13 +52,26 @@ const names: ReadonlyMap<number, ErrnoName> = new Map(
 );
 const interrupted = 4;
 
+export type SystemCallName = keyof typeof native;
+
+let observer: ((name: SystemCallName) => void) | undefined;
+
+/**
+ * From now on `before` is told of each system call before it is made, and may throw instead of it: so a test ends a process's
+ * changes at a chosen call, as a kill would. Undefined: nobody is told.
+ */
+export function observeSystemCalls(before: ((name: SystemCallName) => void) | undefined): void {
+  observer = before;
+}
+
 /**
  * Makes a system call.
  *
  * @returns What the call returned, never negative.
  * @throws {FsError} With the call's errno; EIO for an errno that no file system answers with.
  */
-export function systemCall(name: keyof typeof native, ...args: readonly unknown[]): number {
+export function systemCall(name: SystemCallName, ...args: readonly unknown[]): number {
+  observer?.(name);
   const call = native[name];
   for (;;) {
     const result = call(...args);

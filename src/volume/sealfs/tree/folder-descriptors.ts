@@ -6,6 +6,8 @@ import type { ReportTreeEvent } from "./tree-events.ts";
 import type { TreeNode } from "./tree-node.ts";
 
 const mostDescriptors = 256;
+/** What opening a name says when it leads to no folder (any more). */
+const goneCodes: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP"]);
 
 /** Descriptors of the backing folders in use; those not used for longest are closed, and opened again from the folder above. */
 export class FolderDescriptors {
@@ -78,8 +80,7 @@ export class FolderDescriptors {
     try {
       descriptor = openFolder(above, backingName);
     } catch (error) {
-      if (error instanceof FsError && error.code !== "ENOENT" && error.code !== "ENOTDIR" && error.code !== "ELOOP")
-        throw error;
+      if (!(error instanceof FsError) || !goneCodes.has(error.code)) throw error;
       this.#report({ kind: "entry-missing", fileId: node.id, backingName });
       throw new FsError("EIO", "a backing folder is not there");
     }

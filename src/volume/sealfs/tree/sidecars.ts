@@ -1,3 +1,4 @@
+import { FsError } from "../fs-error.ts";
 import { createFile, openFile, replaceEntry, syncFolder, unlinkFile } from "../system/backing-folder.ts";
 import { SystemFile } from "../system/system-file.ts";
 import type { EntryNames } from "./entry-names.ts";
@@ -58,12 +59,13 @@ export class Sidecars {
     if (this.#names.isHashed(shown)) removeIfThere(folder, this.#names.sidecarName(shown));
   }
 
-  /** The name that a hashed one stands for; undefined when its file is missing, altered or another folder's. */
+  /** The name that a hashed one stands for; undefined when its file is missing, altered or another folder's. @throws {FsError} */
   read(folder: number, folderId: Buffer, shown: string): string | undefined {
     let sealed: Buffer;
     try {
       sealed = readSmall(folder, this.#names.sidecarName(shown), mostSidecarBytes);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof FsError) || error.code !== "ENOENT") throw error;
       return undefined;
     }
     const name = this.#names.openLongName(folderId, shown, sealed);

@@ -52,6 +52,11 @@ export class OpenedTree {
     this.#tree = undefined;
   }
 
+  /** Leaves the tree as a killed process would: nothing more is written. */
+  abandon(): void {
+    this.#tree = undefined;
+  }
+
   reopen(): SealedTree {
     this.close();
     return this.tree;
