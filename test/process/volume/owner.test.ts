@@ -23,10 +23,12 @@ interface Machine {
   clear(): void;
 }
 
-function fuseMachine(): Machine | string {
-  for (const needed of ["/dev/fuse", "/usr/bin/gocryptfs", "/usr/bin/fusermount3"])
+const fuseKinds = ["gocryptfs", "sealfs"] as const;
+
+function fuseMachine(kind: (typeof fuseKinds)[number]): Machine | string {
+  for (const needed of ["/dev/fuse", "/usr/bin/fusermount3", ...(kind === "gocryptfs" ? ["/usr/bin/gocryptfs"] : [])])
     if (!existsSync(needed)) return `${needed} is missing`;
-  return { kind: "gocryptfs", ...plainFolder(), afterKill: "locked" };
+  return { kind, ...plainFolder(), afterKill: "locked" };
 }
 
 function kernelMachine(): Machine | string {
@@ -56,14 +58,16 @@ async function until(what: string, isSo: () => boolean | Promise<boolean>): Prom
   }
 }
 
-/** The gocryptfs processes that serve a store under `folder`. */
+/** The processes that serve a store under `folder`. */
 function servers(folder: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^[0-9]+$/.test(name))
     .filter((pid) => {
       try {
         const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-        return words[0]?.endsWith("gocryptfs") === true && words.includes(join(folder, "store"));
+        const isServer =
+          words[0]?.endsWith("gocryptfs") === true || words[1]?.endsWith("/sealfs/server/main.ts") === true;
+        return isServer && words.includes(join(folder, "store"));
       } catch {
         return false;
       }
@@ -72,7 +76,8 @@ function servers(folder: string): number[] {
 }
 
 const machines: readonly (readonly [VolumeKind, Machine | string])[] = [
-  ["gocryptfs", fuseMachine()],
+  ["gocryptfs", fuseMachine("gocryptfs")],
+  ["sealfs", fuseMachine("sealfs")],
   ["fscrypt", kernelMachine()],
   ["level", { kind: "level", ...plainFolder(), afterKill: "locked" }],
 ];
@@ -188,71 +193,72 @@ for (const [kind, machine] of machines)
     );
   });
 
-describe("a gocryptfs server that is killed", () => {
-  const machine = fuseMachine();
-  const skip = typeof machine === "string" ? machine : false;
-  after(() => typeof machine !== "string" && machine.clear());
+for (const kind of fuseKinds)
+  describe(`a ${kind} server that is killed`, () => {
+    const machine = fuseMachine(kind);
+    const skip = typeof machine === "string" ? machine : false;
+    after(() => typeof machine !== "string" && machine.clear());
 
-  it("because its owner was, goes although a program still uses the volume", { skip }, async () => {
-    assert.ok(typeof machine !== "string");
-    using dataKey = SecretBuffer.random(32);
-    const folder = join(machine.workFolder, "used");
-    const driver = await volumeDriver("gocryptfs");
-    await driver.create({ folder }, dataKey);
-    const owner = await Owner.start("hold", "gocryptfs", folder, dataKey);
-    const user = spawn("sleep", ["60"], { cwd: join(folder, "root/data"), stdio: "ignore" });
-    await once(user, "spawn");
-    const ended = once(user, "exit");
-    try {
-      await owner.kill();
-      await until("the end of the server", () => servers(folder).length === 0);
-      assert.equal(mountAt(join(folder, "root")), undefined);
-      // The server's pid may still be there for a moment, as a zombie that nobody has waited for.
-      await until("the lock's end", async () => (await driver.status({ folder })).state === "locked");
-    } finally {
-      user.kill("SIGKILL");
-      await ended;
-    }
-    await (await driver.open({ folder }, dataKey)).close();
-  });
-
-  for (const mender of ["open", "close"] as const)
-    it(`together with its owner leaves a dead mount, which the next ${mender} clears away`, { skip }, async () => {
+    it("because its owner was, goes although a program still uses the volume", { skip }, async () => {
       assert.ok(typeof machine !== "string");
       using dataKey = SecretBuffer.random(32);
-      const folder = join(machine.workFolder, mender);
-      const driver = await volumeDriver("gocryptfs");
+      const folder = join(machine.workFolder, "used");
+      const driver = await volumeDriver(kind);
       await driver.create({ folder }, dataKey);
-      await using owner = await Owner.start("hold", "gocryptfs", folder, dataKey);
-      const [server] = servers(folder);
-      assert.ok(server);
-      // Held still, the owner cannot unmount what its server leaves behind.
-      process.kill(owner.pid, "SIGSTOP");
-      process.kill(server, "SIGKILL");
-      await owner.kill();
-      await until("stale", async () => (await driver.status({ folder })).state === "stale");
-      assert.notEqual(mountAt(join(folder, "root")), undefined);
-      if (mender === "open") {
-        const volume = await driver.open({ folder }, dataKey);
-        assert.equal(readFileSync(join(volume.dataPath, "canary"), "utf8"), "written before the kill");
-        await volume.close();
-      } else await driver.close({ folder });
-      assert.equal((await driver.status({ folder })).state, "locked");
-      assert.equal(mountAt(join(folder, "root")), undefined);
+      const owner = await Owner.start("hold", kind, folder, dataKey);
+      const user = spawn("sleep", ["60"], { cwd: join(folder, "root/data"), stdio: "ignore" });
+      await once(user, "spawn");
+      const ended = once(user, "exit");
+      try {
+        await owner.kill();
+        await until("the end of the server", () => servers(folder).length === 0);
+        assert.equal(mountAt(join(folder, "root")), undefined);
+        // The server's pid may still be there for a moment, as a zombie that nobody has waited for.
+        await until("the lock's end", async () => (await driver.status({ folder })).state === "locked");
+      } finally {
+        user.kill("SIGKILL");
+        await ended;
+      }
+      await (await driver.open({ folder }, dataKey)).close();
     });
 
-  it("alone is told to its owner as a lost volume, and can be opened again", { skip }, async () => {
-    assert.ok(typeof machine !== "string");
-    using dataKey = SecretBuffer.random(32);
-    const folder = join(machine.workFolder, "lost");
-    const driver = await volumeDriver("gocryptfs");
-    await driver.create({ folder }, dataKey);
-    const volume = await driver.open({ folder }, dataKey);
-    const [server] = servers(folder);
-    assert.ok(server);
-    process.kill(server, "SIGKILL");
-    assert.equal((await volume.lost).message.includes("stopped serving"), true);
-    await volume.close({ whenBusy: "cutOff" });
-    await (await driver.open({ folder }, dataKey)).close();
+    for (const mender of ["open", "close"] as const)
+      it(`together with its owner leaves a dead mount, which the next ${mender} clears away`, { skip }, async () => {
+        assert.ok(typeof machine !== "string");
+        using dataKey = SecretBuffer.random(32);
+        const folder = join(machine.workFolder, mender);
+        const driver = await volumeDriver(kind);
+        await driver.create({ folder }, dataKey);
+        await using owner = await Owner.start("hold", kind, folder, dataKey);
+        const [server] = servers(folder);
+        assert.ok(server);
+        // Held still, the owner cannot unmount what its server leaves behind.
+        process.kill(owner.pid, "SIGSTOP");
+        process.kill(server, "SIGKILL");
+        await owner.kill();
+        await until("stale", async () => (await driver.status({ folder })).state === "stale");
+        assert.notEqual(mountAt(join(folder, "root")), undefined);
+        if (mender === "open") {
+          const volume = await driver.open({ folder }, dataKey);
+          assert.equal(readFileSync(join(volume.dataPath, "canary"), "utf8"), "written before the kill");
+          await volume.close();
+        } else await driver.close({ folder });
+        assert.equal((await driver.status({ folder })).state, "locked");
+        assert.equal(mountAt(join(folder, "root")), undefined);
+      });
+
+    it("alone is told to its owner as a lost volume, and can be opened again", { skip }, async () => {
+      assert.ok(typeof machine !== "string");
+      using dataKey = SecretBuffer.random(32);
+      const folder = join(machine.workFolder, "lost");
+      const driver = await volumeDriver(kind);
+      await driver.create({ folder }, dataKey);
+      const volume = await driver.open({ folder }, dataKey);
+      const [server] = servers(folder);
+      assert.ok(server);
+      process.kill(server, "SIGKILL");
+      assert.equal((await volume.lost).message.includes("stopped serving"), true);
+      await volume.close({ whenBusy: "cutOff" });
+      await (await driver.open({ folder }, dataKey)).close();
+    });
   });
-});
