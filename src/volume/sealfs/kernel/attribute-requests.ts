@@ -1,4 +1,4 @@
-import type { AttributeChange, FileSystem } from "../file-system.ts";
+import type { AttributeChange, Attributes, Caller, FileSystem } from "../file-system.ts";
 import { FsError } from "../fs-error.ts";
 import { getattrWithHandle, largestAttributeBytes, longestAttributeNameBytes, setattrValid } from "./protocol.ts";
 import type { Reply } from "./reply.ts";
@@ -57,7 +57,7 @@ export function setattr(fileSystem: FileSystem, request: Request, reply: Reply):
     ...(has(setattrValid.CTIME) && { changedNs: time("changed") }),
   };
   if (has(setattrValid.KILL_SUIDGID) && change.mode === undefined) {
-    const kept = modeWithoutSetIds(fileSystem.getAttributes(request.node, handle).mode);
+    const kept = modeWithoutSetIds(fileSystem.getAttributes(request.node, handle), request.caller);
     reply.attributes(
       fileSystem.setAttributes(request.node, kept === undefined ? change : { ...change, mode: kept }, handle),
     );
@@ -67,14 +67,20 @@ export function setattr(fileSystem: FileSystem, request: Request, reply: Reply):
 }
 
 /** Takes the set-id bits off a file that is written, as the kernel's own file_remove_privs() does. */
-export function killSetIds(fileSystem: FileSystem, node: number, handle: number): void {
-  const mode = modeWithoutSetIds(fileSystem.getAttributes(node, handle).mode);
-  if (mode !== undefined) fileSystem.setAttributes(node, { mode }, handle);
+export function killSetIds(fileSystem: FileSystem, request: Request, handle: number): void {
+  const mode = modeWithoutSetIds(fileSystem.getAttributes(request.node, handle), request.caller);
+  if (mode !== undefined) fileSystem.setAttributes(request.node, { mode }, handle);
 }
 
-/** Set-group-id without group execution once meant mandatory locking, and stays. Undefined when nothing changes. */
-function modeWithoutSetIds(mode: number): number | undefined {
-  const dropped = (mode & setUserId) | ((mode & groupExecute) !== 0 ? mode & setGroupId : 0);
+/**
+ * The rule of setattr_should_drop_sgid(): set-group-id without group execution stays for root and for members of the group. Of the
+ * caller's groups only one is known here, so a member by another of them loses the bit: the careful side.
+ *
+ * @returns Undefined when nothing changes.
+ */
+function modeWithoutSetIds({ mode, gid }: Attributes, caller: Caller): number | undefined {
+  const keepsGroup = (mode & groupExecute) === 0 && (caller.uid === 0 || caller.gid === gid);
+  const dropped = mode & (keepsGroup ? setUserId : setUserId | setGroupId);
   return dropped === 0 ? undefined : mode & 0o7777 & ~dropped;
 }
 

@@ -16,7 +16,7 @@ export function open(fileSystem: FileSystem, request: Request, reply: Reply): vo
   const openFlags = request.u32();
   request.end();
   const handle = fileSystem.open(request.node, flags);
-  if ((openFlags & openKillsSuidgid) !== 0) killSetIds(fileSystem, request.node, handle);
+  if ((openFlags & openKillsSuidgid) !== 0) killSetIds(fileSystem, request, handle);
   reply.opened(handle, openKeepsCache);
 }
 
@@ -41,7 +41,7 @@ export function write(fileSystem: FileSystem, request: Request, reply: Reply): v
   const bytes = request.bytes(size);
   request.end();
   if (offset + size > Number.MAX_SAFE_INTEGER) throw new FsError("EFBIG", "a place beyond 2^53 - 1");
-  if ((flags & writeKillsSuidgid) !== 0) killSetIds(fileSystem, request.node, handle);
+  if ((flags & writeKillsSuidgid) !== 0) killSetIds(fileSystem, request, handle);
   fileSystem.write(handle, offset, bytes);
   reply.u32(size);
   reply.u32(0);
