@@ -40,6 +40,19 @@ export async function askBefore(
   throw new Error("influxd's answer to the question before the request is not understood");
 }
 
+/**
+ * All databases that influxd has; undefined when it does not tell, or would not tell this asker all of them: SHOW DATABASES
+ * alone hides what a user may not see, and the asker may have lost privileges since they were asked for.
+ */
+export async function askAfter(influxd: Influxd, asker: Asker): Promise<ReadonlySet<string> | undefined> {
+  try {
+    const answer = await askBefore(influxd, asker, "SHOW DATABASES", []);
+    return answer.accepted ? answer.databases : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The error of a refused request, with places in the first line as they are in the client's text. */
 function messageOf(body: Buffer): string {
   let message = body.toString("utf8").trim();

@@ -10,7 +10,7 @@ import { forward } from "./forward.ts";
 import { type Asker, askerOf, type Influxd, type Reply } from "./influxd.ts";
 import { EncryptedColumnInJson } from "./json-column.ts";
 import { NameLocks } from "./name-locks.ts";
-import { askBefore } from "./prior-question.ts";
+import { askAfter, askBefore } from "./prior-question.ts";
 import { hasForm, type QueryRequest, readQueryRequest } from "./query-request.ts";
 
 /** Something an operator should know that no client is told. */
@@ -197,7 +197,7 @@ export class QueryDoor {
     sweeps: boolean,
   ): Promise<void> {
     if (made.length > 0 || dropped.length > 0) {
-      const existing = await this.#influxd.databases(asker);
+      const existing = await askAfter(this.#influxd, asker);
       if (existing === undefined) {
         const reason = "influxd did not say whether it has the database";
         for (const database of made) this.#note({ what: "rule kept", database, reason });

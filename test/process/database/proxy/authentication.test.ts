@@ -80,6 +80,14 @@ describe("users of an encrypted database", { skip }, () => {
     catalogue.missing = undefined;
   });
 
+  it("keep the key of a database that they made and may no longer see", async () => {
+    await as("root", `CREATE USER passing WITH PASSWORD '${password}' WITH ALL PRIVILEGES`);
+    const q = "CREATE DATABASE kept WITH ENCRYPTION ON; REVOKE ALL PRIVILEGES FROM passing";
+    assert.equal((await as("passing", q)).status, 200);
+    assert.doesNotMatch((await as("passing", "SHOW DATABASES")).text, /kept/);
+    assert.match((await as("root", "SHOW DATABASES")).text, /\["kept",true\]/);
+  });
+
   it("can't drop what they may not, nor destroy its keys", async () => {
     assert.equal((await as("reader", "DROP DATABASE enc")).status, 403);
     assert.ok(catalogue.isEncrypted("enc"));
