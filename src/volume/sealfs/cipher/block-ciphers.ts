@@ -1,8 +1,11 @@
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
+import { chooseSm4 } from "../../../crypto/sm4/choose.ts";
 import type { Sm4Provider } from "../../../crypto/sm4/provider.ts";
 import { type Suite, suites } from "../../../crypto/suite.ts";
 import type { BlockCipher } from "../block-cipher.ts";
+import { AesGcmCipher } from "./aes-cipher.ts";
 import { GcmCipher } from "./gcm-cipher.ts";
+import { loadOpensslGcm, type OpensslGcm } from "./openssl-gcm.ts";
 import { Sm4GcmCipher } from "./sm4-cipher.ts";
 
 /** How block ciphers are made on this machine. All ways give the same bytes. */
@@ -11,10 +14,24 @@ export interface BlockCiphers {
   make(suite: Suite, key: SecretBuffer): BlockCipher;
 }
 
-/** @param sm4 - The provider that was chosen at start; without one, SM4 goes through node:crypto. */
-export function blockCiphers(sm4?: Sm4Provider): BlockCiphers {
+/**
+ * Without a faster way, a suite's cipher is node:crypto's.
+ *
+ * @param sm4 - The provider of SM4 that was chosen at start, by known answers.
+ * @param aes - Of `loadOpensslGcm`.
+ */
+export function blockCiphers(sm4?: Sm4Provider, aes?: OpensslGcm): BlockCiphers {
   return {
-    make: (suite, key) =>
-      suite === suites.sm && sm4 !== undefined ? new Sm4GcmCipher(sm4, key) : new GcmCipher(suite, key),
+    make(suite, key) {
+      if (suite === suites.sm && sm4 !== undefined) return new Sm4GcmCipher(sm4, key);
+      if (suite === suites.intl && aes !== undefined) return new AesGcmCipher(aes, key);
+      return new GcmCipher(suite, key);
+    },
   };
+}
+
+/** The fastest ways that this machine has. */
+export async function chooseBlockCiphers(suite: Suite): Promise<BlockCiphers> {
+  if (suite === suites.sm) return blockCiphers(chooseSm4().provider);
+  return blockCiphers(undefined, await loadOpensslGcm());
 }
