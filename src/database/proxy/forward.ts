@@ -137,10 +137,12 @@ function settling(settle: () => Promise<void>): Transform {
 function requestHeaders(request: IncomingMessage, options: ForwardOptions): string[] {
   const { change } = options;
   const drop: string[] = [];
+  // A client that speaks HTTP/1.0 may leave it out; influxd is spoken to in HTTP/1.1.
+  const host = request.headers.host === undefined ? ["Host", "localhost"] : [];
   if (options.transform !== undefined) drop.push("accept-encoding");
-  if (change?.body === undefined) return withoutConnection(request.rawHeaders, drop);
+  if (change?.body === undefined) return [...host, ...withoutConnection(request.rawHeaders, drop)];
   drop.push("content-length", "transfer-encoding", ...(change.contentType === undefined ? [] : ["content-type"]));
-  const headers = withoutConnection(request.rawHeaders, drop);
+  const headers = [...host, ...withoutConnection(request.rawHeaders, drop)];
   headers.push("Content-Length", String(change.body.length));
   if (change.contentType !== undefined) headers.push("Content-Type", change.contentType);
   return headers;

@@ -25,6 +25,8 @@ export interface DatabaseProxyOptions {
 /** As much as InfluxDB allows in a request's head: a GET carries its whole query there. */
 const maximumHeadBytes = 1024 * 1024;
 const headTimeoutMs = 60_000;
+/** influxd never closes an idle connection; senders come every ten seconds or every minute and should find theirs open. */
+const idleTimeoutMs = 180_000;
 
 /**
  * The proxy in front of influxd: InfluxDB 1.x over HTTP, with encryption clauses in CREATE DATABASE, ALTER DATABASE …
@@ -37,6 +39,7 @@ export class DatabaseProxy {
   readonly #catalogue: EncryptionCatalogue;
   readonly #queries: QueryDoor;
   readonly #note: (event: ProxyEvent) => void;
+  readonly #running = new Set<Promise<void>>();
 
   /** Starts one; it listens when this resolves. Rejects with Node's error when it can't. */
   static async open(options: DatabaseProxyOptions): Promise<DatabaseProxy> {
@@ -59,11 +62,14 @@ export class DatabaseProxy {
       maxHeaderSize: maximumHeadBytes,
       headersTimeout: headTimeoutMs,
       requestTimeout: options.requestTimeoutMs ?? 300_000,
+      keepAliveTimeout: idleTimeoutMs,
       keepAlive: true,
     });
     this.#server.maxConnections = options.maximumConnections ?? 4096;
     this.#server.on("request", (request, response) => {
-      this.#answer(request, response).catch((error: unknown) => this.#failed(response, error));
+      const answered = this.#answer(request, response).catch((error: unknown) => this.#failed(response, error));
+      this.#running.add(answered);
+      void answered.finally(() => this.#running.delete(answered));
     });
   }
 
@@ -73,12 +79,19 @@ export class DatabaseProxy {
     return typeof address === "object" && address !== null ? address.port : 0;
   }
 
-  /** Takes no more connections, ends idle ones and waits for the requests that run. */
-  async close(): Promise<void> {
+  /**
+   * Takes no more connections, ends idle ones and waits for the requests that run.
+   *
+   * @param withinMs - How long to wait before they are cut off. What changes a database's encryption is finished even so.
+   */
+  async close(withinMs = 10_000): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     this.#server.closeIdleConnections();
+    const late = setTimeout(() => this.#server.closeAllConnections(), withinMs);
     await promise;
+    clearTimeout(late);
+    await Promise.allSettled(this.#running);
     this.#influxd.close();
   }
 

@@ -122,6 +122,30 @@ describe("traffic through the proxy", { skip }, () => {
     assert.equal((await exchange(proxy.port, { target: "/ping" })).status, 204);
   });
 
+  it("answers a client that speaks HTTP/1.0 without chunks and then closes", async () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const socket = connect(proxy.port, "127.0.0.1");
+    let text = "";
+    socket.on("data", (chunk: Buffer) => {
+      text += chunk;
+    });
+    socket.on("close", () => resolve(text));
+    socket.write("GET /query?q=SHOW+DATABASES HTTP/1.0\r\n\r\n");
+    const [head = "", body = ""] = (await promise).split("\r\n\r\n");
+    assert.match(head, /^HTTP\/1\.1 200 OK/);
+    assert.doesNotMatch(head, /chunked/i);
+    assert.match(body, /^\{"results":.*\["d",false\].*\}\n$/);
+  });
+
+  it("lets go, when it is closed, of clients that do not", async () => {
+    const other = await DatabaseProxy.open({ influxd, listen: loopback, catalogue: new CatalogueInMemory() });
+    const slow = request({ host: "127.0.0.1", port: other.port, method: "POST", path: "/write?db=d" });
+    slow.on("error", () => {});
+    await new Promise<void>((resolve) => slow.write("m v=", () => resolve()));
+    await other.close(50);
+    await assert.rejects(exchange(other.port, { target: "/ping" }));
+  });
+
   it("refuses a form that is longer than influxd reads", async () => {
     const headers = { "Content-Type": "application/x-www-form-urlencoded" };
     const body = `q=SHOW+DATABASES&x=${"y".repeat(11_000_000)}`;
