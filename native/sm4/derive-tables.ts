@@ -17,7 +17,8 @@ const c2 = 0xd3;
 /** A linear map of bits: `rows[i]` has bit j set where bit i of the result depends on bit j of the argument. */
 type Rows = readonly number[];
 
-const rowsOf = (matrix: bigint): Rows => Array.from({ length: 8 }, (_, i) => Number((matrix >> BigInt(8 * (7 - i))) & 0xffn));
+const rowsOf = (matrix: bigint): Rows =>
+  Array.from({ length: 8 }, (_, i) => Number((matrix >> BigInt(8 * (7 - i))) & 0xffn));
 const parity = (bits: number): number => {
   let odd = 0;
   for (let rest = bits; rest !== 0; rest &= rest - 1) odd ^= 1;
@@ -48,7 +49,7 @@ const inverse = (x: number): number => inverses[x] ?? 0;
 const affineIn = rowsOf(m1);
 const affineOut = rowsOf(m2);
 const invertRows = (rows: Rows): Rows => {
-  const preimage = new Map(Array.from({ length: 256 }, (_, x) => [apply(rows, x), x] as const));
+  const preimage = new Map<number, number>(Array.from({ length: 256 }, (_, x) => [apply(rows, x), x] as const));
   return linear(8, 8, (y) => preimage.get(y) ?? 0);
 };
 
@@ -79,16 +80,19 @@ function run(gates: readonly string[], wires: Map<string, number>): void {
   for (const gate of gates) {
     const [name = "", expression = ""] = gate.split("=");
     const values = expression.split(/[&^]/).map((wire) => wires.get(wire) ?? 0);
-    wires.set(name, values.reduce((a, b) => (expression.includes("&") ? a & b : a ^ b)));
+    wires.set(
+      name,
+      values.reduce((a, b) => (expression.includes("&") ? a & b : a ^ b)),
+    );
   }
 }
 const formsOf = (u: number): number => {
-  const wires = new Map(Array.from({ length: 8 }, (_, i) => [`u${i}`, (u >> (7 - i)) & 1] as const));
+  const wires = new Map<string, number>(Array.from({ length: 8 }, (_, i) => [`u${i}`, (u >> (7 - i)) & 1] as const));
   run(gatesOf(topForms), wires);
   return Array.from({ length: formCount }, (_, i) => (wires.get(`y${i}`) ?? 0) << i).reduce((a, b) => a | b);
 };
 const productsOf = (forms: number): number => {
-  const wires = new Map(Array.from({ length: formCount }, (_, i) => [`y${i}`, (forms >> i) & 1] as const));
+  const wires = new Map<string, number>(Array.from({ length: formCount }, (_, i) => [`y${i}`, (forms >> i) & 1] as const));
   run(gatesOf(middle), wires);
   return Array.from({ length: productCount }, (_, i) => (wires.get(`z${i}`) ?? 0) << i).reduce((a, b) => a | b);
 };
@@ -105,11 +109,13 @@ function solveBottom(wanted: (u: number) => number): Rows {
       if (at < 0) continue;
       [equations[rank], equations[at]] = [equations[at] ?? 0, equations[rank] ?? 0];
       const pivot = equations[rank] ?? 0;
-      for (let i = 0; i < equations.length; i++) if (i !== rank && ((equations[i] ?? 0) >> column) & 1) equations[i] = (equations[i] ?? 0) ^ pivot;
+      for (let i = 0; i < equations.length; i++)
+        if (i !== rank && ((equations[i] ?? 0) >> column) & 1) equations[i] = (equations[i] ?? 0) ^ pivot;
       pivots.push(column);
       rank++;
     }
-    if (equations.slice(rank).some((e) => e !== 0)) throw new Error("the products do not span the inverse: a gate is wrong");
+    if (equations.slice(rank).some((e) => e !== 0))
+      throw new Error("the products do not span the inverse: a gate is wrong");
     return pivots.reduce((row, column, i) => row | ((((equations[i] ?? 0) >> productCount) & 1) << column), 0);
   });
 }
@@ -188,10 +194,13 @@ function findCircuit(): Circuit {
     }
   placements.sort((a, b) => a.gates - b.gates);
   let best: Circuit | undefined;
-  const size = (circuit: Circuit | undefined) => circuit === undefined ? Infinity : circuit.top.gates.length + circuit.bottom.gates.length;
-  for (const { topRows, bottomRows } of placements.slice(0, 40)) {
+  const size = (circuit: Circuit | undefined) =>
+    circuit === undefined ? Infinity : circuit.top.gates.length + circuit.bottom.gates.length;
+  for (const { topRows, bottomRows } of placements.slice(0, 12)) {
     const smallest = (rows: Rows, inputs: number): LinearProgram =>
-      Array.from({ length: 60 }, (_, seed) => paar(rows, inputs, generator(seed))).reduce((a, b) => (b.gates.length < a.gates.length ? b : a));
+      Array.from({ length: 30 }, (_, seed) => paar(rows, inputs, generator(seed))).reduce((a, b) =>
+        b.gates.length < a.gates.length ? b : a,
+      );
     const found: Circuit = { top: smallest(topRows, 8), bottom: smallest(bottomRows, productCount) };
     if (size(found) < size(best)) best = found;
   }
@@ -205,7 +214,7 @@ export function circuitAsC(): string {
   const topWire = (wire: number) => (wire < 8 ? `x${wire}` : `a${wire}`);
   const bottomWire = (wire: number) => (wire < productCount ? `z${wire}` : `b${wire}`);
   const topLines = top.gates.map(([result, a, b]) => `a${result} = ${topWire(a)} ^ ${topWire(b)};`);
-  const names = new Map(top.wireOf.map((wire, i) => [`y${i}`, topWire(wire)] as const));
+  const names = new Map<string, string>(top.wireOf.map((wire, i) => [`y${i}`, topWire(wire)] as const));
   const middleLines = gatesOf(middle).map((gate) => {
     const [name = "", expression = ""] = gate.split("=");
     const operands = expression.split(/[&^]/).map((wire) => names.get(wire) ?? wire);
@@ -230,8 +239,11 @@ export function circuitAsC(): string {
 /** Runs the printed gates for all 256 inputs. */
 function check(lines: readonly string[], outputs: readonly string[]): void {
   for (let x = 0; x < 256; x++) {
-    const wires = new Map(Array.from({ length: 8 }, (_, i) => [`x${i}`, (x >> i) & 1] as const));
-    run(lines.map((line) => line.replaceAll(/[ ;]/g, "")), wires);
+    const wires = new Map<string, number>(Array.from({ length: 8 }, (_, i) => [`x${i}`, (x >> i) & 1] as const));
+    run(
+      lines.map((line) => line.replaceAll(/[ ;]/g, "")),
+      wires,
+    );
     const y = outputs.reduce((sum, wire, i) => sum | ((wires.get(wire) ?? 0) << i), 0);
     if (y !== (sbox(x ^ apply(invertRows(affineIn), c1)) ^ c2)) throw new Error(`the circuit is wrong at ${x}`);
   }
