@@ -31,7 +31,7 @@ export function sm2Encrypt(publicKey: Uint8Array, plaintext: Uint8Array, form: S
   return encryptToPoint(Sm2Point.fromBytes(publicKey), plaintext, form);
 }
 
-/** Whom many plaintexts are encrypted to: multiples of its point are computed once, which makes each about three times as fast. */
+/** Whom many plaintexts are encrypted to: multiples of its point are computed once, which makes each some times as fast. */
 export class Sm2Recipient {
   readonly #point: Point;
 

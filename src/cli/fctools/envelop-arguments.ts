@@ -1,7 +1,8 @@
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readSync } from "node:fs";
+import { resolve } from "node:path";
 import { maxPrivateKeyTextCharacters } from "../../database/gm/private-key.ts";
 import { parsePublicKey } from "../../database/gm/public-key.ts";
-import { withMasterKey } from "../../database/settings-change.ts";
+import { type NewMasterKey, withMasterKey } from "../../database/settings-change.ts";
 import { parseSettings, readSettingsText } from "../../database/settings-file.ts";
 import type { Tell } from "../drop-in.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
@@ -16,6 +17,12 @@ export interface KeyArguments {
   readonly hardware: boolean;
   readonly devices?: string | undefined;
   readonly device?: string | undefined;
+}
+
+/** The options that name settings. */
+export interface SettingsArguments {
+  readonly "update-config"?: string | undefined;
+  readonly "exprikey-file"?: string | undefined;
 }
 
 /** The master key in force: its private half as text, or in a card. */
@@ -57,17 +64,38 @@ export function newPublicKeyOf({ expubkey, expubley }: KeyArguments, current: Bu
   return publicKey;
 }
 
+/** How the settings are changed once the new envelopes are in force. */
+export interface SettingsChange {
+  readonly file: string;
+  readonly key: NewMasterKey;
+  /** The settings still name the file of the former private key. */
+  readonly leavesPath: boolean;
+}
+
 /**
- * That the file can be changed when the time has come, and speaks of one of the two keys.
+ * What `--update-config` and `--exprikey-file` ask for; undefined without them. The file can be changed so when the time has come,
+ * and speaks of one of the two keys.
  *
  * @throws {CommandFailure} 2. @throws {DatabaseError} `SETTINGS_INVALID`.
  */
-export function checkSettingsFile(file: string, current: Buffer, next: Buffer): void {
+export function settingsChangeOf(
+  { "update-config": file, "exprikey-file": keyFile }: SettingsArguments,
+  current: Buffer,
+  publicKey: Buffer,
+): SettingsChange | undefined {
+  if (keyFile !== undefined && (file === undefined || !existsSync(keyFile)))
+    throw usage("--exprikey-file takes a file that is there, and needs --update-config");
+  if (file === undefined) return undefined;
+  const key: NewMasterKey = { publicKey, privateKeyFile: keyFile === undefined ? undefined : resolve(keyFile) };
   const text = readSettingsText(file);
-  withMasterKey(text, file, { publicKey: next, privateKeyFile: undefined });
-  const named = parseSettings(text, file).get("publicKey");
-  const known = [current, next].some((key) => typeof named === "string" && named.toLowerCase() === key.toString("hex"));
+  withMasterKey(text, file, key);
+  const given = parseSettings(text, file);
+  const named = given.get("publicKey");
+  const known = [current, publicKey].some((each) => String(named).toLowerCase() === each.toString("hex"));
   if (!known) throw usage(`${file} has another public-key than --pubkey: is it the settings of this instance?`);
+  const isSoft = ["gm-soft", "software"].includes(String(given.get("provider")));
+  if (keyFile !== undefined && !isSoft) throw usage(`--exprikey-file is for the provider gm-soft, ${file} has another`);
+  return { file, key, leavesPath: isSoft && keyFile === undefined };
 }
 
 /** Ciphertext: it may be read by whoever can. */

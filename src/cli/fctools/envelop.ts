@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { openEnvelopeTable, type TableKind } from "../../database/gm/envelope-table.ts";
@@ -10,7 +8,13 @@ import { type SubKeyOpener, softOpener } from "../../database/gm/sub-key-envelop
 import { changeMasterKey } from "../../database/settings-change.ts";
 import type { Tell } from "../drop-in.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
-import { type CurrentKey, checkSettingsFile, currentKeyOf, newPublicKeyOf } from "./envelop-arguments.ts";
+import {
+  type CurrentKey,
+  currentKeyOf,
+  newPublicKeyOf,
+  type SettingsChange,
+  settingsChangeOf,
+} from "./envelop-arguments.ts";
 import { pincodeArguments, readPincode } from "./pincode.ts";
 
 export const envelopUsage = `Usage: fctools envelop --pubkey HEX --prikey-file FILE --expubkey HEX [options] PATH
@@ -68,11 +72,7 @@ export async function envelop(args: readonly string[], tell: Tell, kinds: readon
     throw new CommandFailure(exitCodes.usage, "takes one PATH, the metadata of a database instance");
   const current = currentKeyOf(values, tell);
   const newPublicKey = newPublicKeyOf(values, current.publicKey);
-  const { "update-config": config, "exprikey-file": newPrivateKeyFile } = values;
-  if (config !== undefined) checkSettingsFile(config, current.publicKey, newPublicKey);
-  if (newPrivateKeyFile !== undefined && (config === undefined || !existsSync(newPrivateKeyFile)))
-    throw new CommandFailure(exitCodes.usage, "--exprikey-file takes a file that is there, and needs --update-config");
-  const privateKeyFile = newPrivateKeyFile === undefined ? undefined : resolve(newPrivateKeyFile);
+  const change = settingsChangeOf(values, current.publicKey, newPublicKey);
   using pincode = await readPincode(values);
   // The pincode is proved here, before the table is opened.
   await using opener = await openerOf(current, pincode);
@@ -82,10 +82,10 @@ export async function envelop(args: readonly string[], tell: Tell, kinds: readon
     newPublicKey,
     onProgress: progressTeller(tell),
     onInForce: () => {
-      if (config !== undefined) changeMasterKey(config, { publicKey: newPublicKey, privateKeyFile });
+      if (change !== undefined) changeMasterKey(change.file, change.key);
     },
   });
-  print(report, newPublicKey, config, values.json);
+  print(report, newPublicKey, change, values.json);
 }
 
 async function openerOf(current: CurrentKey, pincode: SecretBuffer): Promise<SubKeyOpener> {
@@ -111,18 +111,19 @@ function progressTeller(tell: Tell): (done: number, total: number) => void {
   };
 }
 
-function print(report: RewrapReport, newPublicKey: Buffer, config: string | undefined, json: boolean): void {
+function print(report: RewrapReport, newPublicKey: Buffer, change: SettingsChange | undefined, json: boolean): void {
   const publicKey = formatPublicKey(newPublicKey);
   if (json) {
-    process.stdout.write(`${JSON.stringify({ ...report, publicKey, config: config ?? null }, undefined, 2)}\n`);
+    const config = change?.file ?? null;
+    process.stdout.write(`${JSON.stringify({ ...report, publicKey, config }, undefined, 2)}\n`);
     return;
   }
   const { total, rewrapped, resumed } = report;
   const earlier = resumed > 0 ? ` (${rewrapped} now, ${resumed} by an earlier run)` : "";
-  process.stdout.write(`${total} sub-keys are in envelopes to the new public key${earlier}\n`);
-  process.stdout.write(
-    config === undefined
-      ? `Set in [security.encryption], and path to the file of its private key:\npublic-key = "${publicKey}"\n`
-      : `${config} has the new public-key\n`,
-  );
+  const lines = [`${total} sub-keys are in envelopes to the new public key${earlier}`];
+  if (change === undefined)
+    lines.push("Set in [security.encryption], and path to the file of its private key:", `public-key = "${publicKey}"`);
+  else lines.push(`${change.file} has the new public-key`);
+  if (change?.leavesPath) lines.push("Set path to the file of its private key: it still names the former one's");
+  process.stdout.write(`${lines.join("\n")}\n`);
 }

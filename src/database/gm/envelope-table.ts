@@ -23,7 +23,7 @@ export interface StagedEnvelopes {
 
 /**
  * Where the envelopes of a database's sub-keys are kept, as the change of the master key sees it. An implementation
- * - is open in one process at a time, until disposed of;
+ * - is open once at a time, until disposed of; to dispose of it twice does no harm;
  * - proves by a key of its own that what it reads is what it wrote, the staged envelopes too, or throws
  *   `ENVELOPE_TABLE_DAMAGED`: an envelope alone can be made by anyone;
  * - has each change on the disk when the call returns, and after a kill at any moment shows the state before a call or after it.

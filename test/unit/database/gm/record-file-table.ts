@@ -79,6 +79,7 @@ export class RecordFileTable implements EnvelopeTable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#key.disposed) return;
     this.#key[Symbol.dispose]();
     this.#lock[Symbol.dispose]();
   }
