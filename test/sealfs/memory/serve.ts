@@ -1,7 +1,7 @@
 /**
  * Mounts a file system in memory and serves it until it is unmounted, or standard input is closed:
  *
- *   node test/sealfs/memory/serve.ts MOUNT_POINT [--writeback]
+ *   node test/sealfs/memory/serve.ts MOUNT_POINT
  *
  * Prints `serving` once it is mounted, then each fault, and last how it ended and what was left open.
  */
@@ -11,7 +11,7 @@ import { serveRequests } from "../../../src/volume/sealfs/kernel/serve-requests.
 import { loadKernelCalls } from "../../../src/volume/sealfs/kernel/system-calls.ts";
 import { MemoryFileSystem } from "./memory-file-system.ts";
 
-const [mountPoint = "", ...flags] = process.argv.slice(2);
+const [mountPoint = ""] = process.argv.slice(2);
 const calls = await loadKernelCalls();
 const uid = process.getuid?.() ?? 0;
 const gid = process.getgid?.() ?? 0;
@@ -23,7 +23,6 @@ const end = serveRequests({
   calls,
   descriptor,
   fileSystem,
-  writebackCache: flags.includes("--writeback"),
   onFault: ({ request, node, error }) => say(`fault: ${request} of ${node}: ${String(error)}`),
   control: { descriptor: 0, ready: () => (readSync(0, Buffer.alloc(64)) > 0 ? "goOn" : "stop") },
 });

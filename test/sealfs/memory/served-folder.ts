@@ -27,9 +27,9 @@ export class ServedFolder {
     this.#output = output;
   }
 
-  static async start(...flags: string[]): Promise<ServedFolder> {
+  static async start(): Promise<ServedFolder> {
     const path = mkdtempSync("/tmp/strongroom-memory-");
-    const child = spawn(process.execPath, [program, path, ...flags], { stdio: ["pipe", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [program, path], { stdio: ["pipe", "pipe", "inherit"] });
     let output = "";
     await new Promise<void>((resolve, reject) => {
       child.stdout.on("data", (chunk: Buffer) => {

@@ -64,7 +64,6 @@ export const initFlags = {
   BIG_WRITES: 2 ** 5,
   DO_READDIRPLUS: 2 ** 13,
   READDIRPLUS_AUTO: 2 ** 14,
-  WRITEBACK_CACHE: 2 ** 16,
   PARALLEL_DIROPS: 2 ** 18,
   MAX_PAGES: 2 ** 22,
   CACHE_SYMLINKS: 2 ** 23,

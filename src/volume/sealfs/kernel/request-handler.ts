@@ -75,7 +75,6 @@ export interface Fault {
 export interface HandlerOptions {
   readonly fileSystem: FileSystem;
   readonly times: CacheTimes;
-  readonly writebackCache: boolean;
   readonly onFault: (fault: Fault) => void;
 }
 
@@ -146,7 +145,7 @@ export class RequestHandler {
 
   #init(request: Request): void {
     if (this.#session !== undefined) throw new FsError("EINVAL", "a second INIT");
-    this.#session = negotiate(request, this.#reply, this.#options);
+    this.#session = negotiate(request, this.#reply);
   }
 
   /** FORGET: fuse_forget_in. BATCH_FORGET: fuse_batch_forget_in, fuse_forget_one each. Has no answer, whatever happens. */

@@ -39,8 +39,6 @@ export interface Service {
   readonly control?: Control;
   /** Told of requests that failed without an FsError; they were answered with EIO. */
   readonly onFault: (fault: Fault) => void;
-  /** The kernel collects small writes and hands over whole pages later. Off unless told. */
-  readonly writebackCache?: boolean;
   readonly entrySeconds?: number;
   readonly attributeSeconds?: number;
 }
@@ -59,7 +57,6 @@ export function serveRequests(service: Service): "unmounted" | "stopped" {
       entrySeconds: service.entrySeconds ?? defaultTimes.entrySeconds,
       attributeSeconds: service.attributeSeconds ?? defaultTimes.attributeSeconds,
     },
-    writebackCache: service.writebackCache ?? false,
     onFault: service.onFault,
   });
   try {

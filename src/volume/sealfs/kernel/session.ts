@@ -23,6 +23,7 @@ export interface Session {
  *   so the page cache is always right.
  * - HANDLE_KILLPRIV_V2 spares a GETXATTR of `security.capability` for each write(2); the kernel then says with each request
  *   whether set-id bits go, which the request handler sees to.
+ * - WRITEBACK_CACHE is left out: see docs/decisions/0411-writes-go-through.md.
  * - DONT_MASK is left out: modes arrive with the umask taken off.
  * - PARALLEL_DIROPS only lets the kernel queue more than one request for a folder.
  */
@@ -44,11 +45,7 @@ const wanted: number =
  * @returns The session, or undefined when the kernel speaks a newer major version and is to ask again.
  * @throws {FsError} EINVAL for a kernel older than 5.4, which closes the connection.
  */
-export function negotiate(
-  request: Request,
-  reply: Reply,
-  { writebackCache }: { readonly writebackCache: boolean },
-): Session | undefined {
+export function negotiate(request: Request, reply: Reply): Session | undefined {
   const major = request.u32();
   const minor = request.u32();
   if (major > protocolMajor) {
@@ -59,7 +56,7 @@ export function negotiate(
     throw new FsError("EINVAL", `the kernel speaks FUSE ${major}.${minor}; 7.${oldestProtocolMinor} is needed`);
   const readahead = request.u32();
   const offered = request.u32();
-  const flags = offered & (writebackCache ? wanted | initFlags.WRITEBACK_CACHE : wanted);
+  const flags = offered & wanted;
   if ((flags & initFlags.MAX_PAGES) === 0 || (flags & initFlags.BIG_WRITES) === 0)
     throw new FsError("EINVAL", "the kernel does not offer MAX_PAGES and BIG_WRITES");
   const session = { minor: Math.min(minor, protocolMinor), flags };

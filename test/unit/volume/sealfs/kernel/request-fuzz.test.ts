@@ -21,7 +21,6 @@ function freshHandler(faults: unknown[]): RequestHandler {
   const handler = new RequestHandler({
     fileSystem,
     times,
-    writebackCache: false,
     onFault: ({ request, error }) => faults.push(request, error),
   });
   handler.answer(initRequest());

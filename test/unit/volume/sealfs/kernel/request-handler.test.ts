@@ -19,7 +19,6 @@ class Kernel {
     this.handler = new RequestHandler({
       fileSystem,
       times,
-      writebackCache: false,
       onFault: (fault) => this.faults.push(fault),
     });
   }
