@@ -19,6 +19,7 @@ import { levelErrors } from "../src/level/errors.ts";
 import { nodeErrors } from "../src/node/errors.ts";
 import { serverErrors } from "../src/server/errors.ts";
 import { volumeErrors } from "../src/volume/errors.ts";
+import { keyTableErrors } from "../src/volume/sealfs/keys/errors.ts";
 
 type Entry = string | { readonly meaning: string; readonly exit?: number; readonly status?: number };
 
@@ -38,6 +39,7 @@ const parts: readonly (readonly [string, string, Readonly<Record<string, Entry>>
   ["chain, client", "ChainClientError", chainClientErrors],
   ["database", "DatabaseError", databaseErrors],
   ["volume", "VolumeError", volumeErrors],
+  ["volume, keys of a sealed file system", "KeyTableError", keyTableErrors],
   ["level", "LevelError", levelErrors],
   ["crypto", "CryptoError", cryptoErrors],
 ];
