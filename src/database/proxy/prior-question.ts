@@ -33,7 +33,8 @@ export async function askBefore(
     return each.kind === "create database" ? each.clause?.stock : undefined;
   });
   const reply = await influxd.ask(asker, prefix + stock);
-  if (reply.status !== 200) return { accepted: false, status: reply.status, message: messageOf(reply.body), reply };
+  if (reply.status !== 200)
+    return { accepted: false, status: reply.status, message: messageOf(reply.body, text, statements), reply };
   const databases = databasesIn(reply.body, 0);
   const stopped = resultIn(reply.body, 1)?.error !== undefined;
   if (databases !== undefined && stopped) return { accepted: true, databases, reply };
@@ -53,8 +54,8 @@ export async function askAfter(influxd: Influxd, asker: Asker): Promise<Readonly
   }
 }
 
-/** The error of a refused request, with places in the first line as they are in the client's text. */
-function messageOf(body: Buffer): string {
+/** The error of a refused request, as if influxd had seen the client's text alone: its places, and its statement. */
+function messageOf(body: Buffer, text: string, statements: readonly Statement[]): string {
   let message = body.toString("utf8").trim();
   try {
     const answer: { error?: unknown } = JSON.parse(message);
@@ -62,8 +63,9 @@ function messageOf(body: Buffer): string {
   } catch {
     // Not JSON: passed on as it is.
   }
-  return message.replace(
-    / at line 1, char (\d+)$/,
-    (_, place: string) => ` at line 1, char ${Number(place) - prefix.length}`,
-  );
+  const privileged = statements.find((each) => "database" in each);
+  const named = privileged === undefined ? "" : text.slice(privileged.start, privileged.end);
+  return message
+    .replace(/ at line 1, char (\d+)$/, (_, place: string) => ` at line 1, char ${Number(place) - prefix.length}`)
+    .replace("statement 'KILL QUERY 0'", () => `statement '${named}'`);
 }
