@@ -13,6 +13,9 @@ const mostFreshBytes = 2 ** 28;
 /** With more room than this that only a durable head frees, or half of what is used, each commit is durable. */
 const mostWaitingBytes = 2 ** 26;
 
+/** What was committed without a sync is made durable at the next change after so long. */
+const mostUndoableMs = 30_000;
+
 /** Makes a file's state what a later opening finds. */
 export class Committer {
   readonly #parts: FileParts;
@@ -20,6 +23,8 @@ export class Committer {
   readonly #space: SpaceReturn;
   /** A sync must go before the first change. */
   #isUncertain: boolean;
+  /** Something may have changed since the last head. */
+  #isChanging = false;
   #syncFailed = false;
 
   constructor(parts: FileParts, places: HeadPlaces, head: Head | undefined, isUncertain: boolean) {
@@ -34,15 +39,24 @@ export class Committer {
     return this.#heads.generation;
   }
 
-  /** Goes before any change. @throws {FsError} EIO after a sync that failed: what is on the medium is then unknown. */
+  /**
+   * Goes before any change. What was committed long ago, or before a crash, is made durable before a later head may take its
+   * place: so a power loss undoes only what is new, even in a file that nobody ever syncs.
+   *
+   * @throws {FsError} EIO after a sync that failed: what is on the medium is then unknown.
+   */
   beforeChange(): void {
     if (this.#syncFailed) throw new FsError("EIO", "a sync of this file has failed");
-    if (!this.#isUncertain) return;
-    this.#sync();
-    this.#isUncertain = false;
-    this.#heads.markDurable();
-    this.#parts.births.headDurable();
-    this.#parts.map.durable();
+    if (this.#isChanging) return;
+    if (this.#isUncertain || this.#heads.undoableMs > mostUndoableMs) {
+      this.#sync();
+      this.#isUncertain = false;
+      this.#heads.markDurable();
+      this.#parts.births.headDurable();
+      this.#parts.map.durable();
+    }
+    this.#isChanging = true;
+    if (this.#heads.isDurable) this.#learnFreeSlots();
   }
 
   /**
@@ -63,6 +77,7 @@ export class Committer {
       map.durable();
     }
     this.#heads.write(size, mustBeDurable);
+    this.#isChanging = false;
     if (mustBeDurable) this.#finish(size);
   }
 
@@ -78,7 +93,7 @@ export class Committer {
     map.durable();
     this.#heads.markDurable();
     slots.settle();
-    if (slots.unknown > Math.max(slots.used === 0 ? 0 : 64, slots.used / 4)) this.#learnFreeSlots();
+    this.#learnFreeSlots();
     this.#space.run();
   }
 
@@ -100,9 +115,10 @@ export class Committer {
     }
   }
 
-  /** Slots that a former session freed are in no list; the map tells. */
+  /** Slots that a former session freed are in no list; the map, all of which is durable, tells. */
   #learnFreeSlots(): void {
     const { map, slots } = this.#parts;
+    if (slots.unknown <= Math.max(slots.used === 0 ? 0 : 64, slots.used / 4)) return;
     const used = new Bitmap();
     visitMap(map, -1, {
       page: (_level, _index, entry) => used.add(entry.slot),

@@ -53,6 +53,7 @@ export class HeadWriter {
   #durable: PlacedHead | undefined;
   #lastSays = { durable: false, size: 0 };
   #generation: number | undefined;
+  #durableAtMs: number;
 
   /** @param head - The last one, undefined for a new file. */
   constructor(backing: BackingFile, sources: HeadSources, places: HeadPlaces, head: Head | undefined) {
@@ -62,6 +63,7 @@ export class HeadWriter {
     this.#last = places.last;
     this.#durable = places.durable;
     if (head !== undefined) this.#lastSays = head;
+    this.#durableAtMs = head?.durableAtMs ?? Date.now();
     this.#generation = head?.epochs.find((epoch) => epoch.index === head.epoch)?.generation;
   }
 
@@ -73,6 +75,12 @@ export class HeadWriter {
   /** True when the last head was written to be durable, and a sync has followed. */
   get isDurable(): boolean {
     return this.#lastSays.durable && this.#durable !== undefined && this.#durable.sequence === this.#last?.sequence;
+  }
+
+  /** For how long a power loss has been able to undo what was committed since. */
+  get undoableMs(): number {
+    const isSafe = this.#last === undefined || this.#last.sequence === this.#durable?.sequence;
+    return isSafe ? 0 : Math.abs(Date.now() - this.#durableAtMs);
   }
 
   /** What the last head says the file's size is. */
@@ -97,6 +105,7 @@ export class HeadWriter {
       durable,
       baseSequence: this.#durable?.sequence ?? 0,
       session,
+      durableAtMs: this.#durableAtMs,
       size,
       height: map.height,
       highWater: slots.highWater,
@@ -133,6 +142,7 @@ export class HeadWriter {
   /** A sync has come back: the last head is on the medium. */
   markDurable(): void {
     this.#durable = this.#last;
+    this.#durableAtMs = Date.now();
   }
 
   #seal(place: number, body: Buffer, sequence: number): number {

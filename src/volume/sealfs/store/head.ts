@@ -11,6 +11,8 @@ export interface Head {
   readonly baseSequence: number;
   /** Of the mount that wrote it, a number the caller gives. */
   readonly session: number;
+  /** When a head of the file became durable last, or the file was made: milliseconds since 1970. */
+  readonly durableAtMs: number;
   /** In bytes of plaintext. */
   readonly size: number;
   /** Levels of pages below the root: 0 when the root's entries are those of blocks. */
@@ -35,13 +37,13 @@ export interface Head {
 /** More levels than the largest file needs. */
 export const mostLevels = 8;
 const most48 = 2 ** 48 - 1;
-const fixedBytes = 88;
+const fixedBytes = 94;
 const epochBytes = 31;
 
 /**
  * A head's sealed part (integers big-endian):
  *
- *     file id 16 ‖ sequence 6 ‖ base sequence 6 ‖ session 6 ‖ size 8 ‖ flags 1 (1: durable) ‖ height 1 ‖ high water 6 ‖ blocks 6 ‖
+ *     file id 16 ‖ sequence 6 ‖ base sequence 6 ‖ session 6 ‖ durable at 6 ‖ size 8 ‖ flags 1 (1: durable) ‖ height 1 ‖ high water 6 ‖ blocks 6 ‖
  *     pages 6 ‖ birth 6 ‖ base birth 6 ‖ fresh 6 ‖ zero 2 ‖ epoch 1 ‖ number of epochs 1 ‖ root entries 4 ‖
  *     epochs (index 1, generation 4, id 16, slots 6, seals 4) ‖ root
  *
@@ -57,6 +59,7 @@ export function encodeHead(fileId: Buffer, head: Head, geometry: Geometry, into:
   put(head.sequence, 6);
   put(head.baseSequence, 6);
   put(head.session, 6);
+  put(head.durableAtMs, 6);
   into.writeBigUInt64BE(BigInt(head.size), at);
   at += 8;
   put(head.durable ? 1 : 0, 1);
@@ -89,6 +92,7 @@ export function decodeHead(fileId: Buffer, bytes: Buffer, geometry: Geometry): H
   const sequence = take(6);
   const baseSequence = take(6);
   const session = take(6);
+  const durableAtMs = take(6);
   const wideSize = bytes.readBigUInt64BE(at);
   at += 8;
   const flags = take(1);
@@ -121,6 +125,7 @@ export function decodeHead(fileId: Buffer, bytes: Buffer, geometry: Geometry): H
     sequence,
     baseSequence,
     session,
+    durableAtMs,
     size,
     durable,
     height,

@@ -109,14 +109,14 @@ function accept(
 ): Recovered {
   const other = heads[1 - place];
   const base = other?.state === "valid" && other.head.sequence === head.baseSequence ? other.head : undefined;
-  const isOnMedium = clean && head.durable;
-  const isUncertain = !isOnMedium && (head.durable || (head.baseSequence !== 0 && base === undefined));
+  const isOnMedium = clean && (head.durable || head.session !== origin.session);
+  const isUncertain = !isOnMedium && (!clean || (head.baseSequence !== 0 && base === undefined));
   const parts = makeParts(origin, keys, head, isOnMedium);
   const durable = durablePlace(place, head, base, isOnMedium);
   return {
     found: { head, parts },
     places: { highestSequence, last: { place, sequence: head.sequence }, durable },
-    isUncertain: isUncertain || highestSequence !== head.sequence,
+    isUncertain,
     isClean: clean,
   };
 }

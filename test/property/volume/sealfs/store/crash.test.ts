@@ -31,7 +31,7 @@ for (const integrity of ["blocks", "tree"] as const) {
   test(`a file with ${integrity} that a process left at any moment is what it committed last`, () => {
     for (let run = 0; run < scaled(40); run += 1) {
       const dice = new Dice(seed * 31 + run);
-      const session = play(dice, layout, new MemoryBackingFile(), new FileModel(), 60);
+      const session = play(dice, layout, new MemoryBackingFile(), new FileModel(), 60, 1);
       for (let cut = 0; cut <= session.changes.length; cut += 1) {
         const done = session.commits.filter((commit) => commit.ends <= cut).at(-1);
         const begun = session.commits.find((commit) => commit.begins < cut && commit.ends > cut);
@@ -47,7 +47,7 @@ for (const integrity of ["blocks", "tree"] as const) {
       let backing = new MemoryBackingFile();
       let model = new FileModel();
       for (let crash = 0; crash < 4; crash += 1) {
-        const session = play(dice, layout, backing, model, 30);
+        const session = play(dice, layout, backing, model, 30, crash + 1);
         for (let round = 0; round < 60; round += 1) {
           const cut = dice.below(session.changes.length + 1);
           const left = loseSome(dice, session.changes.slice(0, cut));
@@ -68,11 +68,18 @@ const keys = new TestKeys();
 const reach: Reach = { blockBytes: 4096, near: 2 ** 17, farExponent: 33 };
 
 /** Changes a file at random, opened as after a crash, and leaves it open. */
-function play(dice: Dice, layout: FileLayout, backing: MemoryBackingFile, from: FileModel, steps: number): Session {
+function play(
+  dice: Dice,
+  layout: FileLayout,
+  backing: MemoryBackingFile,
+  from: FileModel,
+  steps: number,
+  mount: number,
+): Session {
   const start = backing.content();
   const model = from.snapshot();
   const commits: Commit[] = [];
-  let file = open(backing, layout);
+  let file = open(backing, layout, mount);
   for (let step = 0; step < steps; step += 1) {
     randomStep(dice, file, model, reach);
     const chance = dice.below(8);
@@ -90,7 +97,9 @@ function play(dice: Dice, layout: FileLayout, backing: MemoryBackingFile, from: 
     });
     if (chance !== 2) continue;
     backing.isClosed = false;
-    file = openSealedFile(backing, fileId, keys.of, layout, { clean: dice.below(2) === 0, events: quiet });
+    const isKnown = dice.below(2) === 0;
+    const clean = (session: number) => isKnown && session === mount;
+    file = openSealedFile(backing, fileId, keys.of, layout, { clean, events: quiet, session: mount });
   }
   return { start, changes: [...backing.changes], commits };
 }
@@ -140,8 +149,13 @@ function recoverTo(
   return found;
 }
 
-function open(backing: MemoryBackingFile, layout: FileLayout): StoredFile {
+function open(backing: MemoryBackingFile, layout: FileLayout, mount = 0): StoredFile {
   if (backing.size() === 0 && backing.changes.length === 0)
-    return createSealedFile(backing, fileId, keys, layout, quiet);
-  return openSealedFile(backing, fileId, keys.of, layout, { clean: false, events: quiet, keysWhenBlank: keys });
+    return createSealedFile(backing, fileId, keys, layout, quiet, mount);
+  return openSealedFile(backing, fileId, keys.of, layout, {
+    clean: false,
+    events: quiet,
+    keysWhenBlank: keys,
+    session: mount,
+  });
 }
