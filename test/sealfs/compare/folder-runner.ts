@@ -8,6 +8,8 @@ import { patternBytes } from "./random.ts";
 
 const pageBytes = 4096;
 const otherUser = 65_534;
+const seekFromStart = 0;
+const seekFromHere = 1;
 const seekData = 3;
 const seekHole = 4;
 
@@ -173,7 +175,7 @@ function performOnFile(operation: FileOperation, descriptor: number): string | u
     case "fstat":
       return describeStat(fs.fstatSync(descriptor, { bigint: true }));
     case "seekAll":
-      return seekAll(descriptor);
+      return inPlace(descriptor, seekAll);
     case "write":
       return `${fs.writeSync(descriptor, patternBytes(operation.mark, operation.length), 0, operation.length, operation.at)}`;
     case "read": {
@@ -241,12 +243,21 @@ function performDirectly(
   });
 }
 
+/** Leaves the place of the next read or write as it was: where seeking ends depends on how large holes are. */
+function inPlace(descriptor: number, use: (descriptor: number) => string): string {
+  if (!fs.fstatSync(descriptor).isFile()) return "no regular file";
+  const place = native.lseek(descriptor, 0, seekFromHere);
+  try {
+    return use(descriptor);
+  } finally {
+    native.lseek(descriptor, place, seekFromStart);
+  }
+}
+
 /** Holes may be smaller or larger from one file system to the next; what must hold is that they read as zeros and take turns. */
 function seekAll(descriptor: number): string {
-  const stat = fs.fstatSync(descriptor);
-  if (!stat.isFile()) return "no regular file";
   fs.fsyncSync(descriptor);
-  const { size } = stat;
+  const { size } = fs.fstatSync(descriptor);
   let at = 0;
   while (at < size) {
     let data = size;

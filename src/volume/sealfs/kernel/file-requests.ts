@@ -91,7 +91,7 @@ function syncOf(request: Request): { handle: number; dataOnly: boolean } {
   return { handle, dataOnly: (flags & fsyncDataOnly) !== 0 };
 }
 
-/** FALLOCATE: fuse_fallocate_in. */
+/** FALLOCATE: fuse_fallocate_in. It has no flag for set-id bits, which go as at a write unless root asks. */
 export function fallocate(fileSystem: FileSystem, request: Request): void {
   const handle = request.handle();
   const offset = request.offset();
@@ -101,6 +101,7 @@ export function fallocate(fileSystem: FileSystem, request: Request): void {
   request.end();
   if (length === 0) throw new FsError("EINVAL", "fallocate of no bytes");
   if (offset + length > Number.MAX_SAFE_INTEGER) throw new FsError("EFBIG", "a place beyond 2^53 - 1");
+  if (request.caller.uid !== 0) killSetIds(fileSystem, request, handle);
   fileSystem.allocate(handle, mode, offset, length);
 }
 

@@ -291,6 +291,17 @@ test("set-id bits go when the kernel says so at WRITE, OPEN and SETATTR", () => 
   assert.equal(kernel.modeOf(node), 0o100755);
 });
 
+test("set-id bits go at FALLOCATE, unless root asks", () => {
+  const kernel = Kernel.ready();
+  const { node, handle } = kernel.create("f");
+  kernel.fileSystem.setAttributes(node, { mode: 0o6755 }, undefined);
+  const body = fields(handle, 0n, 10n, 0, 0);
+  kernel.raw(requestBytes({ opcode: opcode.FALLOCATE, node, body }));
+  assert.equal(kernel.modeOf(node), 0o106755);
+  kernel.raw(requestBytes({ opcode: opcode.FALLOCATE, node, uid: 7, gid: 7, body }));
+  assert.equal(kernel.modeOf(node), 0o100755);
+});
+
 test("extended attributes answer how large they are, and ERANGE for too little room", () => {
   const kernel = Kernel.ready();
   assert.equal(kernel.ask("SETXATTR", 1, 5, 0, "user.a", Buffer.from("value")).error, 0);
