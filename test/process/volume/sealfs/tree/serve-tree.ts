@@ -1,7 +1,7 @@
 /**
  * Mounts a sealed tree and serves it until it is unmounted, or standard input is closed:
  *
- *   node serve-tree.ts BACKING_FOLDER MOUNT_POINT plain|encrypted pass|sealed clean|unclean
+ *   node serve-tree.ts BACKING_FOLDER MOUNT_POINT plain|encrypted clean|unclean
  *
  * Prints `serving` once it is mounted, then each fault and event, and last how it ended.
  */
@@ -9,23 +9,20 @@ import { readSync, writeSync } from "node:fs";
 import { mountFuseServer } from "../../../../../src/volume/sealfs/kernel/mount.ts";
 import { serveRequests } from "../../../../../src/volume/sealfs/kernel/serve-requests.ts";
 import { loadKernelCalls } from "../../../../../src/volume/sealfs/kernel/system-calls.ts";
+import { SealedContents } from "../../../../../src/volume/sealfs/server/sealed-contents.ts";
 import { SealedTree } from "../../../../../src/volume/sealfs/tree/sealed-tree.ts";
-import type { TreeEvent } from "../../../../../src/volume/sealfs/tree/tree-events.ts";
-import { VolumeContents } from "../../../../../src/volume/sealfs/tree/volume-contents.ts";
-import { PassThrough } from "../../../../unit/volume/sealfs/tree/pass-through.ts";
 import { TestKeys } from "../../../../unit/volume/sealfs/tree/test-keys.ts";
 
-const [backingFolder = "", mountPoint = "", names = "plain", contents = "sealed", state = "clean"] = process.argv.slice(2);
+const [backingFolder = "", mountPoint = "", names, state] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(1, `${line}\n`);
-const report = (event: TreeEvent): void => say(`event: ${JSON.stringify(event)}`);
-const layout = { blockBytes: 4096, integrity: "blocks" } as const;
-const clean = state === "clean";
 const calls = await loadKernelCalls();
 const fileSystem = SealedTree.open({
   backingFolder,
   keys: new TestKeys(names === "encrypted" ? "encrypted" : "plain"),
-  contents: contents === "pass" ? new PassThrough() : new VolumeContents({ layout, clean, report }),
-  report,
+  contents: new SealedContents({ blockBytes: 4096, integrity: "blocks" }, state === "clean", (_, what) =>
+    say(`event: content-damaged: ${what}`),
+  ),
+  report: ({ kind, detail = "" }) => say(`event: ${kind} ${detail}`),
 });
 const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 const descriptor = mountFuseServer(calls, { source: backingFolder, mountPoint, ...owner, allowOther: true });

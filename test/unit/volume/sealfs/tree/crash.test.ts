@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { afterEach, type TestContext, test } from "node:test";
 import { renameFlags } from "../../../../../src/volume/sealfs/file-system.ts";
 import { FsError } from "../../../../../src/volume/sealfs/fs-error.ts";
+import { SealedContents } from "../../../../../src/volume/sealfs/server/sealed-contents.ts";
 import { observeSystemCalls, type SystemCallName } from "../../../../../src/volume/sealfs/system/calls.ts";
-import { VolumeContents } from "../../../../../src/volume/sealfs/tree/volume-contents.ts";
 import { nobody, OpenedTree, root } from "./opened-tree.ts";
 import { TestKeys } from "./test-keys.ts";
 
@@ -159,8 +159,7 @@ function assertKilled(change: () => void): void {
 }
 
 function openVolume(t: TestContext, names: "plain" | "encrypted"): OpenedTree {
-  const report = (): void => {};
-  return new OpenedTree(t, new TestKeys(names), new VolumeContents({ layout, clean: false, report }));
+  return new OpenedTree(t, new TestKeys(names), new SealedContents(layout, false, () => {}));
 }
 
 function describe(opened: OpenedTree): string[] {

@@ -15,10 +15,10 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { SealedContents } from "../../../../../src/volume/sealfs/server/sealed-contents.ts";
 import { openFolder } from "../../../../../src/volume/sealfs/system/backing-folder.ts";
 import { at } from "../../../../../src/volume/sealfs/system/calls.ts";
 import { listAttributes, setAttribute } from "../../../../../src/volume/sealfs/system/extended-attributes.ts";
-import { VolumeContents } from "../../../../../src/volume/sealfs/tree/volume-contents.ts";
 import { failsWith, nobody, OpenedTree, root } from "./opened-tree.ts";
 import { TestKeys } from "./test-keys.ts";
 
@@ -26,11 +26,9 @@ const layout = { blockBytes: 4096, integrity: "blocks" } as const;
 
 /** Two files and a folder with one, sealed, closed in order: what somebody with the backing folder then does is seen at the next opening. */
 function prepared(t: TestContext, keys = new TestKeys("plain")): OpenedTree {
-  const opened: OpenedTree = new OpenedTree(
-    t,
-    keys,
-    new VolumeContents({ layout, clean: true, report: (event) => opened.events.push(event) }),
-  );
+  const damage = (fileId: Buffer, detail: string): void =>
+    void opened.events.push({ kind: "content-damaged", fileId: fileId.toString("base64url"), detail });
+  const opened: OpenedTree = new OpenedTree(t, keys, new SealedContents(layout, true, damage));
   opened.makeFile(root, "a", "of a");
   opened.makeFile(root, "b", "of b");
   opened.makeFile(opened.makeFolder(root, "folder"), "inner", "of inner");
