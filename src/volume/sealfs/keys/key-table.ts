@@ -236,7 +236,7 @@ export class KeyTable implements Disposable {
    *
    * @param tableKey - Copied.
    * @param wrapper - The table becomes its owner when it finishes. Left out: the new table key itself.
-   * @throws {KeyTableError} `PRIVATE_KEY_ABSENT`, `KEY_TABLE_READ_ONLY`, `KEY_TABLE_SYSTEM`.
+   * @throws {KeyTableError} `KEY_TABLE_READ_ONLY`, `KEY_TABLE_SYSTEM`.
    */
   beginRekey(tableKey: SecretBuffer, wrapper?: KeyWrapper): TableRekey {
     this.#log.checkWritable();
@@ -247,12 +247,17 @@ export class KeyTable implements Disposable {
       system,
       folder,
       zones: () => this.#log.state.zones(),
-      canUnwrap: this.#wrapper.canUnwrap,
       unwrap: (zone, generation) => this.unwrap(zone, generation),
       namesKey: () => this.namesKey(),
       rules: () => this.rules.rules,
+      keepPrevious: () => this.#log.checkWritable().keepPrevious(),
       finish: (key, next, records) => this.#takeOver(key, next, records),
     });
+  }
+
+  /** Removes the table that a re-keying kept: now nothing here opens under the keys before it. @throws {KeyTableError} As any write. */
+  dropPrevious(): void {
+    this.#log.checkWritable().dropPrevious();
   }
 
   /** Wipes the keys and gives the lock up. Safe to call twice. */

@@ -54,6 +54,8 @@ export interface OpenTableOptions {
   readonly leastSequence?: number;
   /** Takes no lock and changes nothing; reads beside the process that writes. @defaultValue `false` */
   readonly readOnly?: boolean;
+  /** Opens the table that a re-keying kept, under the keys of then, for reading only. @defaultValue `false` */
+  readonly previous?: boolean;
 }
 
 /**
@@ -98,12 +100,14 @@ export async function createKeyTable(place: TablePlace, options: CreateTableOpti
 export async function openKeyTable(place: TablePlace, options: OpenTableOptions = {}): Promise<KeyTable> {
   const { folder, system = nodeTableSystem, nowMs = Date.now } = place;
   checkPlace(place);
-  if (!TableFile.exists(system, folder))
+  const name = options.previous === true ? tableFileNames.previous : tableFileNames.table;
+  if (!TableFile.exists(system, folder, name))
     throw new KeyTableError("KEY_TABLE_ABSENT", `there is no key table in ${folder}`);
-  const lock = options.readOnly === true ? undefined : await OwnerLock.acquire(join(folder, tableFileNames.lock), true);
+  const readOnly = options.readOnly === true || options.previous === true;
+  const lock = readOnly ? undefined : await OwnerLock.acquire(join(folder, tableFileNames.lock), true);
   const tableKey = place.tableKey.clone();
   try {
-    const bytes = TableFile.read(system, folder);
+    const bytes = TableFile.read(system, folder, name);
     if (bytes === undefined) throw new KeyTableError("KEY_TABLE_ABSENT", `there is no key table in ${folder}`);
     const { read, state } = readAndCheck(bytes, place, options);
     const { suite, volumeId } = read.header;

@@ -15,14 +15,29 @@ export interface RekeyedTable {
   readonly volumeId: Buffer;
   readonly system: TableSystem;
   readonly folder: string;
-  /** Of the table's own wrapper. */
-  readonly canUnwrap: boolean;
   zones(): Iterable<Zone>;
   rules(): readonly ZoneRule[];
   unwrap(zone: Zone, generation: number): SecretBuffer;
   namesKey(): SecretBuffer;
+  /** Keeps a copy of the table as it is. */
+  keepPrevious(): void;
   /** Puts the new table in the old one's place; becomes the owner of key and wrapper. */
   finish(tableKey: SecretBuffer, wrapper: KeyWrapper, records: readonly TableRecord[]): void;
+}
+
+/** A key in its envelope, for whoever unwraps and wraps it elsewhere. */
+export interface EnvelopedKey {
+  readonly zoneId: Buffer;
+  readonly generation: number;
+  readonly envelope: Buffer;
+}
+
+export interface RekeyFinish {
+  /**
+   * Keeps the old table as it is, under its old keys, until `KeyTable.dropPrevious`. Not when keys are to be destroyed.
+   * @defaultValue `false`
+   */
+  readonly keepPrevious?: boolean;
 }
 
 export interface RekeyProgress {
@@ -45,10 +60,8 @@ export class TableRekey implements Disposable {
   readonly #file: RewrapFile;
   #finished = false;
 
-  /** By `KeyTable.beginRekey`. @throws {KeyTableError} `PRIVATE_KEY_ABSENT`, `KEY_TABLE_SYSTEM`. */
+  /** By `KeyTable.beginRekey`. @throws {KeyTableError} `KEY_TABLE_SYSTEM`. */
   constructor(tableKey: SecretBuffer, wrapper: KeyWrapper | undefined, table: RekeyedTable) {
-    const sealed = Array.from(table.zones()).some(({ protection }) => protection === "sealed");
-    if (sealed && !table.canUnwrap) throw new KeyTableError("PRIVATE_KEY_ABSENT");
     this.#table = table;
     this.#tableKey = tableKey.clone();
     this.#tableWrapper = new TableKeyWrapper(table.suite, tableKey, table.volumeId);
@@ -76,7 +89,7 @@ export class TableRekey implements Disposable {
    * Wraps up to so many keys anew, durably. Where the new wrapper can unwrap, each new envelope is opened again and compared.
    *
    * @param mostKeys - 1 to 2,048.
-   * @throws {KeyTableError} `ENVELOPE_REFUSED` when an old envelope does not open or a new one does not hold the same key,
+   * @throws {KeyTableError} `PRIVATE_KEY_ABSENT`; `ENVELOPE_REFUSED` when an old envelope does not open or a new one does not hold the same key,
    *   `KEY_TABLE_SYSTEM`. What earlier steps did stays done.
    */
   step(mostKeys: number): RekeyProgress {
@@ -94,13 +107,54 @@ export class TableRekey implements Disposable {
     return this.progress;
   }
 
+  /** Up to so many keys of `sealed` zones that have no new envelope yet, in their old ones. */
+  waiting(mostKeys: number): readonly EnvelopedKey[] {
+    const found: EnvelopedKey[] = [];
+    for (const { zone, older } of this.#keys()) {
+      if (found.length >= mostKeys) break;
+      if (zone.protection !== "sealed" || this.#file.envelopeOf(zone, older) !== undefined) continue;
+      found.push({ zoneId: zone.zoneId, generation: older.generation, envelope: older.envelope });
+    }
+    return found;
+  }
+
+  /**
+   * Takes new envelopes of {@link waiting} keys that were made elsewhere, durably. That they hold the same keys is the caller's
+   * to see to.
+   *
+   * @param made - At most 2,048.
+   * @throws {KeyTableError} `GENERATION_ABSENT` for a key that the table does not have, `KEY_TABLE_SYSTEM`.
+   */
+  stage(made: readonly EnvelopedKey[]): RekeyProgress {
+    if (made.length > maxStepKeys) throw new RangeError(`at most ${maxStepKeys} envelopes at once, got ${made.length}`);
+    const current = new Map<string, Buffer>();
+    for (const { zone, older } of this.#keys())
+      if (zone.protection === "sealed") current.set(nameOf(zone.zoneId, older.generation), older.envelope);
+    this.#file.add(
+      made.map(({ zoneId, generation, envelope }) => {
+        const replaced = current.get(nameOf(zoneId, generation));
+        if (replaced === undefined) throw new KeyTableError("GENERATION_ABSENT");
+        return { type: "rewrapped", zoneId, generation, replaces: suiteHash(this.#table.suite, replaced), envelope };
+      }),
+    );
+    return this.progress;
+  }
+
+  /** What has new envelopes by now. */
+  staged(): readonly EnvelopedKey[] {
+    return Array.from(this.#keys()).flatMap(({ zone, older }) => {
+      const envelope = this.#file.envelopeOf(zone, older);
+      return envelope === undefined ? [] : [{ zoneId: zone.zoneId, generation: older.generation, envelope }];
+    });
+  }
+
   /**
    * Wraps what is left, and puts the new table in the old one's place. From now on the old table key opens nothing; it is
    * the caller's to destroy, with every copy.
    *
    * @throws {KeyTableError} As {@link step}, and when the table can't be replaced; the old one is then in use.
    */
-  finish(): void {
+  finish({ keepPrevious = false }: RekeyFinish = {}): void {
     let { done, total } = this.progress;
     while (done < total) ({ done, total } = this.step(maxStepKeys));
     const zones = Array.from(this.#table.zones(), (zone): TableRecord => {
@@ -108,6 +162,7 @@ export class TableRekey implements Disposable {
       return { type: "zoneMade", ...zone, generations };
     });
     using namesKey = this.#table.namesKey();
+    if (keepPrevious) this.#table.keepPrevious();
     this.#table.finish(this.#tableKey, this.#wrapper, [
       { type: "wrapping", wrapper: this.#wrapper.identity },
       { type: "namesKey", envelope: this.#tableWrapper.wrap(namesKey, namesKeyContext(this.#table.volumeId)) },
@@ -149,4 +204,8 @@ export class TableRekey implements Disposable {
     if (envelope === undefined) throw new KeyTableError("GENERATION_ABSENT", "a key was not wrapped anew");
     return envelope;
   }
+}
+
+function nameOf(zoneId: Buffer, generation: number): string {
+  return `${zoneId.toString("hex")}/${generation}`;
 }

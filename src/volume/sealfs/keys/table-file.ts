@@ -8,6 +8,8 @@ export const tableFileNames = {
   table: "keys",
   /** A whole table that is about to take the other's place. */
   next: "keys.new",
+  /** The table as it was before the last re-wrapping, where that was asked for. */
+  previous: "keys.previous",
   /** New envelopes of a re-wrapping under way. */
   rewrapping: "keys.rewrap",
   lock: "keys.lock",
@@ -34,13 +36,13 @@ export class TableFile {
   }
 
   /** True when a folder has a table. @throws {KeyTableError} `KEY_TABLE_SYSTEM`. */
-  static exists(system: TableSystem, folder: string): boolean {
-    return onSystem("read", () => system.read(join(folder, tableFileNames.table), 0)) !== undefined;
+  static exists(system: TableSystem, folder: string, name: string = tableFileNames.table): boolean {
+    return onSystem("read", () => system.read(join(folder, name), 0)) !== undefined;
   }
 
   /** The bytes of a folder's table; undefined when there is none. @throws {KeyTableError} `KEY_TABLE_SYSTEM`. */
-  static read(system: TableSystem, folder: string): Buffer | undefined {
-    return onSystem("read", () => system.read(join(folder, tableFileNames.table), maxTableBytes));
+  static read(system: TableSystem, folder: string, name: string = tableFileNames.table): Buffer | undefined {
+    return onSystem("read", () => system.read(join(folder, name), maxTableBytes));
   }
 
   /**
@@ -139,6 +141,29 @@ export class TableFile {
         cause,
       );
     }
+  }
+
+  /** Keeps a copy of the table as it is now, durably, for {@link dropPrevious} to end. @throws {KeyTableError} `KEY_TABLE_SYSTEM`. */
+  keepPrevious(): void {
+    onSystem("kept", () => {
+      const bytes = this.#system.read(this.#path, maxTableBytes);
+      const fd = this.#system.open(join(this.#folder, tableFileNames.previous), "fresh");
+      try {
+        if (bytes !== undefined) this.#system.write(fd, bytes, 0);
+        this.#system.sync(fd);
+        this.#system.syncFolder(this.#folder);
+      } finally {
+        this.#system.close(fd);
+      }
+    });
+  }
+
+  /** @throws {KeyTableError} `KEY_TABLE_SYSTEM`. */
+  dropPrevious(): void {
+    onSystem("removed", () => {
+      this.#system.remove(join(this.#folder, tableFileNames.previous));
+      this.#system.syncFolder(this.#folder);
+    });
   }
 
   close(): void {

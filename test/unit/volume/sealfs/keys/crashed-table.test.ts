@@ -332,4 +332,38 @@ describe("a re-keying", () => {
     const opened = await setting.open({}, { tableKey: tableKey(9), wrapper: master.wrapper() });
     assert.deepEqual(contentOf(opened), before);
   });
+
+  it("takes envelopes that were made elsewhere, and keeps the old table until told otherwise", async (t) => {
+    const [old, next] = [new MasterKey(), new MasterKey()];
+    const setting = new TableSetting(t, { suite: suites.sm });
+    const made = await setting.create({}, { wrapper: old.wrapper() });
+    for (const name of ["a", "b", "c"]) made.makeZone([name], "sealed");
+    const before = contentOf(made);
+    made.close();
+    // The private key is nowhere near the table: it opens envelopes in a card, say.
+    const table = await setting.open();
+    const rekey = table.beginRekey(tableKey(9), next.withoutPrivateKey());
+    assert.throws(() => rekey.finish(), { code: "PRIVATE_KEY_ABSENT" });
+    for (let waiting = rekey.waiting(2); waiting.length > 0; waiting = rekey.waiting(2))
+      rekey.stage(
+        waiting.map((one) => {
+          using key = old.wrapper().unwrap(one.envelope);
+          return { ...one, envelope: next.wrapper().wrap(key) };
+        }),
+      );
+    assert.equal(rekey.staged().filter(({ envelope }) => envelope.length > 100).length, 3);
+    const stranger = { zoneId: Buffer.alloc(16), generation: 1, envelope: Buffer.alloc(122) };
+    assert.throws(() => rekey.stage([stranger]), { code: "GENERATION_ABSENT" });
+    assert.throws(() => rekey.stage(Array(2049).fill(stranger)), RangeError);
+    rekey.finish({ keepPrevious: true });
+    const previous = await setting.open({ previous: true }, { wrapper: old.wrapper() });
+    assert.deepEqual(contentOf(previous), before);
+    assert.throws(() => previous.compact(), { code: "KEY_TABLE_READ_ONLY" });
+    table.dropPrevious();
+    table.dropPrevious();
+    await assert.rejects(setting.open({ previous: true }, { wrapper: old.wrapper() }), { code: "KEY_TABLE_ABSENT" });
+    table.close();
+    const now = await setting.open({}, { tableKey: tableKey(9), wrapper: next.wrapper() });
+    assert.deepEqual(contentOf(now), before);
+  });
 });
