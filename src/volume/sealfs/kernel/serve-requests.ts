@@ -45,7 +45,8 @@ export interface Service {
 
 /**
  * Serves a mount until it is unmounted or the control says stop. Blocks this process: no timers, no promises, no signal handlers
- * run meanwhile. What was read or written is wiped from the buffers at the end.
+ * run meanwhile. Handles may be open when it returns, and nodes remembered, since the kernel waits for neither RELEASE nor FORGET:
+ * the file system is to be closed as a whole then. What was read or written is wiped from the buffers at the end.
  *
  * @throws {Error} When /dev/fuse fails in a way that can't be gone on from.
  */
