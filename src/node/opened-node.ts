@@ -20,12 +20,14 @@ export interface OpenedNode {
  *
  * @param answer - The data key that the key manager was asked for; it is gone from memory on return.
  * @param cleanup - Takes the keys and the volume: disposing of it wipes and locks.
+ * @param tell - Told of damage that the open volume finds.
  * @throws {NodeError} As `launchNode`; what `answer` rejects with passes through.
  */
 export async function openNode(
   loaded: LoadedManifest,
   answer: Promise<SecretBuffer>,
   cleanup: AsyncDisposableStack,
+  tell: (message: string) => void,
 ): Promise<OpenedNode> {
   const { manifest } = loaded;
   const parts = loadParts(loaded);
@@ -49,7 +51,8 @@ export async function openNode(
     else keys.push(key);
   }
   if (manifest.volume === undefined || driver === undefined) return { keys };
-  const volume = await driver.open({ folder: loaded.at(manifest.volume.folder) }, dataKey);
+  const onDamage = (what: string) => tell(`warning: the volume of ${manifest.node.name} is damaged: ${what}`);
+  const volume = await driver.open({ folder: loaded.at(manifest.volume.folder) }, dataKey, { onDamage });
   cleanup.defer(() => volume.close({ whenBusy: "cutOff" }));
   for (const key of volume.programKeys) keys.push({ name: "volume", key, reads: 1 });
   return { volume, keys };

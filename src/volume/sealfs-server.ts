@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { VolumeError } from "./errors.ts";
 import { detachFuse, unmountFuse } from "./fuse-mount.ts";
@@ -16,6 +17,7 @@ const program: string = fileURLToPath(
 export const readyLine = "strongroom sealfs: mounted";
 const readyMs = 30_000;
 const endMs = 5000;
+const longestLine = 1000;
 
 interface Serving {
   readonly place: PlacePaths;
@@ -23,13 +25,14 @@ interface Serving {
   readonly handover: Buffer;
   readonly lock: OwnerLock;
   readonly outliveOwner: boolean;
+  readonly onDamage?: (what: string) => void;
 }
 
 /**
  * Starts the server of a sealfs volume and resolves once the volume is mounted. The server shares the volume's lock. Unless it is to
  * outlive us it holds the end of a pipe of ours, and unmounts when that closes, however we end.
  */
-export async function serveSealfs({ place, handover, lock, outliveOwner }: Serving): Promise<OpenStore> {
+export async function serveSealfs({ place, handover, lock, outliveOwner, onDamage }: Serving): Promise<OpenStore> {
   const output = await lastingOutput();
   // The store is named for whoever looks at the list of processes.
   const child = spawn(process.execPath, [program, place.store], {
@@ -49,6 +52,7 @@ export async function serveSealfs({ place, handover, lock, outliveOwner }: Servi
       if (text.includes(readyLine)) resolve("ready");
     });
   });
+  if (onDamage !== undefined) followLines(output.reader, (line) => line !== readyLine && onDamage(line));
   feedAndWipe(child, handover);
   await mounted(child, ready, ended, place, () => printed());
   if (outliveOwner) {
@@ -84,6 +88,16 @@ export async function serveSealfs({ place, handover, lock, outliveOwner }: Servi
       await detachFuse(place.root);
     },
   };
+}
+
+/** A line that is cut at the end is not told: its writer was killed. */
+function followLines(output: Readable, told: (line: string) => void): void {
+  let rest = "";
+  output.on("data", (chunk: Buffer) => {
+    const lines = (rest + chunk.toString()).split("\n");
+    rest = lines.pop()?.slice(-longestLine) ?? "";
+    for (const line of lines) if (line !== "") told(line.slice(0, longestLine));
+  });
 }
 
 async function mounted(

@@ -62,7 +62,7 @@ export const sealfsStore: VolumeStore = {
       );
   },
 
-  async open(context, lock, { outliveOwner = false, owner }) {
+  async open(context, lock, { outliveOwner = false, owner, onDamage }) {
     const { place } = context;
     mkdirSync(place.root, { recursive: true, mode: 0o700 });
     refuseUnlessEmpty(
@@ -72,7 +72,7 @@ export const sealfsStore: VolumeStore = {
     const allowOther = process.getuid?.() === 0 || (owner !== undefined && owner.uid !== process.getuid?.());
     using tableKey = context.deriveKey("table-key", tableKeyBytes);
     const handover = encodeHandover({ ...handoverOf(context), allowOther, hasOwner: !outliveOwner }, tableKey);
-    return serveSealfs({ place, handover, lock, outliveOwner });
+    return serveSealfs({ place, handover, lock, outliveOwner, ...(onDamage === undefined ? {} : { onDamage }) });
   },
 
   state: (place) => fuseMountState(place.root, mountType),

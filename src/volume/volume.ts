@@ -43,6 +43,11 @@ export interface OpenOptions {
    * @defaultValue `false`
    */
   readonly outliveOwner?: boolean;
+  /**
+   * Told what is found damaged in the store while the volume is open, in words that name no content (`sealfs`; other kinds tell
+   * nobody). A program that read it got an error.
+   */
+  readonly onDamage?: (what: string) => void;
 }
 
 export interface CloseOptions {

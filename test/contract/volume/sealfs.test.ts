@@ -52,10 +52,13 @@ for (const suite of ["intl", "sm"] as const)
       const report = await driver.check({ folder }, dataKey);
       assert.equal(report.sound, false);
       assert.match(report.findings.find(({ ok }) => !ok)?.detail ?? "", /"\/data\/file"/);
-      const again = await driver.open({ folder }, dataKey);
-      assert.throws(() => readFileSync(join(again.dataPath, "file")), { code: "EIO" });
+      const told: string[] = [];
+      const again = await driver.open({ folder }, dataKey, { onDamage: (what) => told.push(what) });
+      for (let time = 0; time < 2; time++)
+        assert.throws(() => readFileSync(join(again.dataPath, "file")), { code: "EIO" });
       assert.equal(readFileSync(join(again.dataPath, "other"), "utf8"), "whole");
       await again.close();
+      assert.match(told.join("\n"), /^content-damaged: [^\n]+$/);
     } finally {
       rmSync(workFolder, { recursive: true, force: true });
     }

@@ -19,6 +19,10 @@ const ownerDescriptor = 4;
 /** For the last writes of an unmounting whose asker has gone; then the keys go, whoever still has files open. */
 const lastWritesMs = 500;
 
+/** A program that reads a damaged file again and again is told of it each time, the operator once. */
+const said = new Set<string>();
+const mostRemembered = 10_000;
+
 try {
   await hardenThisProcess();
   await serve();
@@ -70,8 +74,10 @@ function unmountFromElsewhere(mountPoint: string): void {
   spawn("umount", ["--lazy", "--", mountPoint], { stdio: "ignore" }).unref();
 }
 
-/** The reader may be gone; then nobody is left to be told. */
+/** The same is said once. The reader may be gone; then nobody is left to be told. */
 function say(line: string): void {
+  if (said.has(line)) return;
+  if (said.size < mostRemembered) said.add(line);
   try {
     writeSync(1, `${line}\n`);
   } catch {}
