@@ -26,7 +26,7 @@ export interface KeyTableParts {
   readonly folder: string;
   readonly tableKey: SecretBuffer;
   readonly wrapper: KeyWrapper;
-  readonly log: TableLog;
+  readonly records: TableLog;
   /** Gives the lock up. */
   readonly release: () => void;
   readonly tornBytes: number;
@@ -44,7 +44,7 @@ export class KeyTable implements Disposable {
   /** What an interrupted append had left at the end, and was dropped. */
   readonly tornBytes: number;
   readonly #parts: KeyTableParts;
-  readonly #log: TableLog;
+  readonly #records: TableLog;
   #tableKey: SecretBuffer;
   #wrapper: KeyWrapper;
   #tableWrapper: TableKeyWrapper;
@@ -56,18 +56,18 @@ export class KeyTable implements Disposable {
     this.suite = parts.suite;
     this.volumeId = parts.volumeId;
     this.tornBytes = parts.tornBytes;
-    this.#log = parts.log;
+    this.#records = parts.records;
     this.#tableKey = parts.tableKey;
     this.#wrapper = parts.wrapper;
     this.#tableWrapper = new TableKeyWrapper(parts.suite, parts.tableKey, parts.volumeId);
   }
 
   get head(): TableHead {
-    return this.#log.head;
+    return this.#records.head;
   }
 
   get rules(): ZoneRules {
-    return this.#log.state.rules;
+    return this.#records.state.rules;
   }
 
   /** Who wraps the keys of `sealed` zones, and whether their keys can be unwrapped here. */
@@ -76,31 +76,31 @@ export class KeyTable implements Disposable {
   }
 
   zones(): Iterable<Zone> {
-    return this.#log.state.zones();
+    return this.#records.state.zones();
   }
 
   zone(zoneId: Buffer): Zone | undefined {
-    return this.#log.state.zone(zoneId);
+    return this.#records.state.zone(zoneId);
   }
 
   /** The zone made for this very path. */
   zoneMadeFor(path: readonly string[]): Zone | undefined {
-    return this.#log.state.zoneMadeFor(path);
+    return this.#records.state.zoneMadeFor(path);
   }
 
   /** The zone of a folder: that of the deepest folder at or above it. */
   zoneOf(path: readonly string[]): Zone {
-    return this.#log.state.zoneOf(path);
+    return this.#records.state.zoneOf(path);
   }
 
   /** True when a zone lies at this folder or below it. */
   hasZoneWithin(path: readonly string[]): boolean {
-    return this.#log.state.hasZoneWithin(path);
+    return this.#records.state.hasZoneWithin(path);
   }
 
   /** The secret under which names, links and attributes lie, 32 bytes. The caller disposes of it. */
   namesKey(): SecretBuffer {
-    return this.#tableWrapper.unwrap(this.#log.state.namesKey, namesKeyContext(this.volumeId));
+    return this.#tableWrapper.unwrap(this.#records.state.namesKey, namesKeyContext(this.volumeId));
   }
 
   /**
@@ -133,7 +133,7 @@ export class KeyTable implements Disposable {
   makeZone(path: readonly string[], protection: ZoneProtection): { readonly zone: Zone; readonly key?: SecretBuffer } {
     const before = this.zoneMadeFor(path);
     if (before !== undefined && !before.destroyed) throw new KeyTableError("ZONE_EXISTS");
-    if (this.#log.state.zoneCount >= maxZones)
+    if (this.#records.state.zoneCount >= maxZones)
       throw new KeyTableError("KEY_TABLE_LIMIT", `a volume has at most ${maxZones} zones; remove folders first`);
     const removal: TableRecord[] = before === undefined ? [] : [{ type: "zoneRemoved", zoneId: before.zoneId }];
     const fresh = { zoneId: kernelRandomBytes(zoneIdBytes), protection, path, destroyed: false };
@@ -227,7 +227,7 @@ export class KeyTable implements Disposable {
 
   /** Writes the table anew, without what is out of date, in the old one's place. @throws {KeyTableError} As any write. */
   compact(): void {
-    this.#log.replace(this.#tableKey, this.#log.state.records());
+    this.#records.replace(this.#tableKey, this.#records.state.records());
   }
 
   /**
@@ -239,32 +239,32 @@ export class KeyTable implements Disposable {
    * @throws {KeyTableError} `KEY_TABLE_READ_ONLY`, `KEY_TABLE_SYSTEM`.
    */
   beginRekey(tableKey: SecretBuffer, wrapper?: KeyWrapper): TableRekey {
-    this.#log.checkWritable();
+    this.#records.checkWritable();
     const { system, folder } = this.#parts;
     return new TableRekey(tableKey, wrapper, {
       suite: this.suite,
       volumeId: this.volumeId,
       system,
       folder,
-      zones: () => this.#log.state.zones(),
+      zones: () => this.#records.state.zones(),
       unwrap: (zone, generation) => this.unwrap(zone, generation),
       namesKey: () => this.namesKey(),
       rules: () => this.rules.rules,
-      keepPrevious: () => this.#log.checkWritable().keepPrevious(),
+      keepPrevious: () => this.#records.checkWritable().keepPrevious(),
       finish: (key, next, records) => this.#takeOver(key, next, records),
     });
   }
 
   /** Removes the table that a re-keying kept: now nothing here opens under the keys before it. @throws {KeyTableError} As any write. */
   dropPrevious(): void {
-    this.#log.checkWritable().dropPrevious();
+    this.#records.checkWritable().dropPrevious();
   }
 
   /** Wipes the keys and gives the lock up. Safe to call twice. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const owned of [this.#log, this.#tableKey, this.#tableWrapper, this.#wrapper]) owned[Symbol.dispose]();
+    for (const owned of [this.#records, this.#tableKey, this.#tableWrapper, this.#wrapper]) owned[Symbol.dispose]();
     this.#parts.release();
   }
 
@@ -273,8 +273,8 @@ export class KeyTable implements Disposable {
   }
 
   #append(records: readonly TableRecord[]): void {
-    this.#log.append(records);
-    if (!this.#log.isMostlyStale) return;
+    this.#records.append(records);
+    if (!this.#records.isMostlyStale) return;
     try {
       this.compact();
     } catch {
@@ -283,7 +283,7 @@ export class KeyTable implements Disposable {
   }
 
   #takeOver(tableKey: SecretBuffer, wrapper: KeyWrapper, records: readonly TableRecord[]): void {
-    this.#log.replace(tableKey, records);
+    this.#records.replace(tableKey, records);
     for (const old of [this.#tableKey, this.#tableWrapper, this.#wrapper]) old[Symbol.dispose]();
     this.#tableKey = tableKey;
     this.#wrapper = wrapper;

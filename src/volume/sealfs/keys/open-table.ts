@@ -72,14 +72,14 @@ export async function createKeyTable(place: TablePlace, options: CreateTableOpti
   const wrapper = place.wrapper ?? new TableKeyWrapper(suite, tableKey, volumeId);
   try {
     if (TableFile.read(system, folder) !== undefined) throw new KeyTableError("KEY_TABLE_EXISTS");
-    const records = firstRecords(place, tableKey, wrapper, options, nowMs());
+    const first = firstRecords(place, tableKey, wrapper, options, nowMs());
     const state = new TableState();
-    for (const record of records) state.apply(record);
-    const { bytes, chain } = encodeTable({ suite, volumeId, firstSequence: 1 }, tableKey, records);
+    for (const record of first) state.apply(record);
+    const { bytes, chain } = encodeTable({ suite, volumeId, firstSequence: 1 }, tableKey, first);
     const file = TableFile.create(system, folder, bytes);
-    const log = new TableLog({ suite, volumeId, state, chain, recordsInFile: records.length, file });
+    const records = new TableLog({ suite, volumeId, state, chain, recordsInFile: first.length, file });
     return new KeyTable({
-      ...{ suite, volumeId, system, folder, tableKey, wrapper, log, nowMs },
+      ...{ suite, volumeId, system, folder, tableKey, wrapper, records, nowMs },
       tornBytes: 0,
       release: () => lock.release(),
     });
@@ -115,10 +115,10 @@ export async function openKeyTable(place: TablePlace, options: OpenTableOptions 
     try {
       const wrapper = wrapperFor(state, place, tableKey);
       const file = lock === undefined ? {} : { file: TableFile.open(system, folder, read.validBytes, read.tornBytes) };
-      const log = new TableLog({ suite, volumeId, state, chain, recordsInFile: read.records.length, ...file });
+      const records = new TableLog({ suite, volumeId, state, chain, recordsInFile: read.records.length, ...file });
       const release = () => lock?.release();
       const { tornBytes } = read;
-      return new KeyTable({ suite, volumeId, system, folder, tableKey, wrapper, log, nowMs, tornBytes, release });
+      return new KeyTable({ suite, volumeId, system, folder, tableKey, wrapper, records, nowMs, tornBytes, release });
     } catch (error) {
       chain[Symbol.dispose]();
       throw error;
