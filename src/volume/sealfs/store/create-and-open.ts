@@ -65,6 +65,10 @@ export function openSealedFile(
   const { found, places, isUncertain, isClean } = recover(origin, keysOf, clean);
   if (found === undefined) {
     if (options.keysWhenBlank === undefined) throw damage(options.events, fileId, "no head is there");
+    if (backing.size() > 0) {
+      backing.truncate(0); // what is left of lost slots must not be taken for damaged ones later
+      backing.sync();
+    }
     return createSealedFile(backing, fileId, options.keysWhenBlank, layout, options.events, session);
   }
   const { parts, head } = found;

@@ -29,12 +29,15 @@ export function examineFreshSlots(parts: FileParts): FreshSlots {
       return false;
     }
   };
-  visitMap(map, births.lastDurable, {
-    page: (level, index, entry) => examine(entry.slot, pageBytes, () => map.node(level, index)),
-    block: (block, entry) => void examine(entry.slot, geometry.blockBytes, () => access.readInto(block, plaintext)),
-  });
-  plaintext.fill(0);
-  return answer;
+  try {
+    visitMap(map, births.lastDurable, {
+      page: (level, index, entry) => examine(entry.slot, pageBytes, () => map.node(level, index)),
+      block: (block, entry) => void examine(entry.slot, geometry.blockBytes, () => access.readInto(block, plaintext)),
+    });
+    return answer;
+  } finally {
+    plaintext.fill(0);
+  }
 }
 
 /** True when a sector of the slot is zeros, or beyond the end, which no ciphertext is. */
