@@ -10,13 +10,14 @@ export class SystemFile implements BackingFile {
   readonly descriptor: number;
   /** Makes {@link sync} an fsync(2): what fdatasync(2) leaves out, such as times and owners, is made durable as well. */
   syncsEverything = false;
-  readonly #readOnly: boolean;
+  /** Changes fail with EROFS. */
+  readonly readOnly: boolean;
   #closed = false;
 
   /** @param access - How the descriptor is open; changes of a file open for reading fail with EROFS. */
   constructor(descriptor: number, access: "read" | "write" = "write") {
     this.descriptor = descriptor;
-    this.#readOnly = access === "read";
+    this.readOnly = access === "read";
   }
 
   read(from: number, into: Buffer): number {
@@ -70,6 +71,6 @@ export class SystemFile implements BackingFile {
   }
 
   #requireWritable(): void {
-    if (this.#readOnly) throw new FsError("EROFS", "a backing file that can only be read");
+    if (this.readOnly) throw new FsError("EROFS", "a backing file that can only be read");
   }
 }

@@ -30,11 +30,13 @@ export function changeAttributes(
   else setTimes(place, change.accessedNs, change.modifiedNs);
 }
 
-/** @throws {FsError} EISDIR, EINVAL for what is no regular file; those of the content. */
+/** @throws {FsError} EISDIR, EINVAL for what is no regular file, EROFS; those of the content. */
 export function truncate(state: TreeState, node: TreeNode, size: number, handle?: FileContent): void {
   if (node.isFolder) throw new FsError("EISDIR");
   if (!node.isFile) throw new FsError("EINVAL");
   const content = handle ?? state.contents.of(node);
+  // Before the content changes in memory, which could then never be committed.
+  if (content.file.readOnly) throw new FsError("EROFS", "a backing file that can only be read");
   content.stored.truncate(size);
   content.touch();
   if (content.handles === 0) content.commit();

@@ -23,6 +23,11 @@ const writeOnly = 1;
 
 type Handle = ({ readonly kind: "file" } & FileHandle) | ({ readonly kind: "folder" } & FolderHandle);
 
+/** @param flags - Of open(2). */
+export function opensForWriting(flags: number): boolean {
+  return (flags & accessMask) !== openFlags.readOnly;
+}
+
 /** Handles by number; numbers are never used again. */
 export class Handles {
   readonly #open = new Map<number, Handle>();
@@ -34,9 +39,8 @@ export class Handles {
 
   /** @param flags - Of open(2). */
   addFile(node: TreeNode, content: FileContent, flags: number): number {
-    const access = flags & accessMask;
-    const readable = access !== writeOnly;
-    return this.#add({ kind: "file", node, content, readable, writable: access !== openFlags.readOnly });
+    const readable = (flags & accessMask) !== writeOnly;
+    return this.#add({ kind: "file", node, content, readable, writable: opensForWriting(flags) });
   }
 
   addFolder(node: TreeNode): number {

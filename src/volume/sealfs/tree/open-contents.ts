@@ -4,6 +4,7 @@ import { SystemFile } from "../system/system-file.ts";
 import type { ContentStore } from "./content-store.ts";
 import { FileContent } from "./file-content.ts";
 import type { FolderDescriptors } from "./folder-descriptors.ts";
+import type { ReportTreeEvent } from "./tree-events.ts";
 import type { TreeZone } from "./tree-keys.ts";
 import type { TreeNode } from "./tree-node.ts";
 
@@ -13,12 +14,14 @@ const mostIdle = 128;
 export class OpenContents {
   readonly #store: ContentStore;
   readonly #folders: FolderDescriptors;
+  readonly #report: ReportTreeEvent;
   /** Those that no handle has open, the one idle for longest first. */
   readonly #idle = new Set<TreeNode>();
 
-  constructor(store: ContentStore, folders: FolderDescriptors) {
+  constructor(store: ContentStore, folders: FolderDescriptors, report: ReportTreeEvent) {
     this.#store = store;
     this.#folders = folders;
+    this.#report = report;
   }
 
   /** Files that are kept open without a handle. */
@@ -79,7 +82,16 @@ export class OpenContents {
   trim(): void {
     for (const node of this.#idle) {
       if (this.#idle.size <= mostIdle) return;
+      this.closeIdle(node);
+    }
+  }
+
+  /** Closes a content that nobody waits for: a failure was answered before, at its last release, and is reported once more. */
+  closeIdle(node: TreeNode): void {
+    try {
       this.close(node);
+    } catch (error) {
+      this.#report({ kind: "content-damaged", fileId: node.id, detail: error instanceof Error ? error.message : "" });
     }
   }
 
@@ -89,8 +101,11 @@ export class OpenContents {
     const { content } = node;
     if (content === undefined) return;
     node.content = undefined;
-    node.knownSize = { bytes: content.stored.size, allocatedBytes: content.stored.allocatedBytes };
+    const size = { bytes: content.stored.size, allocatedBytes: content.stored.allocatedBytes };
+    // After a failure the backing file tells, which for a removed one nobody can ask any more.
+    node.knownSize = node.removed ? size : undefined;
     content.close();
+    node.knownSize = size;
   }
 
   #withDescriptors<T>(open: () => T): T {
@@ -98,7 +113,7 @@ export class OpenContents {
       return open();
     } catch (error) {
       if (!(error instanceof FsError) || error.code !== "EMFILE") throw error;
-      for (const node of [...this.#idle]) this.close(node);
+      for (const node of [...this.#idle]) this.closeIdle(node);
       return open();
     }
   }

@@ -16,7 +16,7 @@ import type { ContentStore } from "./content-store.ts";
 import { finishExchange } from "./exchange-intent.ts";
 import * as attributes from "./extended-attributes.ts";
 import { allocate, readEntries, seek } from "./handle-requests.ts";
-import { Handles } from "./handles.ts";
+import { Handles, opensForWriting } from "./handles.ts";
 import { openLinkTarget } from "./link-targets.ts";
 import { makeFile, makeFolder, makeLink, makeSpecialFile, makeSymlink } from "./making.ts";
 import { removeEmptyFolder, unlink } from "./removing.ts";
@@ -150,6 +150,7 @@ export class SealedTree implements FileSystem {
     if (!node.isFile) throw new FsError("ENXIO");
     const content = this.#state.contents.hold(node);
     try {
+      if (content.file.readOnly && opensForWriting(flags)) throw new FsError("EROFS");
       if ((flags & openFlags.truncate) !== 0) truncate(this.#state, node, 0, content);
     } catch (error) {
       this.#state.contents.release(node);

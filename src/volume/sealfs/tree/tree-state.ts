@@ -39,7 +39,7 @@ export class TreeState {
     this.rootDescriptor = rootDescriptor;
     this.nodes = new NodeTable(keys, statusAt(rootDescriptor, ".").inode, (node) => this.#close(node));
     this.folders = new FolderDescriptors(this.nodes.root, rootDescriptor, report);
-    this.contents = new OpenContents(contents, this.folders);
+    this.contents = new OpenContents(contents, this.folders, report);
   }
 
   /** Between requests: closes and drops what is over the limits. */
@@ -197,11 +197,7 @@ export class TreeState {
 
   #close(node: TreeNode): void {
     this.closeFolder(node);
-    try {
-      this.contents.close(node);
-    } catch (error) {
-      this.report({ kind: "content-damaged", fileId: node.id, detail: error instanceof Error ? error.message : "" });
-    }
+    this.contents.closeIdle(node);
   }
 }
 
