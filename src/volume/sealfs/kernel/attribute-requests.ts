@@ -53,6 +53,8 @@ export function setattr(fileSystem: FileSystem, request: Request, reply: Reply):
     ...(has(setattrValid.GID) && { gid }),
     ...(size !== undefined && { size }),
     ...(has(setattrValid.ATIME) && { accessedNs: timeOrNow("accessed", setattrValid.ATIME_NOW) }),
+    // ftruncate(2) is a modification even when the size stays; the kernel leaves that to the file system.
+    ...(size !== undefined && handle !== undefined && { modifiedNs: "now" as const }),
     ...(has(setattrValid.MTIME) && { modifiedNs: timeOrNow("modified", setattrValid.MTIME_NOW) }),
     ...(has(setattrValid.CTIME) && { changedNs: time("changed") }),
   };

@@ -265,6 +265,18 @@ test("SETATTR takes times before 1970, and refuses a second's worth of nanosecon
   assert.equal(set(0n, 1_000_000_000).error, errno.EINVAL);
 });
 
+test("ftruncate is a modification even when the size stays, truncate is not", () => {
+  const kernel = Kernel.ready();
+  const { node, handle } = kernel.create("f");
+  const modifiedAfter = (valid: number) => {
+    kernel.fileSystem.setAttributes(node, { modifiedNs: 1n }, undefined);
+    kernel.ask("SETATTR", node, valid, 0, handle, 0n, 0n, 0n, 0n, 0n, 0, 0, 0, 0, 0, 0, 0, 0);
+    return kernel.fileSystem.getAttributes(node, undefined).modifiedNs;
+  };
+  assert.equal(modifiedAfter(1 << 3), 1n);
+  assert.notEqual(modifiedAfter((1 << 3) | (1 << 6)), 1n);
+});
+
 test("set-id bits go when the kernel says so at WRITE, OPEN and SETATTR", () => {
   const kernel = Kernel.ready();
   const { node, handle } = kernel.create("f");
