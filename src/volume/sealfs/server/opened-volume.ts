@@ -1,8 +1,8 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
-import { chooseSm4 } from "../../../crypto/sm4/choose.ts";
 import { suites } from "../../../crypto/suite.ts";
-import { blockCiphers } from "../cipher/block-ciphers.ts";
+import { chooseBlockCiphers } from "../cipher/block-ciphers.ts";
 import { openKeyTable } from "../keys/open-table.ts";
 import { VolumeKeys } from "../keys/volume-keys.ts";
 import { SealedTree } from "../tree/sealed-tree.ts";
@@ -42,12 +42,17 @@ export class OpenedVolume {
     report: ReportFinding,
   ): Promise<OpenedVolume> {
     const suite = suites[suiteName];
-    const table = await openKeyTable({ folder: store, volumeId: volumeIdBytes(volumeId), suite, tableKey });
-    const ciphers = blockCiphers(suiteName === "sm" ? chooseSm4().provider : undefined);
+    const markFile = join(store, storeNames.cleanMark);
+    // A mark, even a wrong one, is only there when nothing was being written: a broken end of the table is damage then.
+    const table = await openKeyTable(
+      { folder: store, volumeId: volumeIdBytes(volumeId), suite, tableKey },
+      { closedCleanly: existsSync(markFile) },
+    );
+    const ciphers = await chooseBlockCiphers(suite);
     const onEvent = ({ what, detail }: { what: string; detail: string }) => report(`${what}: ${detail}`);
     const keys = new VolumeKeys(table, { names, ciphers, onEvent });
     try {
-      const mark = new CleanMark(join(store, storeNames.cleanMark), (message) => keys.mac(message));
+      const mark = new CleanMark(markFile, (message) => keys.mac(message));
       const wasClean = mark.take(table.head.link);
       const contents = new SealedContents(layout, wasClean, (fileId, what) =>
         report(`content-damaged: ${JSON.stringify({ fileId: fileId.toString("base64url"), what })}`),
