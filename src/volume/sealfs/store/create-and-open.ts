@@ -49,7 +49,8 @@ export function createSealedFile(
  * Opens a file that `createSealedFile` made. The backing file belongs to it from now on, but not when this fails.
  *
  * @param fileId - As it was made with: a file of another id is refused.
- * @param keysOf - The keys of the zone that the file's head names. @throws {FsError} ENOKEY when there is no such zone.
+ * @param keysOf - The keys of the zone that the file's head names. Throws ENOKEY when there is no such zone, EIO when the
+ *   file can't be in it.
  * @param layout - Of the volume: a file of another layout is refused.
  * @throws {FsError} EIO, reported, when neither head, or with `clean` not each, is authentic. ENOKEY without the key.
  */

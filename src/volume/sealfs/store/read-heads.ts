@@ -31,6 +31,7 @@ function readPlace(origin: FileOrigin, place: Buffer, keysOf: (zoneId: Buffer) =
   } catch (cause) {
     if (cause instanceof FsError && cause.code === "ENOKEY")
       return { state: "keyless", sequence: prelude.sequence, cause };
+    if (cause instanceof FsError && cause.code === "EIO") return { state: "damaged" }; // of a zone the file can't be in
     throw cause;
   }
 }
