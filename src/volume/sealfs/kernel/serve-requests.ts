@@ -12,6 +12,7 @@ const pollEntryBytes = 8;
 const pollIn = 1;
 /** After so many answers without a pause the control is looked at as well. */
 const answersBetweenLooks = 256;
+const failedWorkDelayMs = 1000;
 /** Nobody else changes the files, so names stay known for a day. Attributes are asked for again, since `blocks` changes with a commit. */
 const defaultTimes = { entrySeconds: 86_400, attributeSeconds: 60 } as const;
 
@@ -37,7 +38,7 @@ export interface Service {
    */
   readonly idle?: () => number | "stop" | undefined;
   readonly control?: Control;
-  /** Told of requests that failed without an FsError; they were answered with EIO. */
+  /** Told of requests that failed without an FsError, which were answered with EIO, and of work between requests that failed. */
   readonly onFault: (fault: Fault) => void;
   readonly entrySeconds?: number;
   readonly attributeSeconds?: number;
@@ -139,11 +140,21 @@ class Loop {
     if (idle === undefined) return -1;
     const nowMs = performance.now();
     if (this.#idleAtMs === undefined || nowMs >= this.#idleAtMs) {
-      const delayMs = idle();
+      const delayMs = this.#workOnce(idle);
       if (delayMs === "stop") return delayMs;
       this.#idleAtMs = delayMs === undefined ? undefined : nowMs + delayMs;
     }
     return this.#idleAtMs === undefined ? -1 : Math.max(0, Math.ceil(this.#idleAtMs - performance.now()));
+  }
+
+  /** Work that fails is told of and tried again later; files are served whatever becomes of it. */
+  #workOnce(idle: () => number | "stop" | undefined): number | "stop" | undefined {
+    try {
+      return idle();
+    } catch (error) {
+      this.#service.onFault({ request: "work between requests", node: 0, error });
+      return failedWorkDelayMs;
+    }
   }
 
   /** @returns False when the control says stop. */

@@ -163,6 +163,35 @@ test("the control stops it, when idle and under load", () => {
   assert.ok(busy.seen.answers.length < 1000);
 });
 
+test("a control that is left is listened to no more, and the requests go on", () => {
+  let asked = 0;
+  const control = {
+    descriptor: 9,
+    ready: () => {
+      asked += 1;
+      return "leave" as const;
+    },
+  };
+  const reads = [init, EAGAIN, EAGAIN, statfs];
+  const { end, seen } = serve({ reads, controlReady: [true, false] }, { control });
+  assert.deepEqual([end, asked, seen.answers.length], ["unmounted", 1, 2]);
+});
+
+test("work between requests can stop it, when idle and under load", () => {
+  const idle = (): "stop" => "stop";
+  assert.equal(serve({ reads: [EAGAIN, init] }, { idle }).end, "stopped");
+  assert.equal(serve({ reads: [init, statfs, statfs] }, { idle }).end, "stopped");
+});
+
+test("work that fails is told of, and files are served on", () => {
+  const idle = (): undefined => {
+    throw new TypeError("broken");
+  };
+  const { end, seen } = serve({ reads: [EAGAIN, init, statfs, EAGAIN] }, { idle });
+  assert.deepEqual([end, seen.answers.length, seen.faults.length], ["unmounted", 2, 1]);
+  assert.equal(seen.faults[0]?.request, "work between requests");
+});
+
 test("what was written is wiped from the buffer at the end", () => {
   const body = fields(1n, 0n, 6, 0, 0n, 0, 0, Buffer.from("secret"));
   const { seen } = serve({ reads: [init, requestBytes({ opcode: opcode.WRITE, node: 2, body })] });
