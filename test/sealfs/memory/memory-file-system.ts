@@ -17,8 +17,6 @@ const keepSize = 1;
 const punchHole = 2;
 const zeroRange = 16;
 const seekData = 3;
-const createOnly = 1;
-const replaceOnly = 2;
 
 interface OpenNode {
   readonly node: MemoryNode;
@@ -328,9 +326,7 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   getExtendedAttribute(node: number, name: string): Buffer {
-    const value = this.#node(node).extended.get(userAttribute(name));
-    if (value === undefined) throw new FsError("ENODATA");
-    return value;
+    return this.#node(node).getExtended(name);
   }
 
   listExtendedAttributes(node: number): readonly string[] {
@@ -338,24 +334,12 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   setExtendedAttribute(node: number, name: string, value: Buffer, flags: number): void {
-    const found = this.#node(node);
-    const there = found.extended.has(userAttribute(name));
-    if (there && (flags & createOnly) !== 0) throw new FsError("EEXIST");
-    if (!there && (flags & replaceOnly) !== 0) throw new FsError("ENODATA");
-    found.extended.set(name, Buffer.from(value));
-    found.changed();
+    this.#node(node).setExtended(name, value, flags);
   }
 
   removeExtendedAttribute(node: number, name: string): void {
-    const found = this.#node(node);
-    if (!found.extended.delete(userAttribute(name))) throw new FsError("ENODATA");
-    found.changed();
+    this.#node(node).removeExtended(name);
   }
 
   syncAll(): void {}
-}
-
-function userAttribute(name: string): string {
-  if (!name.startsWith("user.")) throw new FsError("EOPNOTSUPP");
-  return name;
 }

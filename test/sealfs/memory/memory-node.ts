@@ -4,6 +4,8 @@ import { MemoryContent } from "./memory-content.ts";
 
 export const typeOf = { mask: 0o170000, file: 0o100000, folder: 0o040000, link: 0o120000 } as const;
 const setGroupId = 0o2000;
+const createOnly = 1;
+const replaceOnly = 2;
 
 let lastNs = 0n;
 
@@ -92,6 +94,25 @@ export class MemoryNode {
     this.changedNs = change.changedNs ?? now;
   }
 
+  getExtended(name: string): Buffer {
+    const value = this.extended.get(userAttribute(name));
+    if (value === undefined) throw new FsError("ENODATA");
+    return value;
+  }
+
+  setExtended(name: string, value: Buffer, flags: number): void {
+    const there = this.extended.has(userAttribute(name));
+    if (there && (flags & createOnly) !== 0) throw new FsError("EEXIST");
+    if (!there && (flags & replaceOnly) !== 0) throw new FsError("ENODATA");
+    this.extended.set(name, Buffer.from(value));
+    this.changed();
+  }
+
+  removeExtended(name: string): void {
+    if (!this.extended.delete(userAttribute(name))) throw new FsError("ENODATA");
+    this.changed();
+  }
+
   get attributes(): Attributes {
     const size = this.isFolder ? this.entries.size * 20 : this.target.length || this.content.size;
     const blocks = this.content.allocatedBytes / 512;
@@ -110,4 +131,9 @@ export class MemoryNode {
       device,
     };
   }
+}
+
+function userAttribute(name: string): string {
+  if (!name.startsWith("user.")) throw new FsError("EOPNOTSUPP");
+  return name;
 }
