@@ -1,3 +1,4 @@
+import { kernelRandomBytes } from "../../../crypto/kernel-random.ts";
 import { FsError } from "../fs-error.ts";
 import { createSealedFile, openSealedFile } from "../store/create-and-open.ts";
 import type { ReportDamage } from "../store/damage.ts";
@@ -11,6 +12,8 @@ export class SealedContents implements ContentStore {
   readonly #layout: FileLayout;
   readonly #clean: boolean;
   readonly #report: ReportDamage;
+  /** Of this mount: what it has closed itself was closed in good order. */
+  readonly #session: number = kernelRandomBytes(6).readUIntBE(0, 6);
 
   /** @param clean - The volume was closed in good order: what is half written was damaged. */
   constructor(layout: FileLayout, clean: boolean, report: ReportDamage) {
@@ -21,7 +24,7 @@ export class SealedContents implements ContentStore {
 
   create(backing: BackingFile, fileId: Buffer, { keys }: TreeZone): StoredFile {
     if (keys === undefined) return new PlainFile(backing);
-    return createSealedFile(backing, fileId, keys, this.#layout, this.#report);
+    return createSealedFile(backing, fileId, keys, this.#layout, this.#report, this.#session);
   }
 
   open(backing: BackingFile, fileId: Buffer, { zoneId, keys }: TreeZone): StoredFile {
@@ -34,7 +37,9 @@ export class SealedContents implements ContentStore {
     const events = this.#report;
     const whenBlank = this.#clean ? {} : { keysWhenBlank: keys };
     try {
-      return openSealedFile(backing, fileId, keysOf, this.#layout, { clean: this.#clean, events, ...whenBlank });
+      const session = this.#session;
+      const clean = (other: number) => this.#clean || other === session;
+      return openSealedFile(backing, fileId, keysOf, this.#layout, { clean, events, session, ...whenBlank });
     } catch (error) {
       backing.close();
       throw error;

@@ -35,10 +35,15 @@ export class TreeWalk {
     this.#trying(path === "" ? "/" : path, () => {
       const handle = this.#tree.openDirectory(node);
       try {
-        this.#tree.readDirectory(handle, 0, ({ name }) => {
-          if (name !== "." && name !== "..") names.push(name);
-          return true;
-        });
+        // Damaged entries are told of by the call after the last good one.
+        for (let from = 0, before = -1; from !== before; ) {
+          before = from;
+          this.#tree.readDirectory(handle, from, ({ name, next }) => {
+            if (name !== "." && name !== "..") names.push(name);
+            from = next;
+            return true;
+          });
+        }
       } finally {
         this.#tree.releaseDirectory(handle);
       }
