@@ -23,6 +23,9 @@ const lastWritesMs = 500;
 const said = new Set<string>();
 const mostRemembered = 10_000;
 
+// A name that is not there is an error too, thousands of times a second; nobody reads where it was thrown.
+Error.stackTraceLimit = 0;
+
 try {
   await hardenThisProcess();
   await serve();
