@@ -18,8 +18,10 @@ export interface LastingOutput {
 /**
  * A pipe without a name, of which the child holds the reading end as well: what it prints after we were killed goes nowhere. On a
  * plain pipe its next message would kill it (SIGPIPE), in the midst of what it has to do when we are gone.
+ *
+ * @param whenFull - What a write does when 64 KiB wait that nobody reads: `refuse` fails with EAGAIN, for a child that knows of it.
  */
-export async function lastingOutput(): Promise<LastingOutput> {
+export async function lastingOutput(whenFull: "wait" | "refuse" = "wait"): Promise<LastingOutput> {
   const libc = await loadLibc();
   const folder = makeMemoryFolder();
   try {
@@ -27,7 +29,7 @@ export async function lastingOutput(): Promise<LastingOutput> {
     libc.makeFifo(path, 0o600);
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     // Read and write (fifo(7)): so the writer is a reader, too.
-    const writer = openSync(path, constants.O_RDWR);
+    const writer = openSync(path, constants.O_RDWR | (whenFull === "refuse" ? constants.O_NONBLOCK : 0));
     const reader = new Socket({ fd, readable: true, writable: false });
     reader.on("error", () => {});
     return { writer, reader, handedOver: () => closeSync(writer) };

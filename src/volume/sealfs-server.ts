@@ -33,7 +33,7 @@ interface Serving {
  * outlive us it holds the end of a pipe of ours, and unmounts when that closes, however we end.
  */
 export async function serveSealfs({ place, handover, lock, outliveOwner, onDamage }: Serving): Promise<OpenStore> {
-  const output = await lastingOutput();
+  const output = await lastingOutput("refuse");
   // The store is named for whoever looks at the list of processes.
   const child = spawn(process.execPath, [program, place.store], {
     // What it must not inherit is more than what it needs.

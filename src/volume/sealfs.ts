@@ -1,14 +1,11 @@
 import { existsSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { suites } from "../crypto/suite.ts";
-import { syncFolder } from "./durable-file.ts";
 import { VolumeError } from "./errors.ts";
 import { detachFuse, fuseMountState, unmountFuse } from "./fuse-mount.ts";
 import { refuseUnlessEmpty } from "./place.ts";
 import { mountType } from "./sealfs/kernel/mount.ts";
 import { encodeHandover, type Handover } from "./sealfs/server/handover.ts";
 import { inspectSealedStore } from "./sealfs/server/inspection.ts";
-import { volumeIdBytes } from "./sealfs/server/opened-volume.ts";
 import { storeNames } from "./sealfs/server/store-names.ts";
 import type { FileLayout } from "./sealfs/stored-file.ts";
 import { serveSealfs } from "./sealfs-server.ts";
@@ -41,16 +38,10 @@ export const sealfsStore: VolumeStore = {
   canOutliveOwner: true,
 
   async make(context) {
-    const { place, description } = context;
-    const { createKeyTable } = await import("./sealfs/keys/open-table.ts");
-    mkdirSync(place.root, { mode: 0o700 });
-    mkdirSync(place.store, { mode: 0o700 });
-    mkdirSync(join(place.store, storeNames.tree), { mode: 0o700 });
+    mkdirSync(context.place.root, { mode: 0o700 });
+    const { makeSealedStore } = await import("./sealfs/server/make-store.ts");
     using tableKey = context.deriveKey("table-key", tableKeyBytes);
-    const volumeId = volumeIdBytes(description.volumeId);
-    const table = await createKeyTable({ folder: place.store, volumeId, suite: suites[description.suite], tableKey });
-    table.close();
-    syncFolder(place.store);
+    await makeSealedStore(handoverOf(context), tableKey);
   },
 
   async verifyPresence(place) {

@@ -7,7 +7,7 @@ import { it } from "node:test";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
 import { volumeDriver } from "../../../src/volume/drivers.ts";
 import { readMounts } from "../../../src/volume/mounts.ts";
-import { pathsHolding } from "./backing-search.ts";
+import { pathsHolding, snapshot } from "./backing-search.ts";
 import { transparent } from "./transparent-subject.ts";
 import { volumeContract } from "./volume-contract.ts";
 
@@ -50,6 +50,54 @@ it("a check of a sealfs volume names the folder in which an entry was altered, a
     for (const name of ["one", "1st"])
       assert.throws(() => readFileSync(join(again.dataPath, name)), { code: /^(EIO|ENOENT)$/ });
     await again.close();
+  } finally {
+    rmSync(workFolder, { recursive: true, force: true });
+  }
+});
+
+it("a sealfs volume that was not closed in good order is told of by a check, which changes nothing", {
+  skip,
+}, async () => {
+  const workFolder = mkdtempSync(join(tmpdir(), "strongroom-sealfs-"));
+  try {
+    const folder = join(workFolder, "volume");
+    const driver = await volumeDriver("sealfs");
+    using dataKey = SecretBuffer.random(32);
+    await driver.create({ folder }, dataKey);
+    const detail = async () =>
+      (await driver.check({ folder }, dataKey)).findings.find(({ check }) => check === "closed in good order")?.detail;
+    assert.equal(await detail(), "yes");
+    const volume = await driver.open({ folder }, dataKey);
+    writeFileSync(join(volume.dataPath, "file"), "x".repeat(50_000), { flush: true });
+    await volume.close();
+    assert.equal(await detail(), "yes");
+    rmSync(join(folder, "store/clean"));
+    const before = snapshot(folder);
+    for (let time = 0; time < 2; time++) assert.match((await detail()) ?? "", /^no/);
+    assert.deepEqual(snapshot(folder), before);
+  } finally {
+    rmSync(workFolder, { recursive: true, force: true });
+  }
+});
+
+it("a sealfs volume whose key table or mark was put back from elsewhere is refused", { skip }, async () => {
+  const workFolder = mkdtempSync(join(tmpdir(), "strongroom-sealfs-"));
+  try {
+    const folder = join(workFolder, "volume");
+    const driver = await volumeDriver("sealfs");
+    using dataKey = SecretBuffer.random(32);
+    await driver.create({ folder }, dataKey);
+    const mark = join(folder, "store/clean");
+    const right = readFileSync(mark);
+    for (const wrong of [Buffer.alloc(0), right.subarray(1), Buffer.alloc(right.length)]) {
+      writeFileSync(mark, wrong);
+      const refused = { code: /^VOLUME_(STORE_DAMAGED|TOOL_FAILED)$/, message: /does not belong to the key table/ };
+      await assert.rejects(driver.open({ folder }, dataKey), refused);
+      await assert.rejects(driver.check({ folder }, dataKey), refused);
+      assert.deepEqual(readFileSync(mark), wrong);
+    }
+    writeFileSync(mark, right);
+    await (await driver.open({ folder }, dataKey)).close();
   } finally {
     rmSync(workFolder, { recursive: true, force: true });
   }

@@ -17,18 +17,24 @@ export class CleanMark {
     this.#mac = mac;
   }
 
-  /** Takes the mark away, durably. @param state - What it must have been set for. @returns Whether it was there, and right. */
-  take(state: Buffer): boolean {
+  /**
+   * Takes the mark away, durably. A wrong one stays where it is.
+   *
+   * @param state - What it must have been set for.
+   * @returns `wrong`: the mark, or what it was set for, was changed since.
+   */
+  take(state: Buffer): "right" | "wrong" | "absent" {
     let found: Buffer;
     try {
       found = readFileSync(this.#path);
     } catch {
-      return false;
+      return "absent";
     }
+    const expected = this.#of(state);
+    if (found.length !== expected.length || !timingSafeEqual(found, expected)) return "wrong";
     rmSync(this.#path);
     syncFolder(dirname(this.#path));
-    const expected = this.#of(state);
-    return found.length === expected.length && timingSafeEqual(found, expected);
+    return "right";
   }
 
   /** Sets the mark. @param state - Differs after each change of the key table. */

@@ -12,10 +12,13 @@ export async function inspectSealedStore(
   tableKey: SecretBuffer,
 ): Promise<Finding[]> {
   const told: string[] = [];
-  const volume = await OpenedVolume.open(handover, tableKey, (what) => told.push(what));
+  const volume = await OpenedVolume.open(handover, tableKey, (what) => told.push(what), "check");
   const walk = new TreeWalk(volume.tree, (path, what) => told.push(`${JSON.stringify(path)}: ${what}`));
-  walk.run();
-  volume.close();
+  try {
+    walk.run();
+  } finally {
+    volume.close();
+  }
   const shown =
     told.slice(0, mostShown).join("; ") + (told.length > mostShown ? `; and ${told.length - mostShown} more` : "");
   return [

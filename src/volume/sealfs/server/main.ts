@@ -39,7 +39,7 @@ async function serve(): Promise<void> {
   using key = tableKey;
   const { mountPoint, store, allowOther, hasOwner } = handover;
   const calls = await loadKernelCalls();
-  const volume = await OpenedVolume.open(handover, key, say);
+  const volume = await OpenedVolume.open(handover, key, say, "serve");
   key[Symbol.dispose]();
   const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   const descriptor = mountFuseServer(calls, { source: store, mountPoint, ...owner, allowOther });
@@ -77,7 +77,7 @@ function unmountFromElsewhere(mountPoint: string): void {
   spawn("umount", ["--lazy", "--", mountPoint], { stdio: "ignore" }).unref();
 }
 
-/** The same is said once. The reader may be gone; then nobody is left to be told. */
+/** The same is said once. The reader may be gone, or slow: then it is not told, and nothing waits for it. */
 function say(line: string): void {
   if (said.has(line)) return;
   if (said.size < mostRemembered) said.add(line);

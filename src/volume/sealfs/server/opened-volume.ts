@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import { suites } from "../../../crypto/suite.ts";
+import { VolumeError } from "../../errors.ts";
 import { chooseBlockCiphers } from "../cipher/block-ciphers.ts";
 import { openKeyTable } from "../keys/open-table.ts";
 import { VolumeKeys } from "../keys/volume-keys.ts";
@@ -33,13 +34,16 @@ export class OpenedVolume {
    * Opens a store. From now on it counts as in use, until {@link close}.
    *
    * @param tableKey - Stays the caller's.
+   * @param purpose - `check`: a file of which a crash left nothing is told of, and not taken for an empty one.
    * @throws {KeyTableError} When the key table or its key is not right; then nothing was changed.
+   * @throws {VolumeError} VOLUME_STORE_DAMAGED when the mark of an orderly end is not this key table's.
    * @throws {FsError} When the tree cannot be opened.
    */
   static async open(
     { store, volumeId, suite: suiteName, layout, names }: Omit<Handover, "allowOther" | "hasOwner">,
     tableKey: SecretBuffer,
     report: ReportFinding,
+    purpose: "serve" | "check",
   ): Promise<OpenedVolume> {
     const suite = suites[suiteName];
     const markFile = join(store, storeNames.cleanMark);
@@ -53,10 +57,16 @@ export class OpenedVolume {
     const keys = new VolumeKeys(table, { names, ciphers, onEvent });
     try {
       const mark = new CleanMark(markFile, (message) => keys.mac(message));
-      const wasClean = mark.take(table.head.link);
-      const contents = new SealedContents(layout, wasClean, (fileId, what) =>
-        report(`content-damaged: ${JSON.stringify({ fileId: fileId.toString("base64url"), what })}`),
-      );
+      const found = mark.take(table.head.link);
+      if (found === "wrong")
+        throw new VolumeError(
+          "VOLUME_STORE_DAMAGED",
+          `${markFile} does not belong to the key table beside it: one of them was changed or put back; restore both from one backup`,
+        );
+      const wasClean = found === "right";
+      const damaged = (fileId: Buffer, what: string) =>
+        report(`content-damaged: ${JSON.stringify({ fileId: fileId.toString("base64url"), what })}`);
+      const contents = new SealedContents(layout, wasClean, damaged, !wasClean && purpose === "serve");
       const tree = SealedTree.open({
         backingFolder: join(store, storeNames.tree),
         keys,
@@ -70,12 +80,15 @@ export class OpenedVolume {
     }
   }
 
-  /** Commits and closes all files, and wipes the keys. The volume counts as closed in good order if nothing fails. */
+  /**
+   * Commits and closes all files, and wipes the keys. The volume counts as closed in good order if nothing fails, and if it was so
+   * before: what a crash has left in files that were not opened since is not settled by an orderly end.
+   */
   close(): void {
     try {
       this.tree.syncAll();
       this.tree.close();
-      this.#mark.set(this.#keys.table.head.link);
+      if (this.wasClean) this.#mark.set(this.#keys.table.head.link);
     } finally {
       this.#keys[Symbol.dispose]();
     }

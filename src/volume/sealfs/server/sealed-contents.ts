@@ -11,14 +11,19 @@ import type { TreeZone } from "../tree/tree-keys.ts";
 export class SealedContents implements ContentStore {
   readonly #layout: FileLayout;
   readonly #clean: boolean;
+  readonly #blanksAreEmpty: boolean;
   readonly #report: ReportDamage;
   /** Of this mount: what it has closed itself was closed in good order. */
   readonly #session: number = kernelRandomBytes(6).readUIntBE(0, 6);
 
-  /** @param clean - The volume was closed in good order: what is half written was damaged. */
-  constructor(layout: FileLayout, clean: boolean, report: ReportDamage) {
+  /**
+   * @param clean - The volume was closed in good order: what is half written was damaged.
+   * @param blanksAreEmpty - A file of which nothing was committed before a crash opens empty.
+   */
+  constructor(layout: FileLayout, clean: boolean, report: ReportDamage, blanksAreEmpty: boolean = !clean) {
     this.#layout = layout;
     this.#clean = clean;
+    this.#blanksAreEmpty = blanksAreEmpty;
     this.#report = report;
   }
 
@@ -35,7 +40,7 @@ export class SealedContents implements ContentStore {
       throw new FsError("EIO", "a file of another zone");
     };
     const events = this.#report;
-    const whenBlank = this.#clean ? {} : { keysWhenBlank: keys };
+    const whenBlank = this.#blanksAreEmpty ? { keysWhenBlank: keys } : {};
     try {
       const session = this.#session;
       const clean = (other: number) => this.#clean || other === session;
