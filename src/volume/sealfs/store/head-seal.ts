@@ -18,13 +18,17 @@ export interface Prelude {
   readonly bodyBytes: number;
 }
 
-/** What a place for a head holds: nothing (all zeros), no head at all, or something that says it is one. */
-export function parsePrelude(place: Buffer, layout: FileLayout): Prelude | "blank" | "damaged" {
+/**
+ * What a place for a head holds: nothing (all zeros), no head at all, or something that says it is one.
+ *
+ * @param number - Of the place, 0 or 1: a head that was copied to the other one is none.
+ */
+export function parsePrelude(place: Buffer, number: number, layout: FileLayout): Prelude | "blank" | "damaged" {
   if (place.every((byte) => byte === 0)) return "blank";
   if (place.length < preludeBytes + sealedOverheadBytes || !place.subarray(0, 8).equals(magic)) return "damaged";
   const bodyBytes = place.readUInt16BE(56);
   if (place[8] !== layoutCode(layout) || place[9] !== Math.log2(layout.blockBytes)) return "damaged";
-  if (place.readUInt16BE(10) !== 0 || place.readUInt16BE(58) !== 0 || place.readUInt32BE(60) !== 0) return "damaged";
+  if (place.readUInt16BE(10) !== 0 || place.readUIntBE(58, 5) !== 0 || place[63] !== number) return "damaged";
   if (bodyBytes > mostBodyBytes || place.length < preludeBytes + sealedOverheadBytes + bodyBytes) return "damaged";
   if (place.readUInt16BE(48) !== 0) return "damaged";
   return {
@@ -40,14 +44,15 @@ export function parsePrelude(place: Buffer, layout: FileLayout): Prelude | "blan
  * Seals a head:
  *
  *     "SRSEALF1" ‖ integrity 1 (1 blocks, 2 tree) ‖ log2 of the block size 1 ‖ zero 2 ‖ generation 4 ‖ zone id 16 ‖ epoch id 16 ‖
- *     sequence 8 ‖ length 2 ‖ zero 6 ‖ nonce 12 ‖ tag 16 ‖ ciphertext
+ *     sequence 8 ‖ length 2 ‖ zero 5 ‖ place 1 ‖ nonce 12 ‖ tag 16 ‖ ciphertext
  *
  * with all before the nonce, and the file's id, as associated data.
  *
- * @param place - 4,096 bytes to write it into. @returns How many were written.
+ * @param place - 4,096 bytes to write it into. @param number - Of the place in the file. @returns How many were written.
  */
 export function sealHead(
   place: Buffer,
+  number: number,
   layout: FileLayout,
   fileId: Buffer,
   zoneId: Buffer,
@@ -65,6 +70,7 @@ export function sealHead(
   epoch.id.copy(place, 32);
   place.writeUIntBE(sequence, 50, 6);
   place.writeUInt16BE(body.length, 56);
+  place.writeUInt8(number, 63);
   const end = preludeBytes + sealedOverheadBytes + body.length;
   cipher.seal(headBinding(place, fileId), body, place.subarray(preludeBytes, end));
   return end;

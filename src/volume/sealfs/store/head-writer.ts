@@ -123,14 +123,14 @@ export class HeadWriter {
     if (this.#last === undefined) {
       this.#sequence += 1;
       headScratch.fill(0);
-      this.#seal(0, encodeHead(fileId, head, geometry, bodyScratch), sequence);
+      this.#seal(0, 0, encodeHead(fileId, head, geometry, bodyScratch), sequence);
       const second = encodeHead(fileId, { ...head, sequence: sequence + 1 }, geometry, bodyScratch);
-      const end = this.#seal(1, second, sequence + 1);
+      const end = this.#seal(headBytes, 1, second, sequence + 1);
       this.#backing.write(0, headScratch.subarray(0, headBytes + end));
       this.#last = { place: 1, sequence: this.#sequence };
     } else {
       const place = 1 - (this.#durable ?? this.#last).place;
-      const end = this.#seal(0, encodeHead(fileId, head, geometry, bodyScratch), sequence);
+      const end = this.#seal(0, place, encodeHead(fileId, head, geometry, bodyScratch), sequence);
       this.#backing.write(place * headBytes, headScratch.subarray(0, end));
       this.#last = { place, sequence };
     }
@@ -145,10 +145,10 @@ export class HeadWriter {
     this.#durableAtMs = Date.now();
   }
 
-  #seal(place: number, body: Buffer, sequence: number): number {
+  #seal(scratchAt: number, place: number, body: Buffer, sequence: number): number {
     const { layout, fileId, epochs } = this.#sources;
     const epoch = epochs.current();
-    const into = headScratch.subarray(place * headBytes, (place + 1) * headBytes);
-    return sealHead(into, layout, fileId, epochs.zoneId, epoch, sequence, body, epochs.cipherOf(epoch));
+    const into = headScratch.subarray(scratchAt, scratchAt + headBytes);
+    return sealHead(into, place, layout, fileId, epochs.zoneId, epoch, sequence, body, epochs.cipherOf(epoch));
   }
 }

@@ -18,11 +18,11 @@ export function readHeads(origin: FileOrigin, keysOf: (zoneId: Buffer) => ZoneKe
   const places = Buffer.alloc(slotsBegin);
   const length = origin.backing.read(0, places);
   const read = (from: number) => places.subarray(Math.min(from, length), Math.min(from + headBytes, length));
-  return [readPlace(origin, read(0), keysOf), readPlace(origin, read(headBytes), keysOf)];
+  return [readPlace(origin, read(0), 0, keysOf), readPlace(origin, read(headBytes), 1, keysOf)];
 }
 
-function readPlace(origin: FileOrigin, place: Buffer, keysOf: (zoneId: Buffer) => ZoneKeys): HeadPlace {
-  const prelude = parsePrelude(place, origin.layout);
+function readPlace(origin: FileOrigin, place: Buffer, number: number, keysOf: (zoneId: Buffer) => ZoneKeys): HeadPlace {
+  const prelude = parsePrelude(place, number, origin.layout);
   if (prelude === "blank" || prelude === "damaged") return { state: prelude };
   try {
     const keys = keysOf(prelude.zoneId);

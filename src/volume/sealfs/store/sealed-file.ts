@@ -65,6 +65,8 @@ export class SealedFile implements StoredFile {
         this.#held.forget(block, block + count);
         this.#sealedSinceHead += count;
         done += count * this.#blockBytes;
+        // Before anything that can fail: what the map has must not lie beyond the end.
+        this.#size = Math.max(this.#size, at + done);
         map.settle();
       } else {
         const length = Math.min(this.#blockBytes - offset, left);

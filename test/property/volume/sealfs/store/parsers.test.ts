@@ -84,9 +84,10 @@ test("the largest head fits its place", () => {
     ok(epoch !== undefined);
     using cipher = new TestKeys().fileCipher(1, fileId, epoch.id);
     const fileLayout = { blockBytes: 4096, integrity };
-    const end = sealHead(place, fileLayout, fileId, Buffer.alloc(16), epoch, 2, body, cipher);
-    ok(typeof parsePrelude(place.subarray(0, end), fileLayout) === "object");
-    equal(parsePrelude(place.subarray(0, end - 1), fileLayout), "damaged");
+    const end = sealHead(place, 0, fileLayout, fileId, Buffer.alloc(16), epoch, 2, body, cipher);
+    ok(typeof parsePrelude(place.subarray(0, end), 0, fileLayout) === "object");
+    equal(parsePrelude(place.subarray(0, end - 1), 0, fileLayout), "damaged");
+    equal(parsePrelude(place.subarray(0, end), 1, fileLayout), "damaged");
   }
 });
 

@@ -237,3 +237,16 @@ function slotsInUse(bytes: Buffer): number[] {
     }
   return slots;
 }
+
+for (const layout of layouts)
+  test(`a head that was copied over the other is refused (${layout.integrity})`, () => {
+    const bytes = sealed(contentOf(5), layout);
+    for (const [from, to] of [
+      [0, headBytes],
+      [headBytes, 0],
+    ] as const) {
+      const copied = Buffer.from(bytes);
+      copied.copy(copied, to, from, from + headBytes);
+      throws(() => open(copied, layout, true), isEio);
+    }
+  });
