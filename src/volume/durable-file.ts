@@ -1,10 +1,15 @@
-import { closeSync, constants, fsyncSync, openSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Writes a whole file so that after a crash it is either missing (or as before) or complete: temporary name, sync, rename, sync. */
+/**
+ * Writes a whole file so that after a crash it is either missing (or as before) or complete: temporary name, sync, rename, sync. Whatever
+ * has the temporary name is removed, and no link is followed.
+ */
 export function writeDurably(path: string, bytes: Uint8Array): void {
   const temporary = `${path}.tmp`;
-  const fd = openSync(temporary, "w", 0o600);
+  rmSync(temporary, { force: true });
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  const fd = openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
     writeFileSync(fd, bytes);
     fsyncSync(fd);

@@ -1,6 +1,20 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, lstatSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
@@ -75,6 +89,74 @@ it("a sealfs volume that was not closed in good order is told of by a check, whi
     const before = snapshot(folder);
     for (let time = 0; time < 2; time++) assert.match((await detail()) ?? "", /^no/);
     assert.deepEqual(snapshot(folder), before);
+  } finally {
+    rmSync(workFolder, { recursive: true, force: true });
+  }
+});
+
+it("what someone puts into a sealfs store as links and FIFOs is neither followed nor waited for", {
+  skip,
+}, async () => {
+  const workFolder = mkdtempSync(join(tmpdir(), "strongroom-sealfs-"));
+  try {
+    const folder = join(workFolder, "volume");
+    const victim = join(workFolder, "victim");
+    writeFileSync(victim, "untouched", { mode: 0o600 });
+    const driver = await volumeDriver("sealfs");
+    using dataKey = SecretBuffer.random(32);
+    await driver.create({ folder }, dataKey, { parameters: { names: "plain" } });
+    const volume = await driver.open({ folder }, dataKey);
+    const longName = "n".repeat(250);
+    mkdirSync(join(volume.dataPath, "swapped"));
+    mkdirSync(join(volume.dataPath, "long"));
+    writeFileSync(join(volume.dataPath, "long", longName), "");
+    const [stored = ""] = pathsHolding(join(folder, "store"), "swapped~");
+    rmdirSync(stored);
+    symlinkSync(victim, stored);
+    assert.throws(() => chmodSync(join(volume.dataPath, "swapped"), 0o777));
+    symlinkSync(victim, join(folder, "store/clean.tmp"));
+    await volume.close();
+    assert.equal(readFileSync(victim, "utf8"), "untouched");
+    assert.equal(statSync(victim).mode & 0o777, 0o600);
+
+    const [sidecar = ""] = pathsHolding(join(folder, "store"), "~name");
+    rmSync(sidecar);
+    assert.equal(spawnSync("mkfifo", [sidecar]).status, 0);
+    const again = await driver.open({ folder }, dataKey);
+    assert.throws(() => readFileSync(join(again.dataPath, "long", longName)));
+    await again.close();
+    rmSync(join(folder, "store/clean"));
+    assert.equal(spawnSync("mkfifo", [join(folder, "store/clean")]).status, 0);
+    await assert.rejects(driver.open({ folder }, dataKey), /does not belong to the key table/);
+  } finally {
+    rmSync(workFolder, { recursive: true, force: true });
+  }
+});
+
+it("a sealfs server that is sent SIGTERM serves on until its owner closes the volume", { skip }, async () => {
+  const workFolder = mkdtempSync(join(tmpdir(), "strongroom-sealfs-"));
+  try {
+    const folder = join(workFolder, "volume");
+    const driver = await volumeDriver("sealfs");
+    using dataKey = SecretBuffer.random(32);
+    await driver.create({ folder }, dataKey);
+    const volume = await driver.open({ folder }, dataKey);
+    const store = join(folder, "store");
+    const servers = readdirSync("/proc").filter((name) => {
+      try {
+        return /^[0-9]+$/.test(name) && readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0").includes(store);
+      } catch {
+        return false;
+      }
+    });
+    assert.equal(servers.length, 1);
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(Number(servers[0]), signal);
+    writeFileSync(join(volume.dataPath, "file"), "written after");
+    assert.equal(readFileSync(join(volume.dataPath, "file"), "utf8"), "written after");
+    await volume.close();
+    const again = await driver.open({ folder }, dataKey);
+    assert.equal(readFileSync(join(again.dataPath, "file"), "utf8"), "written after");
+    await again.close();
   } finally {
     rmSync(workFolder, { recursive: true, force: true });
   }

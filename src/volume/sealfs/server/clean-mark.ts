@@ -1,5 +1,5 @@
 import { timingSafeEqual } from "node:crypto";
-import { readFileSync, rmSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { syncFolder, writeDurably } from "../../durable-file.ts";
 
@@ -24,13 +24,9 @@ export class CleanMark {
    * @returns `wrong`: the mark, or what it was set for, was changed since.
    */
   take(state: Buffer): "right" | "wrong" | "absent" {
-    let found: Buffer;
-    try {
-      found = readFileSync(this.#path);
-    } catch {
-      return "absent";
-    }
     const expected = this.#of(state);
+    const found = this.#read(expected.length + 1);
+    if (found === undefined) return "absent";
     if (found.length !== expected.length || !timingSafeEqual(found, expected)) return "wrong";
     rmSync(this.#path);
     syncFolder(dirname(this.#path));
@@ -40,6 +36,22 @@ export class CleanMark {
   /** Sets the mark. @param state - Differs after each change of the key table. */
   set(state: Buffer): void {
     writeDurably(this.#path, this.#of(state));
+  }
+
+  /** @returns Undefined when there is none; what is no regular file is nothing that was set here. */
+  #read(mostBytes: number): Buffer | undefined {
+    let fd: number;
+    try {
+      fd = openSync(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "ENOENT" ? undefined : Buffer.alloc(0);
+    }
+    try {
+      const found = Buffer.alloc(mostBytes);
+      return fstatSync(fd).isFile() ? found.subarray(0, readSync(fd, found)) : Buffer.alloc(0);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   #of(state: Buffer): Buffer {

@@ -23,6 +23,8 @@ const lastWritesMs = 500;
 const said = new Set<string>();
 const mostRemembered = 10_000;
 
+// Sent to every process of a service that is stopped; the programs that use the volume need it until they have ended. Its owner ends it.
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => {});
 // A name that is not there is an error too, thousands of times a second; nobody reads where it was thrown.
 Error.stackTraceLimit = 0;
 

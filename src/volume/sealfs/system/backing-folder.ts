@@ -14,16 +14,16 @@ export interface ListedEntry {
   readonly type: number;
 }
 
-const { closeOnExec, create, directory, exclusive, noFollow, path, readOnly, readWrite } = openFlags;
+const { closeOnExec, create, directory, exclusive, noFollow, nonBlocking, path, readOnly, readWrite } = openFlags;
 
 /** Opens a folder to name things in. @param from - A descriptor, or `at.currentFolder`. */
 export function openFolder(from: number, name: string): number {
   return systemCall("openat", from, cString(name), path | directory | noFollow | closeOnExec, 0);
 }
 
-/** Opens a regular file for reading and, unless told, writing. */
+/** Opens a regular file for reading and, unless told, writing. A FIFO that was put in its place holds nothing up. */
 export function openFile(folder: number, name: string, access: "read" | "write"): number {
-  const flags = (access === "write" ? readWrite : readOnly) | noFollow | closeOnExec;
+  const flags = (access === "write" ? readWrite : readOnly) | noFollow | nonBlocking | closeOnExec;
   return systemCall("openat", folder, cString(name), flags, 0);
 }
 

@@ -104,6 +104,7 @@ export const openFlags = {
   exclusive: 0o200,
   truncate: 0o1000,
   append: 0o2000,
+  nonBlocking: 0o4000,
   closeOnExec: 0o2000000,
   directory: isArm ? 0o40000 : 0o200000,
   noFollow: isArm ? 0o100000 : 0o400000,

@@ -14,7 +14,7 @@ export function statusOfInode(place: InodePlace): FileStatus {
 /** @throws {FsError} EOPNOTSUPP for a symbolic link named in a folder. */
 export function setMode(place: InodePlace, mode: number): void {
   if ("descriptor" in place) systemCall("fchmod", place.descriptor, mode & 0o7777);
-  else systemCall("fchmodat", place.folder, cString(place.name), mode & 0o7777, 0);
+  else systemCall("fchmodat", place.folder, cString(place.name), mode & 0o7777, at.symlinkNoFollow);
 }
 
 const unchanged = 0xffff_ffff;
