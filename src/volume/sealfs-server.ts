@@ -16,7 +16,8 @@ const program: string = fileURLToPath(
 /** What the server prints once its mount answers. */
 export const readyLine = "strongroom sealfs: mounted";
 const readyMs = 30_000;
-const endMs = 5000;
+/** The last writes are synced meanwhile. */
+const endMs = 60_000;
 const longestLine = 1000;
 
 interface Serving {
@@ -86,6 +87,8 @@ export async function serveSealfs({ place, handover, lock, outliveOwner, onDamag
       }
       await endOf(child, ended);
       await detachFuse(place.root);
+      if (child.exitCode !== 0 && child.signalCode !== "SIGKILL")
+        onDamage?.("it was not closed in good order: the last writes may be lost");
     },
   };
 }
