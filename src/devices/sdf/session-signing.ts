@@ -11,6 +11,7 @@ import {
   type SigningGroup,
   type SigningThreadData,
   signatureBytes,
+  threadReady,
   writeCall,
 } from "./signing-group.ts";
 import { argumentOf } from "./wire.ts";
@@ -32,11 +33,22 @@ export class SessionSigning {
   readonly #marks = new Int32Array(new SharedArrayBuffer(mostGroups * mostInGroup * Int32Array.BYTES_PER_ELEMENT));
   readonly #groups: PromiseWithResolvers<SignedGroup>[] = [];
   #worker: Worker | undefined;
+  #isReady = false;
   #nextGroup = 0;
   #ended: DeviceFault | undefined;
 
   constructor(settings: Omit<SigningThreadData, "marks">) {
     this.#settings = settings;
+  }
+
+  /** The thread is there: a group that is given now begins at once. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** Starts the thread, if it has not been, for groups to come. */
+  prepare(): void {
+    if (this.#ended === undefined) this.#worker ??= this.#start();
   }
 
   /**
@@ -90,7 +102,10 @@ export class SessionSigning {
   #start(): Worker {
     const workerData: SigningThreadData = { ...this.#settings, marks: this.#marks };
     const worker = new Worker(threadModule, { workerData, env: {}, resourceLimits: heapMegabytes });
-    worker.on("message", (signed: SignedGroup) => this.#groups.shift()?.resolve(signed));
+    worker.on("message", (message: SignedGroup | typeof threadReady) => {
+      if (message === threadReady) this.#isReady = true;
+      else this.#groups.shift()?.resolve(message);
+    });
     const end = () =>
       this.#end(ownFault("device", "SIGNING_THREAD_ENDED", "the thread that signs for a session ended"));
     for (const event of ["error", "exit", "messageerror"]) worker.on(event, end);
@@ -98,6 +113,7 @@ export class SessionSigning {
   }
 
   #end(fault: DeviceFault): void {
+    this.#isReady = false;
     this.#ended ??= fault;
     for (const group of this.#groups.splice(0)) group.reject(this.#ended);
   }

@@ -1,6 +1,14 @@
 import type { DeviceFault } from "../native/fault.ts";
 import type { DeviceSession, GroupCall, RunningGroup } from "../native/program.ts";
-import { faultOfCode, faultOfKek, faultOfPrivateUse, keyNotListed, ownFault, profileMismatch } from "./errors.ts";
+import {
+  faultOfCode,
+  faultOfKek,
+  faultOfPrivateUse,
+  keyChanged,
+  keyNotListed,
+  ownFault,
+  profileMismatch,
+} from "./errors.ts";
 import type { SdfArgument, SdfCallName, SdfLibrary } from "./library.ts";
 import { type SdfProfile, sgd } from "./profiles.ts";
 import type { SessionSigning } from "./session-signing.ts";
@@ -12,6 +20,7 @@ import {
   structBytes,
   unpackCipher,
   unpackPublicKey,
+  unpackSignature,
 } from "./structs.ts";
 import { argumentOf as bytes, prfInputBytes, prfOutputBytes, sdfOperations, u32 } from "./wire.ts";
 
@@ -58,6 +67,8 @@ export class SdfSession implements DeviceSession {
   async call(operation: string, args: readonly Buffer[]): Promise<readonly Buffer[]> {
     try {
       switch (operation) {
+        case sdfOperations.sign:
+          return [await this.#signAlone(number(args, 0), bytes(args, 1, 32), bytes(args, 2, 64))];
         case sdfOperations.decrypt:
           return [await this.decrypt(number(args, 0), bytes(args, 1))];
         case sdfOperations.encrypt:
@@ -80,8 +91,9 @@ export class SdfSession implements DeviceSession {
     }
   }
 
+  /** The signing thread takes a tenth of a second to start; until then signatures are made one by one. */
   runsInGroups(operation: string): boolean {
-    return operation === sdfOperations.sign;
+    return operation === sdfOperations.sign && this.#signing.isReady;
   }
 
   runGroup(calls: readonly GroupCall[]): RunningGroup {
@@ -156,6 +168,18 @@ export class SdfSession implements DeviceSession {
   /** The error for a library whose structures are not those of the profile. */
   mismatch(what: string): DeviceFault {
     return profileMismatch(this.#profile.name, what);
+  }
+
+  /** As the thread does it: the key is read before, and again after the signature was made. */
+  async #signAlone(keyIndex: number, digest: Buffer, expected: Buffer): Promise<Buffer> {
+    this.#signing.prepare();
+    if (!(await this.signPublicKey(keyIndex)).equals(expected)) throw keyChanged(keyIndex);
+    const image = Buffer.alloc(roomyBytes);
+    const code = await this.#call("SDF_InternalSign_ECC", keyIndex, digest, digest.length, image);
+    if (code !== 0) throw this.#privateFault("SDF_InternalSign_ECC", code, keyIndex);
+    const signature = unpackSignature(image.subarray(0, structBytes.signature));
+    if (!(await this.signPublicKey(keyIndex)).equals(expected)) throw keyChanged(keyIndex);
+    return signature;
   }
 
   async #newWrappedKey(kekIndex: number): Promise<Buffer> {

@@ -16,6 +16,9 @@ export interface SigningThreadData {
   readonly marks: Int32Array;
 }
 
+/** What the thread says once it has loaded; every other message of its is a {@link SignedGroup}. */
+export const threadReady = "ready";
+
 /** Where a call of a group stands: whoever changes it from `waiting` first, decides. */
 export const callMarks = { waiting: 0, begun: 1, revoked: 2 } as const;
 

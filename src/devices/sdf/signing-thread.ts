@@ -16,6 +16,7 @@ import {
   type SigningGroup,
   type SigningThreadData,
   signatureBytes,
+  threadReady,
 } from "./signing-group.ts";
 import { StructMismatch, structBytes, unpackPublicKey, unpackSignature } from "./structs.ts";
 
@@ -139,3 +140,4 @@ const data = workerData as SigningThreadData;
 const signer = new GroupSigner(await SdfLibrary.loadedAt(data.addresses), data);
 await computeSteadily();
 parentPort?.on("message", (group: SigningGroup) => parentPort?.postMessage(signer.sign(group)));
+parentPort?.postMessage(threadReady);
