@@ -1,8 +1,7 @@
-import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
-import type { Readable } from "node:stream";
 import { VolumeError } from "./errors.ts";
 import { detachFuse, unmountFuse } from "./fuse-mount.ts";
+import { awaitEnd, awaitMount, endingOf, type FuseServer } from "./fuse-server.ts";
 import { lastingOutput } from "./lasting-output.ts";
 import { parseCoreLimit } from "./launch-safety.ts";
 import { mountAt } from "./mounts.ts";
@@ -13,7 +12,6 @@ import { feedAndWipe, keepTail, requireTool, runTool, startTool } from "./tool.t
 import type { OpenOptions } from "./volume.ts";
 
 const readyLine = "Filesystem mounted and ready.";
-const readyMs = 30_000;
 const endMs = 5000;
 
 interface Serving {
@@ -41,11 +39,16 @@ async function superviseServer({ place, flags, masterKey, lock, options }: Servi
   const stdio = ["pipe" as const, output.writer, output.writer, lock.fd];
   const child = startTool(setpriv, ["--pdeathsig", "TERM", "--", ...command], stdio);
   output.handedOver();
-  const ended = new Promise<void>((resolve) => {
-    child.once("exit", () => resolve());
-    child.once("error", () => resolve());
+  const ended = endingOf(child);
+  let printed = () => "";
+  const ready = new Promise<"ready">((resolve) => {
+    printed = keepTail([output.reader], (text) => {
+      if (text.includes(readyLine)) resolve("ready");
+    });
   });
-  const printed = await mounted(child, output.reader, place, masterKey, ended);
+  const server: FuseServer = { name: "gocryptfs", child, ready, ended, printed: () => printed() };
+  feedAndWipe(child, masterKey);
+  await awaitMount(server, place);
   let closing = false;
   const lost = new Promise<Error>((resolve) => {
     void ended.then(() => {
@@ -68,7 +71,7 @@ async function superviseServer({ place, flags, masterKey, lock, options }: Servi
         closing = true;
         child.kill("SIGTERM");
       }
-      await endOf(child, ended);
+      await awaitEnd(server, endMs);
       await detachFuse(place.root);
     },
   };
@@ -98,40 +101,4 @@ function noCoreDumps(): string[] {
   const limit = parseCoreLimit(readFileSync("/proc/self/limits", "utf8"));
   if (limit !== undefined && limit.hardBytes <= 1n) return [];
   return [requireTool("prlimit", "util-linux"), "--core=1"];
-}
-
-async function mounted(
-  child: ChildProcess,
-  output: Readable,
-  place: PlacePaths,
-  masterKey: Buffer,
-  ended: Promise<void>,
-): Promise<() => string> {
-  let timer: NodeJS.Timeout | undefined;
-  let printed = () => "";
-  const ready = new Promise<"ready">((resolve) => {
-    printed = keepTail([output], (text) => {
-      if (text.includes(readyLine)) resolve("ready");
-    });
-  });
-  const late = new Promise<"late">((resolve) => {
-    timer = setTimeout(resolve, readyMs, "late");
-  });
-  feedAndWipe(child, masterKey);
-  const outcome = await Promise.race([ready, late, ended.then(() => "ended" as const)]);
-  clearTimeout(timer);
-  if (outcome === "ready" && mountAt(place.root) !== undefined) return printed;
-  child.kill("SIGKILL");
-  await ended;
-  await new Promise((resolve) => setImmediate(resolve));
-  await detachFuse(place.root);
-  const why = outcome === "late" ? `it was not ready within ${readyMs / 1000} s` : printed() || "it printed no message";
-  throw new VolumeError("VOLUME_TOOL_FAILED", `gocryptfs did not mount ${place.root}: ${why}`);
-}
-
-/** Waits for the server to end, which destroys the key; kills it if it lingers. */
-async function endOf(child: ChildProcess, ended: Promise<void>): Promise<void> {
-  const timer = setTimeout(() => child.kill("SIGKILL"), endMs);
-  await ended;
-  clearTimeout(timer);
 }

@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { VolumeError } from "./errors.ts";
 import { detachFuse, unmountFuse } from "./fuse-mount.ts";
+import { awaitEnd, awaitMount, endingOf, type FuseServer } from "./fuse-server.ts";
 import { lastingOutput } from "./lasting-output.ts";
-import { mountAt } from "./mounts.ts";
 import type { OwnerLock } from "./owner-lock.ts";
 import type { PlacePaths } from "./place.ts";
 import type { OpenStore } from "./store.ts";
@@ -15,7 +15,6 @@ const program: string = fileURLToPath(
 );
 /** What the server prints once its mount answers. */
 export const readyLine = "strongroom sealfs: mounted";
-const readyMs = 30_000;
 /** The last writes are synced meanwhile. */
 const endMs = 60_000;
 const longestLine = 1000;
@@ -43,10 +42,7 @@ export async function serveSealfs({ place, handover, lock, outliveOwner, onDamag
     detached: true,
   });
   output.handedOver();
-  const ended = new Promise<void>((resolve) => {
-    child.once("exit", () => resolve());
-    child.once("error", () => resolve());
-  });
+  const ended = endingOf(child);
   let printed = () => "";
   const ready = new Promise<"ready">((resolve) => {
     printed = keepTail([output.reader], (text) => {
@@ -55,7 +51,8 @@ export async function serveSealfs({ place, handover, lock, outliveOwner, onDamag
   });
   if (onDamage !== undefined) followLines(output.reader, (line) => line !== readyLine && onDamage(line));
   feedAndWipe(child, handover);
-  await mounted(child, ready, ended, place, () => printed());
+  const server: FuseServer = { name: "the server of the volume", child, ready, ended, printed: () => printed() };
+  await awaitMount(server, place);
   if (outliveOwner) {
     child.unref();
     output.reader.destroy();
@@ -85,7 +82,7 @@ export async function serveSealfs({ place, handover, lock, outliveOwner, onDamag
         await detachFuse(place.root);
         child.kill("SIGKILL");
       }
-      await endOf(child, ended);
+      await awaitEnd(server, endMs);
       await detachFuse(place.root);
       if (child.exitCode !== 0 && child.signalCode !== "SIGKILL")
         onDamage?.("it was not closed in good order: the last writes may be lost");
@@ -101,33 +98,4 @@ function followLines(output: Readable, told: (line: string) => void): void {
     rest = lines.pop()?.slice(-longestLine) ?? "";
     for (const line of lines) if (line !== "") told(line.slice(0, longestLine));
   });
-}
-
-async function mounted(
-  child: ChildProcess,
-  ready: Promise<"ready">,
-  ended: Promise<void>,
-  place: PlacePaths,
-  printed: () => string,
-): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<"late">((resolve) => {
-    timer = setTimeout(resolve, readyMs, "late");
-  });
-  const outcome = await Promise.race([ready, late, ended.then(() => "ended" as const)]);
-  clearTimeout(timer);
-  if (outcome === "ready" && mountAt(place.root) !== undefined) return;
-  child.kill("SIGKILL");
-  await ended;
-  await new Promise((resolve) => setImmediate(resolve));
-  await detachFuse(place.root);
-  const why = outcome === "late" ? `it was not ready within ${readyMs / 1000} s` : printed() || "it printed no message";
-  throw new VolumeError("VOLUME_TOOL_FAILED", `the server of the volume did not mount ${place.root}: ${why}`);
-}
-
-/** Waits for the server to end, which destroys the keys; kills it if it lingers. */
-async function endOf(child: ChildProcess, ended: Promise<void>): Promise<void> {
-  const timer = setTimeout(() => child.kill("SIGKILL"), endMs);
-  await ended;
-  clearTimeout(timer);
 }

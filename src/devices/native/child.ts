@@ -10,7 +10,7 @@ import { FramePipe } from "./frame-pipe.ts";
 import type { FrameBody } from "./frames.ts";
 import { bytesOfStrings, fromDevice, toDevice, writeFault, writeNumbers } from "./messages.ts";
 import type { DeviceProgram } from "./program.ts";
-import { runLoopPromptly } from "./prompt-loop.ts";
+import { runLoopPromptly } from "./scheduling-slice.ts";
 import { factsOf, type HostReplies, SessionHost } from "./session-host.ts";
 
 const socketDescriptor = 3;

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { DeviceFault, type FaultFacts } from "../native/fault.ts";
-import { computeSteadily } from "../native/prompt-loop.ts";
+import { computeSteadily } from "../native/scheduling-slice.ts";
 import { faultOfCode, faultOfPrivateUse, keyChanged, keyNotListed, ownFault, profileMismatch } from "./errors.ts";
 import { SdfLibrary } from "./library.ts";
 import {

@@ -1,3 +1,4 @@
+import { readSync } from "node:fs";
 import { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import type { SuiteName } from "../../../crypto/suite.ts";
 import { VolumeError } from "../../errors.ts";
@@ -32,6 +33,21 @@ export function encodeHandover(handover: Handover, tableKey: SecretBuffer): Buff
   settings.copy(message, lengthBytes);
   tableKey.expose((bytes) => message.set(bytes, lengthBytes + settings.length));
   return message;
+}
+
+/**
+ * Reads a hand-over up to the end of its pipe, into one piece of memory: what a stream gathers leaves copies behind.
+ *
+ * @throws {VolumeError} VOLUME_PARAMETER_INVALID when it is longer than any.
+ */
+export function readHandover(descriptor: number): Buffer {
+  const room = Buffer.alloc(lengthBytes + longestSettingsBytes + longestKeyBytes + 1);
+  let length = 0;
+  for (let count = -1; count !== 0 && length < room.length; length += count)
+    count = readSync(descriptor, room, length, room.length - length, null);
+  if (length < room.length) return room.subarray(0, length);
+  room.fill(0);
+  throw invalid();
 }
 
 /**

@@ -6,13 +6,13 @@
  * Prints one line for each thing that is found wrong in the store.
  */
 import { spawn } from "node:child_process";
-import { readFileSync, readSync, writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { hardenThisProcess } from "../../process-hardening.ts";
 import { readyLine } from "../../sealfs-server.ts";
 import { mountFuseServer } from "../kernel/mount.ts";
 import { serveRequests } from "../kernel/serve-requests.ts";
 import { loadKernelCalls } from "../kernel/system-calls.ts";
-import { decodeHandover } from "./handover.ts";
+import { decodeHandover, readHandover } from "./handover.ts";
 import { OpenedVolume } from "./opened-volume.ts";
 
 const ownerDescriptor = 4;
@@ -37,7 +37,7 @@ try {
 }
 
 async function serve(): Promise<void> {
-  const { handover, tableKey } = decodeHandover(readFileSync(0));
+  const { handover, tableKey } = decodeHandover(readHandover(0));
   using key = tableKey;
   const { mountPoint, store, allowOther, hasOwner } = handover;
   const calls = await loadKernelCalls();
