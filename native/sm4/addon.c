@@ -7,6 +7,7 @@
 #include <node_api.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #ifdef SM4_TEST_INSTRUCTIONS
 napi_value sm4_test_instruction(napi_env env, napi_callback_info info);
@@ -136,7 +137,9 @@ static const struct sm4_kernel *find_kernel(napi_env env, napi_value value) {
     return NULL;
   }
   for (size_t i = 0; i < sm4_kernel_count; i++)
-    if (strcmp(sm4_kernels[i]->name, name) == 0 && sm4_kernels[i]->is_supported()) return sm4_kernels[i];
+    if (strlen(sm4_kernels[i]->name) == length && memcmp(sm4_kernels[i]->name, name, length) == 0 &&
+        sm4_kernels[i]->is_supported())
+      return sm4_kernels[i];
   napi_throw_range_error(env, NULL, "this processor has no such kernel");
   return NULL;
 }

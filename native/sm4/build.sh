@@ -17,6 +17,7 @@ mkdir -p "$(dirname -- "$output")"
 # Compiled beside its place and moved there whole, so that a process never loads half of it.
 part=$(mktemp "$output.XXXXXX")
 trap 'rm -f "$part"' EXIT
-gcc -O3 -std=gnu11 -shared -fPIC -fvisibility=hidden -Wall -Wextra -Wl,-z,relro,-z,now -I"$headers" "$@" -o "$part" "$here"/*.c
+gcc -O3 -std=gnu11 -shared -fPIC -fvisibility=hidden -Wall -Wextra \
+  -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -Wl,-z,noexecstack,-z,relro,-z,now -I"$headers" "$@" -o "$part" "$here"/*.c
 chmod 755 "$part"
 mv "$part" "$output"

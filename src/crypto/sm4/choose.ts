@@ -17,8 +17,16 @@ export interface Sm4Candidate {
 
 export interface Sm4Choice {
   readonly provider: Sm4Provider;
-  /** The candidates before it, each missing here or caught giving wrong bytes. */
-  readonly rejected: readonly { readonly name: string; readonly why: string }[];
+  /** The candidates before it. */
+  readonly rejected: readonly RejectedSm4[];
+}
+
+/** A candidate that was passed over. */
+export interface RejectedSm4 {
+  readonly name: string;
+  /** `absent`: it is not there, or does not run here; `wrong`: it runs, and failed {@link checkSm4Provider}. */
+  readonly fault: "absent" | "wrong";
+  readonly why: string;
 }
 
 const names: readonly Sm4Provider["name"][] = ["addon", "wasm", "openssl"];
@@ -27,13 +35,14 @@ let chosen: Sm4Choice | undefined;
 /**
  * The fastest SM4 that works on this machine and passes {@link checkSm4Provider}; the same for the life of the process.
  *
- * The environment's `STRONGROOM_SM4`, one of `addon`, `wasm` and `openssl`, leaves only those to choose from.
+ * The environment's `STRONGROOM_SM4`, one of `addon`, `wasm` and `openssl`, leaves only those to choose from; empty it
+ * counts as left out.
  *
  * @throws {RangeError} When `STRONGROOM_SM4` is something else.
  * @throws {Error} When no candidate is left; the message says why each was refused.
  */
 export function chooseSm4(): Sm4Choice {
-  chosen ??= chooseSm4From(candidates(), process.env.STRONGROOM_SM4);
+  chosen ??= chooseSm4From(candidates(), process.env.STRONGROOM_SM4 || undefined);
   return chosen;
 }
 
@@ -41,16 +50,18 @@ export function chooseSm4(): Sm4Choice {
 export function chooseSm4From(candidates: Iterable<Sm4Candidate>, forced?: string): Sm4Choice {
   if (forced !== undefined && !names.some((name) => name === forced))
     throw new RangeError(`STRONGROOM_SM4 is none of ${names.join(", ")}: name one of them or leave it out`);
-  const rejected: { name: string; why: string }[] = [];
+  const rejected: RejectedSm4[] = [];
   for (const candidate of candidates) {
     if (forced === undefined ? candidate.onlyWhenForced === true : candidate.name !== forced) continue;
+    let fault: RejectedSm4["fault"] = "absent";
     try {
       const provider = candidate.make();
+      fault = "wrong";
       checkSm4Provider(provider);
       return { provider, rejected };
     } catch (error) {
       const name = candidate.detail === undefined ? candidate.name : `${candidate.name} ${candidate.detail}`;
-      rejected.push({ name, why: firstLine(error) });
+      rejected.push({ name, fault, why: firstLine(error) });
     }
   }
   const reasons = rejected.map(({ name, why }) => `${name}: ${why}`).join("; ");

@@ -22,8 +22,11 @@ const gcmExample = {
 /** Around each size at which a kernel changes its way: a block, 8, 16, 64 and 128 blocks, a piece of 8 KiB; and a file's block. */
 const lengths: readonly number[] = [
   0, 1, 15, 16, 17, 63, 100, 127, 128, 129, 255, 256, 257, 511, 512, 639, 640, 1023, 1024, 1025, 1055, 2047, 2048, 2049,
-  3333, 8192, 8205, 65_536,
+  3333, 8192, 8205, 32_771, 40_009, 65_536, 65_567,
 ];
+/** Of associated data, with a text of a few blocks: around a piece of 8 KiB and of 32 KiB, and longer. */
+const longDataLengths: readonly number[] = [4097, 8191, 8209, 32_767, 32_785, 70_001];
+const shortDataBytes = 70;
 /** Counters whose carry crosses a word, a half and the end. */
 const countersHex: readonly string[] = [
   "000000000000000000000000fffffffe",
@@ -45,7 +48,8 @@ export function checkSm4Provider(provider: Sm4Provider): void {
   checkPublished(provider);
   using secret = SecretBuffer.random(16);
   using key = provider.expand(secret);
-  for (const length of lengths) checkLength(key, secret, length);
+  for (const length of lengths) checkLength(key, secret, length, randomInt(shortDataBytes));
+  for (const dataLength of longDataLengths) checkLength(key, secret, 77, dataLength);
   for (const counterHex of countersHex)
     for (const length of [16, 40, 700, 2100]) checkCtr(key, secret, Buffer.from(counterHex, "hex"), length);
   checkForgeries(key);
@@ -66,10 +70,10 @@ function checkPublished(provider: Sm4Provider): void {
   expectSame(tag, Buffer.from(tagHex, "hex"), "RFC 8998's GCM tag");
 }
 
-function checkLength(key: Sm4Key, secret: SecretBuffer, length: number): void {
+function checkLength(key: Sm4Key, secret: SecretBuffer, length: number, dataLength: number): void {
   checkCtr(key, secret, random(16), length);
   const nonce = random(12);
-  const associatedData = random(randomInt(70));
+  const associatedData = random(dataLength);
   const plaintext = random(length);
   const reference = secret.expose((bytes) => createCipheriv(aead, bytes, nonce, { authTagLength: 16 }));
   reference.setAAD(associatedData);
@@ -77,7 +81,7 @@ function checkLength(key: Sm4Key, secret: SecretBuffer, length: number): void {
   reference.final();
   const tag = reference.getAuthTag();
 
-  const what = (operation: string) => `${operation} of ${length} bytes`;
+  const what = (operation: string) => `${operation} of ${length} bytes with ${dataLength} of associated data`;
   const sealed = guarded(Buffer.alloc(length));
   const madeTag = guarded(Buffer.alloc(16));
   key.gcmSeal(nonce, associatedData, plaintext, sealed.bytes, madeTag.bytes);

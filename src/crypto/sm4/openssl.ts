@@ -1,12 +1,12 @@
 import { type CipherGCMTypes, createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from "node:crypto";
 import type { SecretBuffer } from "../secret-buffer.ts";
-import { nonceBytes, tagBytes } from "../suite.ts";
+import { tagBytes } from "../suite.ts";
+import { expectCtrArguments, expectGcmArguments } from "./arguments.ts";
 import type { Sm4Key, Sm4Provider } from "./provider.ts";
 
 /** Node's types do not list it yet. */
 const aead = "sm4-gcm" as CipherGCMTypes;
 const keyBytes = 16;
-const counterBytes = 16;
 
 /**
  * SM4 by node:crypto: there on every machine, slow on x86-64, where OpenSSL has no vector code for it and reads tables at
@@ -29,8 +29,7 @@ class OpensslSm4Key implements Sm4Key {
   }
 
   ctr(counter: Uint8Array, input: Uint8Array, output: Uint8Array): void {
-    checkLength("counter", counter, counterBytes);
-    checkLength("output", output, input.byteLength);
+    expectCtrArguments(counter, input, output);
     const result = createCipheriv("sm4-ctr", this.#live(), counter).update(input);
     output.set(result);
     result.fill(0);
@@ -43,9 +42,7 @@ class OpensslSm4Key implements Sm4Key {
     ciphertext: Uint8Array,
     tag: Uint8Array,
   ): void {
-    checkLength("nonce", nonce, nonceBytes);
-    checkLength("ciphertext", ciphertext, plaintext.byteLength);
-    checkLength("tag", tag, tagBytes);
+    expectGcmArguments(nonce, associatedData, plaintext, ciphertext, tag);
     const cipher = createCipheriv(aead, this.#live(), nonce, { authTagLength: tagBytes });
     cipher.setAAD(associatedData);
     ciphertext.set(cipher.update(plaintext));
@@ -60,9 +57,7 @@ class OpensslSm4Key implements Sm4Key {
     tag: Uint8Array,
     plaintext: Uint8Array,
   ): boolean {
-    checkLength("nonce", nonce, nonceBytes);
-    checkLength("plaintext", plaintext, ciphertext.byteLength);
-    checkLength("tag", tag, tagBytes);
+    expectGcmArguments(nonce, associatedData, ciphertext, plaintext, tag);
     const decipher = createDecipheriv(aead, this.#live(), nonce, { authTagLength: tagBytes });
     decipher.setAAD(associatedData);
     decipher.setAuthTag(tag);
@@ -88,9 +83,4 @@ class OpensslSm4Key implements Sm4Key {
     if (this.#key === undefined) throw new Error("SM4 key used after it was wiped");
     return this.#key;
   }
-}
-
-function checkLength(argument: string, bytes: Uint8Array, expected: number): void {
-  if (bytes.byteLength !== expected)
-    throw new RangeError(`${argument} is ${bytes.byteLength} bytes long, not ${expected}`);
 }

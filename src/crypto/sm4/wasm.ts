@@ -1,8 +1,8 @@
 import { timingSafeEqual } from "node:crypto";
 import { SecretBuffer } from "../secret-buffer.ts";
 import { tagBytes } from "../suite.ts";
+import { expectCtrArguments, expectGcmArguments } from "./arguments.ts";
 import type { Sm4Key, Sm4Provider } from "./provider.ts";
-import { expectCtrArguments, expectGcmArguments } from "./wasm-arguments.ts";
 import { BulkHash } from "./wasm-bulk-hash.ts";
 import {
   bulkTag,

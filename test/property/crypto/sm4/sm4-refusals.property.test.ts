@@ -61,7 +61,8 @@ for (const provider of providers)
           if (length === 0) return;
           refuses("the last byte cut", { ciphertext: ciphertext.subarray(0, length - 1) });
           refuses("nothing left", { ciphertext: Buffer.alloc(0) });
-          refuses("zeros", { ciphertext: Buffer.alloc(length) });
+          // One byte may well be zero itself.
+          if (length > 1) refuses("zeros", { ciphertext: Buffer.alloc(length) });
         });
 
         it("a forgery in place, whose memory is zeroed", () => {

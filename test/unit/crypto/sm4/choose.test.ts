@@ -138,6 +138,7 @@ describe("the choice of an SM4 implementation", () => {
       assert.equal(choice.provider.name, "openssl");
       assert.equal(choice.rejected.length, 1);
       assert.equal(choice.rejected[0]?.name, "addon fake");
+      assert.equal(choice.rejected[0]?.fault, "wrong");
       assert.match(choice.rejected[0]?.why ?? "", /^it is wrong in |^illegal instruction$/);
     });
 
@@ -159,7 +160,7 @@ describe("the choice of an SM4 implementation", () => {
     };
     const { provider, rejected } = chooseSm4From([missing, openssl]);
     assert.equal(provider.name, "openssl");
-    assert.deepEqual(rejected, [{ name: "addon", why: "Cannot find module 'sm4.node'" }]);
+    assert.deepEqual(rejected, [{ name: "addon", fault: "absent", why: "Cannot find module 'sm4.node'" }]);
   });
 
   it("fails, with each reason, when none is left", () => {
@@ -196,8 +197,8 @@ describe("the choice of an SM4 implementation", () => {
     assert.equal(chooseSm4From([scalar, openssl], "addon").provider.name, "addon");
   });
 
-  it("refuses an unknown STRONGROOM_SM4, and an empty one", () => {
-    for (const forced of ["", "gmssl", "OpenSSL", "addon,wasm"])
+  it("refuses an unknown STRONGROOM_SM4", () => {
+    for (const forced of ["gmssl", "OpenSSL", "addon,wasm"])
       assert.throws(() => chooseSm4From([openssl], forced), RangeError);
   });
 
@@ -215,6 +216,7 @@ describe("the choice of an SM4 implementation", () => {
       });
     assert.equal(choose("openssl").stdout, "openssl\n");
     assert.equal(choose("wasm").stdout, "wasm\n");
+    assert.equal(choose("").stdout, `${chooseSm4().provider.name}\n`);
     assert.match(choose("fastest").stderr, /RangeError: STRONGROOM_SM4 is none of addon, wasm, openssl/);
   });
 });

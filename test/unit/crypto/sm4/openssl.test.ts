@@ -70,6 +70,32 @@ describe("SM4 by node:crypto", () => {
     }
   });
 
+  it("refuses shared memory, and an output that overlaps its input in part", () => {
+    using key = newKey();
+    const of = (byteLength: number) => Buffer.alloc(byteLength);
+    const shared = new Uint8Array(new SharedArrayBuffer(16));
+    const memory = of(100);
+    const [front, back] = [memory.subarray(0, 60), memory.subarray(40)];
+    assert.throws(() => key.ctr(of(16), shared, of(16)), TypeError);
+    assert.throws(() => key.ctr(of(16), of(16), shared), TypeError);
+    assert.throws(() => key.ctr(shared, of(16), of(16)), TypeError);
+    for (const operation of ["gcmSeal", "gcmOpen"] as const) {
+      assert.throws(() => key[operation](of(12), none, shared, of(16), of(16)), TypeError);
+      assert.throws(() => key[operation](of(12), none, of(16), shared, of(16)), TypeError);
+      assert.throws(() => key[operation](of(12), shared, of(16), of(16), of(16)), TypeError);
+      assert.throws(() => key[operation](of(12), none, of(16), of(16), shared), TypeError);
+    }
+    for (const [input, output] of [
+      [front, back],
+      [back, front],
+    ] as const) {
+      assert.throws(() => key.ctr(of(16), input, output), RangeError);
+      assert.throws(() => key.gcmSeal(of(12), none, input, output, of(16)), RangeError);
+      assert.throws(() => key.gcmOpen(of(12), none, input, output, of(16)), RangeError);
+    }
+    assert.deepEqual(memory, of(100));
+  });
+
   it("refuses a forged tag and zeroes the plaintext, also in place", () => {
     using key = newKey();
     const message = Buffer.alloc(100, 7);

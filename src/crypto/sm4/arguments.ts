@@ -1,6 +1,6 @@
 import { nonceBytes, tagBytes } from "../suite.ts";
-import { blockBytes } from "./wasm-layout.ts";
 
+const counterBytes = 16;
 /** NIST SP 800-38D, 5.2.1.1: 2³⁹ - 256 bits. */
 const maxTextBytes = 2 ** 36 - 32;
 
@@ -9,7 +9,7 @@ const maxTextBytes = 2 ** 36 - 32;
  * @throws {RangeError} For a wrong length, or an output that overlaps the input without being the same memory.
  */
 export function expectCtrArguments(counter: Uint8Array, input: Uint8Array, output: Uint8Array): void {
-  expectBytes("counter", counter, blockBytes);
+  expectBytes("counter", counter, counterBytes);
   expectPlace(input, output);
 }
 

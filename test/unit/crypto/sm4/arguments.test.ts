@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { expectCtrArguments, expectGcmArguments } from "../../../../src/crypto/sm4/wasm-arguments.ts";
+import { expectCtrArguments, expectGcmArguments } from "../../../../src/crypto/sm4/arguments.ts";
 
 const counter = new Uint8Array(16);
 const nonce = new Uint8Array(12);
@@ -12,7 +12,7 @@ function gcm(parts: Partial<Record<"nonce" | "associatedData" | "input" | "outpu
   expectGcmArguments(all.nonce, all.associatedData, all.input, all.output, all.tag);
 }
 
-describe("the arguments of SM4 in WebAssembly", () => {
+describe("the arguments of SM4", () => {
   it("may lie in one memory side by side, or be the same", () => {
     const memory = new Uint8Array(100);
     expectCtrArguments(counter, memory, memory);
