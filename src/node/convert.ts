@@ -13,6 +13,7 @@ import type { LoadedManifest } from "./manifest-reader.ts";
 import { sealFile } from "./seal.ts";
 import { readTree, wipeTree } from "./tree.ts";
 import { unsealInPlace } from "./unseal.ts";
+import { nodeAnchor } from "./volume-anchor.ts";
 
 export interface ConvertOptions {
   /** Key files to seal first; they lie in the data folder or beside it. */
@@ -82,7 +83,8 @@ export async function convertToVolume(
         suite: loaded.manifest.dataKey.suite,
         parameters: table.parameters,
       });
-    await using volume = closing(await driver.open({ folder: volumeFolder }, dataKey));
+    using anchor = nodeAnchor(loaded);
+    await using volume = closing(await driver.open({ folder: volumeFolder }, dataKey, { anchor }));
     const mover = await moverFor(volume.opened, "seal", encryptKeyNames);
     tell(`copying ${source()} into the ${table.kind} volume ${volumeFolder}`);
     if (source() === folder) {
@@ -126,7 +128,10 @@ export async function convertToPlain(
       throw new NodeError("TARGET_EXISTS", `${folder} is not empty`, {
         hint: "name a folder that is empty or missing",
       });
-    await using volume = closing(await (await volumeDriver(table.kind)).open({ folder: volumeFolder }, dataKey));
+    using anchor = nodeAnchor(loaded);
+    await using volume = closing(
+      await (await volumeDriver(table.kind)).open({ folder: volumeFolder }, dataKey, { anchor }),
+    );
     const { dataPath } = volume.opened;
     if (state === undefined) {
       refuseRunning(dataPath);
@@ -221,8 +226,9 @@ function refuseRunning(folder: string): void {
 }
 
 async function refuseFilled(loaded: LoadedManifest, dataKey: SecretBuffer, table: VolumeTable): Promise<void> {
+  using anchor = nodeAnchor(loaded);
   await using volume = closing(
-    await (await volumeDriver(table.kind)).open({ folder: loaded.at(table.folder) }, dataKey),
+    await (await volumeDriver(table.kind)).open({ folder: loaded.at(table.folder) }, dataKey, { anchor }),
   );
   if (readdirSync(volume.opened.dataPath).length > 0)
     throw new NodeError("TARGET_EXISTS", `the volume ${loaded.at(table.folder)} holds data already`);

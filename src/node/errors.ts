@@ -1,3 +1,5 @@
+import { CodedError, type ErrorDetails } from "../crypto/coded-error.ts";
+
 /** Every way a node operation can fail: exit code of the command line, meaning. Codes are API; messages are for people. */
 export const nodeErrors = {
   COMMAND_UNUSABLE: { exit: 1, meaning: "the node's command cannot be started" },
@@ -32,23 +34,10 @@ export const nodeErrors = {
 export type NodeErrorCode = keyof typeof nodeErrors;
 
 /** A failure of the node part. `hint` says what to do where the message does not. */
-export class NodeError extends Error {
+export class NodeError extends CodedError<NodeErrorCode> {
   override readonly name = "NodeError";
-  readonly code: NodeErrorCode;
-  readonly hint: string | undefined;
 
-  constructor(
-    code: NodeErrorCode,
-    message: string = nodeErrors[code].meaning,
-    more: { cause?: unknown; hint?: string } = {},
-  ) {
-    super(message, more.cause === undefined ? undefined : { cause: more.cause });
-    this.code = code;
-    this.hint = more.hint;
-  }
-
-  /** The command line's exit code for this failure. */
-  get exitCode(): number {
-    return nodeErrors[this.code].exit;
+  constructor(code: NodeErrorCode, message?: string, details?: ErrorDetails) {
+    super(nodeErrors, code, message, details);
   }
 }

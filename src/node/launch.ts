@@ -123,7 +123,8 @@ async function runOnce(
   const { node } = loaded.manifest;
   await using cleanup = new AsyncDisposableStack();
   const keyManager = await underLease(loaded, ownKeyManager, cleanup, options);
-  const opened = node.protection === "none" ? { keys: [] } : await openedNode(loaded, keyManager, cleanup, options);
+  const opened =
+    node.protection === "none" ? { keys: [] } : await openedNode(loaded, keyManager, ownKeyManager, cleanup, options);
   const temporary = temporaryFolderFor(opened.volume ?? {});
   cleanup.defer(() => temporary.remove());
   const { Handover: handovers } = await import("./handover.ts");
@@ -162,13 +163,14 @@ async function runOnce(
 async function openedNode(
   loaded: LoadedManifest,
   keyManager: KeyManager,
+  ownKeyManager: KeyManager,
   cleanup: AsyncDisposableStack,
   { tell }: LaunchOptions,
 ): Promise<OpenedNode> {
   const answer = releaseDataKey(loaded, keyManager);
   answer.catch(() => {});
   const { openNode } = await import("./opened-node.ts");
-  return openNode(loaded, answer, cleanup, tell);
+  return openNode(loaded, answer, cleanup, tell, ownKeyManager);
 }
 
 /** The key manager as it is asked by this launch: told of the lease, if there is one, and at the very end of its end. */

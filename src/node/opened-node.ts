@@ -1,13 +1,17 @@
 import { basename } from "node:path";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
+import { counterAnchor } from "../volume/anchor.ts";
 import type { OpenVolume, VolumeDriver } from "../volume/volume.ts";
+import { releaseDataKey } from "./data-key.ts";
 import { NodeError } from "./errors.ts";
 import type { KeyToHandOver, sealedFileKey } from "./handover.ts";
 import type { KeyFormat } from "./key-formats/format.ts";
+import type { KeyManager } from "./key-manager.ts";
 import { isFisco, type SealedFileEntry } from "./manifest.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
 import type { OpenedKey } from "./sealed-key-opening.ts";
 import { isTaken } from "./substitutions.ts";
+import { KeptAnchor } from "./volume-anchor.ts";
 
 /** What a program is started with. */
 export interface OpenedNode {
@@ -21,6 +25,7 @@ export interface OpenedNode {
  * @param answer - The data key that the key manager was asked for; it is gone from memory on return.
  * @param cleanup - Takes the keys and the volume: disposing of it wipes and locks.
  * @param tell - Told of damage that the open volume finds.
+ * @param keyManager - Keeps the volume's anchor, where it has one.
  * @throws {NodeError} As `launchNode`; what `answer` rejects with passes through.
  */
 export async function openNode(
@@ -28,6 +33,7 @@ export async function openNode(
   answer: Promise<SecretBuffer>,
   cleanup: AsyncDisposableStack,
   tell: (message: string) => void,
+  keyManager: KeyManager,
 ): Promise<OpenedNode> {
   const { manifest } = loaded;
   const parts = loadParts(loaded);
@@ -52,7 +58,12 @@ export async function openNode(
   }
   if (manifest.volume === undefined || driver === undefined) return { keys };
   const onDamage = (what: string) => tell(`warning: the volume of ${manifest.node.name} is damaged: ${what}`);
-  const volume = await driver.open({ folder: loaded.at(manifest.volume.folder) }, dataKey, { onDamage });
+  const place = { folder: loaded.at(manifest.volume.folder) };
+  const anchor = counterAnchor(async () => keyManager);
+  const volume = await driver.open(place, dataKey, { onDamage, anchor });
+  const release = () => releaseDataKey(loaded, keyManager);
+  const kept = new KeptAnchor({ driver, place, volume, anchor, releaseDataKey: release, tell });
+  cleanup.defer(() => kept.closed());
   cleanup.defer(() => volume.close({ whenBusy: "cutOff" }));
   for (const key of volume.programKeys) keys.push({ name: "volume", key, reads: 1 });
   return { volume, keys };

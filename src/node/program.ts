@@ -22,6 +22,11 @@ export interface ProgramEnd {
 
 /** util-linux: ends the program when its launcher is killed, so that none runs on without its lease being watched. */
 const setpriv = "/usr/bin/setpriv";
+/**
+ * A launcher that was killed before setpriv had asked for the signal sends none: then the program must not begin. The shell's first
+ * argument is the launcher's process number; it becomes the program.
+ */
+const unlessOrphaned = ["/bin/sh", "-c", '[ "$PPID" = "$0" ] || exit 143; exec "$@"'];
 
 /** A started program, in a session of its own: a terminal's Ctrl-C reaches it once, through us. */
 export class Program {
@@ -37,7 +42,9 @@ export class Program {
   }
 
   static start({ argv, folder, environment, output, descriptors }: ProgramStart): Program {
-    const [program = "", ...args] = isExecutable(setpriv) ? [setpriv, "--pdeathsig", "TERM", "--", ...argv] : argv;
+    const [program = "", ...args] = isExecutable(setpriv)
+      ? [setpriv, "--pdeathsig", "TERM", "--", ...unlessOrphaned, String(process.pid), ...argv]
+      : argv;
     const stdio: StdioOptions = ["inherit", output, output, ...descriptors];
     return new Program(spawn(program, args, { cwd: folder, env: environment, stdio, detached: true }));
   }

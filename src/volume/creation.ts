@@ -9,17 +9,18 @@ import type { VolumePlace } from "./volume.ts";
  * Claims a folder for a new volume: makes it, or takes an empty one, or clears what an interrupted creation left. What
  * such a creation left holds no data: without a header the volume was never open.
  *
+ * @param besides - Names of files of the caller's that may lie there.
  * @throws {VolumeError} `VOLUME_EXISTS`, `VOLUME_PLACE_NOT_EMPTY`.
  */
-export function preparePlace(at: VolumePlace): PlacePaths {
+export function preparePlace(at: VolumePlace, besides: readonly string[] = []): PlacePaths {
   mkdirSync(at.folder, { recursive: true, mode: 0o700 });
   const place = placePaths({ folder: realpathSync(at.folder) });
-  refuseUnlessClaimable(place);
+  refuseUnlessClaimable(place, besides);
   return place;
 }
 
 /** To be called again once the lock is held, since another creation may have finished in between. */
-export function refuseUnlessClaimable(place: PlacePaths): void {
+export function refuseUnlessClaimable(place: PlacePaths, besides: readonly string[] = []): void {
   if (existsSync(place.headerFile))
     throw new VolumeError("VOLUME_EXISTS", `${place.folder} is a volume already; choose another folder`);
   const leftovers = new Set([
@@ -29,7 +30,7 @@ export function refuseUnlessClaimable(place: PlacePaths): void {
     basename(place.root),
     `${basename(place.headerFile)}.tmp`,
   ]);
-  const names = namesIn(place.folder);
+  const names = namesIn(place.folder).filter((name) => !besides.includes(name));
   const marked = existsSync(place.creationMarker);
   // A kill between making the lock file and the marker leaves the lock file alone, or an empty folder.
   const foreign = names.filter((name) => !(marked ? leftovers.has(name) : name === basename(place.lockFile)));

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, statSync } from "node:fs";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
+import { anchoredAtKeyManager, type VolumeAnchor, type VolumeHead } from "./anchor.ts";
 import { abortCreation, beginCreation, endCreation, preparePlace, refuseUnlessClaimable } from "./creation.ts";
 import { writeDurably } from "./durable-file.ts";
 import { VolumeError } from "./errors.ts";
@@ -37,6 +38,7 @@ export function driverOver(store: VolumeStore): VolumeDriver {
     open: (at, dataKey, options = {}) => openVolume(store, at, dataKey, options),
     status: (at) => volumeStatus(store, at),
     close: (at, options = {}) => closeLeftOpen(store, at, options),
+    anchor: (at, dataKey, anchor) => anchorVolume(store, at, dataKey, anchor),
     check: (at, dataKey) => checkVolume(store, at, dataKey),
   };
 }
@@ -45,8 +47,10 @@ async function createVolume(
   store: VolumeStore,
   at: VolumePlace,
   dataKey: SecretBuffer,
-  { suite = "intl", parameters = {} }: CreateOptions,
+  { suite = "intl", parameters = {}, zones, besides = [] }: CreateOptions,
 ): Promise<VolumeDescription> {
+  if (zones !== undefined && store.hasZones !== true)
+    throw new VolumeError("VOLUME_PARAMETER_INVALID", `a ${store.kind} volume has no zones; choose the kind sealfs`);
   const description: VolumeDescription = {
     kind: store.kind,
     volumeId: randomUUID(),
@@ -54,12 +58,12 @@ async function createVolume(
     parameters: settleParameters(store, suite, parameters),
   };
   const header = encodeVolumeHeader(description, dataKey);
-  const place = preparePlace(at);
+  const place = preparePlace(at, besides);
   const lock = await OwnerLock.acquire(place.lockFile, true);
   try {
-    refuseUnlessClaimable(place);
+    refuseUnlessClaimable(place, besides);
     beginCreation(place);
-    await store.make(contextOf(place, description, dataKey));
+    await store.make(contextOf(place, description, dataKey), zones);
     writeDurably(place.headerFile, header);
     endCreation(place);
   } catch (error) {
@@ -83,12 +87,20 @@ async function openVolume(
       "VOLUME_PARAMETER_INVALID",
       `a ${store.kind} volume has nothing that stays open after its owner; open it from the process that uses it`,
     );
+  if (options.keyHolder !== undefined && (store.hasZones !== true || options.outliveOwner === true))
+    throw new VolumeError(
+      "VOLUME_PARAMETER_INVALID",
+      store.hasZones === true
+        ? "a volume that outlives its owner has nobody who could open the keys of its sealed zones"
+        : `a ${store.kind} volume has no sealed zones; open it without a key holder`,
+    );
   const place = placePaths(at);
   const lock = await lockExisting(place);
   let noted = false;
   try {
     const context = verifiedContext(store, place, dataKey);
     await store.verifyPresence(place);
+    const { anchored, advance } = await anchoring(store, context, options.anchor);
     const state = await store.state(place);
     if (state === "serving" && readNote(place.lockFile)?.leftOpen === true)
       throw new VolumeError("VOLUME_ALREADY_OPEN", `${place.folder} was left open on purpose; close it, then open it`);
@@ -98,8 +110,9 @@ async function openVolume(
     // A creation killed at its very end left its marker. Data must never lie beside one: with the header lost as well, a
     // new creation would take the store for its own leftovers.
     if (existsSync(place.creationMarker)) endCreation(place);
-    const opened = await store.open(context, lock, options);
+    const opened = await store.open({ ...context, ...(anchored === undefined ? {} : { anchored }) }, lock, options);
     try {
+      await advance("risen");
       layFolders(store, place, options);
       if (options.outliveOwner === true) lock.note({ pid: process.pid, leftOpen: true });
     } catch (error) {
@@ -169,7 +182,71 @@ async function closeLeftOpen(store: VolumeStore, at: VolumePlace, options: Close
     lock.abandon();
     throw error;
   }
+  const note = readNote(place.lockFile);
   lock.release();
+  if (store.notesOrderlyEnd === true && note !== undefined && note.endedWell !== true)
+    throw new VolumeError(
+      "VOLUME_ENDED_BADLY",
+      `${place.folder} is locked now, but its server ended without closing it in good order: what was written last may be lost; check it`,
+    );
+}
+
+async function anchorVolume(
+  store: VolumeStore,
+  at: VolumePlace,
+  dataKey: SecretBuffer,
+  anchor: VolumeAnchor,
+): Promise<void> {
+  const place = placePaths(at);
+  const lock = await lockExisting(place);
+  try {
+    const { advance } = await anchoring(store, verifiedContext(store, place, dataKey), anchor);
+    await advance("any");
+  } finally {
+    lock.abandon();
+  }
+}
+
+/** What has been compared with its anchor. */
+interface Anchoring {
+  /** Where the volume stood; undefined for one without an anchor. */
+  readonly anchored?: VolumeHead;
+  /** Keeps where it stands now. @param how - `risen`: something was written since, so that where it stood before is not believed. */
+  advance(how: "risen" | "any"): Promise<void>;
+}
+
+/** Compares a volume with its anchor, before anything of it is opened. */
+async function anchoring(
+  store: VolumeStore,
+  context: StoreContext,
+  anchor: VolumeAnchor | undefined,
+): Promise<Anchoring> {
+  const { description, place } = context;
+  if (description.parameters.anchor !== anchoredAtKeyManager) return { advance: async () => {} };
+  const headOf = async (): Promise<VolumeHead> => {
+    if (store.head === undefined)
+      throw new VolumeError("VOLUME_UNSUPPORTED", `a ${store.kind} volume has nothing that an anchor could hold`);
+    return store.head(context);
+  };
+  if (anchor === undefined)
+    throw new VolumeError(
+      "VOLUME_PARAMETER_INVALID",
+      `the volume at ${place.folder} has its state kept at a key manager (anchor=${anchoredAtKeyManager}); open it with the node it belongs to`,
+    );
+  const anchored = await headOf();
+  await anchor.check(description.volumeId, anchored);
+  return {
+    anchored,
+    async advance(how) {
+      const head = await headOf();
+      if (how === "risen" && head.sequence <= anchored.sequence)
+        throw new VolumeError(
+          "VOLUME_ROLLED_BACK",
+          `the key table of ${place.folder} was put back while it was opened`,
+        );
+      await anchor.advance(description.volumeId, head);
+    },
+  };
 }
 
 async function checkVolume(store: VolumeStore, at: VolumePlace, dataKey: SecretBuffer): Promise<VolumeReport> {
@@ -190,7 +267,8 @@ async function checkVolume(store: VolumeStore, at: VolumePlace, dataKey: SecretB
   }
 }
 
-async function lockExisting(place: PlacePaths, patienceMs = 0): Promise<OwnerLock> {
+/** Takes the lock of a volume that is there. @throws {VolumeError} `VOLUME_ABSENT`, `VOLUME_INCOMPLETE`, `VOLUME_ALREADY_OPEN`. */
+export async function lockExisting(place: PlacePaths, patienceMs = 0): Promise<OwnerLock> {
   if (!existsSync(place.headerFile))
     throw existsSync(place.creationMarker)
       ? new VolumeError("VOLUME_INCOMPLETE", `the creation of ${place.folder} was interrupted; create it again`)
@@ -200,7 +278,7 @@ async function lockExisting(place: PlacePaths, patienceMs = 0): Promise<OwnerLoc
 }
 
 /** Reads the header, and proves it and the key, before anything else is looked at. */
-function verifiedContext(store: VolumeStore, place: PlacePaths, dataKey: SecretBuffer): StoreContext {
+export function verifiedContext(store: VolumeStore, place: PlacePaths, dataKey: SecretBuffer): StoreContext {
   const file = readHeaderFile(place);
   refuseOtherKind(store, readVolumeHeader(file), place);
   const description = verifyVolumeHeader(file, dataKey);
@@ -208,11 +286,13 @@ function verifiedContext(store: VolumeStore, place: PlacePaths, dataKey: SecretB
   return contextOf(place, description, dataKey);
 }
 
-function contextOf(place: PlacePaths, description: VolumeDescription, dataKey: SecretBuffer): StoreContext {
+/** What a store is given, of a description that was verified. */
+export function contextOf(place: PlacePaths, description: VolumeDescription, dataKey: SecretBuffer): StoreContext {
   return { place, description, deriveKey: (purpose, bytes) => deriveVolumeKey(description, dataKey, purpose, bytes) };
 }
 
-function refuseOtherKind(store: VolumeStore, description: VolumeDescription, place: PlacePaths): void {
+/** @throws {VolumeError} `VOLUME_KIND_MISMATCH`. */
+export function refuseOtherKind(store: VolumeStore, description: VolumeDescription, place: PlacePaths): void {
   if (description.kind !== store.kind)
     throw new VolumeError(
       "VOLUME_KIND_MISMATCH",

@@ -62,6 +62,7 @@ export async function removeKernelKey(folder: string, identifier: Buffer): Promi
   return (argument.readUInt32LE(40) & removalFilesBusy) === 0;
 }
 
+/** What the kernel knows of a key by its identifier, on the file system of `folder`. */
 export async function kernelKeyStatus(folder: string, identifier: Buffer): Promise<KernelKeyStatus> {
   const argument = keyArgument(keyStatusBytes, identifier);
   await onFolder(folder, keyStatusRequest, argument);

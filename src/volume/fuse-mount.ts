@@ -4,6 +4,7 @@ import { mountAt } from "./mounts.ts";
 import type { StoreState } from "./store.ts";
 import { requireTool, runTool } from "./tool.ts";
 import { describeUsers, usersOfFilesUnder } from "./users-of-files.ts";
+import type { CloseOptions } from "./volume.ts";
 
 const retryMs = 50;
 const answerMs = 3000;
@@ -49,6 +50,25 @@ export async function unmountFuse(root: string, patienceMs: number): Promise<voi
         `${root} is in use by ${describeUsers(usersOfFilesUnder(root))}; stop it and close the volume again`,
       );
     await new Promise((resolve) => setTimeout(resolve, retryMs));
+  }
+}
+
+/**
+ * Unmounts `root`; from programs that still use it, it is taken where they are to be cut off.
+ *
+ * @param cutOff - Ends its server.
+ * @throws {VolumeError} As {@link unmountFuse}, when they are not to be.
+ */
+export async function unmountOrCutOff(
+  root: string,
+  { patienceMs, whenBusy }: Required<CloseOptions>,
+  cutOff: () => void | Promise<void>,
+): Promise<void> {
+  try {
+    await unmountFuse(root, patienceMs);
+  } catch (error) {
+    if (whenBusy === "refuse" || !(error instanceof VolumeError) || error.code !== "VOLUME_BUSY") throw error;
+    await cutOff();
   }
 }
 

@@ -4,7 +4,7 @@ import { detachFuse } from "./fuse-mount.ts";
 import { mountAt } from "./mounts.ts";
 import type { PlacePaths } from "./place.ts";
 
-const readyMs = 30_000;
+const readyMs = 60_000;
 
 /** The process that serves a volume, from the side of the one that started it. */
 export interface FuseServer {
@@ -20,7 +20,7 @@ export interface FuseServer {
 }
 
 /**
- * Waits until the volume is mounted. A server that ends before, or is not ready within 30 s, is killed and leaves no mount.
+ * Waits until the volume is mounted. A server that ends before, or is not ready within 60 s, is killed and leaves no mount.
  *
  * @throws {VolumeError} VOLUME_TOOL_FAILED with what it printed.
  */

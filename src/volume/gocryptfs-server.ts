@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { VolumeError } from "./errors.ts";
-import { detachFuse, unmountFuse } from "./fuse-mount.ts";
+import { detachFuse, unmountFuse, unmountOrCutOff } from "./fuse-mount.ts";
 import { awaitEnd, awaitMount, endingOf, type FuseServer } from "./fuse-server.ts";
 import { lastingOutput } from "./lasting-output.ts";
 import { parseCoreLimit } from "./launch-safety.ts";
@@ -61,15 +61,13 @@ async function superviseServer({ place, flags, masterKey, lock, options }: Servi
   return {
     programKeys: [],
     lost,
-    async close({ patienceMs, whenBusy }) {
+    async close(closeOptions) {
       closing = true;
       try {
-        await unmountFuse(place.root, patienceMs);
+        await unmountOrCutOff(place.root, closeOptions, () => void child.kill("SIGTERM"));
       } catch (error) {
         closing = false;
-        if (whenBusy === "refuse" || !(error instanceof VolumeError) || error.code !== "VOLUME_BUSY") throw error;
-        closing = true;
-        child.kill("SIGTERM");
+        throw error;
       }
       await awaitEnd(server, endMs);
       await detachFuse(place.root);

@@ -3,7 +3,7 @@ import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync
 import { join } from "node:path";
 import { syncFolder } from "./durable-file.ts";
 import { VolumeError } from "./errors.ts";
-import { detachFuse, fuseMountState, unmountFuse } from "./fuse-mount.ts";
+import { detachFuse, fuseMountState, unmountOrCutOff } from "./fuse-mount.ts";
 import { serveGocryptfs } from "./gocryptfs-server.ts";
 import { hexBytes } from "./key-encoding.ts";
 import type { PlacePaths } from "./place.ts";
@@ -68,15 +68,12 @@ export const gocryptfsStore: VolumeStore = {
 
   state: (place) => fuseMountState(place.root, mountType),
 
-  async shutLeftover(place, { patienceMs, whenBusy }) {
+  async shutLeftover(place, options) {
     if ((await fuseMountState(place.root, mountType)) === "dead") return detachFuse(place.root);
-    try {
-      await unmountFuse(place.root, patienceMs);
-    } catch (error) {
-      if (whenBusy === "refuse" || !(error instanceof VolumeError) || error.code !== "VOLUME_BUSY") throw error;
+    await unmountOrCutOff(place.root, options, () => {
       for (const pid of serversOf(place)) process.kill(pid, "SIGTERM");
-      await detachFuse(place.root);
-    }
+      return detachFuse(place.root);
+    });
   },
 
   async inspect(context) {

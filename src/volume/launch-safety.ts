@@ -1,6 +1,5 @@
-import { mkdirSync, realpathSync } from "node:fs";
-import { isInMemory, makeMemoryFolder } from "./memory-folder.ts";
-import { checkSwap } from "./swap.ts";
+import { mkdirSync } from "node:fs";
+import { makeMemoryFolder } from "./memory-folder.ts";
 import { type SystemFiles, thisMachine } from "./system-files.ts";
 import type { Finding, OpenVolume } from "./volume.ts";
 
@@ -60,48 +59,9 @@ function shown(bytes: bigint): string {
   return bytes === unlimited ? "unlimited" : `${bytes}`;
 }
 
-/** Whether the folder that a program would use for temporary files keeps them off the disk in plain. */
-export function checkTemporaryFolder(
-  folder: string,
-  volume: Pick<OpenVolume, "temporaryPath">,
-  inMemory: (folder: string) => boolean = isInMemory,
-): Finding {
-  const root = volume.temporaryPath;
-  if (root !== undefined && isWithin(folder, root))
-    return { check: "temporary folder", ok: true, detail: `${folder} lies on the volume` };
-  if (inMemory(folder)) return { check: "temporary folder", ok: true, detail: `${folder} is in memory` };
-  return {
-    check: "temporary folder",
-    ok: false,
-    detail: `${folder} is on a disk, outside the volume`,
-    remedy: `set TMPDIR to ${root ?? "a folder on tmpfs"} for the program`,
-  };
-}
-
 /** The value of TMPDIR for a program: on the volume where it encrypts any file, else a folder of its own in memory. */
 export function temporaryFolderFor(volume: Pick<OpenVolume, "temporaryPath">): { path: string; remove(): void } {
   if (volume.temporaryPath === undefined) return makeMemoryFolder();
   mkdirSync(volume.temporaryPath, { recursive: true, mode: 0o700 });
   return { path: volume.temporaryPath, remove: () => {} };
-}
-
-/** All launch checks of a machine and a volume; a launcher refuses, or warns, when one is not ok. */
-export function checkLaunchSafety(
-  volume: Pick<OpenVolume, "temporaryPath">,
-  temporaryFolder: string,
-  files: SystemFiles = thisMachine,
-): Finding[] {
-  return [checkSwap(files), checkCoreDumps(files), checkTemporaryFolder(temporaryFolder, volume)];
-}
-
-function isWithin(path: string, folder: string): boolean {
-  const resolve = (name: string) => {
-    try {
-      return realpathSync(name);
-    } catch {
-      return name;
-    }
-  };
-  const [inner, outer] = [resolve(path), resolve(folder)];
-  return inner === outer || inner.startsWith(`${outer}/`);
 }

@@ -37,6 +37,7 @@ export function mountOf(path: string, mounts: readonly Mount[] = readMounts()): 
   return found;
 }
 
+/** The mounts that this process sees. */
 export function readMounts(): Mount[] {
   return parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { VolumeError } from "./errors.ts";
 import { loadLibc, SystemCallError } from "./libc.ts";
 
@@ -9,6 +9,8 @@ export interface OwnerNote {
   readonly leftOpen: boolean;
   /** /proc/sys/kernel/random/boot_id: a note of an earlier boot says nothing. */
   readonly bootId: string;
+  /** The server that was left running has closed the volume in good order. */
+  readonly endedWell?: boolean;
 }
 
 /** fcntl commands and lock types of Linux (fcntl.h), for locks that belong to the open file, not to the process. */
@@ -84,14 +86,12 @@ export class OwnerLock {
 
   /** Writes who holds the volume. Only after the data key was found right: a refused open changes nothing. */
   note(note: Omit<OwnerNote, "bootId">): void {
-    const text = JSON.stringify({ pid: note.pid, leftOpen: note.leftOpen, bootId: readBootId() });
-    ftruncateSync(this.fd, 0);
-    writeSync(this.fd, text, 0);
+    writeNote(this.fd, JSON.stringify({ pid: note.pid, leftOpen: note.leftOpen, bootId: readBootId() }));
   }
 
   /** Forgets the note and gives the lock up. */
   release(): void {
-    if (!this.#released && fstatSync(this.fd).size > 0) ftruncateSync(this.fd, 0);
+    if (!this.#released && fstatSync(this.fd).size > 0) writeNote(this.fd, "");
     this.abandon();
   }
 
@@ -103,6 +103,25 @@ export class OwnerLock {
   }
 }
 
+/**
+ * Adds to the note that the volume was closed in good order: for who closes a volume that was left open, and has nobody else to ask.
+ *
+ * @param descriptor - Of the lock file, held.
+ */
+export function noteOrderlyEnd(descriptor: number): void {
+  const found = Buffer.alloc(maxNoteBytes);
+  const length = readSync(descriptor, found, 0, found.length, 0);
+  if (length === 0) return;
+  const text = JSON.stringify({ ...JSON.parse(found.toString("utf8", 0, length)), endedWell: true });
+  writeNote(descriptor, text);
+}
+
+/** Always of the same length, over the one before: on a full disk there is room for the next. */
+function writeNote(descriptor: number, text: string): void {
+  writeSync(descriptor, text.padEnd(maxNoteBytes), 0);
+  if (fstatSync(descriptor).size > maxNoteBytes) ftruncateSync(descriptor, maxNoteBytes);
+}
+
 /** The note of a lock file, or undefined when there is none of this boot. */
 export function readNote(file: string): OwnerNote | undefined {
   try {
@@ -110,9 +129,9 @@ export function readNote(file: string): OwnerNote | undefined {
     if (text.length > maxNoteBytes) return undefined;
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null) return undefined;
-    const { pid, leftOpen, bootId } = value as Record<string, unknown>;
+    const { pid, leftOpen, bootId, endedWell } = value as Record<string, unknown>;
     if (!Number.isSafeInteger(pid) || typeof leftOpen !== "boolean" || bootId !== readBootId()) return undefined;
-    return { pid: pid as number, leftOpen, bootId };
+    return { pid: pid as number, leftOpen, bootId, ...(endedWell === true ? { endedWell } : {}) };
   } catch {
     return undefined;
   }

@@ -10,6 +10,8 @@ export interface PlacePaths {
   readonly lockFile: string;
   /** Present only while a creation is at work or was interrupted. */
   readonly creationMarker: string;
+  /** Where the server of an open volume is asked (`sealfs`). */
+  readonly controlSocket: string;
   /** Ciphertext that a program of ours keeps (`gocryptfs`). */
   readonly store: string;
   /** The mount point, or the folder the kernel or the program encrypts. */
@@ -19,6 +21,7 @@ export interface PlacePaths {
   readonly logs: string;
 }
 
+/** @param at - By its real path in what is returned, where it is there already. */
 export function placePaths(at: VolumePlace): PlacePaths {
   const folder = existsSync(at.folder) ? realpathSync(at.folder) : at.folder;
   const root = join(folder, "root");
@@ -27,6 +30,7 @@ export function placePaths(at: VolumePlace): PlacePaths {
     headerFile: join(folder, "volume.header"),
     lockFile: join(folder, "volume.lock"),
     creationMarker: join(folder, "volume.creating"),
+    controlSocket: join(folder, "volume.control"),
     store: join(folder, "store"),
     root,
     data: join(root, "data"),
@@ -40,6 +44,7 @@ export function namesIn(folder: string): string[] {
   return isFolder(folder) ? readdirSync(folder) : [];
 }
 
+/** False for a link to one. */
 export function isFolder(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }

@@ -1,12 +1,14 @@
 import { spawn } from "node:child_process";
-import type { Readable } from "node:stream";
+import { Duplex, type Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { VolumeError } from "./errors.ts";
-import { detachFuse, unmountFuse } from "./fuse-mount.ts";
+import { detachFuse, unmountFuse, unmountOrCutOff } from "./fuse-mount.ts";
 import { awaitEnd, awaitMount, endingOf, type FuseServer } from "./fuse-server.ts";
+import type { KeyHolder } from "./key-holder.ts";
 import { lastingOutput } from "./lasting-output.ts";
 import type { OwnerLock } from "./owner-lock.ts";
 import type { PlacePaths } from "./place.ts";
+import { answerForKeyHolder } from "./sealfs-key-holder.ts";
 import type { OpenStore } from "./store.ts";
 import { feedAndWipe, keepTail } from "./tool.ts";
 
@@ -15,6 +17,8 @@ const program: string = fileURLToPath(
 );
 /** What the server prints once its mount answers. */
 export const readyLine = "strongroom sealfs: mounted";
+/** Where the server asks for envelopes to be opened. */
+const holderDescriptor = 5;
 /** The last writes are synced meanwhile. */
 const endMs = 60_000;
 const longestLine = 1000;
@@ -26,22 +30,42 @@ interface Serving {
   readonly lock: OwnerLock;
   readonly outliveOwner: boolean;
   readonly onDamage?: (what: string) => void;
+  /** Opens envelopes for the server. */
+  readonly unwrap?: KeyHolder["unwrap"];
 }
 
 /**
  * Starts the server of a sealfs volume and resolves once the volume is mounted. The server shares the volume's lock. Unless it is to
  * outlive us it holds the end of a pipe of ours, and unmounts when that closes, however we end.
  */
-export async function serveSealfs({ place, handover, lock, outliveOwner, onDamage }: Serving): Promise<OpenStore> {
+export async function serveSealfs({
+  place,
+  handover,
+  lock,
+  outliveOwner,
+  onDamage,
+  unwrap,
+}: Serving): Promise<OpenStore> {
   const output = await lastingOutput("refuse");
+  // Where our own compiled code is kept: a start takes a third of the processor time with it.
+  const { NODE_COMPILE_CACHE: compiledCode } = process.env;
   // The store is named for whoever looks at the list of processes.
   const child = spawn(process.execPath, [program, place.store], {
     // What it must not inherit is more than what it needs.
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
-    stdio: ["pipe", output.writer, output.writer, lock.fd, outliveOwner ? "ignore" : "pipe"],
+    env: {
+      PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+      LC_ALL: "C",
+      ...(compiledCode === undefined ? {} : { NODE_COMPILE_CACHE: compiledCode }),
+    },
+    stdio: [
+      ...(["pipe", output.writer, output.writer, lock.fd] as const),
+      ...([outliveOwner ? "ignore" : "pipe", unwrap === undefined ? "ignore" : "pipe"] as const),
+    ],
     detached: true,
   });
   output.handedOver();
+  const channel = (child.stdio as readonly unknown[])[holderDescriptor];
+  if (unwrap !== undefined && channel instanceof Duplex) answerForKeyHolder(channel, unwrap);
   const ended = endingOf(child);
   let printed = () => "";
   const ready = new Promise<"ready">((resolve) => {
@@ -71,16 +95,16 @@ export async function serveSealfs({ place, handover, lock, outliveOwner, onDamag
   return {
     programKeys: [],
     lost,
-    async close({ patienceMs, whenBusy }) {
+    async close(closeOptions) {
       closing = true;
       try {
-        await unmountFuse(place.root, patienceMs);
+        await unmountOrCutOff(place.root, closeOptions, async () => {
+          await detachFuse(place.root);
+          child.kill("SIGKILL");
+        });
       } catch (error) {
         closing = false;
-        if (whenBusy === "refuse" || !(error instanceof VolumeError) || error.code !== "VOLUME_BUSY") throw error;
-        closing = true;
-        await detachFuse(place.root);
-        child.kill("SIGKILL");
+        throw error;
       }
       await awaitEnd(server, endMs);
       await detachFuse(place.root);

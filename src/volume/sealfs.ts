@@ -1,10 +1,12 @@
 import { existsSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { suites } from "../crypto/suite.ts";
 import { VolumeError } from "./errors.ts";
-import { detachFuse, fuseMountState, unmountFuse } from "./fuse-mount.ts";
+import { detachFuse, fuseMountState, unmountOrCutOff } from "./fuse-mount.ts";
+import type { KeyHolder } from "./key-holder.ts";
 import { refuseUnlessEmpty } from "./place.ts";
 import { mountType } from "./sealfs/kernel/mount.ts";
-import { encodeHandover, type Handover } from "./sealfs/server/handover.ts";
+import { encodeHandover, type Handover, type StoreHandover } from "./sealfs/server/handover.ts";
 import { inspectSealedStore } from "./sealfs/server/inspection.ts";
 import { storeNames } from "./sealfs/server/store-names.ts";
 import type { FileLayout } from "./sealfs/stored-file.ts";
@@ -33,15 +35,23 @@ export const sealfsStore: VolumeStore = {
       default: "encrypted",
       pattern: /^(plain|encrypted)$/,
     },
+    anchor: {
+      meaning:
+        "whether the key manager keeps how far the volume has come, so that an older copy is noticed: none or key-manager",
+      default: "none",
+      pattern: /^(none|key-manager)$/,
+    },
   },
   encryptsAnyFile: true,
   canOutliveOwner: true,
+  notesOrderlyEnd: true,
+  hasZones: true,
 
-  async make(context) {
+  async make(context, zones) {
     mkdirSync(context.place.root, { mode: 0o700 });
     const { makeSealedStore } = await import("./sealfs/server/make-store.ts");
     using tableKey = context.deriveKey("table-key", tableKeyBytes);
-    await makeSealedStore(handoverOf(context), tableKey);
+    await makeSealedStore(handoverOf(context), tableKey, zones);
   },
 
   async verifyPresence(place) {
@@ -53,7 +63,7 @@ export const sealfsStore: VolumeStore = {
       );
   },
 
-  async open(context, lock, { outliveOwner = false, owner, onDamage }) {
+  async open(context, lock, { outliveOwner = false, owner, onDamage, keyHolder, hideLocked = false }) {
     const { place } = context;
     mkdirSync(place.root, { recursive: true, mode: 0o700 });
     refuseUnlessEmpty(
@@ -62,20 +72,32 @@ export const sealfsStore: VolumeStore = {
     );
     const allowOther = process.getuid?.() === 0 || (owner !== undefined && owner.uid !== process.getuid?.());
     using tableKey = context.deriveKey("table-key", tableKeyBytes);
-    const handover = encodeHandover({ ...handoverOf(context), allowOther, hasOwner: !outliveOwner }, tableKey);
-    return serveSealfs({ place, handover, lock, outliveOwner, ...(onDamage === undefined ? {} : { onDamage }) });
+    const { controlSocket } = place;
+    const settings = {
+      ...{ ...handoverOf(context), allowOther, hasOwner: !outliveOwner, controlSocket, hideLocked },
+      ...told(keyHolder),
+    };
+    return serveSealfs({
+      ...{ place, handover: encodeHandover(settings, tableKey), lock, outliveOwner },
+      ...(onDamage === undefined ? {} : { onDamage }),
+      ...(keyHolder?.unwrap === undefined ? {} : { unwrap: keyHolder.unwrap }),
+    });
   },
 
   state: (place) => fuseMountState(place.root, mountType),
 
-  async shutLeftover(place, { patienceMs, whenBusy }) {
+  async shutLeftover(place, options) {
     if ((await fuseMountState(place.root, mountType)) === "dead") return detachFuse(place.root);
-    try {
-      await unmountFuse(place.root, patienceMs);
-    } catch (error) {
-      if (whenBusy === "refuse" || !(error instanceof VolumeError) || error.code !== "VOLUME_BUSY") throw error;
-      await detachFuse(place.root);
-    }
+    await unmountOrCutOff(place.root, options, () => detachFuse(place.root));
+  },
+
+  async head({ place, description, deriveKey }) {
+    const { openKeyTable } = await import("./sealfs/keys/open-table.ts");
+    using tableKey = deriveKey("table-key", tableKeyBytes);
+    const volumeId = Buffer.from(description.volumeId.replaceAll("-", ""), "hex");
+    const suite = suites[description.suite];
+    using table = await openKeyTable({ folder: place.store, volumeId, suite, tableKey }, { readOnly: true });
+    return table.head;
   },
 
   async inspect(context) {
@@ -84,7 +106,14 @@ export const sealfsStore: VolumeStore = {
   },
 };
 
-function handoverOf({ place, description }: StoreContext): Omit<Handover, "allowOther" | "hasOwner"> {
+/** What the server is told of who opens envelopes. */
+function told(keyHolder: KeyHolder | undefined): Pick<Handover, "keyHolder"> {
+  if (keyHolder === undefined) return {};
+  const canUnwrap = keyHolder.unwrap !== undefined;
+  return { keyHolder: { publicKey: keyHolder.publicKey.toString("hex"), canUnwrap } };
+}
+
+function handoverOf({ place, description, anchored }: StoreContext): StoreHandover {
   const { blockSize: blockBytes, integrity, names } = description.parameters;
   return {
     store: place.store,
@@ -93,5 +122,8 @@ function handoverOf({ place, description }: StoreContext): Omit<Handover, "allow
     suite: description.suite,
     layout: { blockBytes: Number(blockBytes), integrity: integrity as FileLayout["integrity"] },
     names: names as Handover["names"],
+    ...(anchored === undefined
+      ? {}
+      : { anchored: { sequence: anchored.sequence, link: anchored.link.toString("hex") } }),
   };
 }

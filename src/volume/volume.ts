@@ -1,5 +1,7 @@
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import type { SuiteName } from "../crypto/suite.ts";
+import type { VolumeAnchor } from "./anchor.ts";
+import type { KeyHolder } from "./key-holder.ts";
 
 /** How a volume is encrypted. The names are stored in headers; a new kind adds one here and a store in drivers.ts. */
 export const volumeKinds = ["fscrypt", "gocryptfs", "sealfs", "level", "native"] as const;
@@ -27,11 +29,28 @@ export interface ParameterRule {
   readonly pattern: RegExp;
 }
 
+/** How folders become zones with keys of their own (`sealfs`; docs/sealfs.md). */
+export interface ZoneOptions {
+  /** What folders become when they are made. @defaultValue none */
+  readonly rules?: readonly { readonly pattern: string; readonly becomes: ZoneProtection }[];
+  /** Of what lies in no zone of its own. @defaultValue `table-sealed` */
+  readonly ownZone?: ZoneProtection;
+  /** Whose master key wraps the keys of `sealed` zones; left out: the volume's own key. */
+  readonly keyHolder?: KeyHolder;
+}
+
+/** `sealed`: under keys that the master key wraps; `table-sealed`: under keys that the volume's own key wraps; `plain`: as it is. */
+export type ZoneProtection = "sealed" | "table-sealed" | "plain";
+
 export interface CreateOptions {
   /** @defaultValue `intl` */
   readonly suite?: SuiteName;
   /** Values for the kind's parameters; those left out take the kind's default. */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** Refused (`VOLUME_PARAMETER_INVALID`) by kinds that have no zones. */
+  readonly zones?: ZoneOptions;
+  /** Names of the caller's own files that may lie in the place; all others refuse the creation. @defaultValue none */
+  readonly besides?: readonly string[];
 }
 
 export interface OpenOptions {
@@ -48,6 +67,18 @@ export interface OpenOptions {
    * nobody). A program that read it got an error.
    */
   readonly onDamage?: (what: string) => void;
+  /** Where the state of a volume with `anchor=key-manager` is kept; such a volume is not opened without. */
+  readonly anchor?: VolumeAnchor;
+  /**
+   * Opens the envelopes of the volume's sealed zones (`sealfs`), asked by the volume's server, which waits: so this process must never
+   * itself wait for a file of the volume, as synchronous calls on it do. Not with `outliveOwner`.
+   */
+  readonly keyHolder?: KeyHolder;
+  /**
+   * Folders whose keys cannot be opened here do not show, and nothing can be made in their places (`sealfs`): for programs that read
+   * all there is when they start. @defaultValue `false`
+   */
+  readonly hideLocked?: boolean;
 }
 
 export interface CloseOptions {
@@ -143,7 +174,8 @@ export interface VolumeDriver {
    * Opens the volume; mends what a dead owner left. A refusal changes no file.
    *
    * @throws {VolumeError} `VOLUME_WRONG_KEY`, `VOLUME_HEADER_INVALID`, `VOLUME_KIND_MISMATCH`, `VOLUME_ABSENT`,
-   *   `VOLUME_INCOMPLETE`, `VOLUME_ALREADY_OPEN`, `VOLUME_STORE_DAMAGED`, `VOLUME_PLACE_NOT_EMPTY`, and as `create`.
+   *   `VOLUME_INCOMPLETE`, `VOLUME_ALREADY_OPEN`, `VOLUME_STORE_DAMAGED`, `VOLUME_PLACE_NOT_EMPTY`, and as `create`; with an
+   *   anchor `VOLUME_ROLLED_BACK`, and what the anchor's key manager fails with.
    */
   open(at: VolumePlace, dataKey: SecretBuffer, options?: OpenOptions): Promise<OpenVolume>;
 
@@ -153,9 +185,18 @@ export interface VolumeDriver {
   /**
    * Locks a volume that was left open: on purpose (`outliveOwner`) or by an owner that died.
    *
-   * @throws {VolumeError} `VOLUME_ALREADY_OPEN` when its owner lives, `VOLUME_NOT_OPEN`, `VOLUME_BUSY`.
+   * @throws {VolumeError} `VOLUME_ALREADY_OPEN` when its owner lives, `VOLUME_NOT_OPEN`, `VOLUME_BUSY`; `VOLUME_ENDED_BADLY` when the
+   *   volume is locked, but its server was killed or failed at its end (`sealfs`).
    */
   close(at: VolumePlace, options?: CloseOptions): Promise<void>;
+
+  /**
+   * Advances the anchor of a locked volume to where it stands; does nothing for a volume without one. To be called after an
+   * orderly end, so that a copy from before it is noticed.
+   *
+   * @throws {VolumeError} As `check`, and `VOLUME_ROLLED_BACK`; what the anchor's key manager fails with passes through.
+   */
+  anchor(at: VolumePlace, dataKey: SecretBuffer, anchor: VolumeAnchor): Promise<void>;
 
   /** Verifies header and store of a locked volume, as deep as the kind can. @throws {VolumeError} As `open`. */
   check(at: VolumePlace, dataKey: SecretBuffer): Promise<VolumeReport>;

@@ -15,6 +15,7 @@ export const errno = {
   ENOTDIR: 20,
   EISDIR: 21,
   EINVAL: 22,
+  ENFILE: 23,
   EMFILE: 24,
   EFBIG: 27,
   ENOSPC: 28,
@@ -42,9 +43,16 @@ export class FsError extends Error {
   /** What the kernel is answered with, positive. */
   readonly errno: number;
 
-  /** @param what - For events and tests; the kernel gets only the number. Names no content. */
-  constructor(code: ErrnoName, what?: string) {
-    super(what === undefined ? code : `${code}: ${what}`);
+  /**
+   * @param what - For events and tests; the kernel gets only the number. Names no content.
+   * @param options - The error that this one answers for, if any.
+   */
+  constructor(code: ErrnoName, what?: string, options?: ErrorOptions) {
+    const traced = Error.stackTraceLimit;
+    // Names that are not there are asked for all the time: where from, is of no interest, and costs more than the look-up.
+    if (code === "ENOENT") Error.stackTraceLimit = 0;
+    super(what === undefined ? code : `${code}: ${what}`, options);
+    Error.stackTraceLimit = traced;
     this.code = code;
     this.errno = errno[code];
   }

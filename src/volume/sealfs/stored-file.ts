@@ -12,6 +12,8 @@ export interface BackingFile {
   punch(at: number, length: number): void;
   /** fdatasync(2). */
   sync(): void;
+  /** Runs a change that nobody has asked for, and puts the time of modification back. Left out where nobody looks at it. */
+  keepingTimes?(change: () => void): void;
   close(): void;
 }
 
@@ -19,7 +21,7 @@ export interface BackingFile {
 export interface ZoneKeys {
   /** 16 bytes, random. */
   readonly zoneId: Buffer;
-  /** Of the zone's data key: what new blocks are sealed under. Rises with each rotation. */
+  /** Of the zone's data key: what new blocks are sealed under. Rises with each rotation. @throws {FsError} ENOKEY when it was destroyed. */
   readonly generation: number;
   /**
    * The cipher of one file's epoch. The caller disposes of it.
@@ -58,6 +60,8 @@ export interface StoredFile {
   seekHole(at: number): number;
   /** Makes what was written what a later opening finds. @param durable - Also after a power loss: fsync(2). */
   commit(durable: boolean): void;
+  /** The whole store has been synced: what was committed is on the medium. Left out where that makes no difference. */
+  markDurable?(): void;
   /** Bytes sealed under each generation of the zone's key. Empty for a plain file. */
   bytesByGeneration(): ReadonlyMap<number, number>;
   /** Seals up to so many bytes anew that lie under an older generation; returns how many are left. */

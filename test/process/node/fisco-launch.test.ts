@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
@@ -9,6 +8,7 @@ import { loadManifest } from "../../../src/node/manifest-reader.ts";
 import { updateManifest, withTableFields } from "../../../src/node/manifest-writer.ts";
 import { sealFile } from "../../../src/node/seal.ts";
 import { storageSecurityBlock } from "../../../src/node/storage-security.ts";
+import { reservePort } from "../../reserved-ports.ts";
 import { FakeKeyManager } from "../../unit/node/fake-key-manager.ts";
 import { LaunchedNode } from "./launched-node.ts";
 
@@ -17,19 +17,11 @@ const nodeKeyFiles: { mode: string; plainPem?: string }[] = JSON.parse(
   readFileSync(join(import.meta.dirname, "../../vectors/fisco-legacy.json"), "utf8"),
 ).nodeKeyFiles;
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
-
 /** A FISCO node whose consensus key is sealed, and whose config.ini names its sidecar. */
 async function fiscoNode(kind: "fisco" | "fisco-sm", format: string) {
   const argv = JSON.stringify([process.execPath, standIn, "{dir}/config.ini"]);
   const node = await LaunchedNode.sealed(`argv = ${argv}`, { kind });
-  const port = await freePort();
+  const port = await reservePort();
   let loaded = updateManifest(loadManifest(node.folder.path), (text) => withTableFields(text, "sidecar", { port }));
   mkdirSync(node.folder.at("conf"));
   const plainPem = nodeKeyFiles.find((file) => file.mode === (kind === "fisco-sm" ? "sm" : "standard"))?.plainPem ?? "";
@@ -72,7 +64,7 @@ describe("launching an unmodified FISCO BCOS node (a stand-in) with its sidecar"
     const { node, file, plainPem } = await fiscoNode("fisco", "v3");
     await using _node = node;
     const text = readFileSync(file, "latin1");
-    for (const bad of [plainPem, text.replace(/^./, "0"), text.slice(0, -32), ""]) {
+    for (const bad of [plainPem, text.replace(/^./, (first) => (first === "0" ? "1" : "0")), text.slice(0, -32), ""]) {
       writeFileSync(file, bad);
       const { code, stdout } = await node.run();
       assert.ok(code === 5 || (bad === "" && code === 1), `${code}`);

@@ -127,7 +127,7 @@ describe("a keystore that is handed over", () => {
     const { launched } = await withAccounts(1, ([first]) => `${first}\n`);
     await using _ = launched;
     const file = launched.folder.at("node.toml");
-    const script = 'echo "$1" >"$3"; cat "$2" >/dev/null; sleep 1.5; wc -c <"$2"; ls "$1" | wc -l';
+    const script = 'echo "$1" >"$3"; cat "$2" >/dev/null; sleep 4; wc -c <"$2"; ls "$1" | wc -l';
     const argv = ["/bin/sh", "-c", script, "sh", "{keystore}", "{key:nodekey}", launched.outside("where")];
     writeFileSync(
       file,

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { reservePort } from "../../reserved-ports.ts";
 import { NodeFolder } from "../../unit/node/fake-key-manager.ts";
 
 const strongroom = join(import.meta.dirname, "../../../bin/strongroom");
@@ -44,8 +44,7 @@ export class KeyManagerProcess implements AsyncDisposable {
   static async started(): Promise<KeyManagerProcess> {
     const keyManager = new KeyManagerProcess();
     await succeed("init", "--data", keyManager.data, "--unlock-file", keyManager.#unlock);
-    keyManager.#port = await freePort();
-    await keyManager.start();
+    await keyManager.#startOnFreePort();
     await succeed("key", "create", "--data", keyManager.data, "--alias", "alias/nodes");
     return keyManager;
   }
@@ -63,6 +62,18 @@ export class KeyManagerProcess implements AsyncDisposable {
     for (const until = Date.now() + patienceMs; !told.includes("native:"); ) {
       if (Date.now() > until || child.exitCode !== null) throw new Error(`the key manager did not start: ${told}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** A port that was free may be another program's by the time that the key manager listens. */
+  async #startOnFreePort(): Promise<void> {
+    for (let triesLeft = 4; ; triesLeft -= 1) {
+      this.#port = await reservePort();
+      try {
+        return await this.start();
+      } catch (error) {
+        if (triesLeft === 0 || !String(error).includes("EADDRINUSE")) throw error;
+      }
     }
   }
 
@@ -86,12 +97,4 @@ export class KeyManagerProcess implements AsyncDisposable {
     await this.stop();
     this.folder[Symbol.dispose]();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }

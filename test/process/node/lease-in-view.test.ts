@@ -113,19 +113,19 @@ describe("the lease of a launched node, as the key manager shows it", {
   }
 
   it("is held while it is checked, and lapsed once the launcher was killed", async () => {
-    const launcher = await launch("node-1", "--lease", "1s");
+    const launcher = await launch("node-1", "--lease", "3s");
     const begun = await shown("node-1");
-    assert.deepEqual([begun?.state, begun?.seconds], ["held", 1]);
+    assert.deepEqual([begun?.state, begun?.seconds], ["held", 3]);
     const records = async () =>
       (await served.server.admin.audit.search({ node: "node-1", action: "kms:Decrypt", limit: 1000 })).records.filter(
-        ({ detail, result }) => detail.launch === begun?.launch && detail.leaseSeconds === 1 && result === "done",
+        ({ detail, result }) => detail.launch === begun?.launch && detail.leaseSeconds === 3 && result === "done",
       ).length;
-    await until(async () => (await records()) >= 4);
+    await until(async () => (await records()) >= 3);
     assert.equal((await shown("node-1"))?.launch, begun?.launch);
     await ended(launcher, "SIGKILL");
     await until(async () => (await shown("node-1"))?.state === "lapsed");
     const listed = await succeed("node", "list", "--data", manager.dataDir);
-    assert.match(listed, /node-1 +enabled +file +lapsed: checked every 1 s, but not since /);
+    assert.match(listed, /node-1 +enabled +file +lapsed: checked every 3 s, but not since /);
   });
 
   it("is released by an orderly stop, and said by the node itself", async () => {
@@ -151,7 +151,7 @@ describe("the lease of a launched node, as the key manager shows it", {
   });
 
   it("is refused to a revoked node, which is stopped", async () => {
-    const launcher = await launch("node-1", "--lease", "1s");
+    const launcher = await launch("node-1", "--lease", "3s");
     assert.equal((await shown("node-1"))?.state, "held");
     const closed = new Promise<number | null>((resolve) => launcher.once("close", resolve));
     await succeed("node", "revoke", "node-1", "--data", manager.dataDir);

@@ -242,7 +242,8 @@ for (const kind of fuseKinds)
           const volume = await driver.open({ folder }, dataKey);
           assert.equal(readFileSync(join(volume.dataPath, "canary"), "utf8"), "written before the kill");
           await volume.close();
-        } else await driver.close({ folder });
+        } else if (kind === "sealfs") await assert.rejects(driver.close({ folder }), { code: "VOLUME_ENDED_BADLY" });
+        else await driver.close({ folder });
         assert.equal((await driver.status({ folder })).state, "locked");
         assert.equal(mountAt(join(folder, "root")), undefined);
       });

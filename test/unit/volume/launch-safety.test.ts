@@ -1,17 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import {
-  checkCoreDumps,
-  checkLaunchSafety,
-  checkTemporaryFolder,
-  coreLimitFor,
-  parseCoreLimit,
-  temporaryFolderFor,
-} from "../../../src/volume/launch-safety.ts";
+import { checkCoreDumps, coreLimitFor, parseCoreLimit, temporaryFolderFor } from "../../../src/volume/launch-safety.ts";
 import { isInMemory } from "../../../src/volume/memory-folder.ts";
 import type { SystemFiles } from "../../../src/volume/system-files.ts";
 import { scaled, seed } from "../../run-settings.ts";
@@ -115,48 +108,8 @@ describe("the check of core dumps", () => {
   });
 });
 
-describe("the check of the temporary folder", () => {
-  const disk = () => false;
-
-  it("passes a folder on the volume, however it is reached", () => {
-    const folder = mkdtempSync(join(tmpdir(), "strongroom-temporary-"));
-    try {
-      const temporaryPath = join(folder, "tmp");
-      mkdirSync(join(temporaryPath, "deep"), { recursive: true });
-      symlinkSync(temporaryPath, join(folder, "link"));
-      for (const path of [temporaryPath, join(temporaryPath, "deep"), join(folder, "link", "deep")])
-        assert.equal(checkTemporaryFolder(path, { temporaryPath }, disk).ok, true, path);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-
-  it("passes a folder in memory", () => {
-    assert.equal(checkTemporaryFolder("/elsewhere", {}, () => true).ok, true);
-  });
-
-  it("fails a folder on a disk, and one whose name only begins alike", () => {
-    const finding = checkTemporaryFolder("/v/root/tmp-other", { temporaryPath: "/v/root/tmp" }, disk);
-    assert.equal(finding.ok, false);
-    assert.match(finding.remedy ?? "", /TMPDIR to \/v\/root\/tmp/);
-    assert.equal(checkTemporaryFolder("/v/root", { temporaryPath: "/v/root/tmp" }, disk).ok, false);
-    assert.match(checkTemporaryFolder("/tmp", {}, disk).remedy ?? "", /tmpfs/);
-  });
-
-  it("fails a link on the volume that leads off it", () => {
-    const folder = mkdtempSync(join(tmpdir(), "strongroom-temporary-"));
-    try {
-      const temporaryPath = join(folder, "tmp");
-      mkdirSync(temporaryPath);
-      mkdirSync(join(folder, "outside"));
-      symlinkSync(join(folder, "outside"), join(temporaryPath, "out"));
-      assert.equal(checkTemporaryFolder(join(temporaryPath, "out"), { temporaryPath }, disk).ok, false);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-
-  it("gives a program a folder on the volume, or one of its own in memory", () => {
+describe("the temporary folder of a program", () => {
+  it("lies on the volume, or is one of its own in memory", () => {
     const folder = mkdtempSync(join(tmpdir(), "strongroom-temporary-"));
     try {
       const onVolume = temporaryFolderFor({ temporaryPath: join(folder, "tmp") });
@@ -169,21 +122,5 @@ describe("the check of the temporary folder", () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
-  });
-
-  it("is told together with swap and core dumps", () => {
-    const findings = checkLaunchSafety(
-      {},
-      "/nowhere",
-      machine({ "/proc/swaps": "Filename Type Size Used Priority\n" }),
-    );
-    assert.deepEqual(
-      findings.map(({ check, ok }) => [check, ok]),
-      [
-        ["swap", true],
-        ["core dumps", false],
-        ["temporary folder", false],
-      ],
-    );
   });
 });

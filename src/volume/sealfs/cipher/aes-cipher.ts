@@ -2,7 +2,14 @@ import { fillFromKernel } from "../../../crypto/kernel-random.ts";
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import type { BlockCipher } from "../block-cipher.ts";
 import type { OpensslGcm, OpensslGcmContext } from "./openssl-gcm.ts";
-import { sealedBlock, usedAfterDispose } from "./sealed-block.ts";
+import {
+  blockNonce,
+  blockTag,
+  ciphertextOf,
+  putNonceAndTag,
+  takeNonceAndTag,
+  usedAfterDispose,
+} from "./sealed-block.ts";
 
 /** AES-256-GCM by OpenSSL's own functions. Seals straight into the caller's memory. */
 export class AesGcmCipher implements BlockCipher {
@@ -15,16 +22,18 @@ export class AesGcmCipher implements BlockCipher {
   }
 
   seal(associatedData: Buffer, plaintext: Buffer, sealed: Buffer): void {
-    const { nonce, tag, ciphertext } = sealedBlock(sealed, plaintext.length);
+    const ciphertext = ciphertextOf(sealed, plaintext.length);
     if (this.#context.disposed) throw usedAfterDispose();
-    fillFromKernel(nonce);
-    this.#context.seal(nonce, associatedData, plaintext, ciphertext, tag);
+    fillFromKernel(blockNonce);
+    this.#context.seal(blockNonce, associatedData, plaintext, ciphertext, blockTag);
+    putNonceAndTag(sealed);
   }
 
   open(associatedData: Buffer, sealed: Buffer, plaintext: Buffer): boolean {
-    const { nonce, tag, ciphertext } = sealedBlock(sealed, plaintext.length);
+    const ciphertext = ciphertextOf(sealed, plaintext.length);
     if (this.#context.disposed) throw usedAfterDispose();
-    const isAuthentic = this.#context.open(nonce, associatedData, ciphertext, tag, plaintext);
+    takeNonceAndTag(sealed);
+    const isAuthentic = this.#context.open(blockNonce, associatedData, ciphertext, blockTag, plaintext);
     if (!isAuthentic) plaintext.fill(0);
     return isAuthentic;
   }

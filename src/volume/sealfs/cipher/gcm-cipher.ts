@@ -3,7 +3,14 @@ import { fillFromKernel } from "../../../crypto/kernel-random.ts";
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import type { Suite } from "../../../crypto/suite.ts";
 import { type BlockCipher, tagBytes } from "../block-cipher.ts";
-import { sealedBlock, usedAfterDispose } from "./sealed-block.ts";
+import {
+  blockNonce,
+  blockTag,
+  ciphertextOf,
+  putNonceAndTag,
+  takeNonceAndTag,
+  usedAfterDispose,
+} from "./sealed-block.ts";
 
 /**
  * AES-256-GCM or SM4-GCM (RFC 8998) by node:crypto: runs everywhere, and copies each block once more than it must, since
@@ -22,24 +29,28 @@ export class GcmCipher implements BlockCipher {
   }
 
   seal(associatedData: Buffer, plaintext: Buffer, sealed: Buffer): void {
-    const { nonce, tag, ciphertext } = sealedBlock(sealed, plaintext.length);
+    const ciphertext = ciphertextOf(sealed, plaintext.length);
     this.#refuseWhenDisposed();
-    fillFromKernel(nonce);
-    const cipher = this.#key.expose((key) => createCipheriv(this.#suite.aead, key, nonce, { authTagLength: tagBytes }));
+    fillFromKernel(blockNonce);
+    const cipher = this.#key.expose((key) =>
+      createCipheriv(this.#suite.aead, key, blockNonce, { authTagLength: tagBytes }),
+    );
     cipher.setAAD(associatedData);
     cipher.update(plaintext).copy(ciphertext);
     cipher.final();
-    cipher.getAuthTag().copy(tag);
+    cipher.getAuthTag().copy(blockTag);
+    putNonceAndTag(sealed);
   }
 
   open(associatedData: Buffer, sealed: Buffer, plaintext: Buffer): boolean {
-    const { nonce, tag, ciphertext } = sealedBlock(sealed, plaintext.length);
+    const ciphertext = ciphertextOf(sealed, plaintext.length);
     this.#refuseWhenDisposed();
+    takeNonceAndTag(sealed);
     const decipher = this.#key.expose((key) =>
-      createDecipheriv(this.#suite.aead, key, nonce, { authTagLength: tagBytes }),
+      createDecipheriv(this.#suite.aead, key, blockNonce, { authTagLength: tagBytes }),
     );
     decipher.setAAD(associatedData);
-    decipher.setAuthTag(tag);
+    decipher.setAuthTag(blockTag);
     const opened = decipher.update(ciphertext);
     try {
       decipher.final();

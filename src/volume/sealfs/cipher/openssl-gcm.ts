@@ -11,7 +11,7 @@ type Pointer = unknown;
 interface Functions {
   newContext(): Pointer;
   freeContext(context: Pointer): void;
-  cipher(): Pointer;
+  readonly aes256Gcm: Pointer;
   initSeal(context: Pointer, cipher: Pointer, engine: null, key: Uint8Array | null, nonce: Uint8Array | null): number;
   initOpen(context: Pointer, cipher: Pointer, engine: null, key: Uint8Array | null, nonce: Uint8Array | null): number;
   authenticate(context: Pointer, out: null, outBytes: Buffer, input: Uint8Array, inputBytes: number): number;
@@ -32,49 +32,54 @@ const keyBytes = 32;
 const nonceBytes = 12;
 const tagBytes = 16;
 
+/** Where OpenSSL says how many bytes it wrote, and where it writes none at the end. */
+const count = Buffer.alloc(4);
+const nothing = Buffer.alloc(tagBytes);
+/** What a context is left with that protects nothing any more: all that the last key expanded to is overwritten. */
+const noKey = Buffer.alloc(keyBytes);
+const noNonce = Buffer.alloc(nonceBytes);
+const mostSpare = 64;
+
 /** Makes AES-256-GCM contexts. */
 export interface OpensslGcm {
-  /** @param key - 32 bytes; OpenSSL keeps what it expands to, and wipes that when the context is freed. */
+  /** @param key - 32 bytes; OpenSSL keeps what it expands to, until the context is disposed of. */
   contextOf(key: Uint8Array): OpensslGcmContext;
 }
 
 /** One expanded key, in OpenSSL's memory. */
 export class OpensslGcmContext implements Disposable {
   readonly #openssl: Functions;
-  readonly #sealing: Pointer;
-  readonly #opening: Pointer;
-  /** Where OpenSSL says how many bytes it wrote. */
-  readonly #count: Buffer = Buffer.alloc(4);
-  readonly #nothing: Buffer = Buffer.alloc(tagBytes);
+  /** Of contexts that were disposed of: to take another key costs half of making one. */
+  readonly #spare: Pointer[];
+  /** For both directions: GCM's key schedule is the same in both, and each block says which it is. */
+  readonly #context: Pointer;
   #disposed = false;
 
-  constructor(openssl: Functions, key: Uint8Array) {
+  constructor(openssl: Functions, spare: Pointer[], key: Uint8Array) {
     if (key.length !== keyBytes)
       throw new RangeError(`aes-256-gcm takes a key of ${keyBytes} bytes, got ${key.length}`);
     this.#openssl = openssl;
-    const [sealing, opening] = [openssl.newContext(), openssl.newContext()];
-    this.#sealing = sealing;
-    this.#opening = opening;
-    const ready =
-      sealing !== null &&
-      opening !== null &&
-      openssl.initSeal(sealing, openssl.cipher(), null, key, null) === 1 &&
-      openssl.initOpen(opening, openssl.cipher(), null, key, null) === 1;
-    if (ready) return;
-    this[Symbol.dispose]();
+    this.#spare = spare;
+    const used = spare.pop();
+    const context = used ?? openssl.newContext();
+    this.#context = context;
+    const cipher = used === undefined ? openssl.aes256Gcm : null;
+    if (context !== null && openssl.initSeal(context, cipher, null, key, null) === 1) return;
+    this.#disposed = true;
+    openssl.freeContext(context);
     throw new Error("OpenSSL did not take an AES key");
   }
 
   /** All lengths are checked here: OpenSSL writes as many bytes as it is told. */
   seal(nonce: Buffer, associatedData: Buffer, plaintext: Buffer, ciphertext: Buffer, tag: Buffer): void {
     this.#check(nonce, associatedData, plaintext, ciphertext, tag);
-    const [openssl, context, count] = [this.#openssl, this.#sealing, this.#count];
+    const [openssl, context] = [this.#openssl, this.#context];
     const done =
       openssl.initSeal(context, null, null, null, nonce) === 1 &&
       (associatedData.length === 0 ||
         openssl.authenticate(context, null, count, associatedData, associatedData.length) === 1) &&
       (plaintext.length === 0 || openssl.seal(context, ciphertext, count, plaintext, plaintext.length) === 1) &&
-      openssl.finishSeal(context, this.#nothing, count) === 1 &&
+      openssl.finishSeal(context, nothing, count) === 1 &&
       openssl.control(context, getTag, tagBytes, tag) === 1;
     if (!done) throw new Error("OpenSSL could not seal a block");
   }
@@ -82,7 +87,7 @@ export class OpensslGcmContext implements Disposable {
   /** @returns False when the tag does not match; what is in `plaintext` then is the caller's to wipe. */
   open(nonce: Buffer, associatedData: Buffer, ciphertext: Buffer, tag: Buffer, plaintext: Buffer): boolean {
     this.#check(nonce, associatedData, ciphertext, plaintext, tag);
-    const [openssl, context, count] = [this.#openssl, this.#opening, this.#count];
+    const [openssl, context] = [this.#openssl, this.#context];
     const fed =
       openssl.initOpen(context, null, null, null, nonce) === 1 &&
       (associatedData.length === 0 ||
@@ -90,17 +95,19 @@ export class OpensslGcmContext implements Disposable {
       (ciphertext.length === 0 || openssl.open(context, plaintext, count, ciphertext, ciphertext.length) === 1) &&
       openssl.control(context, setTag, tagBytes, tag) === 1;
     if (!fed) throw new Error("OpenSSL could not open a block");
-    const isAuthentic = openssl.finishOpen(context, this.#nothing, count) === 1;
+    const isAuthentic = openssl.finishOpen(context, nothing, count) === 1;
     if (!isAuthentic) openssl.clearErrors();
     return isAuthentic;
   }
 
-  /** OpenSSL wipes the expanded key (EVP_CIPHER_CTX_free(3)). */
+  /** The expanded key is overwritten, or wiped by OpenSSL (EVP_CIPHER_CTX_free(3)). */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#openssl.freeContext(this.#sealing);
-    this.#openssl.freeContext(this.#opening);
+    const [openssl, context] = [this.#openssl, this.#context];
+    if (this.#spare.length < mostSpare && openssl.initSeal(context, null, null, noKey, noNonce) === 1)
+      this.#spare.push(context);
+    else openssl.freeContext(context);
   }
 
   get disposed(): boolean {
@@ -137,7 +144,8 @@ async function load(): Promise<OpensslGcm | undefined> {
   const openssl: Functions = {
     newContext: own.func("void *EVP_CIPHER_CTX_new()"),
     freeContext: own.func("void EVP_CIPHER_CTX_free(void *)"),
-    cipher: own.func("void *EVP_aes_256_gcm()"),
+    // Fetched once: what EVP_aes_256_gcm(3) gives is looked up by its name for each context.
+    aes256Gcm: own.func("void *EVP_CIPHER_fetch(void *, const char *, const char *)")(null, "AES-256-GCM", null),
     initSeal: own.func("int EVP_EncryptInit_ex(void *, void *, void *, uint8_t *, uint8_t *)"),
     initOpen: own.func("int EVP_DecryptInit_ex(void *, void *, void *, uint8_t *, uint8_t *)"),
     // Associated data is what goes in with no place to come out, in either direction.
@@ -149,7 +157,8 @@ async function load(): Promise<OpensslGcm | undefined> {
     control: own.func("int EVP_CIPHER_CTX_ctrl(void *, int, int, uint8_t *)"),
     clearErrors: own.func("void ERR_clear_error()"),
   };
-  const made: OpensslGcm = { contextOf: (key) => new OpensslGcmContext(openssl, key) };
+  const spare: Pointer[] = [];
+  const made: OpensslGcm = { contextOf: (key) => new OpensslGcmContext(openssl, spare, key) };
   return givesWhatNodeGives(made) ? made : undefined;
 }
 
@@ -158,7 +167,12 @@ function givesWhatNodeGives(openssl: OpensslGcm): boolean {
   const pattern = (bytes: number) => Buffer.from(Array.from({ length: bytes }, (_, at) => (at * 89 + bytes) & 0xff));
   const [key, nonce, associatedData, plaintext] = [pattern(32), pattern(12), pattern(61), pattern(1000)];
   const [ciphertext, tag, opened] = [Buffer.alloc(1000), Buffer.alloc(16), Buffer.alloc(1000)];
+  // A context that has had another key, as most have.
+  openssl.contextOf(pattern(32).reverse())[Symbol.dispose]();
   using context = openssl.contextOf(key);
+  // One way after the other, and back: the context serves both.
+  context.seal(nonce, associatedData, opened, ciphertext, tag);
+  if (!context.open(nonce, associatedData, ciphertext, tag, opened) || opened.some((byte) => byte !== 0)) return false;
   context.seal(nonce, associatedData, plaintext, ciphertext, tag);
   const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(associatedData);
   const same = cipher.update(plaintext).equals(ciphertext) && cipher.final().length === 0;

@@ -2,7 +2,14 @@ import { fillFromKernel } from "../../../crypto/kernel-random.ts";
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import type { Sm4Key, Sm4Provider } from "../../../crypto/sm4/provider.ts";
 import type { BlockCipher } from "../block-cipher.ts";
-import { sealedBlock, usedAfterDispose } from "./sealed-block.ts";
+import {
+  blockNonce,
+  blockTag,
+  ciphertextOf,
+  putNonceAndTag,
+  takeNonceAndTag,
+  usedAfterDispose,
+} from "./sealed-block.ts";
 
 /** SM4-GCM (RFC 8998) by the provider of SM4 that was chosen for this machine. Seals straight into the caller's memory. */
 export class Sm4GcmCipher implements BlockCipher {
@@ -16,16 +23,18 @@ export class Sm4GcmCipher implements BlockCipher {
   }
 
   seal(associatedData: Buffer, plaintext: Buffer, sealed: Buffer): void {
-    const { nonce, tag, ciphertext } = sealedBlock(sealed, plaintext.length);
+    const ciphertext = ciphertextOf(sealed, plaintext.length);
     if (this.#disposed) throw usedAfterDispose();
-    fillFromKernel(nonce);
-    this.#key.gcmSeal(nonce, associatedData, plaintext, ciphertext, tag);
+    fillFromKernel(blockNonce);
+    this.#key.gcmSeal(blockNonce, associatedData, plaintext, ciphertext, blockTag);
+    putNonceAndTag(sealed);
   }
 
   open(associatedData: Buffer, sealed: Buffer, plaintext: Buffer): boolean {
-    const { nonce, tag, ciphertext } = sealedBlock(sealed, plaintext.length);
+    const ciphertext = ciphertextOf(sealed, plaintext.length);
     if (this.#disposed) throw usedAfterDispose();
-    return this.#key.gcmOpen(nonce, associatedData, ciphertext, tag, plaintext);
+    takeNonceAndTag(sealed);
+    return this.#key.gcmOpen(blockNonce, associatedData, ciphertext, blockTag, plaintext);
   }
 
   [Symbol.dispose](): void {

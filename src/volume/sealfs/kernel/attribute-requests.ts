@@ -1,5 +1,5 @@
 import type { AttributeChange, Attributes, Caller, FileSystem } from "../file-system.ts";
-import { FsError } from "../fs-error.ts";
+import { errno, FsError } from "../fs-error.ts";
 import { getattrWithHandle, largestAttributeBytes, longestAttributeNameBytes, setattrValid } from "./protocol.ts";
 import type { Reply } from "./reply.ts";
 import type { Request } from "./request.ts";
@@ -8,6 +8,9 @@ const nsPerSecond = 1_000_000_000;
 const setUserId = 0o4000;
 const setGroupId = 0o2000;
 const groupExecute = 0o010;
+/** S_IFMT and S_IFDIR. */
+const typeMask = 0o170000;
+const folderType = 0o040000;
 /** XATTR_CREATE and XATTR_REPLACE. */
 const knownSetFlags = 3;
 
@@ -58,7 +61,9 @@ export function setattr(fileSystem: FileSystem, request: Request, reply: Reply):
     ...(has(setattrValid.MTIME) && { modifiedNs: timeOrNow("modified", setattrValid.MTIME_NOW) }),
     ...(has(setattrValid.CTIME) && { changedNs: time("changed") }),
   };
-  if (has(setattrValid.KILL_SUIDGID) && change.mode === undefined) {
+  // chown(2) that names neither owner nor group takes the set-id bits away all the same, and is the only change without any field.
+  const isEmptyChown = Object.keys(change).length === 0;
+  if ((has(setattrValid.KILL_SUIDGID) || isEmptyChown) && change.mode === undefined) {
     const kept = modeWithoutSetIds(fileSystem.getAttributes(request.node, handle), request.caller);
     reply.attributes(
       fileSystem.setAttributes(request.node, kept === undefined ? change : { ...change, mode: kept }, handle),
@@ -81,10 +86,14 @@ export function killSetIds(fileSystem: FileSystem, request: Request, handle: num
  * @returns Undefined when nothing changes.
  */
 function modeWithoutSetIds({ mode, gid }: Attributes, caller: Caller): number | undefined {
+  if ((mode & typeMask) === folderType) return undefined;
   const keepsGroup = (mode & groupExecute) === 0 && (caller.uid === 0 || caller.gid === gid);
   const dropped = mode & (keepsGroup ? setUserId : setUserId | setGroupId);
   return dropped === 0 ? undefined : mode & 0o7777 & ~dropped;
 }
+
+/** What the kernel itself asks for before the first write to each file. No file has any: `security.` can't be set. */
+const capabilities = "security.capability";
 
 /** GETXATTR: fuse_getxattr_in, name. Size 0 asks how large the value is. */
 export function getxattr(fileSystem: FileSystem, request: Request, reply: Reply): void {
@@ -92,7 +101,8 @@ export function getxattr(fileSystem: FileSystem, request: Request, reply: Reply)
   request.skip(4);
   const name = attributeName(request);
   request.end();
-  answerSized(reply, size, fileSystem.getExtendedAttribute(request.node, name));
+  if (name === capabilities) reply.refusal = errno.ENODATA;
+  else answerSized(reply, size, fileSystem.getExtendedAttribute(request.node, name));
 }
 
 /** LISTXATTR: fuse_getxattr_in. Names end with a NUL byte each. */

@@ -1,7 +1,7 @@
 import type { FileSystem } from "../file-system.ts";
 import { FsError } from "../fs-error.ts";
 import { killSetIds } from "./attribute-requests.ts";
-import { fsyncDataOnly, openKeepsCache, openKillsSuidgid, writeKillsSuidgid } from "./protocol.ts";
+import { fsyncDataOnly, openKeepsCache, openKillsSuidgid, openNeedsNoFlush, writeKillsSuidgid } from "./protocol.ts";
 import type { Reply } from "./reply.ts";
 import type { Request } from "./request.ts";
 import { largestTransferBytes } from "./session.ts";
@@ -10,14 +10,17 @@ import { largestTransferBytes } from "./session.ts";
 const seekData = 3;
 const seekHole = 4;
 
-/** OPEN: fuse_open_in. Answered by fuse_open_out; cached pages stay, since nobody else writes. */
+/** open(2): O_ACCMODE and O_TRUNC, of which neither is set by who only reads. */
+const changes = 3 | 0o1000;
+
+/** OPEN: fuse_open_in. Answered by fuse_open_out; cached pages stay, since nobody else writes. Who only reads leaves nothing to commit. */
 export function open(fileSystem: FileSystem, request: Request, reply: Reply): void {
   const flags = request.u32();
   const openFlags = request.u32();
   request.end();
   const handle = fileSystem.open(request.node, flags);
   if ((openFlags & openKillsSuidgid) !== 0) killSetIds(fileSystem, request, handle);
-  reply.opened(handle, openKeepsCache);
+  reply.opened(handle, (flags & changes) === 0 ? openKeepsCache | openNeedsNoFlush : openKeepsCache);
 }
 
 /** READ: fuse_read_in. */
@@ -108,10 +111,20 @@ export function fallocate(fileSystem: FileSystem, request: Request): void {
 /** LSEEK: fuse_lseek_in; only SEEK_DATA and SEEK_HOLE arrive here. Answered by fuse_lseek_out. */
 export function lseek(fileSystem: FileSystem, request: Request, reply: Reply): void {
   const handle = request.handle();
-  const offset = request.offset();
+  const offset = seekOffset(request);
   const whence = request.u32();
   request.skip(4);
   request.end();
   if (whence !== seekData && whence !== seekHole) throw new FsError("EINVAL", `lseek from ${whence}`);
   reply.u64(fileSystem.seek(handle, offset, whence));
+}
+
+/** No file has data or a hole so far out. @throws {FsError} ENXIO beyond 2^53 - 1. */
+function seekOffset(request: Request): number {
+  try {
+    return request.offset();
+  } catch (error) {
+    if (error instanceof FsError && error.code === "EFBIG") throw new FsError("ENXIO", "a place beyond 2^53 - 1");
+    throw error;
+  }
 }

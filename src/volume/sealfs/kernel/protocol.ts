@@ -97,6 +97,8 @@ export const openKillsSuidgid = 1;
 export const fsyncDataOnly = 1;
 /** FOPEN_KEEP_CACHE. */
 export const openKeepsCache = 2;
+/** FOPEN_NOFLUSH: no FLUSH at close(2). Kernels before 5.18 do not know it, and ask. */
+export const openNeedsNoFlush = 32;
 
 /** fuse_in_header and fuse_out_header. */
 export const inHeaderBytes = 40;

@@ -21,6 +21,8 @@ export class Reply {
   readonly #memory: Buffer;
   readonly #times: CacheTimes;
   #at = outHeaderBytes;
+  /** A positive errno in place of the body: a refusal too common to be thrown. */
+  refusal = 0;
 
   /** @param mostBodyBytes - Of the largest answer. */
   constructor(mostBodyBytes: number, times: CacheTimes) {
@@ -41,6 +43,7 @@ export class Reply {
   /** Begins anew: nothing in the body. */
   start(): void {
     this.#at = outHeaderBytes;
+    this.refusal = 0;
   }
 
   /** Writes fuse_out_header. @param error - A positive errno, or 0. @returns Bytes of the whole answer. */
@@ -87,8 +90,10 @@ export class Reply {
     this.#at += byteLength;
   }
 
-  #seconds(ns: bigint): void {
-    this.bigU64((ns - BigInt(nsPart(ns))) / nsPerSecond);
+  /** A time's whole seconds, in two's complement. */
+  #seconds(seconds: number): void {
+    this.u32(seconds >>> 0);
+    this.u32(Math.floor(seconds / 2 ** 32) >>> 0);
   }
 
   /** fuse_attr. */
@@ -97,12 +102,13 @@ export class Reply {
     this.u64(attributes.size);
     this.u64(attributes.blocks);
     const { accessedNs, modifiedNs, changedNs } = attributes;
-    this.#seconds(accessedNs);
-    this.#seconds(modifiedNs);
-    this.#seconds(changedNs);
-    this.u32(nsPart(accessedNs));
-    this.u32(nsPart(modifiedNs));
-    this.u32(nsPart(changedNs));
+    const [accessed, modified, changed] = [nsPart(accessedNs), nsPart(modifiedNs), nsPart(changedNs)];
+    this.#seconds(secondsOf(accessedNs, accessed));
+    this.#seconds(secondsOf(modifiedNs, modified));
+    this.#seconds(secondsOf(changedNs, changed));
+    this.u32(accessed);
+    this.u32(modified);
+    this.u32(changed);
     this.u32(attributes.mode);
     this.u32(attributes.links);
     this.u32(attributes.uid);
@@ -173,6 +179,12 @@ export class Reply {
 function nsPart(ns: bigint): number {
   const part = Number(ns % nsPerSecond);
   return part < 0 ? part + Number(nsPerSecond) : part;
+}
+
+/** Whole seconds at or before. @param part - Of {@link nsPart}. */
+function secondsOf(ns: bigint, part: number): number {
+  const towardsZero = Number(ns / nsPerSecond);
+  return ns < 0n && part !== 0 ? towardsZero - 1 : towardsZero;
 }
 
 /** Bytes of a fuse_dirent with a name of this length. */

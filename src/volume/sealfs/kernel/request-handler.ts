@@ -140,7 +140,7 @@ export class RequestHandler {
     const handler = byNumber.get(request.opcode);
     if (handler === undefined) return reply.finish(request.unique, errno.ENOSYS);
     handler(this.#options.fileSystem, request, reply);
-    return reply.finish(request.unique, 0);
+    return reply.finish(request.unique, reply.refusal);
   }
 
   #init(request: Request): void {

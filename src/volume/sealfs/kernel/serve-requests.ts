@@ -1,8 +1,10 @@
+import { drawTogether } from "../../../crypto/kernel-random.ts";
 import type { FileSystem } from "../file-system.ts";
 import { errno } from "../fs-error.ts";
 import { inHeaderBytes, writeInBytes } from "./protocol.ts";
 import { type Fault, RequestHandler } from "./request-handler.ts";
 import { largestTransferBytes } from "./session.ts";
+import { Spinning } from "./spinning.ts";
 import type { KernelCalls } from "./system-calls.ts";
 
 const EINTR = 4;
@@ -42,6 +44,8 @@ export interface Service {
   readonly onFault: (fault: Fault) => void;
   readonly entrySeconds?: number;
   readonly attributeSeconds?: number;
+  /** How it waits for the next request. Left out: by this machine's cores and clock. */
+  readonly spinning?: Spinning;
 }
 
 /**
@@ -73,6 +77,7 @@ class Loop {
   readonly #handler: RequestHandler;
   readonly #request: Buffer;
   readonly #polled: Buffer;
+  readonly #spinning: Spinning;
   #polledCount: number;
   /** When `idle` is to be called even if requests wait; undefined: when none wait. */
   #idleAtMs: number | undefined = 0;
@@ -82,6 +87,7 @@ class Loop {
     this.#service = service;
     this.#handler = handler;
     this.#request = request;
+    this.#spinning = service.spinning ?? new Spinning();
     this.#polledCount = service.control === undefined ? 1 : 2;
     this.#polled = Buffer.alloc(2 * pollEntryBytes);
     this.#polled.writeInt32LE(service.descriptor, 0);
@@ -95,6 +101,7 @@ class Loop {
       const got = this.#answerOne();
       if (got === "unmounted") return got;
       if (got === "nothing") {
+        if (this.#spinning.looksAgain()) continue;
         const timeoutMs = this.#idle();
         if (timeoutMs === "stop" || !this.#wait(timeoutMs)) return "stopped";
         continue;
@@ -116,7 +123,8 @@ class Loop {
       if (length === -EINTR || length === -errno.ENOENT) return "answered";
       throw new Error(`reading from /dev/fuse failed: ${calls.errnoName(-length)}`);
     }
-    const answerLength = this.#handler.answer(this.#request.subarray(0, length));
+    this.#spinning.requestCame();
+    const answerLength = drawTogether(() => this.#handler.answer(this.#request.subarray(0, length)));
     if (answerLength > 0) this.#write(answerLength);
     return "answered";
   }
@@ -165,6 +173,8 @@ class Loop {
     if (ready < 0 && ready !== -EINTR) throw new Error(`waiting for /dev/fuse failed: ${calls.errnoName(-ready)}`);
     if (ready <= 0 || control === undefined || this.#polled.readInt16LE(pollEntryBytes + 6) === 0) return true;
     const answer = control.ready();
+    // What was asked there may give work to do.
+    this.#idleAtMs = undefined;
     if (answer === "leave") {
       this.#polledCount = 1;
       this.#polled.writeInt16LE(0, pollEntryBytes + 6);

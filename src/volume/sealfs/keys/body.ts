@@ -24,6 +24,13 @@ export class BodyWriter {
     return this;
   }
 
+  u48(value: number): this {
+    const bytes = Buffer.alloc(6);
+    bytes.writeUIntBE(value, 0, 6);
+    this.#parts.push(bytes);
+    return this;
+  }
+
   /** Milliseconds since 1970. */
   time(ms: number): this {
     const bytes = Buffer.alloc(8);
@@ -73,6 +80,10 @@ export class BodyReader {
 
   u32(): number {
     return this.#take(4).readUInt32BE(0);
+  }
+
+  u48(): number {
+    return this.#take(6).readUIntBE(0, 6);
   }
 
   time(): number {

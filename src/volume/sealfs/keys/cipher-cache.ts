@@ -4,7 +4,7 @@ import { FsError } from "../fs-error.ts";
 /** A cipher that several holders use. */
 interface Shared {
   readonly name: string;
-  readonly zone: string;
+  readonly revokedBy: readonly string[];
   readonly cipher: BlockCipher;
   holders: number;
   revoked: boolean;
@@ -19,6 +19,8 @@ export class CipherCache implements Disposable {
   readonly #shared = new Map<string, Shared>();
   /** Without holders, the longest unused first. */
   readonly #idle = new Map<string, Shared>();
+  /** One function for all holders. */
+  readonly #releaseOne = (shared: Shared): void => this.#release(shared);
 
   constructor(mostIdle: number) {
     this.#mostIdle = mostIdle;
@@ -30,23 +32,23 @@ export class CipherCache implements Disposable {
   }
 
   /**
-   * @param name - Of the cipher; `zone` is whose revocation it falls under.
+   * @param name - Of the cipher.
+   * @param revokedBy - What it falls under the revocation of: its zone, its generation.
    * @returns The caller disposes of it.
    */
-  take(name: string, zone: string, make: () => BlockCipher): BlockCipher {
+  take(name: string, revokedBy: readonly string[], make: () => BlockCipher): BlockCipher {
     let shared = this.#shared.get(name);
     if (shared === undefined) {
-      shared = { name, zone, cipher: make(), holders: 0, revoked: false };
+      shared = { name, revokedBy, cipher: make(), holders: 0, revoked: false };
       this.#shared.set(name, shared);
-    }
-    this.#idle.delete(name);
+    } else this.#idle.delete(name);
     shared.holders += 1;
-    return new HeldCipher(shared, (left) => this.#release(left));
+    return new HeldCipher(shared, this.#releaseOne);
   }
 
-  /** Wipes all keys of a zone; who holds one of its ciphers gets ENOKEY from now on. */
-  revoke(zone: string): void {
-    for (const shared of this.#shared.values()) if (shared.zone === zone) this.#drop(shared);
+  /** Wipes all keys of a zone or generation; who holds one of its ciphers gets ENOKEY from now on. */
+  revoke(by: string): void {
+    for (const shared of this.#shared.values()) if (shared.revokedBy.includes(by)) this.#drop(shared);
   }
 
   [Symbol.dispose](): void {

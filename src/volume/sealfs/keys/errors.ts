@@ -1,3 +1,5 @@
+import { CodedError } from "../../../crypto/coded-error.ts";
+
 /**
  * Every way the key table of a sealed file system can fail, with the exit code of the command that ran it. Codes are API;
  * messages are for people, name the file or the zone by its id, and never carry a key.
@@ -19,21 +21,17 @@ export const keyTableErrors = {
   ZONE_EXISTS: { exit: 1, meaning: "the folder is a zone already" },
   ZONE_NOT_SEALED: { exit: 1, meaning: "the zone is plain and has no keys" },
   GENERATION_ABSENT: { exit: 1, meaning: "the zone has no such key generation" },
+  REKEY_INCOMPLETE: { exit: 1, meaning: "no re-keying was begun, or keys have no new envelope yet" },
   GENERATION_IN_USE: { exit: 1, meaning: "the key generation is the newest, not retired, or data is sealed under it" },
 } as const;
 
 export type KeyTableErrorCode = keyof typeof keyTableErrors;
 
-export class KeyTableError extends Error {
+export class KeyTableError extends CodedError<KeyTableErrorCode> {
   override readonly name = "KeyTableError";
-  readonly code: KeyTableErrorCode;
-  /** 1 other failure, 2 usage, 3 refused, 5 integrity failure. */
-  readonly exitCode: number;
 
-  constructor(code: KeyTableErrorCode, message: string = keyTableErrors[code].meaning, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
-    this.exitCode = keyTableErrors[code].exit;
+  constructor(code: KeyTableErrorCode, message?: string, cause?: unknown) {
+    super(keyTableErrors, code, message, { cause });
   }
 }
 

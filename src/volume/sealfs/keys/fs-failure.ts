@@ -15,5 +15,5 @@ export function asFsError(error: unknown): unknown {
   if (!(error instanceof KeyTableError)) return error;
   const { code: systemCode } = (error.cause ?? {}) as NodeJS.ErrnoException;
   const name = answers[error.code] ?? passedOn.find((known) => known === systemCode) ?? "EIO";
-  return new FsError(name, `${error.code}: ${error.message}`);
+  return new FsError(name, `${error.code}: ${error.message}`, { cause: error });
 }

@@ -1,7 +1,8 @@
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
-import { hkdf, type Suite } from "../../../crypto/suite.ts";
+import type { Suite } from "../../../crypto/suite.ts";
 import type { BlockCipher } from "../block-cipher.ts";
 import type { BlockCiphers } from "../cipher/block-ciphers.ts";
+import { nodeKeyedFunctions } from "../cipher/keyed-functions.ts";
 import { FsError } from "../fs-error.ts";
 import type { ZoneKeys } from "../stored-file.ts";
 import { CipherCache } from "./cipher-cache.ts";
@@ -15,6 +16,19 @@ const mostIdleCiphers = 512;
 const label = Buffer.from("strongroom/sealfs/v1/file");
 const epochBytes = 16;
 const fileIdBytes = 16;
+const zoneIdBytes = 16;
+/** What a key is derived with, put together here each time: derivations never overlap. */
+const salt = Buffer.alloc(epochBytes + fileIdBytes);
+const info = Buffer.concat([label, Buffer.alloc(zoneIdBytes + 4)]);
+
+/** What keys and ciphers of one generation are known by. */
+interface GenerationNames {
+  readonly generation: number;
+  readonly zone: string;
+  readonly key: string;
+  /** What a cipher falls under the revocation of. */
+  readonly both: readonly string[];
+}
 
 /** Where the ring gets its keys. */
 export interface ZoneSource {
@@ -37,6 +51,8 @@ export class KeyRing implements Disposable {
   readonly #unwrapped = new Map<string, SecretBuffer>();
   readonly #ciphers = new CipherCache(mostIdleCiphers);
   readonly #revoked = new Set<string>();
+  /** Of the data key that was used last, which need not be moved to the end again. */
+  #latest = "";
 
   constructor(source: ZoneSource, makers: BlockCiphers) {
     this.#source = source;
@@ -52,8 +68,8 @@ export class KeyRing implements Disposable {
    * The keys of a zone that is not plain. They stay usable after the zone's folder is gone, for files that are still open.
    */
   keysOf(zone: Zone): ZoneKeys {
-    return new RingZoneKeys(this.#source, zone, (latest, generation, fileId, epoch) =>
-      this.#fileCipher(latest, generation, fileId, epoch),
+    return new RingZoneKeys(this.#source, zone, (latest, names, fileId, epoch) =>
+      this.#fileCipher(latest, names, fileId, epoch),
     );
   }
 
@@ -77,34 +93,41 @@ export class KeyRing implements Disposable {
     if (key !== undefined) this.#forget(name, key);
   }
 
+  /** Wipes one generation's data key and the ciphers that follow from it; who still holds one gets ENOKEY from now on. */
+  revokeGeneration(zoneId: Buffer, generation: number): void {
+    this.forgetGeneration(zoneId, generation);
+    this.#ciphers.revoke(keyName(zoneId, generation));
+  }
+
   [Symbol.dispose](): void {
     this.#ciphers[Symbol.dispose]();
     for (const [name, key] of this.#unwrapped) this.#forget(name, key);
   }
 
-  #fileCipher(zone: Zone, generation: number, fileId: Buffer, epoch: Buffer): BlockCipher {
+  #fileCipher(zone: Zone, names: GenerationNames, fileId: Buffer, epoch: Buffer): BlockCipher {
     if (fileId.length !== fileIdBytes || epoch.length !== epochBytes)
       throw new RangeError("a file's id and an epoch have 16 bytes each");
-    const zoneName = zone.zoneId.toString("hex");
-    if (this.#revoked.has(zoneName)) throw new FsError("ENOKEY", "the zone's keys were destroyed");
-    const name = `${keyName(zone.zoneId, generation)}/${fileId.toString("hex")}/${epoch.toString("hex")}`;
-    return this.#ciphers.take(name, zoneName, () => {
-      const dataKey = this.#dataKey(zone, generation);
-      const number = Buffer.alloc(4);
-      number.writeUInt32BE(generation);
+    if (this.#revoked.has(names.zone)) throw new FsError("ENOKEY", "the zone's keys were destroyed");
+    epoch.copy(salt);
+    fileId.copy(salt, epochBytes);
+    return this.#ciphers.take(names.key + salt.toString("latin1"), names.both, () => {
+      const dataKey = this.#dataKey(zone, names);
+      zone.zoneId.copy(info, label.length);
+      info.writeUInt32BE(names.generation, label.length + zoneIdBytes);
       const { suite } = this.#source;
-      const info = Buffer.concat([label, zone.zoneId, number]);
-      return this.#makers.make(suite, hkdf(suite, dataKey, Buffer.concat([epoch, fileId]), info, suite.keyBytes));
+      const { derive } = this.#makers.keyed ?? nodeKeyedFunctions;
+      return this.#makers.make(suite, derive(suite, dataKey, salt, info, suite.keyBytes));
     });
   }
 
   /** Stays the ring's. */
-  #dataKey(zone: Zone, generation: number): SecretBuffer {
-    const name = keyName(zone.zoneId, generation);
+  #dataKey(zone: Zone, { key: name, generation }: GenerationNames): SecretBuffer {
     const known = this.#unwrapped.get(name);
     if (known !== undefined) {
+      if (name === this.#latest) return known;
       this.#unwrapped.delete(name);
       this.#unwrapped.set(name, known);
+      this.#latest = name;
       return known;
     }
     try {
@@ -120,6 +143,7 @@ export class KeyRing implements Disposable {
     this.#unwrapped.get(name)?.[Symbol.dispose]();
     this.#unwrapped.delete(name);
     this.#unwrapped.set(name, key);
+    this.#latest = name;
     if (this.#unwrapped.size <= mostUnwrapped) return;
     for (const [oldest, oldestKey] of this.#unwrapped) {
       this.#forget(oldest, oldestKey);
@@ -136,13 +160,14 @@ export class KeyRing implements Disposable {
 class RingZoneKeys implements ZoneKeys {
   readonly zoneId: Buffer;
   readonly #source: ZoneSource;
-  readonly #fileCipher: (zone: Zone, generation: number, fileId: Buffer, epoch: Buffer) => BlockCipher;
+  readonly #fileCipher: (zone: Zone, names: GenerationNames, fileId: Buffer, epoch: Buffer) => BlockCipher;
   #last: Zone;
+  #names: GenerationNames | undefined;
 
   constructor(
     source: ZoneSource,
     zone: Zone,
-    fileCipher: (zone: Zone, generation: number, fileId: Buffer, epoch: Buffer) => BlockCipher,
+    fileCipher: (zone: Zone, names: GenerationNames, fileId: Buffer, epoch: Buffer) => BlockCipher,
   ) {
     this.zoneId = zone.zoneId;
     this.#source = source;
@@ -151,11 +176,14 @@ class RingZoneKeys implements ZoneKeys {
   }
 
   get generation(): number {
-    return this.#latest().highestGeneration;
+    const { destroyed, highestGeneration } = this.#latest();
+    if (destroyed) throw new FsError("ENOKEY", "the zone's keys were destroyed");
+    return highestGeneration;
   }
 
   fileCipher(generation: number, fileId: Buffer, epoch: Buffer): BlockCipher {
-    return this.#fileCipher(this.#latest(), generation, fileId, epoch);
+    if (this.#names?.generation !== generation) this.#names = namesOf(this.zoneId, generation);
+    return this.#fileCipher(this.#latest(), this.#names, fileId, epoch);
   }
 
   /** A zone whose folder was removed is known from before. */
@@ -167,4 +195,9 @@ class RingZoneKeys implements ZoneKeys {
 
 function keyName(zoneId: Buffer, generation: number): string {
   return `${zoneId.toString("hex")}/${generation}`;
+}
+
+function namesOf(zoneId: Buffer, generation: number): GenerationNames {
+  const [zone, key] = [zoneId.toString("hex"), keyName(zoneId, generation)];
+  return { generation, zone, key, both: [zone, key] };
 }

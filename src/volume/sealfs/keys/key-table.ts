@@ -1,22 +1,21 @@
-import { kernelRandomBytes } from "../../../crypto/kernel-random.ts";
-import { SecretBuffer } from "../../../crypto/secret-buffer.ts";
+import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import type { Suite } from "../../../crypto/suite.ts";
 import { KeyTableError } from "./errors.ts";
-import { type KeyWrapper, namesKeyContext, zoneKeyContext } from "./key-wrapper.ts";
+import { generationOf } from "./find-keys.ts";
+import { destroyGeneration, destroyZone, removeZone, retireGeneration } from "./key-destruction.ts";
+import { addGeneration, type KeyMaker, makeZone } from "./key-making.ts";
+import type { KeyWrapper } from "./key-wrapper.ts";
 import type { TableRecord } from "./records.ts";
 import { TableRekey } from "./rekey.ts";
 import type { ZoneRule, ZoneRules } from "./rules.ts";
-import { TableKeyWrapper } from "./table-key-wrapper.ts";
+import type { SessionLog } from "./sessions.ts";
+import { TableEnvelopes } from "./table-envelopes.ts";
 import type { TableHead, TableLog } from "./table-log.ts";
 import type { TableSystem } from "./table-system.ts";
-import {
-  type Generation,
-  maxGenerationsPerZone,
-  maxZones,
-  type Zone,
-  type ZoneProtection,
-  zoneIdBytes,
-} from "./zone.ts";
+import type { Zone, ZoneProtection } from "./zone.ts";
+
+/** What a re-keying writes anew. */
+const keyRecords: ReadonlySet<TableRecord["type"]> = new Set(["wrapping", "namesKey", "quickKey", "zoneMade", "zones"]);
 
 /** What an opened table is made of; all of it becomes the table's own. */
 export interface KeyTableParts {
@@ -45,9 +44,7 @@ export class KeyTable implements Disposable {
   readonly tornBytes: number;
   readonly #parts: KeyTableParts;
   readonly #records: TableLog;
-  #tableKey: SecretBuffer;
-  #wrapper: KeyWrapper;
-  #tableWrapper: TableKeyWrapper;
+  #envelopes: TableEnvelopes;
   #closed = false;
 
   /** For open-table.ts, which reads and checks first. */
@@ -57,9 +54,7 @@ export class KeyTable implements Disposable {
     this.volumeId = parts.volumeId;
     this.tornBytes = parts.tornBytes;
     this.#records = parts.records;
-    this.#tableKey = parts.tableKey;
-    this.#wrapper = parts.wrapper;
-    this.#tableWrapper = new TableKeyWrapper(parts.suite, parts.tableKey, parts.volumeId);
+    this.#envelopes = this.#envelopesUnder(parts.tableKey, parts.wrapper);
   }
 
   get head(): TableHead {
@@ -72,7 +67,12 @@ export class KeyTable implements Disposable {
 
   /** Who wraps the keys of `sealed` zones, and whether their keys can be unwrapped here. */
   get wrapper(): Pick<KeyWrapper, "identity" | "canUnwrap"> {
-    return this.#wrapper;
+    return this.#envelopes.wrapper;
+  }
+
+  /** The volume's sessions, and which of them did not end in good order. */
+  get sessions(): SessionLog {
+    return this.#records.state.sessions;
   }
 
   zones(): Iterable<Zone> {
@@ -100,7 +100,7 @@ export class KeyTable implements Disposable {
 
   /** The secret under which names, links and attributes lie, 32 bytes. The caller disposes of it. */
   namesKey(): SecretBuffer {
-    return this.#tableWrapper.unwrap(this.#records.state.namesKey, namesKeyContext(this.volumeId));
+    return this.#envelopes.namesKey();
   }
 
   /**
@@ -109,18 +109,12 @@ export class KeyTable implements Disposable {
    * @throws {KeyTableError} `GENERATION_ABSENT`, `PRIVATE_KEY_ABSENT`, `ENVELOPE_REFUSED`.
    */
   unwrap(zone: Zone, generation: number): SecretBuffer {
-    const found = zone.generations.find((one) => one.generation === generation);
-    if (found === undefined)
-      throw new KeyTableError("GENERATION_ABSENT", `the zone ${hex(zone)} has no key generation ${generation}`);
-    const key = this.#wrapperOf(zone).unwrap(found.envelope, zoneKeyContext(this.volumeId, zone.zoneId, generation));
-    if (key.byteLength === this.suite.keyBytes) return key;
-    key[Symbol.dispose]();
-    throw new KeyTableError("ENVELOPE_REFUSED");
+    return this.#envelopes.unwrap(zone, generationOf(zone, generation));
   }
 
   /** Other rules from now on; zones that were made stay what they are. @throws {KeyTableError} `RULE_INVALID`, and as any write. */
   setRules(rules: readonly ZoneRule[]): void {
-    this.#append([{ type: "rules", rules }]);
+    this.#records.appendGuarded({ type: "rules", rules });
   }
 
   /**
@@ -131,28 +125,7 @@ export class KeyTable implements Disposable {
    *   `KEY_TABLE_LIMIT`, and as any write: `KEY_TABLE_READ_ONLY`, `KEY_TABLE_SYSTEM`, `KEY_TABLE_BROKEN`.
    */
   makeZone(path: readonly string[], protection: ZoneProtection): { readonly zone: Zone; readonly key?: SecretBuffer } {
-    const before = this.zoneMadeFor(path);
-    if (before !== undefined && !before.destroyed) throw new KeyTableError("ZONE_EXISTS");
-    if (this.#records.state.zoneCount >= maxZones)
-      throw new KeyTableError("KEY_TABLE_LIMIT", `a volume has at most ${maxZones} zones; remove folders first`);
-    const removal: TableRecord[] = before === undefined ? [] : [{ type: "zoneRemoved", zoneId: before.zoneId }];
-    const fresh = { zoneId: kernelRandomBytes(zoneIdBytes), protection, path, destroyed: false };
-    const madeAtMs = this.#parts.nowMs();
-    if (protection === "plain") {
-      const zone: Zone = { ...fresh, madeAtMs, highestGeneration: 0, generations: [] };
-      this.#append([...removal, { type: "zoneMade", ...zone }]);
-      return { zone };
-    }
-    const { key, envelope } = this.#freshKey(fresh, 1);
-    try {
-      const generations = [{ generation: 1, retired: false, madeAtMs, envelope }];
-      const zone: Zone = { ...fresh, madeAtMs, highestGeneration: 1, generations };
-      this.#append([...removal, { type: "zoneMade", ...zone }]);
-      return { zone, key };
-    } catch (error) {
-      key[Symbol.dispose]();
-      throw error;
-    }
+    return makeZone(this.#maker(), path, protection);
   }
 
   /**
@@ -163,71 +136,81 @@ export class KeyTable implements Disposable {
    *   that were not destroyed, and as any write.
    */
   addGeneration(zoneId: Buffer): { readonly generation: number; readonly key: SecretBuffer } {
-    const zone = this.#sealedZone(zoneId);
-    if (zone.generations.length >= maxGenerationsPerZone)
-      throw new KeyTableError(
-        "KEY_TABLE_LIMIT",
-        `the zone ${hex(zone)} has ${maxGenerationsPerZone} generations; destroy old ones first`,
-      );
-    const generation = zone.highestGeneration + 1;
-    const { key, envelope } = this.#freshKey(zone, generation);
-    try {
-      this.#append([{ type: "generationAdded", zoneId, generation, madeAtMs: this.#parts.nowMs(), envelope }]);
-      return { generation, key };
-    } catch (error) {
-      key[Symbol.dispose]();
-      throw error;
-    }
+    return addGeneration(this.#maker(), zoneId);
   }
 
   /** Marks an older generation as on its way out. @throws {KeyTableError} `GENERATION_IN_USE` for the newest, `GENERATION_ABSENT`, … */
   retireGeneration(zoneId: Buffer, generation: number): void {
-    const { retired } = this.#olderGeneration(zoneId, generation);
-    if (!retired) this.#append([{ type: "generationRetired", zoneId, generation }]);
+    retireGeneration(this.#records, zoneId, generation);
   }
 
   /**
    * Destroys a retired generation's key: its envelope is in the table's file no more. Who kept an older copy of the file still
-   * has it, until the table key is replaced ({@link beginRekey}) and the old one destroyed.
+   * has it, until the table key is replaced ({@link beginRekey}) and the old one destroyed. When it throws, the generation may be
+   * gone and its envelope still be in the file: to be called again, or {@link settle}.
    *
    * @param sealedBytes - How much a full check of the zone has found sealed under it.
    * @throws {KeyTableError} `GENERATION_IN_USE` unless it is retired and `sealedBytes` is 0.
    */
   destroyGeneration(zoneId: Buffer, generation: number, sealedBytes: number): void {
-    const { retired } = this.#olderGeneration(zoneId, generation);
-    if (!retired || sealedBytes !== 0)
-      throw new KeyTableError(
-        "GENERATION_IN_USE",
-        retired
-          ? `${sealedBytes} bytes are sealed under generation ${generation}; wait until they are sealed anew`
-          : `generation ${generation} is not retired; retire it, have its data sealed anew, and check the volume`,
-      );
-    this.#append([{ type: "generationDestroyed", zoneId, generation }]);
-    this.compact();
+    destroyGeneration(this.#records, zoneId, generation, sealedBytes);
   }
 
   /**
    * Destroys all keys of a zone: what lies in it cannot be read again. As with generations, only {@link beginRekey} and the end
-   * of the old table key take them from who kept a copy of the file.
+   * of the old table key take them from who kept a copy of the file. When it throws, the zone may be destroyed and its envelopes still
+   * be in the file: to be called again, or {@link settle}.
    *
    * @throws {KeyTableError} `ZONE_ABSENT`, `ZONE_NOT_SEALED`, and as any write.
    */
   destroyZone(zoneId: Buffer): void {
-    this.#sealedZone(zoneId);
-    this.#append([{ type: "zoneDestroyed", zoneId }]);
-    this.compact();
+    destroyZone(this.#records, zoneId);
   }
 
   /** The zone's folder is gone, and its keys go with it. Not for the volume's own zone. @throws {KeyTableError} `ZONE_ABSENT`, … */
   removeZone(zoneId: Buffer): void {
-    const zone = this.zone(zoneId);
-    if (zone === undefined || zone.path.length === 0) throw new KeyTableError("ZONE_ABSENT");
-    this.#append([{ type: "zoneRemoved", zoneId }]);
+    removeZone(this.#records, zoneId);
+  }
+
+  /**
+   * Begins the next session of the volume. The table is written anew where there is room, so that a cut anywhere before what this
+   * session adds shows as damage; so it is at the session's end.
+   *
+   * @param session - As `sessions.next()` has given it. @param bootId - Of the machine's start, 16 bytes.
+   * @throws {KeyTableError} As any write.
+   */
+  beginSession(session: number, bootId: Buffer): void {
+    this.#records.appendGuarded({ type: "sessionBegun", session, bootId });
+  }
+
+  /** The last session has ended in good order. @throws {KeyTableError} As any write. */
+  endSession(): void {
+    this.#records.appendGuarded({ type: "sessionEnded", session: this.sessions.last });
+  }
+
+  /** What the sessions up to this one have left is settled. @throws {KeyTableError} As any write. */
+  settleSessions(session: number): void {
+    this.#records.appendGuarded({ type: "sessionsSettled", session });
+  }
+
+  /** Writes the table anew, if something destroyed is still in the file, or its end could be cut unnoticed. @throws {KeyTableError} As any write. */
+  settle(): void {
+    this.#records.settle();
+  }
+
+  /** Whether the file still has envelopes of zones or generations that are gone. */
+  get holdsDestroyed(): boolean {
+    return this.#records.holdsDestroyed;
+  }
+
+  /** Whether {@link settle} has something to do. */
+  get mustBeWritten(): boolean {
+    return this.#records.mustBeWritten;
   }
 
   /** Writes the table anew, without what is out of date, in the old one's place. @throws {KeyTableError} As any write. */
   compact(): void {
-    this.#records.replace(this.#tableKey, this.#records.state.records());
+    this.#records.compact();
   }
 
   /**
@@ -248,11 +231,32 @@ export class KeyTable implements Disposable {
       folder,
       zones: () => this.#records.state.zones(),
       unwrap: (zone, generation) => this.unwrap(zone, generation),
+      unwrapQuick: (zone, older) => this.#envelopes.unwrapQuick(zone, older),
       namesKey: () => this.namesKey(),
-      rules: () => this.rules.rules,
+      others: () => this.#records.state.records().filter(({ type }) => !keyRecords.has(type)),
       keepPrevious: () => this.#records.checkWritable().keepPrevious(),
       finish: (key, next, records) => this.#takeOver(key, next, records),
     });
+  }
+
+  /** As {@link beginRekey}, for another master key only. @param wrapper - The table becomes its owner when it finishes. */
+  beginMasterRekey(wrapper: KeyWrapper): TableRekey {
+    return this.beginRekey(this.#envelopes.tableKey, wrapper);
+  }
+
+  /**
+   * Makes a master key wrap the keys of `sealed` zones from now on, where there are none yet that the table key wraps.
+   *
+   * @param wrapper - The table becomes its owner.
+   * @throws {KeyTableError} `KEY_TABLE_WRONG_KEY` when there are, or another master key does already; as any write.
+   */
+  adoptMasterKey(wrapper: KeyWrapper): void {
+    const sealed = Array.from(this.zones()).some((zone) => zone.protection === "sealed" && !zone.destroyed);
+    if (sealed || this.wrapper.identity.kind !== "table-key")
+      throw new KeyTableError("KEY_TABLE_WRONG_KEY", "the keys of sealed zones are wrapped already; re-key the volume");
+    const others = this.#records.state.records().filter(({ type }) => type !== "wrapping");
+    this.#records.replace(this.#envelopes.tableKey, [{ type: "wrapping", wrapper: wrapper.identity }, ...others]);
+    this.#envelopes = this.#envelopes.under(wrapper);
   }
 
   /** Removes the table that a re-keying kept: now nothing here opens under the keys before it. @throws {KeyTableError} As any write. */
@@ -264,7 +268,7 @@ export class KeyTable implements Disposable {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const owned of [this.#records, this.#tableKey, this.#tableWrapper, this.#wrapper]) owned[Symbol.dispose]();
+    for (const owned of [this.#records, this.#envelopes]) owned[Symbol.dispose]();
     this.#parts.release();
   }
 
@@ -272,56 +276,18 @@ export class KeyTable implements Disposable {
     this.close();
   }
 
-  #append(records: readonly TableRecord[]): void {
-    this.#records.append(records);
-    if (!this.#records.isMostlyStale) return;
-    try {
-      this.compact();
-    } catch {
-      // The change itself is durable; the file is written anew at a later one.
-    }
+  #maker(): KeyMaker {
+    return { records: this.#records, envelopes: this.#envelopes, madeAtMs: this.#parts.nowMs() };
   }
 
   #takeOver(tableKey: SecretBuffer, wrapper: KeyWrapper, records: readonly TableRecord[]): void {
     this.#records.replace(tableKey, records);
-    for (const old of [this.#tableKey, this.#tableWrapper, this.#wrapper]) old[Symbol.dispose]();
-    this.#tableKey = tableKey;
-    this.#wrapper = wrapper;
-    this.#tableWrapper = new TableKeyWrapper(this.suite, tableKey, this.volumeId);
+    this.#envelopes[Symbol.dispose]();
+    this.#envelopes = this.#envelopesUnder(tableKey, wrapper);
   }
 
-  #freshKey(
-    zone: Pick<Zone, "zoneId" | "protection">,
-    generation: number,
-  ): { readonly key: SecretBuffer; readonly envelope: Buffer } {
-    const wrapper = this.#wrapperOf(zone);
-    if (!wrapper.canUnwrap) throw new KeyTableError("PRIVATE_KEY_ABSENT");
-    const key = SecretBuffer.random(this.suite.keyBytes);
-    return { key, envelope: wrapper.wrap(key, zoneKeyContext(this.volumeId, zone.zoneId, generation)) };
+  #envelopesUnder(tableKey: SecretBuffer, wrapper: KeyWrapper): TableEnvelopes {
+    const { suite, volumeId } = this;
+    return new TableEnvelopes({ suite, volumeId, tableKey, wrapper, records: this.#records });
   }
-
-  #wrapperOf({ protection }: Pick<Zone, "protection">): KeyWrapper {
-    return protection === "sealed" ? this.#wrapper : this.#tableWrapper;
-  }
-
-  #sealedZone(zoneId: Buffer): Zone {
-    const zone = this.zone(zoneId);
-    if (zone === undefined || zone.destroyed) throw new KeyTableError("ZONE_ABSENT");
-    if (zone.protection === "plain") throw new KeyTableError("ZONE_NOT_SEALED");
-    return zone;
-  }
-
-  #olderGeneration(zoneId: Buffer, generation: number): Generation {
-    const zone = this.#sealedZone(zoneId);
-    const found = zone.generations.find((one) => one.generation === generation);
-    if (found === undefined)
-      throw new KeyTableError("GENERATION_ABSENT", `the zone ${hex(zone)} has no key generation ${generation}`);
-    if (generation === zone.highestGeneration)
-      throw new KeyTableError("GENERATION_IN_USE", `generation ${generation} is the newest of its zone; rotate first`);
-    return found;
-  }
-}
-
-function hex({ zoneId }: Zone): string {
-  return zoneId.toString("hex");
 }

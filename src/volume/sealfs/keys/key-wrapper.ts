@@ -17,6 +17,7 @@ export interface KeyWrapper extends Disposable {
   unwrap(envelope: Buffer, context: Buffer): SecretBuffer;
 }
 
+/** True when both wrap by the same key. */
 export function sameWrapper(left: WrapperIdentity, right: WrapperIdentity): boolean {
   if (left.kind === "sm2") return right.kind === "sm2" && left.publicKey.equals(right.publicKey);
   return left.kind === right.kind;
@@ -30,6 +31,13 @@ export function zoneKeyContext(volumeId: Buffer, zoneId: Buffer, generation: num
   const number = Buffer.alloc(4);
   number.writeUInt32BE(generation);
   return Buffer.concat([zoneLabel, volumeId, zoneId, number]);
+}
+
+const quickLabel = Buffer.from("strongroom/sealfs/keys/v1/quick");
+
+/** `label ‖ volume id (16)`. */
+export function quickKeyContext(volumeId: Buffer): Buffer {
+  return Buffer.concat([quickLabel, volumeId]);
 }
 
 /** `label ‖ volume id (16)`. */

@@ -31,15 +31,20 @@ export interface KeysReport {
   readonly canUnwrap: boolean;
   /** Of the table's last record: for an anchor kept elsewhere. */
   readonly sequence: number;
+  /** The last record's tag, in hexadecimal: copies of a table that were changed apart differ in it. */
+  readonly link: string;
   readonly zones: readonly ZoneReport[];
 }
 
 /**
  * What `strongroom volume keys` shows of a table: every zone by its path, with its generations. Holds no key and no envelope.
  *
- * @param sealedBytes - By zone: bytes sealed under each generation.
+ * @param sealedBytes - By zone: bytes sealed under each generation; undefined where they were not counted.
  */
-export function keysReport(table: KeyTable, sealedBytes?: (zoneId: Buffer) => ReadonlyMap<number, number>): KeysReport {
+export function keysReport(
+  table: KeyTable,
+  sealedBytes?: (zoneId: Buffer) => ReadonlyMap<number, number> | undefined,
+): KeysReport {
   const { identity, canUnwrap } = table.wrapper;
   const zones = Array.from(table.zones(), (zone) => zoneReport(zone, sealedBytes?.(zone.zoneId)));
   zones.sort((left, right) => (left.path < right.path ? -1 : left.path > right.path ? 1 : 0));
@@ -50,6 +55,7 @@ export function keysReport(table: KeyTable, sealedBytes?: (zoneId: Buffer) => Re
       : { wrappedBy: "table key" }),
     canUnwrap,
     sequence: table.head.sequence,
+    link: table.head.link.toString("hex"),
     zones,
   };
 }

@@ -1,9 +1,8 @@
-import { createHmac } from "node:crypto";
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
-import { hkdf, type Suite, suites } from "../../../crypto/suite.ts";
-import { ctrUnauthenticated } from "../../../crypto/unauthenticated-cipher.ts";
+import { hkdf, type Suite } from "../../../crypto/suite.ts";
 import { sealedOverheadBytes } from "../block-cipher.ts";
 import type { BlockCiphers } from "../cipher/block-ciphers.ts";
+import { type CounterMode, type KeyedMac, nodeKeyedFunctions } from "../cipher/keyed-functions.ts";
 
 const macKeyBytes = 32;
 
@@ -18,8 +17,8 @@ const macKeyBytes = 32;
 export class NameSecrets implements Disposable {
   readonly #suite: Suite;
   readonly #makers: BlockCiphers;
-  readonly #macKey: SecretBuffer;
-  readonly #cryptKey: SecretBuffer;
+  readonly #mac: KeyedMac;
+  readonly #counterMode: CounterMode;
   readonly #sealKey: SecretBuffer;
 
   /** @param namesKey - Stays the caller's. */
@@ -28,23 +27,20 @@ export class NameSecrets implements Disposable {
       hkdf(suite, namesKey, volumeId, Buffer.from(`strongroom/sealfs/v1/names/${use}`), bytes);
     this.#suite = suite;
     this.#makers = makers;
-    this.#macKey = derive("mac", macKeyBytes);
-    this.#cryptKey = derive("crypt", suite.keyBytes);
+    const keyed = makers.keyed ?? nodeKeyedFunctions;
+    this.#mac = keyed.macOf(suite, derive("mac", macKeyBytes));
+    this.#counterMode = keyed.counterModeOf(suite, derive("crypt", suite.keyBytes));
     this.#sealKey = derive("seal", suite.keyBytes);
   }
 
   /** HMAC of the suite's hash, 32 bytes. */
   mac(message: Buffer): Buffer {
-    return this.#macKey
-      .expose((key) => createHmac(this.#suite.hash, key))
-      .update(message)
-      .digest();
+    return this.#mac.mac(message);
   }
 
   /** Counter mode, its own inverse. @param iv - 16 bytes. */
   crypt(iv: Buffer, input: Buffer): Buffer {
-    const cipher = this.#suite === suites.sm ? "sm4-ctr" : "aes-256-ctr";
-    return ctrUnauthenticated(cipher, this.#cryptKey, iv, input);
+    return this.#counterMode.crypt(iv, input);
   }
 
   /** @returns `nonce (12) ‖ tag (16) ‖ ciphertext`. */
@@ -64,7 +60,7 @@ export class NameSecrets implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const key of [this.#macKey, this.#cryptKey, this.#sealKey]) key[Symbol.dispose]();
+    for (const key of [this.#mac, this.#counterMode, this.#sealKey]) key[Symbol.dispose]();
   }
 
   #sealKeyFor(associatedData: Buffer): SecretBuffer {

@@ -77,7 +77,7 @@ export async function createKeyTable(place: TablePlace, options: CreateTableOpti
     for (const record of first) state.apply(record);
     const { bytes, chain } = encodeTable({ suite, volumeId, firstSequence: 1 }, tableKey, first);
     const file = TableFile.create(system, folder, bytes);
-    const records = new TableLog({ suite, volumeId, state, chain, recordsInFile: first.length, file });
+    const records = new TableLog({ suite, volumeId, state, tableKey, chain, recordsInFile: first.length, file });
     return new KeyTable({
       ...{ suite, volumeId, system, folder, tableKey, wrapper, records, nowMs },
       tornBytes: 0,
@@ -115,10 +115,19 @@ export async function openKeyTable(place: TablePlace, options: OpenTableOptions 
     try {
       const wrapper = wrapperFor(state, place, tableKey);
       const file = lock === undefined ? {} : { file: TableFile.open(system, folder, read.validBytes, read.tornBytes) };
-      const records = new TableLog({ suite, volumeId, state, chain, recordsInFile: read.records.length, ...file });
+      const records = new TableLog({
+        suite,
+        volumeId,
+        state,
+        tableKey,
+        chain,
+        recordsInFile: read.records.length,
+        ...file,
+      });
       const release = () => lock?.release();
       const { tornBytes } = read;
-      return new KeyTable({ suite, volumeId, system, folder, tableKey, wrapper, records, nowMs, tornBytes, release });
+      const parts = { suite, volumeId, system, folder, tableKey, wrapper, records, nowMs, tornBytes, release };
+      return new KeyTable(parts);
     } catch (error) {
       chain[Symbol.dispose]();
       throw error;
@@ -159,11 +168,21 @@ function readAndCheck(
   }
 }
 
-function wrapperFor(state: TableState, { suite, volumeId, wrapper }: TablePlace, tableKey: SecretBuffer): KeyWrapper {
+/** A table whose sealed zones are still to come takes the first master key that it is opened with. */
+function isAdopted(state: TableState, { wrapper }: TablePlace): boolean {
+  if (wrapper === undefined || wrapper.identity.kind === "table-key" || state.wrapper.kind !== "table-key")
+    return false;
+  return !Array.from(state.zones()).some((zone) => zone.protection === "sealed" && !zone.destroyed);
+}
+
+function wrapperFor(state: TableState, place: TablePlace, tableKey: SecretBuffer): KeyWrapper {
+  const { suite, volumeId, wrapper } = place;
   const named = state.wrapper;
   if (wrapper === undefined)
     return named.kind === "sm2" ? new Sm2Wrapper(named.publicKey) : new TableKeyWrapper(suite, tableKey, volumeId);
   if (sameWrapper(wrapper.identity, named)) return wrapper;
+  // The table's own, until the caller has it adopt the other (KeyTable.adoptMasterKey).
+  if (isAdopted(state, place)) return new TableKeyWrapper(suite, tableKey, volumeId);
   throw new KeyTableError(
     "KEY_TABLE_WRONG_KEY",
     "the keys of this table are wrapped by another master key than the one that is configured; nothing was touched",

@@ -10,6 +10,8 @@ export const maxTableBytes: number = 1 << 28;
 export const maxAppendBytes: number = 1 << 22;
 /** Places that look like a record behind a broken one, before the search gives up and calls the table damaged. */
 const maxSearches = 4096;
+/** What they are opened with at most: each may be as long as a record. */
+const maxSearchedBytes: number = 1 << 24;
 const maxSequenceGap = 1 << 22;
 
 /** What a key table's file holds. The caller disposes of the key. */
@@ -83,12 +85,16 @@ function authenticRecordFollows(
   recordKey: SecretBuffer,
 ): boolean {
   let searches = 0;
+  let searchedBytes = 0;
   for (let at = brokenAt + 1; at + frameOverheadBytes <= file.length; at++) {
     // The sequence's upper bytes are zero nearly always: a cheap look before the frame is read.
     if (file[at + 4] !== 0 || file[at] !== 0) continue;
     const start = readFrameStart(file, at);
     if (start === undefined || start.sequence <= sequence - 1 || start.sequence > sequence + maxSequenceGap) continue;
-    if (++searches > maxSearches || openFrame(suite, recordKey, file, at, start) !== undefined) return true;
+    searches += 1;
+    searchedBytes += start.frameBytes;
+    if (searches > maxSearches || searchedBytes > maxSearchedBytes) return true;
+    if (openFrame(suite, recordKey, file, at, start) !== undefined) return true;
   }
   return false;
 }

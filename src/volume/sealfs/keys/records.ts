@@ -1,7 +1,20 @@
 import { BodyReader, BodyWriter } from "./body.ts";
 import { damaged } from "./errors.ts";
 import { maxPatternBytes, maxRules, type ZoneRule } from "./rules.ts";
-import { type Generation, maxGenerationsPerZone, type ZoneProtection } from "./zone.ts";
+import { bootIdBytes, SessionLog } from "./sessions.ts";
+import type { Zone } from "./zone.ts";
+import {
+  protectionBytes,
+  protections,
+  readEnvelope,
+  readQuick,
+  readZone,
+  readZones,
+  writeQuick,
+  writeZone,
+  writeZones,
+  type ZonesRecord,
+} from "./zone-records.ts";
 
 /** Who wraps the data keys of `sealed` zones: the table key itself, or an SM2 public key. */
 export type WrapperIdentity =
@@ -14,24 +27,19 @@ export type TableRecord =
   | { readonly type: "wrapping"; readonly wrapper: WrapperIdentity }
   /** The secret that the names, links and attributes of the volume are bound and sealed with. */
   | { readonly type: "namesKey"; readonly envelope: Buffer }
+  /** The key, wrapped by the master key, under which the data keys of sealed zones lie once more. */
+  | { readonly type: "quickKey"; readonly envelope: Buffer }
   /** All rules, instead of those before. */
   | { readonly type: "rules"; readonly rules: readonly ZoneRule[] }
-  | {
-      readonly type: "zoneMade";
-      readonly zoneId: Buffer;
-      readonly protection: ZoneProtection;
-      readonly path: readonly string[];
-      readonly madeAtMs: number;
-      readonly destroyed: boolean;
-      readonly highestGeneration: number;
-      readonly generations: readonly Generation[];
-    }
+  | ({ readonly type: "zoneMade" } & Zone)
+  | ZonesRecord
   | {
       readonly type: "generationAdded";
       readonly zoneId: Buffer;
       readonly generation: number;
       readonly madeAtMs: number;
       readonly envelope: Buffer;
+      readonly quick?: Buffer;
     }
   | { readonly type: "generationRetired"; readonly zoneId: Buffer; readonly generation: number }
   | { readonly type: "generationDestroyed"; readonly zoneId: Buffer; readonly generation: number }
@@ -47,9 +55,22 @@ export type TableRecord =
       /** The suite's hash of the envelope that it replaces, 32 bytes. */
       readonly replaces: Buffer;
       readonly envelope: Buffer;
-    };
+    }
+  /** Of a table that is written anew: all sessions so far. */
+  | { readonly type: "sessions"; readonly log: SessionLog }
+  /** The volume is served from now on. */
+  | { readonly type: "sessionBegun"; readonly session: number; readonly bootId: Buffer }
+  /** In good order. */
+  | { readonly type: "sessionEnded"; readonly session: number }
+  /** What the sessions up to this one have left behind is settled. */
+  | { readonly type: "sessionsSettled"; readonly session: number };
 
 export type RecordType = TableRecord["type"];
+
+/** True for a record that says that keys are gone, whose envelopes are in records before it. */
+export function isDestruction({ type }: TableRecord): boolean {
+  return type === "zoneRemoved" || type === "zoneDestroyed" || type === "generationDestroyed";
+}
 
 /** The byte of each type in the file. */
 export const recordTypes: Readonly<Record<RecordType, number>> = {
@@ -63,6 +84,12 @@ export const recordTypes: Readonly<Record<RecordType, number>> = {
   zoneDestroyed: 8,
   zoneRemoved: 9,
   rewrapped: 10,
+  sessions: 11,
+  sessionBegun: 12,
+  sessionEnded: 13,
+  sessionsSettled: 14,
+  zones: 15,
+  quickKey: 16,
 };
 
 const typeOf = new Map<number, RecordType>(
@@ -71,15 +98,11 @@ const typeOf = new Map<number, RecordType>(
 
 /** The longest body: a full set of long rules. */
 export const maxBodyBytes: number = 1 << 21;
-export const maxEnvelopeBytes = 1024;
 const publicKeyBytes = 65;
 const hashBytes = 32;
 
-const protectionBytes: Readonly<Record<ZoneProtection, number>> = { sealed: 1, "table-sealed": 2, plain: 3 };
-const protections = { 1: "sealed", 2: "table-sealed", 3: "plain" } as const;
 const wrapperBytes = { "table-key": 1, sm2: 2 } as const;
 const wrapperKinds = { 1: "table-key", 2: "sm2" } as const;
-const flags = { 0: false, 1: true } as const;
 
 /** True for the byte of a type that is known here. */
 export function isRecordType(byte: number): boolean {
@@ -95,6 +118,7 @@ export function encodeBody(record: TableRecord): Buffer {
       if (record.wrapper.kind === "sm2") body.fixed(record.wrapper.publicKey);
       break;
     case "namesKey":
+    case "quickKey":
       body.bytes(record.envelope);
       break;
     case "rules":
@@ -103,18 +127,14 @@ export function encodeBody(record: TableRecord): Buffer {
         body.u8(protectionBytes[becomes]).bytes(Buffer.from(pattern, "utf8"));
       break;
     case "zoneMade":
-      body.fixed(record.zoneId).u8(protectionBytes[record.protection]).path(record.path).time(record.madeAtMs);
-      body.u8(record.destroyed ? 1 : 0).u32(record.highestGeneration);
-      body.u8(record.generations.length);
-      for (const { generation, retired, madeAtMs, envelope } of record.generations)
-        body
-          .u32(generation)
-          .u8(retired ? 1 : 0)
-          .time(madeAtMs)
-          .bytes(envelope);
+      writeZone(body, record);
+      break;
+    case "zones":
+      writeZones(body, record.zones);
       break;
     case "generationAdded":
       body.fixed(record.zoneId).u32(record.generation).time(record.madeAtMs).bytes(record.envelope);
+      writeQuick(body, record.quick);
       break;
     case "generationRetired":
     case "generationDestroyed":
@@ -126,6 +146,16 @@ export function encodeBody(record: TableRecord): Buffer {
       break;
     case "rewrapped":
       body.fixed(record.zoneId).u32(record.generation).bytes(record.replaces).bytes(record.envelope);
+      break;
+    case "sessions":
+      record.log.writeTo(body);
+      break;
+    case "sessionBegun":
+      body.u48(record.session).fixed(record.bootId);
+      break;
+    case "sessionEnded":
+    case "sessionsSettled":
+      body.u48(record.session);
       break;
   }
   return body.finish();
@@ -148,6 +178,7 @@ function readFields(type: RecordType, body: BodyReader): TableRecord {
       return { type, wrapper: kind === "sm2" ? { kind, publicKey: body.fixed(publicKeyBytes) } : { kind } };
     }
     case "namesKey":
+    case "quickKey":
       return { type, envelope: readEnvelope(body) };
     case "rules": {
       const count = body.u16();
@@ -160,16 +191,9 @@ function readFields(type: RecordType, body: BodyReader): TableRecord {
       return { type, rules };
     }
     case "zoneMade":
-      return {
-        type,
-        zoneId: body.zoneId(),
-        protection: body.oneOf(protections),
-        path: body.path(),
-        madeAtMs: body.time(),
-        destroyed: body.oneOf(flags),
-        highestGeneration: body.u32(),
-        generations: readGenerations(body),
-      };
+      return { type, ...readZone(body) };
+    case "zones":
+      return { type, zones: readZones(body) };
     case "generationAdded":
       return {
         type,
@@ -177,6 +201,7 @@ function readFields(type: RecordType, body: BodyReader): TableRecord {
         generation: body.u32(),
         madeAtMs: body.time(),
         envelope: readEnvelope(body),
+        ...readQuick(body),
       };
     case "generationRetired":
     case "generationDestroyed":
@@ -192,23 +217,12 @@ function readFields(type: RecordType, body: BodyReader): TableRecord {
         replaces: body.bytes(hashBytes, hashBytes),
         envelope: readEnvelope(body),
       };
+    case "sessions":
+      return { type, log: SessionLog.read(body) };
+    case "sessionBegun":
+      return { type, session: body.u48(), bootId: body.fixed(bootIdBytes) };
+    case "sessionEnded":
+    case "sessionsSettled":
+      return { type, session: body.u48() };
   }
-}
-
-function readGenerations(body: BodyReader): readonly Generation[] {
-  const count = body.u8();
-  if (count > maxGenerationsPerZone) throw damaged("a zone has too many key generations");
-  const generations: Generation[] = [];
-  for (let i = 0; i < count; i++)
-    generations.push({
-      generation: body.u32(),
-      retired: body.oneOf(flags),
-      madeAtMs: body.time(),
-      envelope: readEnvelope(body),
-    });
-  return generations;
-}
-
-function readEnvelope(body: BodyReader): Buffer {
-  return body.bytes(1, maxEnvelopeBytes);
 }

@@ -1,13 +1,13 @@
-import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
+import { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import { type Suite, suiteHash } from "../../../crypto/suite.ts";
 import { KeyTableError } from "./errors.ts";
-import { type KeyWrapper, namesKeyContext, zoneKeyContext } from "./key-wrapper.ts";
+import { type KeyWrapper, namesKeyContext, quickKeyContext, zoneKeyContext } from "./key-wrapper.ts";
 import type { TableRecord } from "./records.ts";
 import { RewrapFile } from "./rewrap-file.ts";
-import type { ZoneRule } from "./rules.ts";
 import { TableKeyWrapper } from "./table-key-wrapper.ts";
 import type { TableSystem } from "./table-system.ts";
 import type { Generation, Zone } from "./zone.ts";
+import { zoneRecords } from "./zone-records.ts";
 
 /** What a re-keying needs of the table that it works on. */
 export interface RekeyedTable {
@@ -16,8 +16,11 @@ export interface RekeyedTable {
   readonly system: TableSystem;
   readonly folder: string;
   zones(): Iterable<Zone>;
-  rules(): readonly ZoneRule[];
+  /** The records that hold no key: rules. */
+  others(): readonly TableRecord[];
   unwrap(zone: Zone, generation: number): SecretBuffer;
+  /** The key, if it lies under the table's quick key. */
+  unwrapQuick(zone: Zone, older: Generation): SecretBuffer | undefined;
   namesKey(): SecretBuffer;
   /** Keeps a copy of the table as it is. */
   keepPrevious(): void;
@@ -157,17 +160,15 @@ export class TableRekey implements Disposable {
   finish({ keepPrevious = false }: RekeyFinish = {}): void {
     let { done, total } = this.progress;
     while (done < total) ({ done, total } = this.step(maxStepKeys));
-    const zones = Array.from(this.#table.zones(), (zone): TableRecord => {
-      const generations = zone.generations.map((older) => ({ ...older, envelope: this.#newEnvelope(zone, older) }));
-      return { type: "zoneMade", ...zone, generations };
-    });
+    const { zones, quickKey } = this.#zonesAnew();
     using namesKey = this.#table.namesKey();
     if (keepPrevious) this.#table.keepPrevious();
     this.#table.finish(this.#tableKey, this.#wrapper, [
       { type: "wrapping", wrapper: this.#wrapper.identity },
       { type: "namesKey", envelope: this.#tableWrapper.wrap(namesKey, namesKeyContext(this.#table.volumeId)) },
-      { type: "rules", rules: this.#table.rules() },
-      ...zones,
+      ...quickKey,
+      ...this.#table.others(),
+      ...zoneRecords(zones),
     ]);
     this.#finished = true;
     this[Symbol.dispose]();
@@ -181,6 +182,30 @@ export class TableRekey implements Disposable {
     if (this.#finished) return;
     this.#tableKey[Symbol.dispose]();
     this.#wrapper[Symbol.dispose]();
+  }
+
+  /** Under another quick key: who has the master key of before must not open with it what is wrapped from now on. */
+  #zonesAnew(): { readonly zones: readonly Zone[]; readonly quickKey: readonly TableRecord[] } {
+    const { suite, volumeId } = this.#table;
+    using key = SecretBuffer.random(suite.keyBytes);
+    using quickWrapper = new TableKeyWrapper(suite, key, volumeId);
+    let hasQuick = false;
+    const zones = Array.from(this.#table.zones(), (zone) => ({
+      ...zone,
+      generations: zone.generations.map(({ quick, ...older }): Generation => {
+        const anew = { ...older, envelope: this.#newEnvelope(zone, older) };
+        using dataKey = this.#wrapper.identity.kind === "sm2" ? this.#quickly(zone, older, quick) : undefined;
+        if (dataKey === undefined) return anew;
+        hasQuick = true;
+        return { ...anew, quick: quickWrapper.wrap(dataKey, zoneKeyContext(volumeId, zone.zoneId, older.generation)) };
+      }),
+    }));
+    if (!hasQuick) return { zones, quickKey: [] };
+    return { zones, quickKey: [{ type: "quickKey", envelope: this.#wrapper.wrap(key, quickKeyContext(volumeId)) }] };
+  }
+
+  #quickly(zone: Zone, older: Generation, quick: Buffer | undefined): SecretBuffer | undefined {
+    return quick === undefined ? undefined : this.#table.unwrapQuick(zone, { ...older, quick });
   }
 
   *#keys(): Iterable<{ readonly zone: Zone; readonly older: Generation }> {

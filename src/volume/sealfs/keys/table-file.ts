@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { KeyTableError } from "./errors.ts";
 import { maxAppendBytes, maxTableBytes } from "./reading.ts";
+import { keepSpare, withSpare } from "./spare-room.ts";
 import type { TableSystem } from "./table-system.ts";
 
 /** Names in the table's folder. */
@@ -13,6 +14,8 @@ export const tableFileNames = {
   /** New envelopes of a re-wrapping under way. */
   rewrapping: "keys.rewrap",
   lock: "keys.lock",
+  /** What was cut off the table's end when it was opened last, as an interrupted append. */
+  torn: "keys.torn",
 } as const;
 
 /**
@@ -46,8 +49,8 @@ export class TableFile {
   }
 
   /**
-   * Opens an existing table for appending, cuts off what lies behind `validBytes`, and removes what an interrupted
-   * replacement left.
+   * Opens an existing table for appending, cuts off what lies behind `validBytes`, of which a copy is kept, and removes what an
+   * interrupted replacement left.
    *
    * @throws {KeyTableError} `KEY_TABLE_SYSTEM`.
    */
@@ -57,6 +60,7 @@ export class TableFile {
       try {
         system.remove(join(folder, tableFileNames.next));
         if (tornBytes > 0) {
+          keepTorn(system, folder, validBytes);
           system.truncate(fd, validBytes);
           system.sync(fd);
         }
@@ -64,7 +68,7 @@ export class TableFile {
         system.close(fd);
         throw error;
       }
-      return new TableFile(system, folder, fd, validBytes);
+      return TableFile.#withSpare(system, folder, fd, validBytes);
     });
   }
 
@@ -79,8 +83,13 @@ export class TableFile {
         system.close(fd);
         throw error;
       }
-      return new TableFile(system, folder, fd, bytes.length);
+      return TableFile.#withSpare(system, folder, fd, bytes.length);
     });
+  }
+
+  static #withSpare(system: TableSystem, folder: string, fd: number, size: number): TableFile {
+    keepSpare(system, folder);
+    return new TableFile(system, folder, fd, size);
   }
 
   get size(): number {
@@ -96,12 +105,7 @@ export class TableFile {
     this.#refuseWhenBroken();
     if (bytes.length > maxAppendBytes || this.#size + bytes.length > maxTableBytes)
       throw new KeyTableError("KEY_TABLE_LIMIT", `${this.#path} would grow over ${maxTableBytes} bytes`);
-    try {
-      this.#system.write(this.#fd, bytes, this.#size);
-    } catch (error) {
-      this.#takeBack();
-      throw systemError("written", error);
-    }
+    onSystem("written", () => withSpare(this.#system, this.#folder, () => this.#write(bytes)));
     try {
       this.#system.sync(this.#fd);
     } catch (error) {
@@ -121,7 +125,9 @@ export class TableFile {
    */
   replace(bytes: Buffer): void {
     this.#refuseWhenBroken();
-    const fd = onSystem("replaced", () => writeNext(this.#system, this.#folder, bytes));
+    const fd = onSystem("replaced", () =>
+      withSpare(this.#system, this.#folder, () => writeNext(this.#system, this.#folder, bytes)),
+    );
     try {
       putInPlace(this.#system, this.#folder);
     } catch (error) {
@@ -141,6 +147,7 @@ export class TableFile {
         cause,
       );
     }
+    keepSpare(this.#system, this.#folder);
   }
 
   /** Keeps a copy of the table as it is now, durably, for {@link dropPrevious} to end. @throws {KeyTableError} `KEY_TABLE_SYSTEM`. */
@@ -171,6 +178,15 @@ export class TableFile {
     this.#system.close(this.#fd);
   }
 
+  #write(bytes: Buffer): void {
+    try {
+      this.#system.write(this.#fd, bytes, this.#size);
+    } catch (error) {
+      this.#takeBack();
+      throw error;
+    }
+  }
+
   #takeBack(): void {
     try {
       this.#system.truncate(this.#fd, this.#size);
@@ -182,6 +198,20 @@ export class TableFile {
   #refuseWhenBroken(): void {
     if (this.#broken)
       throw new KeyTableError("KEY_TABLE_BROKEN", `an earlier write to ${this.#path} failed; mount the volume again`);
+  }
+}
+
+/** What is cut off may be all that tells of an attack. */
+function keepTorn(system: TableSystem, folder: string, validBytes: number): void {
+  const bytes = system.read(join(folder, tableFileNames.table), maxTableBytes);
+  system.remove(join(folder, tableFileNames.torn));
+  const fd = system.open(join(folder, tableFileNames.torn), "fresh");
+  try {
+    if (bytes !== undefined) system.write(fd, bytes.subarray(validBytes), 0);
+    system.sync(fd);
+    system.syncFolder(folder);
+  } finally {
+    system.close(fd);
   }
 }
 
@@ -200,7 +230,16 @@ function writeNext(system: TableSystem, folder: string, bytes: Buffer): number {
     return fd;
   } catch (error) {
     system.close(fd);
+    removeQuietly(system, next);
     throw error;
+  }
+}
+
+function removeQuietly(system: TableSystem, path: string): void {
+  try {
+    system.remove(path);
+  } catch {
+    // The next opening removes it.
   }
 }
 

@@ -1,7 +1,7 @@
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import type { Suite } from "../../../crypto/suite.ts";
 import { KeyTableError } from "./errors.ts";
-import type { TableRecord } from "./records.ts";
+import { isDestruction, type TableRecord } from "./records.ts";
 import type { TableFile } from "./table-file.ts";
 import { TableState } from "./table-state.ts";
 import { encodeTable, type RecordChain } from "./writing.ts";
@@ -22,6 +22,8 @@ export interface TableLogParts {
   readonly suite: Suite;
   readonly volumeId: Buffer;
   readonly state: TableState;
+  /** Under which the file is written anew; stays the caller's. */
+  readonly tableKey: SecretBuffer;
   readonly chain: RecordChain;
   /** How many records the file has. */
   readonly recordsInFile: number;
@@ -29,22 +31,32 @@ export interface TableLogParts {
   readonly file?: TableFile;
 }
 
-/** A table's file and what its records add up to, kept the same. What a call has written is durable when it returns. */
+/**
+ * A table's file and what its records add up to, kept the same. What a call has written is durable when it returns. Records are added at the
+ * file's end; it is written anew when most of it is out of date, or so that what its end says cannot be cut off unnoticed.
+ */
 export class TableLog implements Disposable {
   readonly #suite: Suite;
   readonly #volumeId: Buffer;
   readonly #file: TableFile | undefined;
   #state: TableState;
+  #tableKey: SecretBuffer;
   #chain: RecordChain;
   #recordsInFile: number;
+  /** What the file tells to be gone is in it all the same, further up. */
+  #holdsDestroyed: boolean;
+  /** A record was added that a cut could take away unnoticed, since the table could not be written anew. */
+  #isUnguarded = false;
 
   /** The log becomes the owner of chain and file. */
-  constructor({ suite, volumeId, state, chain, recordsInFile, file }: TableLogParts) {
+  constructor({ suite, volumeId, state, tableKey, chain, recordsInFile, file }: TableLogParts) {
     this.#suite = suite;
     this.#volumeId = volumeId;
     this.#state = state;
+    this.#tableKey = tableKey;
     this.#chain = chain;
     this.#recordsInFile = recordsInFile;
+    this.#holdsDestroyed = state.sawDestruction;
     this.#file = file;
   }
 
@@ -56,9 +68,18 @@ export class TableLog implements Disposable {
     return { sequence: this.#chain.nextSequence - 1, link: this.#chain.link };
   }
 
-  /** True when most of the file is out of date. */
-  get isMostlyStale(): boolean {
-    return this.#recordsInFile > minStaleRecords + staleRecordsPerZone * this.#state.zoneCount;
+  /** True when envelopes of what was destroyed or removed are still in the file. */
+  get holdsDestroyed(): boolean {
+    return this.#holdsDestroyed;
+  }
+
+  /** Whether {@link settle} has something to do. */
+  get mustBeWritten(): boolean {
+    return this.#holdsDestroyed || this.#isUnguarded;
+  }
+
+  get isWritable(): boolean {
+    return this.#file !== undefined;
   }
 
   /** @throws {KeyTableError} `KEY_TABLE_READ_ONLY`. */
@@ -73,28 +94,50 @@ export class TableLog implements Disposable {
    * @throws {KeyTableError} `KEY_TABLE_READ_ONLY`, `KEY_TABLE_LIMIT`, `KEY_TABLE_SYSTEM`, `KEY_TABLE_BROKEN`; the state is as before.
    */
   append(records: readonly TableRecord[]): void {
-    const file = this.checkWritable();
-    const undo: (() => void)[] = [];
+    this.#add(records);
+    if (this.#recordsInFile <= minStaleRecords + staleRecordsPerZone * this.#state.zoneCount) return;
     try {
-      // First what the records mean: a file must never hold one that its reader refuses.
-      for (const record of records) undo.push(this.#state.apply(record));
-      const sealed = this.#chain.seal(records);
-      file.append(sealed);
-      this.#chain.advance(sealed, records.length);
-      this.#recordsInFile += records.length;
-    } catch (error) {
-      for (const takeBack of undo.reverse()) takeBack();
-      throw error;
+      this.compact();
+    } catch {
+      // The change itself is durable; the file is written anew at a later one.
     }
   }
 
   /**
-   * Puts a table of these records, under this key, in the file's place.
+   * Adds a record and writes the table anew where there is room, so that the record's loss shows as damage.
    *
    * @throws {KeyTableError} As {@link append}.
    */
-  replace(tableKey: SecretBuffer, records: readonly TableRecord[]): void {
+  appendGuarded(record: TableRecord): void {
+    this.#add([record]);
+    try {
+      this.compact();
+    } catch {
+      // On a full disk: the record itself is durable.
+      this.#isUnguarded = true;
+    }
+  }
+
+  /** Writes the table anew, without what is out of date, in the old one's place. @throws {KeyTableError} As {@link append}. */
+  compact(): void {
+    this.replace(this.#tableKey, this.#state.records());
+  }
+
+  /** Writes the table anew, if something destroyed is still in the file, or its end could be cut unnoticed. @throws {KeyTableError} As {@link append}. */
+  settle(): void {
+    if (this.mustBeWritten) this.compact();
+  }
+
+  /**
+   * Puts a table of these records, under this key, in the file's place. The sessions so far stay in it.
+   *
+   * @param tableKey - Stays the caller's, to be kept as long as the log is used.
+   * @throws {KeyTableError} As {@link append}.
+   */
+  replace(tableKey: SecretBuffer, content: readonly TableRecord[]): void {
     const file = this.checkWritable();
+    const log = this.#state.sessions;
+    const records: readonly TableRecord[] = log.last === 0 ? content : [...content, { type: "sessions", log }];
     const state = new TableState();
     for (const record of records) state.apply(record);
     state.checkComplete();
@@ -109,11 +152,31 @@ export class TableLog implements Disposable {
     this.#chain[Symbol.dispose]();
     this.#chain = chain;
     this.#state = state;
+    this.#tableKey = tableKey;
     this.#recordsInFile = records.length;
+    this.#holdsDestroyed = false;
+    this.#isUnguarded = false;
   }
 
   [Symbol.dispose](): void {
     this.#file?.close();
     this.#chain[Symbol.dispose]();
+  }
+
+  #add(records: readonly TableRecord[]): void {
+    const file = this.checkWritable();
+    const undo: (() => void)[] = [];
+    try {
+      // First what the records mean: a file must never hold one that its reader refuses.
+      for (const record of records) undo.push(this.#state.apply(record));
+      const sealed = this.#chain.seal(records);
+      file.append(sealed);
+      this.#chain.advance(sealed, records.length);
+      this.#recordsInFile += records.length;
+      this.#holdsDestroyed ||= records.some(isDestruction);
+    } catch (error) {
+      for (const takeBack of undo.reverse()) takeBack();
+      throw error;
+    }
   }
 }

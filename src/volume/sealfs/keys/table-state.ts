@@ -1,7 +1,9 @@
 import { damaged } from "./errors.ts";
-import type { TableRecord, WrapperIdentity } from "./records.ts";
+import { isDestruction, type TableRecord, type WrapperIdentity } from "./records.ts";
 import { ZoneRules } from "./rules.ts";
+import { SessionLog } from "./sessions.ts";
 import { type Generation, maxGenerationsPerZone, maxZones, pathText, type Zone } from "./zone.ts";
+import { zoneRecords } from "./zone-records.ts";
 
 /**
  * What the records of a table add up to. Each record must make sense after those before it; a caller that appends one
@@ -10,14 +12,26 @@ import { type Generation, maxGenerationsPerZone, maxZones, pathText, type Zone }
 export class TableState {
   #wrapper: WrapperIdentity | undefined;
   #namesKey: Buffer | undefined;
+  #quickKey: Buffer | undefined;
   #rules = new ZoneRules([]);
+  #sessions = SessionLog.none;
   readonly #zones = new Map<string, Zone>();
   readonly #idAtPath = new Map<string, string>();
+  #sawDestruction = false;
   /** For each folder, how many zones lie at it or below it. */
   readonly #zonesWithin = new Map<string, number>();
 
+  /** True when a record said that keys are gone. */
+  get sawDestruction(): boolean {
+    return this.#sawDestruction;
+  }
+
   get rules(): ZoneRules {
     return this.#rules;
+  }
+
+  get sessions(): SessionLog {
+    return this.#sessions;
   }
 
   get zoneCount(): number {
@@ -62,6 +76,18 @@ export class TableState {
     return this.#namesKey;
   }
 
+  /** Wrapped; undefined while the table has none. */
+  get quickKey(): Buffer | undefined {
+    return this.#quickKey;
+  }
+
+  /** Keeps a key under the quick key; it is in the file once the table is written anew. */
+  setQuick(zoneId: Buffer, generation: number, quick: Buffer): void {
+    const zone = this.#liveZone(zoneId);
+    const generations = zone.generations.map((one) => (one.generation === generation ? { ...one, quick } : one));
+    this.#replaceZone(zone, { generations });
+  }
+
   /** @throws {KeyTableError} `KEY_TABLE_DAMAGED` when what every table has is missing. */
   checkComplete(): void {
     void this.wrapper;
@@ -74,6 +100,12 @@ export class TableState {
    * @throws {KeyTableError} `KEY_TABLE_DAMAGED` for a record that makes no sense here; nothing is changed then.
    */
   apply(record: TableRecord): () => void {
+    const undo = this.#apply(record);
+    if (isDestruction(record)) this.#sawDestruction = true;
+    return undo;
+  }
+
+  #apply(record: TableRecord): () => void {
     switch (record.type) {
       case "wrapping":
         if (this.#wrapper !== undefined) throw damaged("it says twice who wraps its keys");
@@ -87,6 +119,12 @@ export class TableState {
         return () => {
           this.#namesKey = undefined;
         };
+      case "quickKey":
+        if (this.#quickKey !== undefined) throw damaged("it has two quick keys");
+        this.#quickKey = record.envelope;
+        return () => {
+          this.#quickKey = undefined;
+        };
       case "rules": {
         const before = this.#rules;
         this.#rules = new ZoneRules(record.rules);
@@ -94,8 +132,12 @@ export class TableState {
           this.#rules = before;
         };
       }
-      case "zoneMade":
-        return this.#addZone(record);
+      case "zoneMade": {
+        const { type, ...zone } = record;
+        return this.#addZone(zone);
+      }
+      case "zones":
+        return this.#addZones(record.zones);
       case "generationAdded":
         return this.#addGeneration(record);
       case "generationRetired":
@@ -108,6 +150,15 @@ export class TableState {
         return this.#removeZone(record.zoneId);
       case "rewrapped":
         throw damaged("it holds a record of an unfinished re-wrapping");
+      case "sessions":
+        if (this.#sessions.last !== 0) throw damaged("it tells of its sessions twice");
+        return this.#replaceSessions(record.log);
+      case "sessionBegun":
+        return this.#replaceSessions(this.#sessions.begun(record.session, record.bootId));
+      case "sessionEnded":
+        return this.#replaceSessions(this.#sessions.ended(record.session));
+      case "sessionsSettled":
+        return this.#replaceSessions(this.#sessions.settled(record.session));
     }
   }
 
@@ -116,12 +167,35 @@ export class TableState {
     return [
       { type: "wrapping", wrapper: this.wrapper },
       { type: "namesKey", envelope: this.namesKey },
+      ...(this.#quickKey === undefined ? [] : [{ type: "quickKey", envelope: this.#quickKey } as const]),
       { type: "rules", rules: this.#rules.rules },
-      ...Array.from(this.#zones.values(), (zone) => ({ type: "zoneMade", ...zone }) as const),
+      ...zoneRecords(this.#zones.values()),
     ];
   }
 
-  #addZone({ type, ...zone }: Extract<TableRecord, { type: "zoneMade" }>): () => void {
+  #replaceSessions(log: SessionLog): () => void {
+    const before = this.#sessions;
+    this.#sessions = log;
+    return () => {
+      this.#sessions = before;
+    };
+  }
+
+  #addZones(zones: readonly Zone[]): () => void {
+    const undo: (() => void)[] = [];
+    const takeBack = () => {
+      for (const one of undo.reverse()) one();
+    };
+    try {
+      for (const zone of zones) undo.push(this.#addZone(zone));
+      return takeBack;
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
+  }
+
+  #addZone(zone: Zone): () => void {
     if (this.#zones.size >= maxZones) throw damaged("it has too many zones");
     if (this.zone(zone.zoneId) !== undefined) throw damaged("it has one zone twice");
     if (this.#idAtPath.has(pathText(zone.path))) throw damaged("it has two zones for one folder");
@@ -154,8 +228,9 @@ export class TableState {
     const zone = this.#liveZone(record.zoneId);
     if (record.generation !== zone.highestGeneration + 1 || zone.generations.length >= maxGenerationsPerZone)
       throw damaged("it adds a key generation out of turn");
-    const { generation, madeAtMs, envelope } = record;
-    const generations = [...zone.generations, { generation, retired: false, madeAtMs, envelope }];
+    const { generation, madeAtMs, envelope, quick } = record;
+    const added = { generation, retired: false, madeAtMs, envelope, ...(quick === undefined ? {} : { quick }) };
+    const generations = [...zone.generations, added];
     return this.#replaceZone(zone, { highestGeneration: generation, generations });
   }
 

@@ -106,16 +106,30 @@ export class VolumeKeys implements TreeKeys, Disposable {
     return generation;
   }
 
-  /** `KeyTable.destroyGeneration`, and the key leaves this process, too. */
+  /** `KeyTable.destroyGeneration`, and the key leaves this process, too, with all that follows from it. */
   destroyGeneration(zoneId: Buffer, generation: number, sealedBytes: number): void {
-    this.table.destroyGeneration(zoneId, generation, sealedBytes);
-    this.#ring.forgetGeneration(zoneId, generation);
+    try {
+      this.table.destroyGeneration(zoneId, generation, sealedBytes);
+    } finally {
+      // Also when the file could not be written anew: what is gone from the table is gone here.
+      if (this.table.zone(zoneId)?.generations.some((one) => one.generation === generation) !== true)
+        this.#ring.revokeGeneration(zoneId, generation);
+    }
   }
 
   /** `KeyTable.destroyZone`, and from now on open files of the zone answer ENOKEY. */
   destroyZone(zoneId: Buffer): void {
-    this.table.destroyZone(zoneId);
-    this.#ring.revoke(zoneId);
+    try {
+      this.table.destroyZone(zoneId);
+    } finally {
+      if (this.table.zone(zoneId)?.destroyed === true) this.#ring.revoke(zoneId);
+    }
+  }
+
+  /** `KeyTable.removeZone`, of a zone whose folder is gone. */
+  removeZone(zoneId: Buffer): void {
+    const zone = this.table.zone(zoneId);
+    if (zone !== undefined) this.#remove(zone);
   }
 
   /** Wipes all keys and closes the table. */

@@ -20,6 +20,8 @@ export interface Generation {
   readonly madeAtMs: number;
   /** The wrapped data key. */
   readonly envelope: Buffer;
+  /** The same under the table's quick key, where there is one: opened without the master key's private side. */
+  readonly quick?: Buffer;
 }
 
 /** A folder with keys of its own, or plain. */

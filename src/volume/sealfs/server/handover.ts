@@ -15,11 +15,27 @@ export interface Handover {
   readonly suite: SuiteName;
   readonly layout: FileLayout;
   readonly names: "plain" | "encrypted";
+  /** Where the key table stood when it was compared with the volume's anchor: any other is refused. Link in hexadecimal. */
+  readonly anchored?: { readonly sequence: number; readonly link: string };
   /** Whether other users than the server's may use the mount, as far as owners and modes let them. */
   readonly allowOther: boolean;
+  /** Where the server is to be asked; its folder is the volume's place. */
+  readonly controlSocket: string;
+  /** Who can open envelopes of sealed zones; undefined where nobody can. */
+  readonly keyHolder?: {
+    /** `04 ‖ X ‖ Y` in hexadecimal, of the SM2 master key. */
+    readonly publicKey: string;
+    /** Descriptor 5 is a socket pair whose other end answers (holder-messages.ts). */
+    readonly canUnwrap: boolean;
+  };
+  /** Folders of sealed zones do not show where nobody can open their envelopes. */
+  readonly hideLocked: boolean;
   /** Descriptor 4 is a pipe whose end means that the owner has gone: the server then unmounts and ends. */
   readonly hasOwner: boolean;
 }
+
+/** What of a hand-over is about the store alone, and not about its mount. */
+export type StoreHandover = Omit<Handover, "allowOther" | "hasOwner" | "controlSocket" | "keyHolder" | "hideLocked">;
 
 const lengthBytes = 4;
 const longestSettingsBytes = 64 * 1024;

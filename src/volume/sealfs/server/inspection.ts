@@ -1,16 +1,13 @@
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import type { Finding } from "../../volume.ts";
-import type { Handover } from "./handover.ts";
+import type { StoreHandover } from "./handover.ts";
 import { OpenedVolume } from "./opened-volume.ts";
 import { TreeWalk } from "./tree-walk.ts";
 
 const mostShown = 20;
 
 /** Verifies every name, head and block of a closed store, and says by path what does not hold. */
-export async function inspectSealedStore(
-  handover: Omit<Handover, "allowOther" | "hasOwner">,
-  tableKey: SecretBuffer,
-): Promise<Finding[]> {
+export async function inspectSealedStore(handover: StoreHandover, tableKey: SecretBuffer): Promise<Finding[]> {
   const told: string[] = [];
   const volume = await OpenedVolume.open(handover, tableKey, (what) => told.push(what), "check");
   const walk = new TreeWalk(volume.tree, (path, what) => told.push(`${JSON.stringify(path)}: ${what}`));

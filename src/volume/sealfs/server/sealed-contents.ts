@@ -2,52 +2,106 @@ import { kernelRandomBytes } from "../../../crypto/kernel-random.ts";
 import { FsError } from "../fs-error.ts";
 import { createSealedFile, openSealedFile } from "../store/create-and-open.ts";
 import type { ReportDamage } from "../store/damage.ts";
+import { noStamp, unwatchedHealth } from "../store/head-fate.ts";
 import { PlainFile } from "../store/plain-file.ts";
+import { readSealedSize } from "../store/read-size.ts";
 import type { BackingFile, FileLayout, StoredFile, ZoneKeys } from "../stored-file.ts";
-import type { ContentStore } from "../tree/content-store.ts";
+import type { ContentSize, ContentStore } from "../tree/content-store.ts";
 import type { TreeZone } from "../tree/tree-keys.ts";
+import type { FileSessions } from "./volume-session.ts";
 
 /** Contents by zone: sealed where the zone has keys, as they are where it is plain. */
 export class SealedContents implements ContentStore {
   readonly #layout: FileLayout;
-  readonly #clean: boolean;
-  readonly #blanksAreEmpty: boolean;
+  readonly #sessions: FileSessions;
   readonly #report: ReportDamage;
-  /** Of this mount: what it has closed itself was closed in good order. */
-  readonly #session: number = kernelRandomBytes(6).readUIntBE(0, 6);
+  readonly #writes: boolean;
 
   /**
-   * @param clean - The volume was closed in good order: what is half written was damaged.
-   * @param blanksAreEmpty - A file of which nothing was committed before a crash opens empty.
+   * @param sessions - Or, without sessions, whether all that is there was closed in good order.
+   * @param writes - Recovers files; left out for looking only, where a file of which nothing was committed is told of.
    */
-  constructor(layout: FileLayout, clean: boolean, report: ReportDamage, blanksAreEmpty: boolean = !clean) {
+  constructor(layout: FileLayout, sessions: FileSessions | boolean, report: ReportDamage, writes = true) {
     this.#layout = layout;
-    this.#clean = clean;
-    this.#blanksAreEmpty = blanksAreEmpty;
+    this.#sessions = typeof sessions === "boolean" ? oneSession(sessions) : sessions;
     this.#report = report;
+    this.#writes = writes;
   }
 
-  create(backing: BackingFile, fileId: Buffer, { keys }: TreeZone): StoredFile {
+  newFileId(): Buffer {
+    return this.#sessions.newFileId();
+  }
+
+  create(backing: BackingFile, fileId: Buffer, zone: TreeZone): StoredFile {
+    const { keys } = zone;
     if (keys === undefined) return new PlainFile(backing);
-    return createSealedFile(backing, fileId, keys, this.#layout, this.#report, this.#session);
+    try {
+      // Before a file is made of which nothing could ever be committed.
+      this.requireKey(zone);
+    } catch (error) {
+      backing.close();
+      throw error;
+    }
+    const health = this.#sessions.healthOf(fileId, true);
+    const stamp = () => this.#sessions.stamp();
+    return createSealedFile(backing, fileId, keys, this.#layout, this.#report, { stamp, health });
+  }
+
+  requireKey({ keys }: TreeZone): void {
+    void keys?.generation;
+  }
+
+  removed(fileId: Buffer): void {
+    this.#sessions.forget(fileId);
+  }
+
+  size(backing: BackingFile, fileId: Buffer, { zoneId, keys }: TreeZone): ContentSize | undefined {
+    if (keys === undefined) return undefined;
+    const keysOf = (named: Buffer): ZoneKeys => {
+      if (named.equals(zoneId)) return keys;
+      throw otherZone();
+    };
+    return readSealedSize(backing, fileId, keysOf, this.#layout, (stamp) => this.#sessions.fateOf(stamp));
   }
 
   open(backing: BackingFile, fileId: Buffer, { zoneId, keys }: TreeZone): StoredFile {
     if (keys === undefined) return new PlainFile(backing);
+    const sessions = this.#sessions;
     const keysOf = (named: Buffer): ZoneKeys => {
       if (named.equals(zoneId)) return keys;
-      this.#report(fileId, "the head names another zone than the folder is in");
-      throw new FsError("EIO", "a file of another zone");
+      this.#report(fileId, "the head names another zone than the folder is in", "refused");
+      throw otherZone();
     };
-    const events = this.#report;
-    const whenBlank = this.#blanksAreEmpty ? { keysWhenBlank: keys } : {};
+    const whenBlank = this.#writes && sessions.mayBeBlank(fileId) ? { keysWhenBlank: keys } : {};
     try {
-      const session = this.#session;
-      const clean = (other: number) => this.#clean || other === session;
-      return openSealedFile(backing, fileId, keysOf, this.#layout, { clean, events, session, ...whenBlank });
+      return openSealedFile(backing, fileId, keysOf, this.#layout, {
+        clean: (stamp) => sessions.fateOf(stamp),
+        events: this.#report,
+        stamp: () => sessions.stamp(),
+        health: sessions.healthOf(fileId, false),
+        commitsRecovered: this.#writes,
+        ...whenBlank,
+      });
     } catch (error) {
       backing.close();
       throw error;
     }
   }
+}
+
+function otherZone(): FsError {
+  return new FsError("EIO", "a file of another zone");
+}
+
+/** Of a store that counts no sessions. */
+function oneSession(isClean: boolean): FileSessions {
+  const stamp = { ...noStamp, session: kernelRandomBytes(6).readUIntBE(0, 6) };
+  return {
+    stamp: () => stamp,
+    fateOf: ({ session }) => (session === stamp.session ? "current" : isClean ? "closed" : "unproven"),
+    newFileId: () => kernelRandomBytes(16),
+    mayBeBlank: () => !isClean,
+    healthOf: () => unwatchedHealth(),
+    forget() {},
+  };
 }

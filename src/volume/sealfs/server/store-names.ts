@@ -4,6 +4,6 @@ export const storeNames = {
   tree: "tree",
   /** The key table. */
   keyTable: "keys",
-  /** There only while the volume is closed, and was closed in good order. */
-  cleanMark: "clean",
+  /** How far the last two sessions were synced. */
+  syncMarks: "synced",
 } as const;

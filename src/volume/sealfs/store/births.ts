@@ -36,9 +36,12 @@ export class Births {
     this.#now += 1;
   }
 
-  /** After a stop that may have lost heads: past any time that was used after the last head that is left (20 random bits). */
+  /**
+   * After a stop that may have lost heads: past any time that was used after the last head that is left (at most 2^19 between
+   * two heads), by 20 random bits more.
+   */
   leap(): void {
-    this.#now += 1 + (kernelRandomBytes(3).readUIntBE(0, 3) & 0xf_ffff);
+    this.#now += 2 ** 20 + (kernelRandomBytes(3).readUIntBE(0, 3) & 0xf_ffff);
   }
 
   /** A head of this time has been handed to the backing file. */

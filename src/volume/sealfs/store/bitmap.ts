@@ -1,6 +1,10 @@
+const firstWords = 4;
+/** Most files never free a slot. */
+const noWords = new Uint32Array(0);
+
 /** A set of small whole numbers, one bit each, that grows with its largest member. */
 export class Bitmap {
-  #words = new Uint32Array(4);
+  #words = noWords;
   #count = 0;
 
   /** How many members. */
@@ -47,14 +51,42 @@ export class Bitmap {
     return word * 32 + (31 - Math.clz32(bits & -bits));
   }
 
+  /** The least member from `from` on that `other` does not have, or undefined. */
+  nextNotIn(other: Bitmap, from: number): number | undefined {
+    const mask = -1 << (from & 31);
+    for (let word = Math.floor(from / 32); word < this.#words.length; word += 1) {
+      let bits = (this.#words[word] as number) & ~(other.#words[word] ?? 0);
+      if (word === Math.floor(from / 32)) bits &= mask;
+      if (bits !== 0) return word * 32 + (31 - Math.clz32(bits & -bits));
+    }
+    return undefined;
+  }
+
+  /** Takes out what `other` does not have. */
+  retain(other: Bitmap): void {
+    for (let word = 0; word < this.#words.length; word += 1) {
+      const before = this.#words[word] as number;
+      const gone = before & ~(other.#words[word] ?? 0);
+      if (gone === 0) continue;
+      this.#words[word] = before & ~gone;
+      this.#count -= bitsIn(gone);
+    }
+  }
+
   clear(): void {
-    this.#words = new Uint32Array(4);
+    this.#words = noWords;
     this.#count = 0;
   }
 
   #grow(words: number): void {
-    const larger = new Uint32Array(Math.max(words, this.#words.length * 2));
+    const larger = new Uint32Array(Math.max(words, this.#words.length * 2, firstWords));
     larger.set(this.#words);
     this.#words = larger;
   }
+}
+
+function bitsIn(word: number): number {
+  let count = 0;
+  for (let bits = word; bits !== 0; bits &= bits - 1) count += 1;
+  return count;
 }

@@ -27,7 +27,7 @@ export class BlockAccess {
    * Seals whole blocks straight into new slots, neighbours in one write.
    *
    * @param bytes - Holds `count` blocks from `at` on.
-   * @returns How many blocks were written, at least one.
+   * @returns How many blocks were written, at least one; fewer than wanted also when the next one failed.
    * @throws {FsError} ENOSPC and whatever else the backing file says; the blocks are then what they were.
    */
   writeWhole(firstBlock: number, count: number, bytes: Buffer, at: number): number {
@@ -113,8 +113,9 @@ export class BlockAccess {
         this.#map.put(firstBlock + done, epoch, first + done, birth, this.#io.scratch, done * strideBytes + tagAt);
     } catch (cause) {
       this.#slots.putBack(first + done, count - done);
-      throw cause;
+      // Those before are in the map: the caller must know of them.
+      if (done === 0) throw cause;
     }
-    return count;
+    return done;
   }
 }

@@ -4,6 +4,7 @@ import type { Geometry } from "./geometry.ts";
 import type { Head } from "./head.ts";
 import { MapEntry } from "./map-entry.ts";
 import { countEntries, type MapPage, MapPages, mostPagesChanged } from "./map-pages.ts";
+import { MapRoot } from "./map-root.ts";
 import { type SlotIo, tagAt } from "./slot-io.ts";
 import type { SlotSpace } from "./slot-space.ts";
 
@@ -18,14 +19,13 @@ export class BlockMap {
   readonly #slots: SlotSpace;
   readonly #births: Births;
   readonly #pages = new MapPages();
-  readonly #root: Buffer;
+  readonly #root: MapRoot;
   readonly #found: MapEntry;
   readonly #onTheWay: MapEntry;
   #height: number;
   #blocks: number;
   #pageCount: number;
   #fresh: number;
-  #rootChanged = false;
 
   constructor(io: SlotIo, epochs: Epochs, slots: SlotSpace, births: Births, head: Head | undefined) {
     this.geometry = io.geometry;
@@ -35,8 +35,7 @@ export class BlockMap {
     this.#births = births;
     this.#found = new MapEntry(this.geometry);
     this.#onTheWay = new MapEntry(this.geometry);
-    this.#root = Buffer.alloc(this.geometry.rootEntries * this.geometry.entryBytes);
-    head?.root.copy(this.#root);
+    this.#root = new MapRoot(this.geometry, head?.root);
     this.#height = head?.height ?? 0;
     this.#blocks = head?.blocks ?? 0;
     this.#pageCount = head?.pages ?? 0;
@@ -65,7 +64,7 @@ export class BlockMap {
 
   /** True when a head written now would differ from the last. */
   get changed(): boolean {
-    return this.#rootChanged || this.#pages.changedCount > 0;
+    return this.#root.changed || this.#pages.changedCount > 0;
   }
 
   /** @returns The block's entry, valid until the next call; undefined for a hole. */
@@ -87,12 +86,13 @@ export class BlockMap {
     while (block >= this.#capacity()) this.#grow();
     const index = this.#height === 0 ? 0 : Math.floor(block / this.geometry.pageEntries);
     const page = this.#height === 0 ? undefined : this.#makePage(1, index);
-    const entry = this.#found.moveTo(page?.bytes ?? this.#root, block - index * this.geometry.pageEntries);
+    const entry = this.#found.moveTo(page?.bytes ?? this.#root.entries, block - index * this.geometry.pageEntries);
     if (entry.slot === 0) {
       this.#blocks += 1;
       if (page !== undefined) page.filled += 1;
     }
     this.#refer(entry, epoch, slot, birth, sealed, tagPlace);
+    if (page === undefined) this.#root.use(block);
     this.#markChanged(page);
   }
 
@@ -108,6 +108,23 @@ export class BlockMap {
       for (const page of this.#pages.changedOf(level)) this.#writePage(page);
   }
 
+  /** Reads all pages that a {@link clear} of these blocks needs, so that it does not fail half-way. @throws {FsError} EIO. */
+  verify(from: number, to: number): void {
+    if (this.#blocks > 0 && from < to) this.#verify(this.#height + 1, 0, from, to);
+  }
+
+  /** Makes all blocks holes without looking at a page. Which slots they lay in is learned when a head is durable. */
+  drop(): void {
+    this.#pages.clear();
+    this.#root.empty();
+    this.#height = 0;
+    this.#blocks = 0;
+    this.#pageCount = 0;
+    this.#fresh = 0;
+    for (const epoch of this.#epochs.inUse) epoch.slots = 0;
+    this.#slots.forgetUsed();
+  }
+
   /** Makes blocks holes: from `from` up to before `to`. */
   clear(from: number, to: number): void {
     if (this.#blocks === 0 || from >= to) return;
@@ -121,13 +138,11 @@ export class BlockMap {
 
   /** The root's entries, up to the last that is in use. Only of use after {@link flush}. */
   root(): Buffer {
-    let used = this.geometry.rootEntries;
-    while (used > 0 && this.#found.moveTo(this.#root, used - 1).slot === 0) used -= 1;
-    return this.#root.subarray(0, used * this.geometry.entryBytes);
+    return this.#root.used(this.#found);
   }
 
   headWritten(): void {
-    this.#rootChanged = false;
+    this.#root.changed = false;
   }
 
   /** All that the map refers to is on the medium. */
@@ -142,7 +157,7 @@ export class BlockMap {
    * @throws {FsError} EIO when it is damaged.
    */
   node(level: number, index: number): Buffer | undefined {
-    return level === this.#height + 1 ? this.#root : this.#page(level, index)?.bytes;
+    return level === this.#height + 1 ? this.#root.entries : this.#page(level, index)?.bytes;
   }
 
   /** How many entries a node of this level has. */
@@ -163,7 +178,7 @@ export class BlockMap {
 
   dispose(): void {
     this.#pages.clear();
-    this.#root.fill(0);
+    this.#root[Symbol.dispose]();
   }
 
   #capacity(): number {
@@ -205,15 +220,15 @@ export class BlockMap {
   #grow(): void {
     if (this.#blocks > 0) {
       const page = this.#pages.add(this.#height + 1, 0);
-      this.#root.copy(page.bytes);
+      this.#root.entries.copy(page.bytes);
       page.filled = 0;
       for (let position = 0; position < this.geometry.rootEntries; position += 1)
-        if (this.leadsOn(this.#height + 1, 0, position, this.#onTheWay.moveTo(this.#root, position))) page.filled += 1;
+        if (this.leadsOn(this.#height + 1, 0, position, this.#onTheWay.moveTo(this.#root.entries, position)))
+          page.filled += 1;
       this.#pages.markChanged(page);
     }
-    this.#root.fill(0);
+    this.#root.empty();
     this.#height += 1;
-    this.#rootChanged = true;
   }
 
   #writePage(page: MapPage): void {
@@ -229,12 +244,32 @@ export class BlockMap {
       const entry = this.#onTheWay.moveTo(parent, position);
       if (entry.slot === 0) this.#pageCount += 1;
       this.#refer(entry, epoch, slot, birth, sealed, tagAt);
+      if (page.level === this.#height) this.#root.use(position);
     } catch (cause) {
       this.#slots.putBack(slot, 1);
       throw cause;
     }
     this.#markChanged(this.#parentOf(page.level, page.index));
     this.#pages.markWritten(page);
+  }
+
+  #verify(level: number, index: number, from: number, to: number): void {
+    if (level === 1) {
+      this.node(level, index);
+      return;
+    }
+    const { pageEntries } = this.geometry;
+    const span = pageEntries ** (level - 1);
+    const base = index * pageEntries * span;
+    const entry = new MapEntry(this.geometry);
+    const first = Math.max(0, Math.floor((from - base) / span));
+    for (let position = first; position < this.entriesOf(level) && base + position * span < to; position += 1) {
+      const node = this.node(level, index);
+      if (node === undefined) return;
+      if (!this.leadsOn(level, index, position, entry.moveTo(node, position))) continue;
+      this.#verify(level - 1, index * pageEntries + position, from, to);
+      this.#pages.trim();
+    }
   }
 
   #clear(level: number, index: number, from: number, to: number): void {
@@ -295,7 +330,7 @@ export class BlockMap {
   }
 
   #markChanged(page: MapPage | undefined): void {
-    if (page === undefined) this.#rootChanged = true;
+    if (page === undefined) this.#root.changed = true;
     else this.#pages.markChanged(page);
   }
 }

@@ -25,18 +25,20 @@ export class Committer {
   #isUncertain: boolean;
   /** Something may have changed since the last head. */
   #isChanging = false;
-  #syncFailed = false;
+  /** What is left of lost slots must not be taken for damaged ones later: it goes before the first change. */
+  #hasLeftover: boolean;
 
-  constructor(parts: FileParts, places: HeadPlaces, head: Head | undefined, isUncertain: boolean) {
+  constructor(parts: FileParts, places: HeadPlaces, head: Head | undefined, isUncertain: boolean, hasLeftover = false) {
     this.#parts = parts;
     this.#heads = new HeadWriter(parts.backing, parts, places, head);
     this.#space = new SpaceReturn(parts.backing, parts.geometry, parts.slots);
     this.#isUncertain = isUncertain;
+    this.#hasLeftover = hasLeftover;
   }
 
-  /** Of the zone's key that the last head is sealed under; undefined before the first. */
-  get headGeneration(): number | undefined {
-    return this.#heads.generation;
+  /** Of the zone's key: those that the file's heads are sealed under, the present one and the one before. */
+  get headGenerations(): ReadonlySet<number> {
+    return this.#heads.generations;
   }
 
   /**
@@ -46,14 +48,16 @@ export class Committer {
    * @throws {FsError} EIO after a sync that failed: what is on the medium is then unknown.
    */
   beforeChange(): void {
-    if (this.#syncFailed) throw new FsError("EIO", "a sync of this file has failed");
+    if (this.#parts.health.syncFailed) throw new FsError("EIO", "a sync of this file has failed");
     if (this.#isChanging) return;
     if (this.#isUncertain || this.#heads.undoableMs > mostUndoableMs) {
       this.#sync();
-      this.#isUncertain = false;
-      this.#heads.markDurable();
-      this.#parts.births.headDurable();
-      this.#parts.map.durable();
+      this.#lastHeadIsDurable();
+    }
+    if (this.#hasLeftover) {
+      this.#parts.backing.truncate(0);
+      this.#sync();
+      this.#hasLeftover = false;
     }
     this.#isChanging = true;
     if (this.#heads.isDurable) this.#learnFreeSlots();
@@ -81,6 +85,25 @@ export class Committer {
     if (mustBeDurable) this.#finish(size);
   }
 
+  /** After a durable commit: nothing is left of the head before it. @throws {FsError} */
+  replaceOtherHead(): void {
+    if (!this.#heads.isDurable || this.#isChanging) return;
+    this.#heads.replaceOther();
+  }
+
+  /** The whole store has been synced, so what was committed is on the medium. */
+  markDurable(): void {
+    if (this.#heads.blank || this.#isChanging || this.#parts.health.syncFailed) return;
+    this.#lastHeadIsDurable();
+  }
+
+  #lastHeadIsDurable(): void {
+    this.#isUncertain = false;
+    this.#heads.markDurable();
+    this.#parts.births.headDurable();
+    this.#parts.map.durable();
+  }
+
   #finish(size: number): void {
     const { births, map, slots } = this.#parts;
     try {
@@ -92,9 +115,19 @@ export class Committer {
     births.headDurable();
     map.durable();
     this.#heads.markDurable();
+    this.#prove();
     slots.settle();
     this.#learnFreeSlots();
     this.#space.run();
+  }
+
+  /** Where it fails, the next head proves as much. */
+  #prove(): void {
+    try {
+      this.#heads.prove();
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+    }
   }
 
   /** Nothing may be thought durable that a failed sync left behind. */
@@ -110,7 +143,7 @@ export class Committer {
     try {
       this.#parts.backing.sync();
     } catch (cause) {
-      this.#syncFailed = true;
+      this.#parts.health.noteSyncFailure();
       throw cause;
     }
   }

@@ -1,7 +1,9 @@
+import { FsError } from "../fs-error.ts";
 import type { BackingFile, FileLayout, StoredFile, ZoneKeys } from "../stored-file.ts";
 import { Committer } from "./committer.ts";
 import { damage, type ReportDamage } from "./damage.ts";
-import { makeParts } from "./file-parts.ts";
+import { type FileOrigin, makeParts } from "./file-parts.ts";
+import { type FileHealth, type HeadFate, type HeadStamp, noStamp, unwatchedHealth } from "./head-fate.ts";
 import { noHeads } from "./head-writer.ts";
 import { recover } from "./recovery.ts";
 import { SealedFile } from "./sealed-file.ts";
@@ -11,18 +13,23 @@ export interface OpenOptions {
   /**
    * True when nothing can have been lost since the file was last closed: neither power nor the process that had it open. Damage
    * to a head is then EIO; otherwise the other head is used, if what it refers to is there, and that is reported.
-   * A function is asked about the session that the file's last head was written in: so only files that were changed in a session
-   * that did not end well are verified.
+   * A function is asked what may have become of a head.
    */
-  readonly clean: boolean | ((session: number) => boolean);
+  readonly clean: boolean | ((stamp: HeadStamp) => HeadFate);
   readonly events: ReportDamage;
   /**
-   * The keys for a file of which nothing was committed before power was lost: it opens empty, which is reported. Left out, such a
+   * The keys for a file of which nothing was committed before a crash: it opens empty, which is reported. Left out, such a
    * file is EIO, as it always is with `clean`.
    */
   readonly keysWhenBlank?: ZoneKeys;
-  /** Of the present mount, up to 2^48; 0 when the caller does not count. */
-  readonly session?: number;
+  /** What heads that are written say of the moment. */
+  readonly stamp?: () => HeadStamp;
+  readonly health?: FileHealth;
+  /**
+   * A file that was recovered gets a head of this session at once, if all of it is there: so it is recovered once.
+   * @defaultValue `false`
+   */
+  readonly commitsRecovered?: boolean;
 }
 
 /**
@@ -30,7 +37,6 @@ export interface OpenOptions {
  * latest when it is closed.
  *
  * @param fileId - 16 bytes, random, of no other file.
- * @param session - As {@link OpenOptions.session}.
  */
 export function createSealedFile(
   backing: BackingFile,
@@ -38,15 +44,14 @@ export function createSealedFile(
   keys: ZoneKeys,
   layout: FileLayout,
   events: ReportDamage,
-  session = 0,
+  options: Pick<OpenOptions, "stamp" | "health"> = {},
 ): StoredFile {
-  const origin = { backing, fileId: Buffer.from(fileId), layout, report: events, session };
-  const parts = makeParts(origin, keys, undefined, false);
-  return new SealedFile(parts, new Committer(parts, noHeads, undefined, false), 0);
+  return emptyFile(originOf(backing, fileId, layout, { events, ...options }), keys, false).file;
 }
 
 /**
- * Opens a file that `createSealedFile` made. The backing file belongs to it from now on, but not when this fails.
+ * Opens a file that `createSealedFile` made. The backing file belongs to it from now on, but not when this fails; nothing is
+ * written to a damaged one.
  *
  * @param fileId - As it was made with: a file of another id is refused.
  * @param keysOf - The keys of the zone that the file's head names. Throws ENOKEY when there is no such zone, EIO when the
@@ -61,21 +66,54 @@ export function openSealedFile(
   layout: FileLayout,
   options: OpenOptions,
 ): StoredFile {
-  const { clean, session = 0 } = options;
-  const origin = { backing, fileId: Buffer.from(fileId), layout, report: options.events, session };
-  const { found, places, isUncertain, isClean } = recover(origin, keysOf, clean);
+  const { clean, keysWhenBlank } = options;
+  const origin = originOf(backing, fileId, layout, options);
+  const recovered = recover(origin, keysOf, { clean, mayBeBlank: keysWhenBlank !== undefined });
+  const { found, places, isUncertain, isClean, isWhole } = recovered;
   if (found === undefined) {
-    if (options.keysWhenBlank === undefined) throw damage(options.events, fileId, "no head is there");
-    if (backing.size() > 0) {
-      backing.truncate(0); // what is left of lost slots must not be taken for damaged ones later
-      backing.sync();
-    }
-    return createSealedFile(backing, fileId, options.keysWhenBlank, layout, options.events, session);
+    if (keysWhenBlank === undefined) throw damage(options.events, fileId, "no head is there");
+    const hasLeftover = backing.size() > 0;
+    const { file, committer } = emptyFile(origin, keysWhenBlank, hasLeftover);
+    if (options.commitsRecovered === true && !hasLeftover) commitNow(backing, committer, 0);
+    return file;
   }
   const { parts, head } = found;
   if (!isClean) {
     parts.births.leap();
     parts.epochs.countLostSeals();
   }
-  return new SealedFile(parts, new Committer(parts, places, head, isUncertain), head.size);
+  const committer = new Committer(parts, places, head, isUncertain);
+  if (!isClean && isWhole && options.commitsRecovered === true) commitNow(backing, committer, head.size);
+  return new SealedFile(parts, committer, head.size);
+}
+
+function originOf(
+  backing: BackingFile,
+  fileId: Buffer,
+  layout: FileLayout,
+  { events, stamp = () => noStamp, health = unwatchedHealth() }: Pick<OpenOptions, "events" | "stamp" | "health">,
+): FileOrigin {
+  return { backing, fileId: Buffer.from(fileId), layout, report: events, stamp, health };
+}
+
+/** @param hasLeftover - There are slots of which no head is left. */
+function emptyFile(
+  origin: FileOrigin,
+  keys: ZoneKeys,
+  hasLeftover: boolean,
+): { readonly file: StoredFile; readonly committer: Committer } {
+  const parts = makeParts(origin, keys, undefined, false);
+  const committer = new Committer(parts, noHeads, undefined, false, hasLeftover);
+  return { file: new SealedFile(parts, committer, 0), committer };
+}
+
+/** Nobody has asked for this commit: where it fails, the file is as it was, and the next change tells. */
+function commitNow(backing: BackingFile, committer: Committer, size: number): void {
+  const commit = () => committer.commit(size, false, true);
+  try {
+    if (backing.keepingTimes === undefined) commit();
+    else backing.keepingTimes(commit);
+  } catch (error) {
+    if (!(error instanceof FsError)) throw error;
+  }
 }

@@ -4,8 +4,9 @@ import { BlockAccess } from "./block-access.ts";
 import { BlockMap } from "./block-map.ts";
 import type { ReportDamage } from "./damage.ts";
 import { Epochs } from "./epochs.ts";
-import { Geometry } from "./geometry.ts";
+import { type Geometry, geometryOf } from "./geometry.ts";
 import type { Head } from "./head.ts";
+import type { FileHealth, HeadStamp } from "./head-fate.ts";
 import { SlotIo } from "./slot-io.ts";
 import { SlotSpace } from "./slot-space.ts";
 
@@ -17,7 +18,8 @@ export interface FileOrigin {
   readonly layout: FileLayout;
   readonly report: ReportDamage;
   /** Written into heads. */
-  readonly session: number;
+  readonly stamp: () => HeadStamp;
+  readonly health: FileHealth;
 }
 
 /** The working parts of an open sealed file, as one head describes it. */
@@ -37,8 +39,8 @@ export interface FileParts extends FileOrigin {
  */
 export function makeParts(origin: FileOrigin, keys: ZoneKeys, head: Head | undefined, isDurable: boolean): FileParts {
   const { backing, fileId, layout, report } = origin;
-  const geometry = new Geometry(layout);
-  const table = (head?.epochs ?? []).map((epoch) => ({ ...epoch }));
+  const geometry = geometryOf(layout);
+  const table = head === undefined ? [] : head.epochs.map((epoch) => ({ ...epoch }));
   const epochs = new Epochs(
     keys,
     fileId,

@@ -17,6 +17,15 @@ export const mostSlots: number = 2 ** 40 - 1;
 const plainEntryBytes = 12;
 const taggedEntryBytes = 28;
 
+/** Of the layout that was asked for last: all files of a volume have the same. */
+let latest: { readonly layout: FileLayout; readonly geometry: Geometry } | undefined;
+
+/** Sizes and places within a backing file of this layout. @throws {RangeError} As {@link Geometry}. */
+export function geometryOf(layout: FileLayout): Geometry {
+  if (latest?.layout !== layout) latest = { layout, geometry: new Geometry(layout) };
+  return latest.geometry;
+}
+
 /** Sizes and places within a backing file of one layout. */
 export class Geometry {
   readonly blockBytes: number;

@@ -5,6 +5,8 @@ import { headBytes } from "./geometry.ts";
 
 const magic = Buffer.from("SRSEALF1", "latin1");
 const preludeBytes = 64;
+/** What a medium writes at once. */
+const sectorBytes = 512;
 const mostBodyBytes = headBytes - preludeBytes - sealedOverheadBytes;
 
 /** What of a head can be read without a key: enough to find the key. */
@@ -24,7 +26,7 @@ export interface Prelude {
  * @param number - Of the place, 0 or 1: a head that was copied to the other one is none.
  */
 export function parsePrelude(place: Buffer, number: number, layout: FileLayout): Prelude | "blank" | "damaged" {
-  if (place.every((byte) => byte === 0)) return "blank";
+  if (place[0] !== magic[0] && place.every((byte) => byte === 0)) return "blank";
   if (place.length < preludeBytes + sealedOverheadBytes || !place.subarray(0, 8).equals(magic)) return "damaged";
   const bodyBytes = place.readUInt16BE(56);
   if (place[8] !== layoutCode(layout) || place[9] !== Math.log2(layout.blockBytes)) return "damaged";
@@ -76,15 +78,32 @@ export function sealHead(
   return end;
 }
 
-/** @returns The body, or undefined when the head is not authentic. */
+/** True when a sector of what should be a head is zeros, or beyond the end of the file. */
+export function hasBlankSector(place: Buffer): boolean {
+  const hasLength = place.length >= preludeBytes && place.readUInt16BE(56) <= mostBodyBytes;
+  const end = preludeBytes + sealedOverheadBytes + (hasLength ? place.readUInt16BE(56) : 0);
+  if (place.length < end) return true;
+  for (let from = 0; from < end; from += sectorBytes)
+    if (place.subarray(from, Math.min(end, from + sectorBytes)).every((byte) => byte === 0)) return true;
+  return false;
+}
+
+/** Of whatever file: calls never overlap. */
+const binding = Buffer.alloc(preludeBytes + 16);
+/** Of whatever file; its parts are copied at once. */
+const openedBody = Buffer.allocUnsafeSlow(headBytes);
+
+/** @returns The body, valid until the next call, or undefined when the head is not authentic. */
 export function openHead(place: Buffer, fileId: Buffer, prelude: Prelude, cipher: BlockCipher): Buffer | undefined {
-  const body = Buffer.alloc(prelude.bodyBytes);
+  const body = openedBody.subarray(0, prelude.bodyBytes);
   const sealed = place.subarray(preludeBytes, preludeBytes + sealedOverheadBytes + body.length);
   return cipher.open(headBinding(place, fileId), sealed, body) ? body : undefined;
 }
 
 function headBinding(place: Buffer, fileId: Buffer): Buffer {
-  return Buffer.concat([place.subarray(0, preludeBytes), fileId]);
+  place.copy(binding, 0, 0, preludeBytes);
+  binding.set(fileId, preludeBytes);
+  return binding;
 }
 
 function layoutCode(layout: FileLayout): number {

@@ -9,8 +9,10 @@ export interface Head {
   readonly durable: boolean;
   /** Of the last durable head before this one, 0 without one. It lies in the other place. */
   readonly baseSequence: number;
-  /** Of the mount that wrote it, a number the caller gives. */
+  /** Of the volume, as are the next two: see {@link HeadStamp}. */
   readonly session: number;
+  readonly round: number;
+  readonly tableSequence: number;
   /** When a head of the file became durable last, or the file was made: milliseconds since 1970. */
   readonly durableAtMs: number;
   /** In bytes of plaintext. */
@@ -34,17 +36,22 @@ export interface Head {
   readonly root: Buffer;
 }
 
+/** Of the zone's key that a head is sealed under. */
+export function generationOf({ epoch, epochs }: Head): number | undefined {
+  return epochs.find(({ index }) => index === epoch)?.generation;
+}
+
 /** More levels than the largest file needs. */
 export const mostLevels = 8;
 const most48 = 2 ** 48 - 1;
-const fixedBytes = 94;
+const fixedBytes = 106;
 const epochBytes = 31;
 
 /**
  * A head's sealed part (integers big-endian):
  *
- *     file id 16 ‖ sequence 6 ‖ base sequence 6 ‖ session 6 ‖ durable at 6 ‖ size 8 ‖ flags 1 (1: durable) ‖ height 1 ‖ high water 6 ‖ blocks 6 ‖
- *     pages 6 ‖ birth 6 ‖ base birth 6 ‖ fresh 6 ‖ zero 2 ‖ epoch 1 ‖ number of epochs 1 ‖ root entries 4 ‖
+ *     file id 16 ‖ sequence 6 ‖ base sequence 6 ‖ session 6 ‖ round 6 ‖ key table's sequence 6 ‖ durable at 6 ‖ size 8 ‖
+ *     flags 1 (1: durable) ‖ height 1 ‖ high water 6 ‖ blocks 6 ‖ pages 6 ‖ birth 6 ‖ base birth 6 ‖ fresh 6 ‖ zero 2 ‖ epoch 1 ‖ number of epochs 1 ‖ root entries 4 ‖
  *     epochs (index 1, generation 4, id 16, slots 6, seals 4) ‖ root
  *
  * @param into - At least 4,000 bytes.
@@ -59,9 +66,11 @@ export function encodeHead(fileId: Buffer, head: Head, geometry: Geometry, into:
   put(head.sequence, 6);
   put(head.baseSequence, 6);
   put(head.session, 6);
+  put(head.round, 6);
+  put(head.tableSequence, 6);
   put(head.durableAtMs, 6);
-  into.writeBigUInt64BE(BigInt(head.size), at);
-  at += 8;
+  put(Math.floor(head.size / 2 ** 32), 4);
+  put(head.size % 2 ** 32, 4);
   put(head.durable ? 1 : 0, 1);
   put(head.height, 1);
   for (const value of [head.highWater, head.blocks, head.pages, head.birth, head.baseBirth, head.fresh]) put(value, 6);
@@ -80,6 +89,11 @@ export function encodeHead(fileId: Buffer, head: Head, geometry: Geometry, into:
   return into.subarray(0, at);
 }
 
+/** Makes an encoded head that of another sequence. */
+export function putSequence(encoded: Buffer, sequence: number): void {
+  encoded.writeUIntBE(sequence, 16, 6);
+}
+
 /** Reads what {@link encodeHead} wrote. @returns Undefined for anything else; `root` is a copy. */
 export function decodeHead(fileId: Buffer, bytes: Buffer, geometry: Geometry): Head | undefined {
   if (bytes.length < fixedBytes || !bytes.subarray(0, 16).equals(fileId)) return undefined;
@@ -91,7 +105,7 @@ export function decodeHead(fileId: Buffer, bytes: Buffer, geometry: Geometry): H
   };
   const sequence = take(6);
   const baseSequence = take(6);
-  const session = take(6);
+  const [session, round, tableSequence] = [take(6), take(6), take(6)];
   const durableAtMs = take(6);
   const wideSize = bytes.readBigUInt64BE(at);
   at += 8;
@@ -125,6 +139,8 @@ export function decodeHead(fileId: Buffer, bytes: Buffer, geometry: Geometry): H
     sequence,
     baseSequence,
     session,
+    round,
+    tableSequence,
     durableAtMs,
     size,
     durable,

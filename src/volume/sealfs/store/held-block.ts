@@ -1,4 +1,7 @@
 import type { BlockAccess } from "./block-access.ts";
+import { SpareMemory } from "./spare-memory.ts";
+
+const spareBlocks = new SpareMemory();
 
 /**
  * One block of a file in memory, as plaintext: the one that was last written or read in part. So many small writes in a row cost
@@ -19,6 +22,11 @@ export class HeldBlock {
   /** True when it differs from what is in the block's slot. */
   get changed(): boolean {
     return this.#changed;
+  }
+
+  /** Which block it is, when it was changed. */
+  get changedBlock(): number | undefined {
+    return this.#changed ? this.#block : undefined;
   }
 
   holds(block: number): boolean {
@@ -69,26 +77,25 @@ export class HeldBlock {
     if (this.#block < from || this.#block >= to) return;
     this.#block = -1;
     this.#changed = false;
-    this.#bytes?.fill(0);
+    this.#bytes?.fill(0, 0, this.#length);
+    this.#length = 0;
   }
 
   /** Wipes and frees the memory. */
   dispose(): void {
     this.forget(this.#block, this.#block + 1);
+    if (this.#bytes !== undefined) spareBlocks.giveBack(this.#bytes);
     this.#bytes = undefined;
   }
 
   #hold(block: number, mustRead: boolean): Buffer {
-    this.#bytes ??= Buffer.alloc(this.#access.geometry.blockBytes);
+    this.#bytes ??= spareBlocks.take(this.#access.geometry.blockBytes);
     const bytes = this.#bytes;
     if (this.#block === block) return bytes;
     this.flush();
     this.forget(this.#block, this.#block + 1);
+    // Otherwise it is all zeros, as what was held has been wiped.
     if (mustRead) this.#length = this.#access.readInto(block, bytes);
-    else {
-      bytes.fill(0);
-      this.#length = 0;
-    }
     this.#block = block;
     return bytes;
   }

@@ -4,10 +4,12 @@ import type { Geometry } from "./geometry.ts";
  * One entry of a page of the map, or of its root: epoch 1 ‖ slot 5 ‖ birth 6, and with `tree` the slot's tag 16. All zeros for a
  * hole. A window that moves: it shows another entry after the next call that finds one.
  */
+const nowhere = Buffer.alloc(0);
+
 export class MapEntry {
   readonly #tagged: boolean;
   readonly #entryBytes: number;
-  node: Buffer = Buffer.alloc(0);
+  node: Buffer = nowhere;
   #at = 0;
 
   constructor(geometry: Geometry) {

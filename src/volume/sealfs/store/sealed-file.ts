@@ -6,6 +6,7 @@ import type { FileParts } from "./file-parts.ts";
 import { headBytes, mostFileBytes } from "./geometry.ts";
 import { HeldBlock } from "./held-block.ts";
 import { nextData, nextHole } from "./map-search.ts";
+import { allocatedBytesOf } from "./read-size.ts";
 import { disposeParts } from "./recovery.ts";
 import { Resealing } from "./resealing.ts";
 
@@ -40,8 +41,7 @@ export class SealedFile implements StoredFile {
 
   get allocatedBytes(): number {
     const whole = this.#parts.map.blocks * this.#blockBytes;
-    const roundedSize = Math.ceil(this.#size / 4096) * 4096;
-    return Math.min(Math.max(whole, this.#held.changed ? this.#blockBytes : 0), roundedSize);
+    return allocatedBytesOf(this.#size, Math.max(whole, this.#held.changed ? this.#blockBytes : 0));
   }
 
   read(at: number, into: Buffer): number {
@@ -104,6 +104,9 @@ export class SealedFile implements StoredFile {
     const endWhole = end === this.#size ? Math.ceil(end / this.#blockBytes) : Math.floor(end / this.#blockBytes);
     if (firstWhole > endWhole) this.#zero(at, end);
     else {
+      map.verify(firstWhole, endWhole);
+      this.#verifyPart(Math.floor(at / this.#blockBytes), at);
+      this.#verifyPart(endWhole, end);
       this.#zero(at, firstWhole * this.#blockBytes);
       this.#zero(Math.min(end, endWhole * this.#blockBytes), end);
       this.#held.forget(firstWhole, endWhole);
@@ -115,16 +118,20 @@ export class SealedFile implements StoredFile {
   seekData(at: number): number | undefined {
     this.#refuseWhenClosed();
     if (at >= this.#size) return undefined;
-    this.#flushHeld();
-    const block = nextData(this.#parts.map, Math.floor(at / this.#blockBytes), this.#blocks());
+    const from = Math.floor(at / this.#blockBytes);
+    const held = this.#held.changedBlock ?? -1;
+    const sealed = nextData(this.#parts.map, from, this.#blocks());
+    const block = held >= from && held < (sealed ?? held + 1) ? held : sealed;
     return block === undefined ? undefined : Math.max(at, block * this.#blockBytes);
   }
 
   seekHole(at: number): number {
     this.#refuseWhenClosed();
     if (at >= this.#size) throw new FsError("ENXIO", "the place is beyond the end");
-    this.#flushHeld();
-    const block = nextHole(this.#parts.map, Math.floor(at / this.#blockBytes), this.#blocks());
+    const held = this.#held.changedBlock;
+    let block = nextHole(this.#parts.map, Math.floor(at / this.#blockBytes), this.#blocks());
+    if (block !== undefined && block === held)
+      block = held + 1 < this.#blocks() ? nextHole(this.#parts.map, held + 1, this.#blocks()) : undefined;
     return block === undefined ? this.#size : Math.max(at, block * this.#blockBytes);
   }
 
@@ -133,15 +140,18 @@ export class SealedFile implements StoredFile {
     this.#commit(durable, false);
   }
 
-  /** Counts each slot as a whole block, and the head. */
+  markDurable(): void {
+    if (!this.#isClosed) this.#committer.markDurable();
+  }
+
+  /** Counts each slot as a whole block, and a head for each generation that one of the two lies under. */
   bytesByGeneration(): ReadonlyMap<number, number> {
     this.#refuseWhenClosed();
     const bytes = new Map<number, number>();
     const add = (generation: number, length: number) => bytes.set(generation, (bytes.get(generation) ?? 0) + length);
     for (const epoch of this.#parts.epochs.inUse)
       if (epoch.slots > 0) add(epoch.generation, epoch.slots * this.#blockBytes);
-    const { headGeneration } = this.#committer;
-    if (headGeneration !== undefined) add(headGeneration, headBytes);
+    for (const generation of this.#committer.headGenerations) add(generation, headBytes);
     return bytes;
   }
 
@@ -151,7 +161,10 @@ export class SealedFile implements StoredFile {
     this.#flushHeld();
     this.#resealing.run(mostBytes);
     this.#parts.map.settle();
-    if (this.#resealing.isDone()) this.#commit(true, this.#resealing.isOlder(this.#committer.headGeneration));
+    if (this.#resealing.isDone()) {
+      this.#commit(true, this.#hasOlderHead());
+      if (this.#hasOlderHead()) this.#committer.replaceOtherHead();
+    }
     let left = 0;
     for (const [generation, bytes] of this.bytesByGeneration()) if (this.#resealing.isOlder(generation)) left += bytes;
     return left;
@@ -174,6 +187,11 @@ export class SealedFile implements StoredFile {
       disposeParts(this.#parts);
       this.#parts.backing.close();
     }
+  }
+
+  #hasOlderHead(): boolean {
+    for (const generation of this.#committer.headGenerations) if (this.#resealing.isOlder(generation)) return true;
+    return false;
   }
 
   #commit(durable: boolean, isForced: boolean): void {
@@ -210,13 +228,31 @@ export class SealedFile implements StoredFile {
     return most;
   }
 
+  /** Reads all that it needs before it changes anything; to nothing a file can be cut whatever is damaged. */
   #cut(size: number): void {
     const firstGone = Math.ceil(size / this.#blockBytes);
     const lastBlock = Math.floor(size / this.#blockBytes);
+    try {
+      this.#parts.map.verify(firstGone, this.#blocks());
+      this.#verifyPart(lastBlock, size);
+    } catch (cause) {
+      if (size > 0 || !(cause instanceof FsError) || cause.code !== "EIO") throw cause;
+      this.#held.forget(0, this.#blocks());
+      this.#parts.map.drop();
+      return;
+    }
     this.#held.forget(firstGone, this.#blocks());
     if (size % this.#blockBytes !== 0 && this.#isData(lastBlock))
       this.#held.cut(lastBlock, size - lastBlock * this.#blockBytes);
     this.#parts.map.clear(firstGone, this.#blocks());
+  }
+
+  /** Reads the block that is changed in part when something begins or ends at a place within it. @throws {FsError} EIO. */
+  #verifyPart(block: number, place: number): void {
+    if (place % this.#blockBytes === 0 || place >= this.#size || this.#held.holds(block)) return;
+    const part = partScratch.subarray(0, this.#blockBytes);
+    this.#parts.access.readInto(block, part);
+    part.fill(0);
   }
 
   /** Within one block. */

@@ -17,6 +17,7 @@ export class SlotSpace {
   #unreferenced: number[] = [];
   /** Free as soon as a head is durable. */
   #pending: number[] = [];
+  /** No lower slot is free. */
   #hint = 0;
   /** The first slot of the run that {@link take} gave last. */
   first = 0;
@@ -62,8 +63,7 @@ export class SlotSpace {
    */
   take(most: number): number {
     if (this.#free.count === 0) this.#reclaim();
-    let slot = this.#free.count === 0 ? undefined : this.#free.next(this.#hint);
-    if (slot === undefined && this.#free.count > 0) slot = this.#free.next(0);
+    const slot = this.#free.count === 0 ? undefined : this.#free.next(this.#hint);
     let count = 0;
     if (slot === undefined) {
       if (this.#highWater + most > mostSlots) throw new FsError("EFBIG", "no slot is left");
@@ -82,7 +82,8 @@ export class SlotSpace {
   /** Takes back what {@link take} gave and nothing refers to, perhaps written in part. */
   putBack(first: number, count: number): void {
     this.#used -= count;
-    if (first + count - 1 === this.#highWater) {
+    // Before anything is durable a half-written slot must not be written again: a lost one shows by its zeros.
+    if (first + count - 1 === this.#highWater && this.#births.lastDurable !== 0) {
       this.#highWater = first - 1;
       this.#births.advance();
       return;
@@ -100,9 +101,8 @@ export class SlotSpace {
 
   /** A head is durable that refers to nothing that was released. */
   settle(): void {
-    for (const slot of this.#pending) this.#free.add(slot);
+    for (const slot of this.#pending) this.#isFree(slot);
     this.#pending = [];
-    this.#hint = 0;
     this.#reclaim();
   }
 
@@ -112,7 +112,12 @@ export class SlotSpace {
    * @param used - All slots that the map refers to.
    */
   learn(used: Bitmap): void {
-    for (let slot = 1; slot <= this.#highWater; slot += 1) if (!used.has(slot)) this.#free.add(slot);
+    for (let slot = 1; slot <= this.#highWater; slot += 1) if (!used.has(slot)) this.#isFree(slot);
+  }
+
+  /** The map refers to nothing any more, and to what it did is not known. What is free is learned when a head is durable. */
+  forgetUsed(): void {
+    this.#used = 0;
   }
 
   /** How many slots at the end are free. */
@@ -125,14 +130,18 @@ export class SlotSpace {
   /** Forgets the free slots at the end, which are given out as new ones later. */
   cutTail(): void {
     while (this.#free.delete(this.#highWater)) this.#highWater -= 1;
-    this.#hint = 0;
   }
 
   /** Before anything is durable, a slot that was lost must show by its zeros, so none is written twice. */
   #reclaim(): void {
     if (this.#unreferenced.length === 0 || this.#births.lastDurable === 0) return;
     this.#births.advance();
-    for (const slot of this.#unreferenced) this.#free.add(slot);
+    for (const slot of this.#unreferenced) this.#isFree(slot);
     this.#unreferenced = [];
+  }
+
+  #isFree(slot: number): void {
+    this.#free.add(slot);
+    if (slot < this.#hint) this.#hint = slot;
   }
 }

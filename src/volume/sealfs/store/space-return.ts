@@ -37,14 +37,13 @@ export class SpaceReturn {
 
   #punch(): void {
     const { free } = this.#slots;
-    for (let slot = this.#punched.next(0); slot !== undefined; slot = this.#punched.next(slot + 1))
-      if (!free.has(slot)) this.#punched.delete(slot);
-    for (let first = free.next(0); first !== undefined; ) {
+    this.#punched.retain(free);
+    for (let first = free.nextNotIn(this.#punched, 0); first !== undefined; ) {
       let end = first;
-      let isNew = false;
-      for (; free.has(end); end += 1) if (this.#punched.add(end)) isNew = true;
-      if (isNew) this.#punchRun(first, end);
-      first = free.next(end);
+      while (free.has(end) && this.#punched.add(end)) end += 1;
+      // A unit that the run shares with a neighbour that is free as well can go now.
+      this.#punchRun(free.has(first - 1) ? first - 1 : first, free.has(end) ? end + 1 : end);
+      first = free.nextNotIn(this.#punched, end);
     }
   }
 

@@ -14,17 +14,38 @@ export interface ListedEntry {
   readonly type: number;
 }
 
-const { closeOnExec, create, directory, exclusive, noFollow, nonBlocking, path, readOnly, readWrite } = openFlags;
+const { closeOnExec, create, directory, exclusive, noAccessTime, noFollow, nonBlocking, path, readOnly, readWrite } =
+  openFlags;
 
 /** Opens a folder to name things in. @param from - A descriptor, or `at.currentFolder`. */
 export function openFolder(from: number, name: string): number {
   return systemCall("openat", from, cString(name), path | directory | noFollow | closeOnExec, 0);
 }
 
+/** An O_PATH descriptor of whatever has the name, a symbolic link itself included: to see what it is before anything is done to it. */
+export function holdInode(folder: number, name: string): number {
+  return systemCall("openat", folder, cString(name), path | noFollow | closeOnExec, 0);
+}
+
 /** Opens a regular file for reading and, unless told, writing. A FIFO that was put in its place holds nothing up. */
 export function openFile(folder: number, name: string, access: "read" | "write"): number {
-  const flags = (access === "write" ? readWrite : readOnly) | noFollow | nonBlocking | closeOnExec;
-  return systemCall("openat", folder, cString(name), flags, 0);
+  return openQuietly(folder, name, (access === "write" ? readWrite : readOnly) | noFollow);
+}
+
+/** What the server reads is no access by a program; only root and the owner may ask for that. */
+function openQuietly(folder: number, name: string, how: number): number {
+  const flags = how | nonBlocking | closeOnExec;
+  try {
+    return systemCall("openat", folder, cString(name), flags | noAccessTime, 0);
+  } catch (error) {
+    if (!(error instanceof FsError) || error.code !== "EPERM") throw error;
+    return systemCall("openat", folder, cString(name), flags, 0);
+  }
+}
+
+/** Opens the regular file that an O_PATH descriptor holds, whether it still has a name or not. */
+export function reopenFile(held: number, access: "read" | "write"): number {
+  return openQuietly(at.currentFolder, `/proc/self/fd/${held}`, access === "write" ? readWrite : readOnly);
 }
 
 /** Makes a regular file and opens it. EEXIST when there is one. */
@@ -51,6 +72,11 @@ const linkTarget = Buffer.alloc(4096);
 export function readSymlink(folder: number, name: string): string {
   const length = systemCall("readlinkat", folder, cString(name), linkTarget, linkTarget.length);
   return linkTarget.toString("latin1", 0, length);
+}
+
+/** Of a symbolic link that an O_PATH descriptor holds. */
+export function readHeldSymlink(held: number): string {
+  return readSymlink(held, "");
 }
 
 export function linkFile(folder: number, name: string, newFolder: number, newName: string): void {

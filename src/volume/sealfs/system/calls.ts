@@ -24,6 +24,7 @@ const native = {
   futimens: bind("int futimens(int, const uint8_t *)"),
   getdents: bind("int64_t getdents64(int, uint8_t *, size_t)"),
   linkat: bind("int linkat(int, const uint8_t *, int, const uint8_t *, int)"),
+  lseek: bind("int64_t lseek64(int, int64_t, int)"),
   mkdirat: bind("int mkdirat(int, const uint8_t *, uint32_t)"),
   mknodat: bind("int mknodat(int, const uint8_t *, uint32_t, uint64_t)"),
   openat: bind("int openat64(int, const uint8_t *, int, uint32_t)"),
@@ -40,10 +41,16 @@ const native = {
   lsetxattr: bind("int lsetxattr(const uint8_t *, const uint8_t *, const uint8_t *, size_t, int)"),
   llistxattr: bind("int64_t llistxattr(const uint8_t *, uint8_t *, size_t)"),
   lremovexattr: bind("int lremovexattr(const uint8_t *, const uint8_t *)"),
+  getxattr: bind("int64_t getxattr(const uint8_t *, const uint8_t *, uint8_t *, size_t)"),
+  setxattr: bind("int setxattr(const uint8_t *, const uint8_t *, const uint8_t *, size_t, int)"),
+  listxattr: bind("int64_t listxattr(const uint8_t *, uint8_t *, size_t)"),
+  removexattr: bind("int removexattr(const uint8_t *, const uint8_t *)"),
   fgetxattr: bind("int64_t fgetxattr(int, const uint8_t *, uint8_t *, size_t)"),
   fsetxattr: bind("int fsetxattr(int, const uint8_t *, const uint8_t *, size_t, int)"),
   flistxattr: bind("int64_t flistxattr(int, uint8_t *, size_t)"),
   fremovexattr: bind("int fremovexattr(int, const uint8_t *)"),
+  getrlimit: bind("int getrlimit(int, uint8_t *)"),
+  setrlimit: bind("int setrlimit(int, const uint8_t *)"),
   clockGettime: bind("int clock_gettime(int, uint8_t *)"),
 } as const;
 
@@ -51,6 +58,8 @@ const names: ReadonlyMap<number, ErrnoName> = new Map(
   Object.entries(errno).map(([name, number]) => [number, name as ErrnoName]),
 );
 const interrupted = 4;
+/** E2BIG: an attribute's value that the file system below has no room for, even if it is smaller than any limit. */
+const tooBig = 7;
 
 export type SystemCallName = keyof typeof native;
 
@@ -77,7 +86,10 @@ export function systemCall(name: SystemCallName, ...args: readonly unknown[]): n
     const result = call(...args);
     if (result >= 0) return result;
     const number = koffi.errno();
+    // The descriptor is gone all the same (close(2), Notes), and perhaps another's by now.
+    if (number === interrupted && name === "close") return 0;
     if (number === interrupted) continue;
+    if (number === tooBig) throw new FsError("ENOSPC", name);
     const known = names.get(number);
     throw known === undefined ? new FsError("EIO", `${name}: errno ${number}`) : new FsError(known, name);
   }
@@ -109,6 +121,7 @@ export const openFlags = {
   directory: isArm ? 0o40000 : 0o200000,
   noFollow: isArm ? 0o100000 : 0o400000,
   path: 0o10000000,
+  noAccessTime: 0o1000000,
 } as const;
 
 /** S_IF* of inode(7). */

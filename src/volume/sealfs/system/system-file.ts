@@ -2,6 +2,7 @@ import { FsError } from "../fs-error.ts";
 import type { BackingFile } from "../stored-file.ts";
 import { systemCall } from "./calls.ts";
 import { statusOf } from "./file-status.ts";
+import { setTimes } from "./inode.ts";
 
 const punchAndKeepSize = 3;
 
@@ -62,6 +63,15 @@ export class SystemFile implements BackingFile {
 
   sync(): void {
     systemCall(this.syncsEverything ? "fsync" : "fdatasync", this.descriptor);
+  }
+
+  keepingTimes(change: () => void): void {
+    const { modifiedNs } = statusOf(this.descriptor);
+    try {
+      change();
+    } finally {
+      if (!this.readOnly) setTimes({ descriptor: this.descriptor }, undefined, modifiedNs);
+    }
   }
 
   close(): void {

@@ -1,40 +1,38 @@
 import type { AttributeChange } from "../file-system.ts";
 import { FsError } from "../fs-error.ts";
-import { type InodePlace, setMode, setOwner, setTimes } from "../system/inode.ts";
-import type { FileContent } from "./file-content.ts";
+import { setMode, setOwner, setTimes } from "../system/inode.ts";
 import type { TreeNode } from "./tree-node.ts";
 import type { TreeState } from "./tree-state.ts";
 
 /**
  * chmod, chown, truncate and utimens, in an order in which one leaves the others' results alone: chown(2) clears the set-ID bits.
  *
- * @param handle - The content that the change was asked through, if any.
  * @throws {FsError}
  */
-export function changeAttributes(
-  state: TreeState,
-  node: TreeNode,
-  change: AttributeChange,
-  handle: FileContent | undefined,
-): void {
-  if (change.size !== undefined) truncate(state, node, change.size, handle);
-  if (node.places.length === 0 && node.content === undefined && node !== state.nodes.root) {
+export function changeAttributes(state: TreeState, node: TreeNode, change: AttributeChange): void {
+  if (change.size !== undefined) truncate(state, node, change.size);
+  if (!state.inodes.isReachable(node)) {
     changeNameless(node, change);
     return;
   }
-  const place: InodePlace = state.placeOf(node);
-  if (change.uid !== undefined || change.gid !== undefined) setOwner(place, change.uid, change.gid);
-  if (change.mode !== undefined) setMode(place, change.mode);
-  if (change.accessedNs === undefined && change.modifiedNs === undefined) return;
-  if (node.content !== undefined) node.content.setTimes(change.accessedNs, change.modifiedNs);
-  else setTimes(place, change.accessedNs, change.modifiedNs);
+  const { uid, gid, mode, accessedNs, modifiedNs } = change;
+  const setsTimes = accessedNs !== undefined || modifiedNs !== undefined;
+  if (uid === undefined && gid === undefined && mode === undefined && !setsTimes) return;
+  node.givesGroup = undefined;
+  state.inodes.with(node, (place) => {
+    if (uid !== undefined || gid !== undefined) setOwner(place, uid, gid);
+    if (mode !== undefined) setMode(place, mode);
+    if (!setsTimes) return;
+    if (node.content !== undefined) node.content.setTimes(accessedNs, modifiedNs);
+    else setTimes(place, accessedNs, modifiedNs);
+  });
 }
 
 /** @throws {FsError} EISDIR, EINVAL for what is no regular file, EROFS; those of the content. */
-export function truncate(state: TreeState, node: TreeNode, size: number, handle?: FileContent): void {
+export function truncate(state: TreeState, node: TreeNode, size: number): void {
   if (node.isFolder) throw new FsError("EISDIR");
   if (!node.isFile) throw new FsError("EINVAL");
-  const content = handle ?? state.contents.of(node);
+  const content = state.contents.of(node);
   // Before the content changes in memory, which could then never be committed.
   if (content.file.readOnly) throw new FsError("EROFS", "a backing file that can only be read");
   content.stored.truncate(size);

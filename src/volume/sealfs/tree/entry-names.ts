@@ -23,6 +23,27 @@ const sidecarTail = "~name";
 const tailPattern = /^~[A-Za-z0-9_-]{55}$/;
 const sidecarPattern = /^=[A-Za-z0-9_-]{43}~name$/;
 const newSidecarPattern = /^=[A-Za-z0-9_-]{43}~name~new$/;
+/** Where messages for MACs are put together, the longest of which holds a backing name: MACs never overlap. */
+const message = Buffer.alloc(512);
+/** What a message begins with, so that those of different purposes differ; a folder's id follows. */
+const purposes = { entry: Buffer.from("entry\0"), name: Buffer.from("name\0"), longName: Buffer.from("long name\0") };
+const idBytes = 16;
+const sequenceScratch = Buffer.alloc(8);
+
+/** What a backing entry shows of its name. These three are for names that have the form of an entry. */
+export function shownOf(backingName: string): string {
+  return backingName.slice(0, backingName.length - tailChars);
+}
+
+export function fileIdOf(backingName: string): string {
+  const end = backingName.length - macChars - sequenceChars;
+  return backingName.slice(end - idChars, end);
+}
+
+export function sequenceOf(backingName: string): bigint {
+  const end = backingName.length - macChars;
+  return Buffer.from(backingName.slice(end - sequenceChars, end), "base64url").readBigUInt64BE();
+}
 
 /**
  * The names of a volume's backing entries:
@@ -36,6 +57,10 @@ const newSidecarPattern = /^=[A-Za-z0-9_-]{43}~name~new$/;
  */
 export class EntryNames {
   readonly #keys: TreeKeys;
+  /** The name that was asked for last, and what is shown of it: one request asks several times, and a creation comes after a lookup. */
+  #lastFolder: Buffer = Buffer.alloc(0);
+  #lastName = "";
+  #lastShown = "";
 
   constructor(keys: TreeKeys) {
     this.#keys = keys;
@@ -43,16 +68,23 @@ export class EntryNames {
 
   /** What the backing folder shows of a name in this folder; the same each time. */
   shown(folderId: Buffer, name: string): string {
-    const bytes = Buffer.from(name, "latin1");
-    if (this.#keys.names === "plain") {
-      if (name.length <= longestShown && !name.startsWith(hashMark)) return name;
-    } else if (Math.ceil(((sivBytes + name.length) * 4) / 3) <= longestShown) {
+    if (this.#keys.names === "plain" && name.length <= longestShown && !name.startsWith(hashMark)) return name;
+    if (name === this.#lastName && folderId.equals(this.#lastFolder)) return this.#lastShown;
+    const shown = this.#computeShown(folderId, name);
+    this.#remember(folderId, name, shown);
+    return shown;
+  }
+
+  #computeShown(folderId: Buffer, name: string): string {
+    if (this.#keys.names === "encrypted" && Math.ceil(((sivBytes + name.length) * 4) / 3) <= longestShown) {
+      const bytes = Buffer.from(name, "latin1");
       const iv = this.#syntheticIv(folderId, bytes);
-      return Buffer.concat([iv, this.#keys.crypt(iv, bytes)]).toString("base64url");
+      message.set(this.#keys.crypt(iv, bytes), sivBytes);
+      message.set(iv);
+      return message.toString("base64url", 0, sivBytes + bytes.length);
     }
-    return (
-      hashMark + this.#keys.mac(Buffer.concat([Buffer.from("long name\0"), folderId, bytes])).toString("base64url")
-    );
+    const bytes = Buffer.from(name, "latin1");
+    return hashMark + this.#macOf(purposes.longName, folderId, bytes).toString("base64url");
   }
 
   /** True when the name itself lies in a sidecar. */
@@ -67,28 +99,29 @@ export class EntryNames {
     if (sealed.length <= sivBytes) return undefined;
     const iv = sealed.subarray(0, sivBytes);
     const name = this.#keys.crypt(iv, sealed.subarray(sivBytes));
-    return timingSafeEqual(iv, this.#syntheticIv(folderId, name)) ? name.toString("latin1") : undefined;
+    if (!timingSafeEqual(iv, this.#syntheticIv(folderId, name))) return undefined;
+    const text = name.toString("latin1");
+    this.#remember(folderId, text, shown);
+    return text;
   }
 
   /** The whole name of a backing entry. @param type - S_IFMT bits. */
   entryName(folderId: Buffer, zoneId: Buffer, type: number, entry: ParsedEntryName): string {
-    const sequence = Buffer.alloc(8);
-    sequence.writeBigUInt64BE(entry.sequence);
-    const bound = `${entry.shown}~${entry.fileId}${sequence.toString("base64url")}`;
+    sequenceScratch.writeBigUInt64BE(entry.sequence);
+    const bound = `${entry.shown}~${entry.fileId}${sequenceScratch.toString("base64url")}`;
     return bound + this.#bindingMac(folderId, zoneId, type, bound);
   }
 
   /** Undefined when it has not the form of an entry. Not verified. */
   parse(backingName: string): ParsedEntryName | undefined {
+    if (!this.isEntry(backingName)) return undefined;
+    return { shown: shownOf(backingName), fileId: fileIdOf(backingName), sequence: sequenceOf(backingName) };
+  }
+
+  /** Whether a backing name has the form of an entry. Not verified. */
+  isEntry(backingName: string): boolean {
     const tailStart = backingName.length - tailChars;
-    if (tailStart < 1 || !tailPattern.test(backingName.slice(tailStart))) return undefined;
-    const sequenceStart = tailStart + 1 + idChars;
-    const sequence = Buffer.from(backingName.slice(sequenceStart, sequenceStart + sequenceChars), "base64url");
-    return {
-      shown: backingName.slice(0, tailStart),
-      fileId: backingName.slice(tailStart + 1, sequenceStart),
-      sequence: sequence.readBigUInt64BE(),
-    };
+    return tailStart >= 1 && tailPattern.test(backingName.slice(tailStart));
   }
 
   /** Whether a name that has the form of an entry was made for this folder, zone and type. */
@@ -96,6 +129,11 @@ export class EntryNames {
     const macStart = backingName.length - macChars;
     const expected = this.#bindingMac(folderId, zoneId, type, backingName.slice(0, macStart));
     return timingSafeEqual(Buffer.from(expected), Buffer.from(backingName.slice(macStart), "latin1"));
+  }
+
+  /** What a backing folder is marked with, to be known again: it has a MAC of its id. */
+  folderMark(folderId: Buffer): Buffer {
+    return this.#keys.mac(Buffer.concat([Buffer.from("folder\0"), folderId])).subarray(0, macBytes);
   }
 
   /** The name of a sidecar. */
@@ -119,18 +157,34 @@ export class EntryNames {
     return this.#keys.open(longNameContext(folderId, shown), sealed)?.toString("latin1");
   }
 
+  /** @param folderId - Nobody changes it. */
+  #remember(folderId: Buffer, name: string, shown: string): void {
+    this.#lastFolder = folderId;
+    this.#lastName = name;
+    this.#lastShown = shown;
+  }
+
   #syntheticIv(folderId: Buffer, name: Buffer): Buffer {
-    return this.#keys.mac(Buffer.concat([Buffer.from("name\0"), folderId, name])).subarray(0, sivBytes);
+    return this.#macOf(purposes.name, folderId, name).subarray(0, sivBytes);
+  }
+
+  #macOf(purpose: Buffer, folderId: Buffer, name: Buffer): Buffer {
+    const nameAt = purpose.length + idBytes;
+    const length = nameAt + name.length;
+    message.set(purpose);
+    message.set(folderId, purpose.length);
+    message.set(name, nameAt);
+    return this.#keys.mac(message.subarray(0, length));
   }
 
   #bindingMac(folderId: Buffer, zoneId: Buffer, type: number, bound: string): string {
-    const message = Buffer.allocUnsafe(6 + 16 + 16 + 1 + bound.length);
-    message.write("entry\0", 0, "latin1");
-    folderId.copy(message, 6);
-    zoneId.copy(message, 22);
+    if (bound.length > longestBackingName) throw new RangeError("a backing name is too long");
+    message.set(purposes.entry);
+    message.set(folderId, 6);
+    message.set(zoneId, 22);
     message[38] = type >> 12;
-    message.write(bound, 39, "latin1");
-    return this.#keys.mac(message).subarray(0, macBytes).toString("base64url");
+    const length = 39 + message.write(bound, 39, "latin1");
+    return this.#keys.mac(message.subarray(0, length)).toString("base64url", 0, macBytes);
   }
 }
 

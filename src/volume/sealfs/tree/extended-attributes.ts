@@ -21,7 +21,12 @@ const longestNameBytes = 255;
 export function getExtendedAttribute(state: TreeState, node: TreeNode, name: string): Buffer {
   if (!name.startsWith(userClass)) throw new FsError(emptyClasses.test(name) ? "ENODATA" : "EOPNOTSUPP");
   const key = backingKey(state, node, name);
-  const opened = open(state, node, key, getAttribute(state.placeOf(node), key));
+  const opened = open(
+    state,
+    node,
+    key,
+    state.inodes.with(node, (place) => getAttribute(place, key)),
+  );
   if (opened.name !== name) throw damaged(state, node, key);
   return opened.value;
 }
@@ -29,10 +34,11 @@ export function getExtendedAttribute(state: TreeState, node: TreeNode, name: str
 /** @throws {FsError} EIO when one of them is not authentic. */
 export function listExtendedAttributes(state: TreeState, node: TreeNode): string[] {
   if (!node.isFile && !node.isFolder) return [];
-  const place = state.placeOf(node);
-  return listAttributes(place)
-    .filter((key) => key.startsWith(backingPrefix))
-    .map((key) => open(state, node, key, getAttribute(place, key)).name);
+  return state.inodes.with(node, (place) =>
+    listAttributes(place)
+      .filter((key) => key.startsWith(backingPrefix))
+      .map((key) => open(state, node, key, getAttribute(place, key)).name),
+  );
 }
 
 /** @throws {FsError} EOPNOTSUPP for other classes, EPERM for what is neither a file nor a folder. */
@@ -47,13 +53,13 @@ export function setExtendedAttribute(
   const key = backingKey(state, node, name);
   const length = Buffer.from([name.length]);
   const sealed = state.keys.seal(context(node, key), Buffer.concat([length, Buffer.from(name, "latin1"), value]));
-  setAttribute(state.placeOf(node), key, sealed, flags);
+  state.inodes.with(node, (place) => setAttribute(place, key, sealed, flags));
 }
 
 /** @throws {FsError} ENODATA; as {@link setExtendedAttribute}. */
 export function removeExtendedAttribute(state: TreeState, node: TreeNode, name: string): void {
   requireUserClass(node, name);
-  removeAttribute(state.placeOf(node), backingKey(state, node, name));
+  state.inodes.with(node, (place) => removeAttribute(place, backingKey(state, node, name)));
 }
 
 function requireUserClass(node: TreeNode, name: string): void {

@@ -12,8 +12,12 @@ export class FileContent {
   readonly file: SystemFile;
   /** Handles that are open on it; at 0 it is kept for a while, to be opened again soon. */
   handles = 0;
+  /** A handle had it open. */
+  wasHeld = false;
   #modifiedNs: bigint | undefined;
+  #changedNs: bigint | undefined;
   #changed: boolean;
+  #isAbandoned = false;
 
   /** @param isNew - Nothing of it was committed yet. */
   constructor(stored: StoredFile, file: SystemFile, isNew: boolean) {
@@ -27,14 +31,25 @@ export class FileContent {
     return this.#modifiedNs;
   }
 
-  /** True when something was changed and not committed since. */
+  /** When the content was changed that is not committed yet: the backing file's ctime moves with the commit. */
+  get changedNs(): bigint | undefined {
+    return this.#changed ? this.#changedNs : undefined;
+  }
+
+  /** True when something was changed and not committed since, and can be. */
   get changed(): boolean {
-    return this.#changed;
+    return this.#changed && !this.#isAbandoned;
+  }
+
+  /** Nothing of it can be committed any more: who writes or closes it is told, and otherwise nobody is. */
+  abandon(): void {
+    this.#isAbandoned = true;
   }
 
   /** After each change of the content or size. */
   touch(): void {
     this.#modifiedNs = fileTimeNs();
+    this.#changedNs = this.#modifiedNs;
     this.#changed = true;
   }
 
@@ -74,9 +89,13 @@ export class FileContent {
 
   close(): void {
     try {
-      this.commit();
-    } finally {
-      this.stored.close();
+      try {
+        this.commit();
+      } finally {
+        this.stored.close();
+      }
+    } catch (error) {
+      if (!this.#isAbandoned) throw error;
     }
   }
 

@@ -5,7 +5,6 @@ import { statusOf } from "../system/file-status.ts";
 import type { ReportTreeEvent } from "./tree-events.ts";
 import type { TreeNode } from "./tree-node.ts";
 
-const mostDescriptors = 256;
 /** What opening a name says when it leads to no folder (any more). */
 const goneCodes: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP"]);
 
@@ -14,10 +13,15 @@ export class FolderDescriptors {
   readonly #root: number;
   readonly #rootNode: TreeNode;
   readonly #report: ReportTreeEvent;
+  readonly #most: number;
   readonly #open = new Map<TreeNode, number>();
 
-  /** @param root - Descriptor of the root's backing folder; stays the caller's. */
-  constructor(rootNode: TreeNode, root: number, report: ReportTreeEvent) {
+  /**
+   * @param root - Descriptor of the root's backing folder; stays the caller's.
+   * @param most - How many are kept open between requests.
+   */
+  constructor(rootNode: TreeNode, root: number, report: ReportTreeEvent, most: number) {
+    this.#most = most;
     this.#rootNode = rootNode;
     this.#root = root;
     this.#report = report;
@@ -55,10 +59,22 @@ export class FolderDescriptors {
     return descriptor;
   }
 
+  /** The descriptor of a folder, where it is open. */
+  known(folder: TreeNode): number | undefined {
+    return this.#open.get(folder);
+  }
+
+  /** Gives up a descriptor, which is the caller's from now on. */
+  take(folder: TreeNode): number | undefined {
+    const descriptor = this.#open.get(folder);
+    this.#open.delete(folder);
+    return descriptor;
+  }
+
   /** Closes what is over the limit. Called between requests. */
   trim(): void {
     for (const folder of this.#open.keys()) {
-      if (this.#open.size <= mostDescriptors) return;
+      if (this.#open.size <= this.#most) return;
       this.close(folder);
     }
   }
@@ -75,7 +91,7 @@ export class FolderDescriptors {
   }
 
   #openBelow(above: number, node: TreeNode): number {
-    const backingName = node.places[0]?.entry.backingName ?? "";
+    const backingName = node.place?.entry.backingName ?? "";
     let descriptor: number;
     try {
       descriptor = openFolder(above, backingName);

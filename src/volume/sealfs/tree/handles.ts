@@ -4,24 +4,44 @@ import type { FileContent } from "./file-content.ts";
 import type { TreeNode } from "./tree-node.ts";
 
 /** An open file. */
-export interface FileHandle {
+export class FileHandle {
+  readonly kind = "file";
   readonly node: TreeNode;
-  readonly content: FileContent;
   readonly readable: boolean;
   readonly writable: boolean;
+  readonly #open: OpenContent;
+  #content: FileContent | undefined;
+
+  /** @param flags - Of open(2). */
+  constructor(node: TreeNode, content: FileContent | undefined, flags: number, open: OpenContent) {
+    this.node = node;
+    this.readable = (flags & accessMask) !== writeOnly;
+    this.writable = opensForWriting(flags);
+    this.#open = open;
+    this.#content = content;
+  }
+
+  /** @throws {FsError} When it is opened only now, and cannot be. */
+  get content(): FileContent {
+    this.#content ??= this.#open(this.node);
+    return this.#content;
+  }
 }
+
+/** Opens the content of a node that a handle has open already. */
+type OpenContent = (node: TreeNode) => FileContent;
 
 /** An open folder. */
 export interface FolderHandle {
   readonly node: TreeNode;
-  /** The names when reading began: what gives each entry a place that stays. */
+  /** The shown names when reading began: what gives each entry a place that stays. */
   names: readonly string[] | undefined;
 }
 
 const accessMask = 3;
 const writeOnly = 1;
 
-type Handle = ({ readonly kind: "file" } & FileHandle) | ({ readonly kind: "folder" } & FolderHandle);
+type Handle = FileHandle | ({ readonly kind: "folder" } & FolderHandle);
 
 /** @param flags - Of open(2). */
 export function opensForWriting(flags: number): boolean {
@@ -31,16 +51,21 @@ export function opensForWriting(flags: number): boolean {
 /** Handles by number; numbers are never used again. */
 export class Handles {
   readonly #open = new Map<number, Handle>();
+  readonly #openContent: OpenContent;
   #next = 1;
+
+  /** @param openContent - For a handle that was added without a content, at its first use. */
+  constructor(openContent: OpenContent) {
+    this.#openContent = openContent;
+  }
 
   get size(): number {
     return this.#open.size;
   }
 
   /** @param flags - Of open(2). */
-  addFile(node: TreeNode, content: FileContent, flags: number): number {
-    const readable = (flags & accessMask) !== writeOnly;
-    return this.#add({ kind: "file", node, content, readable, writable: opensForWriting(flags) });
+  addFile(node: TreeNode, content: FileContent | undefined, flags: number): number {
+    return this.#add(new FileHandle(node, content, flags, this.#openContent));
   }
 
   addFolder(node: TreeNode): number {

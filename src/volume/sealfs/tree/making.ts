@@ -10,18 +10,18 @@ import {
   unlinkFile,
 } from "../system/backing-folder.ts";
 import { fileType } from "../system/calls.ts";
-import { statusAt, statusOf } from "../system/file-status.ts";
-import { type InodePlace, setMode, setOwner, statusOfInode } from "../system/inode.ts";
-import type { TreeEntry } from "./folder-index.ts";
+import { type FileStatus, statusAt, statusOf } from "../system/file-status.ts";
+import { type InodePlace, setMode, setOwner } from "../system/inode.ts";
+import { markFolder } from "./folder-mark.ts";
 import { sealLinkTarget } from "./link-targets.ts";
-import type { TreeZone } from "./tree-keys.ts";
+import { TreeEntry } from "./tree-entry.ts";
+import { deepestZone, type TreeZone } from "./tree-keys.ts";
 import type { TreeNode } from "./tree-node.ts";
 import type { TreeState } from "./tree-state.ts";
 
 /** How entries come to be: each is one system call of the backing folder that makes it under its bound name. */
 
 const fileIdBytes = 16;
-const firstSequence = 1n;
 const setGroupBit = 0o2000;
 const setIdBits = 0o6000;
 
@@ -31,20 +31,27 @@ export interface NewInode {
   readonly caller: Caller;
 }
 
-/** @returns The node, with its content open but held by nobody. @throws {FsError} */
-export function makeFile(state: TreeState, folder: TreeNode, name: string, { mode, caller }: NewInode): TreeNode {
-  const id = kernelRandomBytes(fileIdBytes);
+/** A node that was made, which nobody holds yet, and what its inode is. */
+export interface MadeNode {
+  readonly node: TreeNode;
+  readonly status: FileStatus;
+}
+
+/** With its content open. @throws {FsError} */
+export function makeFile(state: TreeState, folder: TreeNode, name: string, { mode, caller }: NewInode): MadeNode {
+  const id = state.contents.newFileId();
   return makeEntry(state, folder, name, fileType.regular, id, (descriptor, backingName) => {
     const content = state.contents.create(descriptor, backingName, mode, id, folder.zone);
     const place = { descriptor: content.file.descriptor };
-    const added = (entry: TreeEntry): TreeNode => {
-      const node = state.nodes.add({ folder, entry }, entry.inode, folder.zone);
-      state.contents.adopt(node, content);
-      return node;
-    };
     try {
       give(state, folder, place, mode, caller);
-      return { inode: statusOf(place.descriptor).inode, added };
+      const status = statusOf(place.descriptor);
+      const added = (entry: TreeEntry): TreeNode => {
+        const node = state.nodes.add({ folder, entry }, name, status.inode, folder.zone);
+        state.contents.adopt(node, content);
+        return node;
+      };
+      return { status, added };
     } catch (error) {
       content.stored.close();
       throw error;
@@ -59,11 +66,11 @@ export function makeSpecialFile(
   name: string,
   { mode, caller }: NewInode,
   device: number,
-): TreeNode {
+): MadeNode {
   const id = kernelRandomBytes(fileIdBytes);
   return makeEntry(state, folder, name, mode & fileType.mask, id, (descriptor, backingName) => {
     makeSpecial(descriptor, backingName, mode, device);
-    return ownedByName(state, folder, descriptor, backingName, mode, caller, folder.zone);
+    return ownedByName(state, { folder, name }, descriptor, backingName, mode, caller, folder.zone);
   });
 }
 
@@ -74,45 +81,47 @@ export function makeSymlink(
   name: string,
   target: Buffer,
   caller: Caller,
-): TreeNode {
+): MadeNode {
   const id = kernelRandomBytes(fileIdBytes);
   const backingTarget = sealLinkTarget(state.keys, id, target);
   return makeEntry(state, folder, name, fileType.symlink, id, (descriptor, backingName) => {
     makeBackingSymlink(descriptor, backingName, backingTarget);
-    return ownedByName(state, folder, descriptor, backingName, 0, caller, folder.zone);
+    return ownedByName(state, { folder, name }, descriptor, backingName, 0, caller, folder.zone);
   });
 }
 
 /** In a zone of its own where a rule says so. @throws {FsError} */
-export function makeFolder(state: TreeState, folder: TreeNode, name: string, { mode, caller }: NewInode): TreeNode {
+export function makeFolder(state: TreeState, folder: TreeNode, name: string, { mode, caller }: NewInode): MadeNode {
   const id = kernelRandomBytes(fileIdBytes);
   return makeEntry(state, folder, name, fileType.directory, id, (descriptor, backingName) => {
-    const zone = state.keys.zoneForNewFolder([...folder.path(), name]);
+    const above = folder.path(deepestZone - 1);
+    const zone = above === undefined ? folder.zone : state.keys.zoneForNewFolder([...above, name]);
     makeBackingFolder(descriptor, backingName, mode);
-    return ownedByName(state, folder, descriptor, backingName, mode, caller, zone);
+    markFolder(state.names, { folder: descriptor, name: backingName }, id);
+    return ownedByName(state, { folder, name }, descriptor, backingName, mode, caller, zone);
   });
 }
 
 /** One more name for a file. @throws {FsError} EPERM for a folder, EXDEV from another zone, ENOENT for a removed file. */
-export function makeLink(state: TreeState, node: TreeNode, folder: TreeNode, name: string): TreeEntry {
+export function makeLink(state: TreeState, node: TreeNode, folder: TreeNode, name: string): void {
   if (node.isFolder) throw new FsError("EPERM", "a link to a folder");
   if (!node.zone.zoneId.equals(folder.zone.zoneId)) throw new FsError("EXDEV");
-  const [place] = node.places;
+  const { place } = node;
   if (place === undefined) throw new FsError("ENOENT", "a file without a name");
   const from = state.folders.of(place.folder);
+  const status = state.inodes.status(node);
   makeEntry(state, folder, name, node.type, node.idBytes, (descriptor, backingName) => {
     linkFile(from, place.entry.backingName, descriptor, backingName);
     const added = (entry: TreeEntry): TreeNode => {
       state.nodes.addPlace(node, { folder, entry });
       return node;
     };
-    return { inode: node.inode, added };
+    return { status, added };
   });
-  return state.entry(folder, name);
 }
 
 interface Made {
-  readonly inode: bigint;
+  readonly status: FileStatus;
   /** Gives the new entry its node. */
   readonly added: (entry: TreeEntry) => TreeNode;
 }
@@ -124,12 +133,11 @@ function makeEntry(
   type: number,
   id: Buffer,
   make: (descriptor: number, backingName: string) => Made,
-): TreeNode {
+): MadeNode {
   if (state.entryIfAny(folder, name) !== undefined) throw new FsError("EEXIST");
   const descriptor = state.folders.of(folder);
   const shown = state.names.shown(folder.idBytes, name);
-  const fileId = id.toString("base64url");
-  const parsed = { shown, fileId, sequence: firstSequence };
+  const parsed = { shown, fileId: id.toString("base64url"), sequence: state.sequences.next() };
   const backingName = state.names.entryName(folder.idBytes, folder.zone.zoneId, type, parsed);
   state.sidecars.keep(descriptor, folder.idBytes, shown, name);
   let made: Made;
@@ -140,9 +148,9 @@ function makeEntry(
     state.sidecars.drop(descriptor, shown);
     throw error;
   }
-  const entry: TreeEntry = { name, backingName, fileId, sequence: firstSequence, type, inode: made.inode };
-  state.insert(folder, entry);
-  return made.added(entry);
+  const entry = new TreeEntry(backingName, type, made.status.inode, true);
+  state.indexes.insert(folder, entry);
+  return { node: made.added(entry), status: made.status };
 }
 
 /** The backing name is this call's alone, as its file id is new; of a link, which fails as a whole, there is none. */
@@ -157,7 +165,7 @@ function undo(descriptor: number, backingName: string, type: number): void {
 
 function ownedByName(
   state: TreeState,
-  folder: TreeNode,
+  { folder, name }: { readonly folder: TreeNode; readonly name: string },
   descriptor: number,
   backingName: string,
   mode: number,
@@ -165,16 +173,21 @@ function ownedByName(
   zone: TreeZone,
 ): Made {
   give(state, folder, { folder: descriptor, name: backingName }, mode, caller);
-  const { inode } = statusAt(descriptor, backingName);
-  return { inode, added: (entry) => state.nodes.add({ folder, entry }, inode, zone) };
+  const status = statusAt(descriptor, backingName);
+  return { status, added: (entry) => state.nodes.add({ folder, entry }, name, status.inode, zone) };
 }
 
 /** Makes the caller the owner; the group is the folder's where that says so (the backing folder has seen to it). */
 function give(state: TreeState, folder: TreeNode, place: InodePlace, mode: number, caller: Caller): void {
-  const inheritsGroup = (statusOfInode(state.placeOf(folder)).mode & setGroupBit) !== 0;
-  const uid = caller.uid === process.geteuid?.() ? undefined : caller.uid;
-  const gid = inheritsGroup || caller.gid === process.getegid?.() ? undefined : caller.gid;
+  const uid = caller.uid === ownUser ? undefined : caller.uid;
+  const otherGroup = caller.gid !== ownGroup;
+  if (uid === undefined && !otherGroup) return;
+  folder.givesGroup ??= (state.inodes.status(folder).mode & setGroupBit) !== 0;
+  const gid = otherGroup && !folder.givesGroup ? caller.gid : undefined;
   if (uid === undefined && gid === undefined) return;
   setOwner(place, uid, gid);
   if ((mode & fileType.mask) === fileType.regular && (mode & setIdBits) !== 0) setMode(place, mode);
 }
+
+const ownUser = process.geteuid?.();
+const ownGroup = process.getegid?.();

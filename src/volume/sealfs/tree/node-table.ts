@@ -1,6 +1,6 @@
 import { FsError } from "../fs-error.ts";
 import { fileType } from "../system/calls.ts";
-import type { TreeEntry } from "./folder-index.ts";
+import type { TreeEntry } from "./tree-entry.ts";
 import type { TreeKeys, TreeZone } from "./tree-keys.ts";
 import { type NodePlace, TreeNode } from "./tree-node.ts";
 
@@ -53,9 +53,10 @@ export class NodeTable {
   }
 
   /** A new node for an entry. The caller looks it up, or opens it, before anything else is asked of the table. */
-  add(place: NodePlace, inode: bigint, zone: TreeZone): TreeNode {
+  add(place: NodePlace, name: string, inode: bigint, zone: TreeZone): TreeNode {
     const { fileId, type } = place.entry;
     const node = new TreeNode(this.#nextNumber, fileId, type, inode, zone);
+    if (node.isFolder) node.folderName = name;
     this.#nextNumber += 1;
     this.#byNumber.set(node.number, node);
     this.#byId.set(fileId, node);
@@ -64,19 +65,12 @@ export class NodeTable {
   }
 
   addPlace(node: TreeNode, place: NodePlace): void {
-    const others = node.places.filter(
-      ({ folder, entry }) => folder !== place.folder || entry.name !== place.entry.name,
-    );
-    if (others.length === node.places.length) place.folder.holds += 1;
-    node.places = [...others, place];
+    if (node.addPlace(place)) place.folder.holds += 1;
   }
 
   /** A name of a file is gone. A folder keeps nothing: it is removed. */
   removePlace(node: TreeNode, folder: TreeNode, entry: TreeEntry): void {
-    const others = node.places.filter((place) => place.folder !== folder || place.entry.name !== entry.name);
-    if (others.length === node.places.length) return;
-    node.places = others;
-    this.release(folder);
+    if (node.removePlace({ folder, entry })) this.release(folder);
   }
 
   /** No name leads to it any more; it lives on as long as it is in use. */
@@ -101,11 +95,18 @@ export class NodeTable {
     this.#dropUnused(node);
   }
 
-  #dropUnused(node: TreeNode): void {
-    if (node.lookups > 0 || node.holds > 0 || node === this.root) return;
-    if (!this.#byNumber.delete(node.number)) return;
-    if (this.#byId.get(node.id) === node) this.#byId.delete(node.id);
-    this.#dropped(node);
-    for (const { folder } of node.places) this.release(folder);
+  /** And the folders above that were kept for it alone; a loop, since a tree may be deep. */
+  #dropUnused(first: TreeNode): void {
+    const candidates = [first];
+    for (let node = candidates.pop(); node !== undefined; node = candidates.pop()) {
+      if (node.lookups > 0 || node.holds > 0 || node === this.root) continue;
+      if (!this.#byNumber.delete(node.number)) continue;
+      if (this.#byId.get(node.id) === node) this.#byId.delete(node.id);
+      this.#dropped(node);
+      for (const { folder } of node.places()) {
+        folder.holds -= 1;
+        candidates.push(folder);
+      }
+    }
   }
 }

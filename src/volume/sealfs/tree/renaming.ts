@@ -1,10 +1,11 @@
 import { renameFlags } from "../file-system.ts";
 import { FsError } from "../fs-error.ts";
-import { removeFolder, renameEntry, unlinkFile } from "../system/backing-folder.ts";
+import { renameEntry } from "../system/backing-folder.ts";
 import { fileType } from "../system/calls.ts";
-import { type ExchangeIntent, forgetIntent, moveOnce, writeIntent } from "./exchange-intent.ts";
-import type { TreeEntry } from "./folder-index.ts";
-import { loseName, requireEmptyFolder, statusBeforeRemoval } from "./removing.ts";
+import { type ExchangeIntent, exchangeEntries } from "./exchange-intent.ts";
+import { removeBacking, requireEmptyFolder, withoutName } from "./removing.ts";
+import { TreeEntry } from "./tree-entry.ts";
+import { deepestZone } from "./tree-keys.ts";
 import type { TreeNode } from "./tree-node.ts";
 import type { TreeState } from "./tree-state.ts";
 
@@ -31,28 +32,27 @@ export function rename(state: TreeState, from: Named, to: Named, flags: number):
   if (target !== undefined && flags === renameFlags.noReplace) throw new FsError("EEXIST");
   if (target?.fileId === source.fileId) return;
   requireMovable(state, from, source, to);
-  if (target !== undefined) requireReplaceable(state, source, to.folder, target);
+  if (target !== undefined) requireReplaceable(state, source, to, target);
 
-  const before = target === undefined ? undefined : statusBeforeRemoval(state, to.folder, target);
   const oldDescriptor = state.folders.of(from.folder);
   const newDescriptor = state.folders.of(to.folder);
-  const shown = state.names.shown(to.folder.idBytes, to.name);
   const moved = entryUnder(state, to, source, target);
-  if (target === undefined) state.sidecars.keep(newDescriptor, to.folder.idBytes, shown, to.name);
-  try {
+  if (target === undefined) state.sidecars.keep(newDescriptor, to.folder.idBytes, moved.shown, to.name);
+  const move = () => {
     renameEntry(oldDescriptor, source.backingName, newDescriptor, moved.backingName);
+    if (target !== undefined) removeReplaced(state, newDescriptor, to.folder, target);
+  };
+  try {
+    if (target === undefined) move();
+    else withoutName(state, to.folder, target, move);
   } catch (error) {
-    if (target === undefined) state.sidecars.drop(newDescriptor, shown);
+    if (target === undefined) state.sidecars.drop(newDescriptor, moved.shown);
     throw error;
   }
-  state.indexOf(from.folder).entries.delete(from.name);
-  state.insert(to.folder, moved);
-  changePlace(state, from.folder, source, to.folder, moved);
-  state.sidecars.drop(oldDescriptor, state.names.shown(from.folder.idBytes, from.name));
-  if (target !== undefined) {
-    removeReplaced(state, newDescriptor, to.folder, target);
-    loseName(state, to.folder, target, before);
-  }
+  state.indexes.delete(from.folder, source);
+  state.indexes.insert(to.folder, moved);
+  changePlace(state, from.folder, source, to, moved);
+  if (source.shown !== moved.shown || from.folder !== to.folder) state.sidecars.drop(oldDescriptor, source.shown);
 }
 
 function exchange(state: TreeState, from: Named, source: TreeEntry, to: Named, target: TreeEntry): void {
@@ -67,22 +67,21 @@ function exchange(state: TreeState, from: Named, source: TreeEntry, to: Named, t
     { from: fromPath, name: source.backingName, to: toPath, newName: first.backingName },
     { from: toPath, name: target.backingName, to: fromPath, newName: second.backingName },
   ];
-  writeIntent(state.keys, state.rootDescriptor, intent);
-  for (const move of intent) moveOnce(state.rootDescriptor, move);
-  forgetIntent(state.rootDescriptor);
-  state.insert(to.folder, first);
-  state.insert(from.folder, second);
-  changePlace(state, from.folder, source, to.folder, first);
-  changePlace(state, to.folder, target, from.folder, second);
+  exchangeEntries(state.keys, state.rootDescriptor, intent);
+  state.indexes.insert(to.folder, first);
+  state.indexes.insert(from.folder, second);
+  changePlace(state, from.folder, source, to, first);
+  changePlace(state, to.folder, target, from, second);
 }
 
 /** The entry that a file gets under another name; above what has the name now. */
 function entryUnder(state: TreeState, to: Named, source: TreeEntry, target: TreeEntry | undefined): TreeEntry {
   const { idBytes, zone } = to.folder;
-  const sequence = (target?.sequence ?? 0n) + 1n;
+  if (target !== undefined) state.sequences.seen(target.sequence);
+  const sequence = state.sequences.next();
   const parsed = { shown: state.names.shown(idBytes, to.name), fileId: source.fileId, sequence };
   const backingName = state.names.entryName(idBytes, zone.zoneId, source.type, parsed);
-  return { ...source, name: to.name, backingName, sequence };
+  return new TreeEntry(backingName, source.type, source.inode, true);
 }
 
 function requireMovable(state: TreeState, from: Named, source: TreeEntry, to: Named): void {
@@ -90,43 +89,47 @@ function requireMovable(state: TreeState, from: Named, source: TreeEntry, to: Na
   if (source.type !== fileType.directory) return;
   const node = state.nodes.known(source.fileId);
   if (node !== undefined && to.folder.isWithin(node)) throw new FsError("EINVAL", "a folder into itself");
-  const paths = [from, to].map(({ folder, name }) => [...folder.path(), name]);
-  if (paths.some((path) => state.keys.holdsZones(path))) throw new FsError("EXDEV", "a folder with zones of its own");
+  const paths = [from, to].map(({ folder, name }) => {
+    const above = folder.path(deepestZone - 1);
+    return above === undefined ? undefined : [...above, name];
+  });
+  if (paths.some((path) => path !== undefined && state.keys.holdsZones(path)))
+    throw new FsError("EXDEV", "a folder with zones of its own");
 }
 
-function requireReplaceable(state: TreeState, source: TreeEntry, folder: TreeNode, target: TreeEntry): void {
+function requireReplaceable(state: TreeState, source: TreeEntry, { folder, name }: Named, target: TreeEntry): void {
   const isFolder = source.type === fileType.directory;
   if (target.type !== fileType.directory) {
     if (isFolder) throw new FsError("ENOTDIR");
     return;
   }
   if (!isFolder) throw new FsError("EISDIR");
-  requireEmptyFolder(state, folder, target);
+  requireEmptyFolder(state, folder, name, target);
 }
 
 /** The new name holds already; an old entry that stays is removed when the folder is read again. */
 function removeReplaced(state: TreeState, descriptor: number, folder: TreeNode, target: TreeEntry): void {
   const { backingName, fileId } = target;
   try {
-    if (target.type === fileType.directory) removeFolder(descriptor, backingName);
-    else unlinkFile(descriptor, backingName);
+    removeBacking(descriptor, target);
   } catch (error) {
-    const detail = error instanceof Error ? error.message : "";
-    state.report({ kind: "entry-kept", folderId: folder.id, fileId, backingName, detail });
+    if (!(error instanceof FsError)) throw error;
+    state.leftovers.add(backingName);
+    state.report({ kind: "entry-kept", folderId: folder.id, fileId, backingName, detail: error.message });
   }
 }
 
-function changePlace(state: TreeState, old: TreeNode, oldEntry: TreeEntry, folder: TreeNode, entry: TreeEntry): void {
+function changePlace(state: TreeState, old: TreeNode, oldEntry: TreeEntry, to: Named, entry: TreeEntry): void {
   const node = state.nodes.known(entry.fileId);
   if (node === undefined) return;
-  state.nodes.addPlace(node, { folder, entry });
-  state.nodes.removePlace(node, old, oldEntry);
+  if (node.isFolder) node.folderName = to.name;
+  state.nodes.addPlace(node, { folder: to.folder, entry });
+  if (old !== to.folder || oldEntry.shown !== entry.shown) state.nodes.removePlace(node, old, oldEntry);
 }
 
 /** The names of the backing folders from the root down to this one. */
 function backingPath(folder: TreeNode): string[] {
   const names: string[] = [];
-  for (let place = folder.places[0]; place !== undefined; place = place.folder.places[0])
-    names.push(place.entry.backingName);
+  for (let { place } = folder; place !== undefined; place = place.folder.place) names.push(place.entry.backingName);
   return names.reverse();
 }

@@ -8,17 +8,19 @@ import type {
   FileSystemSpace,
 } from "../file-system.ts";
 import { FsError } from "../fs-error.ts";
-import { openFolder, readSymlink, syncFolder, withReadable } from "../system/backing-folder.ts";
+import { openFolder, readHeldSymlink, syncFolder, withReadable } from "../system/backing-folder.ts";
 import { at, fileType, openFlags, systemCall } from "../system/calls.ts";
+import { raiseDescriptorLimit } from "../system/descriptor-limit.ts";
 import { spaceOf, syncFileSystem } from "../system/space.ts";
-import { changeAttributes, truncate } from "./attribute-changes.ts";
+import { changeAttributes } from "./attribute-changes.ts";
 import type { ContentStore } from "./content-store.ts";
-import { finishExchange } from "./exchange-intent.ts";
+import { finishExchange, tellOfExchange } from "./exchange-intent.ts";
 import * as attributes from "./extended-attributes.ts";
-import { allocate, readEntries, seek } from "./handle-requests.ts";
+import type { FileContent } from "./file-content.ts";
+import { allocate, openForChanges, readEntries, seek } from "./handle-requests.ts";
 import { Handles, opensForWriting } from "./handles.ts";
 import { openLinkTarget } from "./link-targets.ts";
-import { makeFile, makeFolder, makeLink, makeSpecialFile, makeSymlink } from "./making.ts";
+import { type MadeNode, makeFile, makeFolder, makeLink, makeSpecialFile, makeSymlink } from "./making.ts";
 import { removeEmptyFolder, unlink } from "./removing.ts";
 import { rename } from "./renaming.ts";
 import type { ReportTreeEvent } from "./tree-events.ts";
@@ -32,6 +34,12 @@ export interface SealedTreeOptions {
   readonly keys: TreeKeys;
   readonly contents: ContentStore;
   readonly report: ReportTreeEvent;
+  /** The session before did not end in good order: what a crash can leave half done is settled, and otherwise believed in no way. */
+  readonly afterCrash: boolean;
+  /** Nothing is changed: what a crash has left half done stays. @defaultValue `false` */
+  readonly looksOnly?: boolean;
+  /** The most descriptors to use; unless said, what the process may have, after its limit was raised as far as it may be. */
+  readonly descriptors?: number;
 }
 
 /**
@@ -41,10 +49,12 @@ export interface SealedTreeOptions {
  */
 export class SealedTree implements FileSystem {
   readonly #state: TreeState;
-  readonly #handles = new Handles();
+  readonly #handles: Handles;
+  #moves = 0;
 
   private constructor(state: TreeState) {
     this.#state = state;
+    this.#handles = new Handles((node) => state.contents.of(node));
   }
 
   /**
@@ -53,12 +63,15 @@ export class SealedTree implements FileSystem {
    *
    * @throws {FsError} When the folder cannot be opened; EIO when an exchange that was cut short cannot be finished.
    */
-  static open({ backingFolder, keys, contents, report }: SealedTreeOptions): SealedTree {
+  static open(options: SealedTreeOptions): SealedTree {
+    const { backingFolder, keys, report, afterCrash, looksOnly = false } = options;
     process.umask(0);
     const root = openFolder(at.currentFolder, Buffer.from(backingFolder).toString("latin1"));
     try {
-      finishExchange(keys, root, report);
-      return new SealedTree(new TreeState(keys, contents, root, report));
+      if (looksOnly) tellOfExchange(root, report);
+      else finishExchange(keys, root, afterCrash, report);
+      const descriptors = options.descriptors ?? raiseDescriptorLimit();
+      return new SealedTree(new TreeState({ ...options, looksOnly, rootDescriptor: root, descriptors }));
     } catch (error) {
       systemCall("close", root);
       throw error;
@@ -74,9 +87,25 @@ export class SealedTree implements FileSystem {
     }
   }
 
+  /** Rises when a file or folder gets another name or place: who walks the tree in pieces may have missed it. */
+  get moves(): number {
+    return this.#moves;
+  }
+
+  /** The content behind a handle, for work on its blocks. @throws {FsError} EBADF. */
+  contentOf(handle: number): FileContent {
+    return this.#handles.file(handle).content;
+  }
+
+  /** The contents that are open, those of removed files too. */
+  *openContents(): Iterable<{ readonly zoneId: Buffer; readonly removed: boolean; readonly content: FileContent }> {
+    for (const { zone, removed, content } of this.#state.nodes.all())
+      if (content !== undefined) yield { zoneId: zone.zoneId, removed, content };
+  }
+
   lookup(parent: number, name: string): Entry {
     const folder = this.#folder(parent);
-    return this.#state.lookedUp(folder, this.#state.entry(folder, name));
+    return this.#state.lookedUp(folder, name, this.#state.entry(folder, name));
   }
 
   forget(node: number, lookups: number): void {
@@ -89,17 +118,16 @@ export class SealedTree implements FileSystem {
 
   setAttributes(number: number, change: AttributeChange, handle: number | undefined): Attributes {
     const node = this.#node(number);
-    const content = handle === undefined || !node.isFile ? undefined : this.#handles.file(handle).content;
-    changeAttributes(this.#state, node, change, content);
+    if (handle !== undefined && node.isFile) this.#handles.file(handle);
+    changeAttributes(this.#state, node, change);
     return this.#state.attributes(node);
   }
 
   readLink(number: number): Buffer {
     const node = this.#node(number);
     if (node.type !== fileType.symlink) throw new FsError("EINVAL");
-    const place = this.#state.placeOf(node);
-    if ("descriptor" in place) throw new FsError("EINVAL");
-    const target = openLinkTarget(this.#state.keys, node.idBytes, readSymlink(place.folder, place.name));
+    const sealed = this.#state.inodes.with(node, (place) => ("held" in place ? readHeldSymlink(place.held) : ""));
+    const target = openLinkTarget(this.#state.keys, node.idBytes, sealed);
     if (target !== undefined) return target;
     this.#state.report({ kind: "content-damaged", fileId: node.id, detail: "a link's target" });
     throw new FsError("EIO", "a damaged link");
@@ -135,27 +163,23 @@ export class SealedTree implements FileSystem {
 
   rename(parent: number, name: string, newParent: number, newName: string, flags: number): void {
     const from = { folder: this.#folder(parent), name };
+    this.#moves += 1;
     rename(this.#state, from, { folder: this.#state.nodes.folder(newParent), name: newName }, flags);
   }
 
   link(node: number, newParent: number, newName: string): Entry {
     const folder = this.#folder(newParent);
-    const entry = makeLink(this.#state, this.#state.nodes.get(node), folder, newName);
-    return this.#state.lookedUp(folder, entry);
+    this.#moves += 1;
+    makeLink(this.#state, this.#state.nodes.get(node), folder, newName);
+    return this.#state.lookedUp(folder, newName, this.#state.entry(folder, newName));
   }
 
   open(number: number, flags: number): number {
     const node = this.#node(number);
     if (node.isFolder) throw new FsError("EISDIR");
     if (!node.isFile) throw new FsError("ENXIO");
-    const content = this.#state.contents.hold(node);
-    try {
-      if (content.file.readOnly && opensForWriting(flags)) throw new FsError("EROFS");
-      if ((flags & openFlags.truncate) !== 0) truncate(this.#state, node, 0, content);
-    } catch (error) {
-      this.#state.contents.release(node);
-      throw error;
-    }
+    const changes = opensForWriting(flags) || (flags & openFlags.truncate) !== 0;
+    const content = changes ? openForChanges(this.#state, node, flags) : this.#state.contents.holdForReading(node);
     this.#state.nodes.hold(node);
     return this.#handles.addFile(node, content, flags);
   }
@@ -168,7 +192,7 @@ export class SealedTree implements FileSystem {
     const entry =
       existing === undefined
         ? this.#made(makeFile(this.#state, folder, name, inode))
-        : this.#state.lookedUp(folder, existing);
+        : this.#state.lookedUp(folder, name, existing);
     try {
       return { ...entry, handle: this.open(entry.node, flags) };
     } catch (error) {
@@ -190,7 +214,7 @@ export class SealedTree implements FileSystem {
   }
 
   flush(handle: number): void {
-    this.#handles.file(handle).content.commit();
+    this.#handles.file(handle).node.content?.commit();
   }
 
   release(handle: number): void {
@@ -209,6 +233,11 @@ export class SealedTree implements FileSystem {
 
   allocate(handle: number, mode: number, offset: number, length: number): void {
     allocate(this.#handles.writableFile(handle).content, mode, offset, length);
+  }
+
+  /** `StoredFile.check` of an open file. */
+  checkContent(handle: number): readonly string[] {
+    return this.#handles.file(handle).content.stored.check();
   }
 
   seek(handle: number, offset: number, whence: number): number {
@@ -258,14 +287,49 @@ export class SealedTree implements FileSystem {
   }
 
   syncAll(): void {
-    for (const { content } of this.#state.nodes.all()) if (content?.changed) content.sync(false);
+    let failure: unknown;
+    try {
+      this.commitAll();
+    } catch (error) {
+      failure = error;
+    }
     withReadable(this.#state.rootDescriptor, syncFileSystem);
+    this.markDurable();
+    if (failure !== undefined) throw failure;
+  }
+
+  /** The keys of a zone are destroyed: what its open files have not committed is lost, and holds nothing up. */
+  abandonZone(zoneId: Buffer): void {
+    for (const { zone, content } of this.#state.nodes.all()) if (zone.zoneId.equals(zoneId)) content?.abandon();
+  }
+
+  /** True when a file has changes that are not committed. */
+  get hasChanges(): boolean {
+    for (const { content } of this.#state.nodes.all()) if (content?.changed) return true;
+    return false;
+  }
+
+  /** Commits all files, not durably. @throws {FsError} When one cannot be; the others are committed all the same. */
+  commitAll(): void {
+    let failure: unknown;
+    for (const { content } of this.#state.nodes.all())
+      try {
+        if (content?.changed) content.commit();
+      } catch (error) {
+        failure ??= error;
+      }
+    if (failure !== undefined) throw failure;
+  }
+
+  /** The caller has synced the whole store since the last commit. */
+  markDurable(): void {
+    for (const { content } of this.#state.nodes.all()) content?.stored.markDurable?.();
   }
 
   /** A new node's first lookup. */
-  #made(node: TreeNode): Entry {
+  #made({ node, status }: MadeNode): Entry {
     node.lookups += 1;
-    return { node: node.number, attributes: this.#state.attributes(node) };
+    return { node: node.number, attributes: this.#state.attributesWith(node, status) };
   }
 
   /** The node of a request, which begins here. */

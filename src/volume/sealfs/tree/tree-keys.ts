@@ -1,5 +1,8 @@
 import type { ZoneKeys } from "../stored-file.ts";
 
+/** Zones are made for paths of at most so many names; a deeper folder lies in the zone of the one above it. */
+export const deepestZone = 64;
+
 /** The zone that a folder's files lie in. */
 export interface TreeZone {
   /** 16 bytes, as in the keys. A plain zone has an id as well. */

@@ -115,14 +115,14 @@ test("a mount in a user namespace serves a user without rights", { skip }, () =>
     folder=$(mktemp -d); chmod 755 "$folder"
     mkfifo "$folder.control"; mkdir -p "$folder"
     "$0" "$1" "$folder" < "$folder.control" > "$folder.log" & exec 9> "$folder.control"
-    for attempt in $(seq 100); do grep -q serving "$folder.log" && break; sleep 0.05; done
+    for attempt in $(seq 400); do grep -q serving "$folder.log" && break; sleep 0.05; done
     echo inside > "$folder/f"; cat "$folder/f"; stat -f -c %T "$folder"
     umount "$folder"; wait; tail -1 "$folder.log"
     rm -r "$folder" "$folder.control" "$folder.log"`;
   const result = spawnSync("unshare", ["-Urm", "sh", "-c", script, process.execPath, program], {
     encoding: "utf8",
     env: { PATH: process.env.PATH },
-    timeout: 30_000,
+    timeout: 60_000,
   });
   assert.match(result.stdout, /^inside\nfuseblk\nunmounted, \d+ handles\n$/, result.stderr);
 });

@@ -49,13 +49,15 @@ test("a sealed tree is sound and has every synced file after its server was kill
     const worker = new Worker(writer, { eval: true, workerData: { folder: served.mounted } });
     worker.on("message", (name: string) => promised.add(name));
     const ended = once(worker, "exit");
-    await pause(200 + (randomBytes(1)[0] ?? 0));
+    // What is killed before a first file tells nothing.
+    await Promise.race([once(worker, "message"), ended]);
+    await pause(100 + (randomBytes(1)[0] ?? 0));
     await served.kill();
     await ended;
   }
   await served.start("unclean");
   checkTree(served.mounted, promised);
-  assert.equal(promised.size > rounds, true);
+  assert.equal(promised.size >= rounds, true);
   await served.stop();
   assert.doesNotMatch(served.output, /fault|entry-damaged|name-damaged|inode-replaced|entry-missing/);
 });

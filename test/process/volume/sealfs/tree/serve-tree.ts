@@ -22,6 +22,7 @@ const fileSystem = SealedTree.open({
   contents: new SealedContents({ blockBytes: 4096, integrity: "blocks" }, state === "clean", (_, what) =>
     say(`event: content-damaged: ${what}`),
   ),
+  afterCrash: state === "unclean",
   report: ({ kind, detail = "" }) => say(`event: ${kind} ${detail}`),
 });
 const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };

@@ -1,6 +1,7 @@
 import { deepEqual, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { createSealedFile, openSealedFile } from "../../../../../src/volume/sealfs/store/create-and-open.ts";
+import type { HeadStamp } from "../../../../../src/volume/sealfs/store/head-fate.ts";
 import type { FileLayout, StoredFile } from "../../../../../src/volume/sealfs/stored-file.ts";
 import { scaled, seed } from "../../../../run-settings.ts";
 import { type BackingChange, MemoryBackingFile } from "../../../../sealfs/memory-backing.ts";
@@ -79,7 +80,7 @@ function play(
   const start = backing.content();
   const model = from.snapshot();
   const commits: Commit[] = [];
-  let file = open(backing, layout, mount);
+  let file = open(backing, layout, mount, mount % 2 === 0);
   for (let step = 0; step < steps; step += 1) {
     randomStep(dice, file, model, reach);
     const chance = dice.below(8);
@@ -98,8 +99,8 @@ function play(
     if (chance !== 2) continue;
     backing.isClosed = false;
     const isKnown = dice.below(2) === 0;
-    const clean = (session: number) => isKnown && session === mount;
-    file = openSealedFile(backing, fileId, keys.of, layout, { clean, events: quiet, session: mount });
+    const clean = ({ session }: HeadStamp) => (isKnown && session === mount ? "current" : "unproven");
+    file = openSealedFile(backing, fileId, keys.of, layout, { clean, events: quiet, stamp: stampOf(mount) });
   }
   return { start, changes: [...backing.changes], commits };
 }
@@ -149,13 +150,16 @@ function recoverTo(
   return found;
 }
 
-function open(backing: MemoryBackingFile, layout: FileLayout, mount = 0): StoredFile {
+const stampOf = (session: number) => () => ({ session, round: 0, tableSequence: 0 });
+
+function open(backing: MemoryBackingFile, layout: FileLayout, mount = 0, commitsRecovered = false): StoredFile {
   if (backing.size() === 0 && backing.changes.length === 0)
-    return createSealedFile(backing, fileId, keys, layout, quiet, mount);
+    return createSealedFile(backing, fileId, keys, layout, quiet, { stamp: stampOf(mount) });
   return openSealedFile(backing, fileId, keys.of, layout, {
     clean: false,
     events: quiet,
     keysWhenBlank: keys,
-    session: mount,
+    stamp: stampOf(mount),
+    commitsRecovered,
   });
 }

@@ -25,6 +25,8 @@ const heads: fc.Arbitrary<Head> = fc
     sequence: fc.integer({ min: 1, max: 2 ** 47 }),
     durable: fc.boolean(),
     session: small,
+    round: small,
+    tableSequence: small,
     durableAtMs: small,
     size: fc.maxSafeInteger().map((size) => Math.abs(size) % 2 ** 52),
     height: fc.integer({ min: 0, max: 8 }),
@@ -74,7 +76,8 @@ test("the largest head fits its place", () => {
     });
     const root = Buffer.alloc(largest.rootEntries * largest.entryBytes, 1);
     const some: Head = {
-      ...{ sequence: 2, durable: true, baseSequence: 1, session: 0, durableAtMs: 0, size: 1, height: 1, highWater: 9 },
+      ...{ sequence: 2, durable: true, baseSequence: 1, session: 0, round: 0, tableSequence: 0 },
+      ...{ durableAtMs: 0, size: 1, height: 1, highWater: 9 },
       ...{ blocks: 1, pages: 1, birth: 3, baseBirth: 2, fresh: 1, epoch: 0, epochs, root },
     };
     const body = encodeHead(fileId, some, largest, Buffer.alloc(headBytes));

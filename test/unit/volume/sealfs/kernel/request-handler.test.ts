@@ -277,6 +277,15 @@ test("ftruncate is a modification even when the size stays, truncate is not", ()
   assert.notEqual(modifiedAfter((1 << 3) | (1 << 6)), 1n);
 });
 
+test("the kernel is spared a FLUSH at close of who only reads, and of nobody else", () => {
+  const kernel = Kernel.ready();
+  const { node } = kernel.create("f");
+  const spared = (flags: number) => (kernel.ask("OPEN", node, flags, 0).body.readUInt32LE(8) & 32) !== 0;
+  assert.equal(spared(0), true, "O_RDONLY");
+  for (const flags of [1, 2, 3, 0o1000, 0o1001, 0o1002]) assert.equal(spared(flags), false, flags.toString(8));
+  assert.equal(kernel.ask("CREATE", 1, 0o102, 0o644, 0, 0, "g").body.readUInt32LE(128 + 8) & 32, 0);
+});
+
 test("set-id bits go when the kernel says so at WRITE, OPEN and SETATTR", () => {
   const kernel = Kernel.ready();
   const { node, handle } = kernel.create("f");
@@ -301,6 +310,28 @@ test("set-id bits go when the kernel says so at WRITE, OPEN and SETATTR", () => 
   chmod(0o4755);
   kernel.ask("SETATTR", node, (1 << 11) | (1 << 1), 0, 0n, 0n, 0n, 0n, 0n, 0n, 0, 0, 0, 0, 0, 5, 0, 0);
   assert.equal(kernel.modeOf(node), 0o100755);
+});
+
+test("set-id bits of a file go at a chown that names nobody, those of a folder stay", () => {
+  const kernel = Kernel.ready();
+  const { node } = kernel.create("f");
+  const caller = { uid: 0, gid: 0, pid: 1 };
+  const folder = kernel.fileSystem.makeDirectory(1, "d", 0o755, caller).node;
+  const chownNobody = (of: number) =>
+    kernel.ask("SETATTR", of, 0, 0, 0n, 0n, 0n, 0n, 0n, 0n, 0, 0, 0, 0, 0, 0, 0, 0).error;
+  for (const [before, after] of [
+    [0o6755, 0o755],
+    [0o4644, 0o644],
+    [0o2745, 0o2745],
+    [0o1755, 0o1755],
+  ] as const) {
+    kernel.fileSystem.setAttributes(node, { mode: before }, undefined);
+    assert.equal(chownNobody(node), 0);
+    assert.equal(kernel.modeOf(node), 0o100000 | after);
+  }
+  kernel.fileSystem.setAttributes(folder, { mode: 0o2755 }, undefined);
+  assert.equal(chownNobody(folder), 0);
+  assert.equal(kernel.modeOf(folder), 0o042755);
 });
 
 test("set-id bits go at FALLOCATE, unless root asks", () => {
@@ -347,6 +378,37 @@ test("LSEEK is asked for data and holes only", () => {
   assert.equal(kernel.ask("LSEEK", node, handle, 8192n, 4, 0).body.readBigUInt64LE(0), 8193n);
   assert.equal(kernel.ask("LSEEK", node, handle, 9000n, 3, 0).error, errno.ENXIO);
   for (const whence of [0, 1, 2, 5]) assert.equal(kernel.ask("LSEEK", node, handle, 0n, whence, 0).error, errno.EINVAL);
+});
+
+test("no data and no hole is beyond 2^53, where a write would be too large", () => {
+  const kernel = Kernel.ready();
+  const { node, handle } = kernel.create("f");
+  for (const offset of [2n ** 53n, 2n ** 62n, 2n ** 63n - 1n]) {
+    assert.equal(kernel.ask("LSEEK", node, handle, offset, 3, 0).error, errno.ENXIO);
+    assert.equal(kernel.ask("LSEEK", node, handle, offset, 4, 0).error, errno.ENXIO);
+    assert.equal(kernel.ask("FALLOCATE", node, handle, offset, 1n, 0, 0).error, errno.EFBIG);
+  }
+});
+
+test("the kernel's question before a write is answered without the file system", () => {
+  const kernel = Kernel.ready();
+  const { node } = kernel.create("f");
+  kernel.fileSystem.getExtendedAttribute = () => assert.fail("it was asked");
+  for (const size of [0, 20])
+    assert.equal(kernel.ask("GETXATTR", node, size, 0, "security.capability").error, errno.ENODATA);
+  assert.equal(kernel.ask("GETXATTR", node, 0, 0, "").error, errno.EINVAL);
+  assert.equal(kernel.ask("GETXATTR", node, 0, 0, "security.capabilities").error, errno.EIO);
+});
+
+test("times are told to the nanosecond, before 1970 and long after", () => {
+  const kernel = Kernel.ready();
+  const { node } = kernel.create("f");
+  for (const ns of [0n, -1n, -1_000_000_000n, -1_000_000_001n, 999_999_999n, 2n ** 33n * 1_000_000_000n + 7n]) {
+    kernel.fileSystem.setAttributes(node, { modifiedNs: ns }, undefined);
+    const { body } = kernel.ask("GETATTR", node, 0, 0, 0n);
+    // fuse_attr_out: 16 bytes, then ino, size, blocks, atime, mtime, ctime; atimensec, mtimensec.
+    assert.equal(body.readBigInt64LE(16 + 32) * 1_000_000_000n + BigInt(body.readUInt32LE(16 + 52)), ns);
+  }
 });
 
 test("MKNOD makes no folder", () => {

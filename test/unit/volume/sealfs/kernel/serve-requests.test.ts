@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { opcode } from "../../../../../src/volume/sealfs/kernel/protocol.ts";
 import type { Fault } from "../../../../../src/volume/sealfs/kernel/request-handler.ts";
 import { type Service, serveRequests } from "../../../../../src/volume/sealfs/kernel/serve-requests.ts";
+import { Spinning } from "../../../../../src/volume/sealfs/kernel/spinning.ts";
 import type { KernelCalls } from "../../../../../src/volume/sealfs/kernel/system-calls.ts";
 import { MemoryFileSystem } from "../../../../sealfs/memory/memory-file-system.ts";
 import { fields, initRequest, requestBytes } from "../../../../sealfs/request-bytes.ts";
@@ -86,6 +87,20 @@ test("an error of /dev/fuse that can't be gone on from is thrown", () => {
 
 test("it waits for ever when there is nothing to do", () => {
   assert.deepEqual(serve({ reads: [init, EAGAIN, statfs, EAGAIN] }).seen.timeoutsMs, [-1, -1]);
+});
+
+test("requests that come soon after each answer are found without a sleep, and a pause ends that", () => {
+  let nowMs = 0;
+  const spinning = new Spinning(2, () => {
+    nowMs += 0.01;
+    return nowMs;
+  });
+  const soon = Array.from({ length: 20 }, () => [EAGAIN, statfs]).flat();
+  const pause = Array.from({ length: 100 }, () => EAGAIN);
+  const { seen } = serve({ reads: [init, ...soon, ...pause, statfs, EAGAIN, statfs] }, { spinning });
+  assert.equal(seen.answers.length, 23);
+  const slept = seen.timeoutsMs.length;
+  assert.ok(slept > 95 && slept < 105, `${slept} sleeps, of which 8 came before it spun and the others in the pause`);
 });
 
 test("an answer that nobody waits for any more is nothing; one that the kernel refuses is told of", () => {

@@ -63,6 +63,29 @@ for (const [name, suiteName, ciphers] of ways)
       }
     });
 
+    it("has nothing of those that were disposed of before it, and they nothing of it", () => {
+      const sealed = Buffer.alloc(20 + 28);
+      const sealedByOther = Buffer.alloc(20 + 28);
+      const opened = Buffer.alloc(20);
+      for (let turn = 0; turn < 5; turn++) {
+        const gone = make(randomBytes(32));
+        gone.seal(associatedData, randomBytes(20), sealed);
+        gone[Symbol.dispose]();
+        using cipher = make();
+        assert.ok(!cipher.open(associatedData, sealed, opened));
+        gone[Symbol.dispose]();
+        using other = make(randomBytes(32));
+        other.seal(associatedData, randomBytes(20), sealedByOther);
+        cipher.seal(associatedData, Buffer.alloc(20, turn), sealed);
+        assert.throws(() => gone.open(associatedData, sealed, opened), /disposed/);
+        assert.throws(() => gone.seal(associatedData, opened, sealedByOther), /disposed/);
+        assert.ok(!cipher.open(associatedData, sealedByOther, opened));
+        using asNode = blockCiphers().make(suite, SecretBuffer.copyOf(keyBytes.subarray(0, suite.keyBytes)));
+        assert.ok(asNode.open(associatedData, sealed, opened));
+        assert.deepEqual(opened, Buffer.alloc(20, turn));
+      }
+    });
+
     it("refuses a change to any bit, another key and another place, and leaves zeros", () => {
       using cipher = make();
       using stranger = make(randomBytes(32));

@@ -142,6 +142,55 @@ describe("a crash", () => {
   });
 });
 
+describe("a full disk", () => {
+  it("is written in the room that was set aside, and that room is set aside again when there is some", async (t) => {
+    const system = new RecordedSystem();
+    const setting = new TableSetting(t, { system });
+    const table = await setting.create();
+    assert.equal(system.files().get("keys.spare")?.length, 65_536);
+    system.failing = (call) => (call === "write" && system.files().has("keys.spare") ? "ENOSPC" : undefined);
+    table.makeZone(["a"], "sealed");
+    assert.notEqual(table.zoneMadeFor(["a"]), undefined);
+    system.failing = () => undefined;
+    table.compact();
+    assert.equal(system.files().get("keys.spare")?.length, 65_536);
+    const content = contentOf(table);
+    table.close();
+    assert.deepEqual(contentOf(await setting.open()), content);
+  });
+
+  it("that has no room to write the table anew is done so later, so that no record can be cut off unnoticed", async (t) => {
+    const system = new RecordedSystem();
+    const setting = new TableSetting(t, { system });
+    const table = await setting.create();
+    // The append has room, what would replace the file has none.
+    let writes = 0;
+    system.failing = (call) => (call === "write" && ++writes > 1 ? "ENOSPC" : undefined);
+    table.setRules([{ pattern: "x", becomes: "plain" }]);
+    assert.equal(table.mustBeWritten, true);
+    assert.throws(() => table.settle(), { code: "KEY_TABLE_SYSTEM" });
+    assert.equal(table.mustBeWritten, true);
+    system.failing = () => undefined;
+    table.settle();
+    assert.equal(table.mustBeWritten, false);
+    table.close();
+    const whole = system.files().get("keys") ?? assert.fail();
+    const cut = RecordedSystem.holding(new Map([["keys", whole.subarray(0, whole.length - 1)]]));
+    await assert.rejects(setting.open({}, { system: cut }), { code: "KEY_TABLE_DAMAGED" });
+  });
+
+  it("that has no room at all leaves the table as it was, and no half of another", async (t) => {
+    const system = new RecordedSystem();
+    const table = await new TableSetting(t, { system }).create();
+    const before = contentOf(table);
+    system.failing = (call) => (call === "write" ? "ENOSPC" : undefined);
+    assert.throws(() => table.compact(), { code: "KEY_TABLE_SYSTEM" });
+    assert.throws(() => table.makeZone(["a"], "sealed"), { code: "KEY_TABLE_SYSTEM" });
+    assert.deepEqual([...system.files().keys()].sort(), ["keys"]);
+    assert.deepEqual(contentOf(table), before);
+  });
+});
+
 describe("a failing disk", () => {
   for (const code of ["ENOSPC", "EIO", "EROFS"])
     it(`that answers ${code} to a write leaves the table as it was, and usable`, async (t) => {

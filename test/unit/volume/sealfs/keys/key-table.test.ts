@@ -176,16 +176,16 @@ describe("opening a key table", () => {
     const table = await setting.create();
     const sizeNow = () => (system.files().get("keys") ?? assert.fail()).length;
     const sizeAtFirst = sizeNow();
-    for (let i = 0; i < 4200; i++) {
-      table.setRules([{ pattern: `a${i}`, becomes: "plain" }]);
+    for (let i = 0; i < 2100; i++) {
+      table.removeZone(table.makeZone([`a${i}`], "plain").zone.zoneId);
       system.calls.length = 0;
     }
     // 4,096 records out of date are the most; so there was one compaction, and some records since.
     assert.ok(sizeNow() < 15_000 + sizeAtFirst, `${sizeNow()} bytes`);
     table.close();
     const again = await setting.open({ closedCleanly: true });
-    assert.deepEqual(again.rules.rules, [{ pattern: "a4199", becomes: "plain" }]);
-    assert.equal(again.head.sequence, 4204 + 4);
+    assert.equal(Array.from(again.zones()).length, 1);
+    assert.ok(again.head.sequence > 4204);
   });
 
   it("keeps its file from other users", async (t) => {
@@ -254,7 +254,8 @@ describe("the keys of a zone", () => {
     const table = await new TableSetting(t).create();
     const { zone } = table.makeZone(shard, "sealed");
     table.destroyZone(zone.zoneId);
-    assert.throws(() => table.destroyZone(zone.zoneId), { code: "ZONE_ABSENT" });
+    table.destroyZone(zone.zoneId);
+    assert.throws(() => table.destroyZone(Buffer.alloc(16, 9)), { code: "ZONE_ABSENT" });
     const destroyed = table.zoneOf(shard);
     assert.deepEqual([destroyed.zoneId, destroyed.destroyed], [zone.zoneId, true]);
     assert.throws(() => table.unwrap(destroyed, 1), { code: "GENERATION_ABSENT" });
@@ -293,8 +294,8 @@ describe("the keys of a zone", () => {
     );
     const setting = new TableSetting(t, { suite: suites.sm });
     const table = await setting.create({}, { wrapper: wrong });
-    const { zone } = table.makeZone(shard, "sealed");
-    assert.throws(() => table.unwrap(zone, 1), { code: "KEY_TABLE_WRONG_KEY" });
+    assert.throws(() => table.makeZone(shard, "sealed"), { code: "KEY_TABLE_WRONG_KEY" });
+    assert.equal(table.zoneMadeFor(shard), undefined);
     using key = SecretBuffer.random(16);
     assert.throws(() => master.wrapper().unwrap(other.wrapper().wrap(key)), { code: "ENVELOPE_REFUSED" });
     assert.throws(() => master.wrapper().unwrap(Buffer.from("30060201", "hex")), { code: "ENVELOPE_REFUSED" });

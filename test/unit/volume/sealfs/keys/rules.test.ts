@@ -78,8 +78,8 @@ describe("zone rules", () => {
 
   it("are refused when one is given twice, or there are too many", () => {
     assert.throws(() => rules(["a/*", "plain"], ["b", "plain"], ["a/*", "sealed"]), { code: "RULE_INVALID" });
-    const many = Array.from({ length: 1001 }, (_, at) => [`a${at}`, "plain"] as const);
+    const many = Array.from({ length: 20_001 }, (_, at) => [`a${at}`, "plain"] as const);
     assert.throws(() => rules(...many), { code: "RULE_INVALID" });
-    assert.equal(rules(...many.slice(1)).match(["a1000"]), "plain");
+    assert.equal(rules(...many.slice(1)).match(["a20000"]), "plain");
   });
 });

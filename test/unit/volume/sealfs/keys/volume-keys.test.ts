@@ -301,9 +301,9 @@ describe("keys in memory", () => {
     });
     const cache = new CipherCache(1);
     const [a, a2, b] = [
-      cache.take("a", "z", make("a")),
-      cache.take("a", "z", make("again")),
-      cache.take("b", "y", make("b")),
+      cache.take("a", ["z"], make("a")),
+      cache.take("a", ["z"], make("again")),
+      cache.take("b", ["y"], make("b")),
     ];
     a[Symbol.dispose]();
     a[Symbol.dispose]();
@@ -312,13 +312,13 @@ describe("keys in memory", () => {
     a2[Symbol.dispose]();
     assert.deepEqual(wiped, ["b"]);
     assert.throws(() => a2.open(place, Buffer.alloc(28), Buffer.alloc(0)), /disposed of/);
-    const c = cache.take("c", "z", make("c"));
+    const c = cache.take("c", ["z"], make("c"));
     cache.revoke("z");
     assert.deepEqual(wiped, ["b", "a", "c"]);
     assert.throws(() => c.open(place, Buffer.alloc(28), Buffer.alloc(0)), { code: "ENOKEY" });
     c[Symbol.dispose]();
     assert.equal(cache.size, 0);
-    cache.take("d", "z", make("d"));
+    cache.take("d", ["z"], make("d"));
     cache[Symbol.dispose]();
     assert.deepEqual(wiped, ["b", "a", "c", "d"]);
   });

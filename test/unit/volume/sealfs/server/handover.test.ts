@@ -20,6 +20,8 @@ const handover: Handover = {
   names: "encrypted",
   allowOther: true,
   hasOwner: true,
+  controlSocket: "/srv/volume/volume.control",
+  hideLocked: false,
 };
 const refused = { code: "VOLUME_PARAMETER_INVALID" };
 

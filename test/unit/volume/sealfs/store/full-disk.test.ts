@@ -125,3 +125,19 @@ test("after a sync that failed nothing is written or called durable any more, un
   again.commit(true);
   ok(all(again).equals(before));
 });
+
+test("looking for data and holes writes nothing, so it needs no room", () => {
+  const backing = new MemoryBackingFile();
+  const file = createSealedFile(backing, fileId, keys, layout, quiet);
+  file.write(3 * 4096, Buffer.alloc(4096, 1));
+  file.commit(true);
+  file.write(4096 + 7, Buffer.from("held"));
+  backing.writesLeft = 0;
+  const before = backing.changes.length;
+  equal(file.seekData(0), 4096);
+  equal(file.seekData(2 * 4096), 3 * 4096);
+  equal(file.seekHole(4096), 2 * 4096);
+  equal(file.seekHole(0), 0);
+  equal(file.seekHole(3 * 4096), 4 * 4096);
+  equal(backing.changes.length, before);
+});

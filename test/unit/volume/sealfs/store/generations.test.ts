@@ -42,7 +42,7 @@ test("what is written after a rotation lies under the new generation, and both a
   deepEqual(
     [...file.bytesByGeneration()],
     [
-      [1, 40_960 - 8192],
+      [1, 40_960 - 8192 + 4096],
       [2, 8192 + 4096],
     ],
   );
@@ -123,6 +123,8 @@ test("a destroyed generation makes its blocks unreadable, with ENOKEY, and no ot
   keys.generation = 2;
   file.write(4096, content.subarray(0, 4096));
   file.commit(true);
+  file.write(4096, content.subarray(0, 4096));
+  file.commit(true);
   file.close();
   keys.destroyed.add(1);
   const left = open(backing.copy(), keys);
@@ -133,16 +135,72 @@ test("a destroyed generation makes its blocks unreadable, with ENOKEY, and no ot
   deepEqual(left.check(), ["block 0 lies under a key that is not there"]);
 });
 
-test("a newest head without its key does not give way to an older one", () => {
+for (const [claimed, whose] of [
+  [1, "no sequence"],
+  [77, "no sequence"],
+  [1, "the newest's sequence"],
+  [77, "the newest's sequence"],
+] as const)
+  test(`a newest head that is overwritten by one with ${whose} that names generation ${claimed}, which is not there, does not give way to an older one`, () => {
+    const keys = new TestKeys();
+    const backing = new MemoryBackingFile();
+    const file = create(backing, keys);
+    file.write(0, Buffer.from("one"));
+    file.commit(true);
+    keys.generation = 2;
+    while (file.reseal(1 << 20) > 0);
+    keys.destroyed.add(1);
+    for (const text of ["two", "new"]) {
+      file.write(0, Buffer.from(text));
+      file.commit(true);
+    }
+    file.close();
+    const bytes = backing.content();
+    const sequences = [0, 1].map((place) => bytes.readUIntBE(place * 4096 + 50, 6));
+    const newest = (sequences[0] ?? 0) > (sequences[1] ?? 0) ? 0 : 4096;
+    bytes.writeUInt32BE(claimed, newest + 12);
+    if (whose === "no sequence") bytes.writeUIntBE(0, newest + 50, 6);
+    const told: string[] = [];
+    const events = (_id: Buffer, what: string) => void told.push(what);
+    throws(
+      () => openSealedFile(MemoryBackingFile.of(bytes), fileId, keys.of, layout, { clean: true, events }),
+      isNoKey,
+    );
+    deepEqual(told, ["a head names a key that is not there"]);
+  });
+
+for (const unanswered of [1, 2])
+  test(`a head whose generation ${unanswered} nobody opens at the moment is refused, and told as no damage`, () => {
+    const keys = new TestKeys();
+    const backing = writtenUnderTwo(keys);
+    keys.unanswered.add(unanswered);
+    const told: string[] = [];
+    const events = (_id: Buffer, what: string) => void told.push(what);
+    throws(() => openSealedFile(backing.copy(), fileId, keys.of, layout, { clean: true, events }), isNoKey);
+    deepEqual(told, []);
+  });
+
+test("resealing leaves no head under the old generation, and what is left opens without its key", () => {
   const keys = new TestKeys();
   const backing = new MemoryBackingFile();
   const file = create(backing, keys);
-  file.write(0, Buffer.from("old"));
-  file.commit(true);
+  for (const text of ["one", "two"]) {
+    file.write(0, Buffer.from(text));
+    file.commit(true);
+  }
   keys.generation = 2;
   file.write(0, Buffer.from("new"));
   file.commit(true);
+  deepEqual(file.bytesByGeneration().get(1), 4096);
+  equal(file.reseal(1 << 20), 0);
   file.close();
+  keys.destroyed.add(1);
+  for (const clean of [true, false]) deepEqual(all(open(backing.copy(), keys, clean)).toString(), "new");
+});
+
+test("a newest head without its key does not give way to an older one", () => {
+  const keys = new TestKeys();
+  const backing = writtenUnderTwo(keys);
   keys.destroyed.add(2);
   for (const clean of [true, false]) throws(() => open(backing.copy(), keys, clean), isNoKey);
 });
@@ -163,3 +221,16 @@ test("nothing can be written without the key of the newest generation, and nothi
   file.commit(true);
   deepEqual(file.check(), []);
 });
+
+/** A file with a durable head under the first generation, and a newer one under the second. */
+function writtenUnderTwo(keys: TestKeys): MemoryBackingFile {
+  const backing = new MemoryBackingFile();
+  const file = create(backing, keys);
+  file.write(0, Buffer.from("one"));
+  file.commit(true);
+  keys.generation = 2;
+  file.write(0, Buffer.from("two"));
+  file.commit(true);
+  file.close();
+  return backing;
+}

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { type ErrnoName, FsError } from "../../../../../src/volume/sealfs/fs-error.ts";
 import * as backing from "../../../../../src/volume/sealfs/system/backing-folder.ts";
 import { at, fileType, systemCall } from "../../../../../src/volume/sealfs/system/calls.ts";
+import { setAttribute } from "../../../../../src/volume/sealfs/system/extended-attributes.ts";
 import { statusAt, statusOf } from "../../../../../src/volume/sealfs/system/file-status.ts";
 import { fileTimeNs, setMode, setOwner, setTimes } from "../../../../../src/volume/sealfs/system/inode.ts";
 import { spaceOf } from "../../../../../src/volume/sealfs/system/space.ts";
@@ -130,4 +131,19 @@ test("owner, mode and times are set by name and by descriptor, before 1970 too",
     setMode(place, 0o600);
   }
   closeSync(descriptor);
+});
+
+test("what the server opens and reads keeps the time of its last access, also where nobody may ask for that", () => {
+  writeFileSync(join(path, "file"), "read by us");
+  setTimes({ folder, name: "file" }, 1_000_000_000n, undefined);
+  const file = new SystemFile(backing.openFile(folder, "file", "read"), "read");
+  file.read(0, Buffer.alloc(5));
+  file.close();
+  assert.equal(statusAt(folder, "file").accessedNs, 1_000_000_000n);
+  assert.throws(() => backing.openFile(folder, "absent", "read"), fails("ENOENT"));
+});
+
+test("an attribute that the file system below has no room for is a full disk", () => {
+  writeFileSync(join(path, "file"), "");
+  assert.throws(() => setAttribute({ folder, name: "file" }, "user.large", Buffer.alloc(70_000), 0), fails("ENOSPC"));
 });

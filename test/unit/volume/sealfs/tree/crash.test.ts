@@ -20,6 +20,10 @@ const harmless: ReadonlySet<SystemCallName> = new Set<SystemCallName>([
   "llistxattr",
   "fgetxattr",
   "flistxattr",
+  "getxattr",
+  "listxattr",
+  "getrlimit",
+  "setrlimit",
 ]);
 
 class Killed extends Error {}
@@ -159,7 +163,9 @@ function assertKilled(change: () => void): void {
 }
 
 function openVolume(t: TestContext, names: "plain" | "encrypted"): OpenedTree {
-  return new OpenedTree(t, new TestKeys(names), new SealedContents(layout, false, () => {}));
+  const opened = new OpenedTree(t, new TestKeys(names), new SealedContents(layout, false, () => {}));
+  opened.afterCrash = true;
+  return opened;
 }
 
 function describe(opened: OpenedTree): string[] {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   copyFileSync,
   cpSync,
+  existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
@@ -17,8 +18,9 @@ import { basename, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { SealedContents } from "../../../../../src/volume/sealfs/server/sealed-contents.ts";
 import { openFolder } from "../../../../../src/volume/sealfs/system/backing-folder.ts";
-import { at } from "../../../../../src/volume/sealfs/system/calls.ts";
+import { at, fileType } from "../../../../../src/volume/sealfs/system/calls.ts";
 import { listAttributes, setAttribute } from "../../../../../src/volume/sealfs/system/extended-attributes.ts";
+import { EntryNames } from "../../../../../src/volume/sealfs/tree/entry-names.ts";
 import { failsWith, nobody, OpenedTree, root } from "./opened-tree.ts";
 import { TestKeys } from "./test-keys.ts";
 
@@ -103,7 +105,8 @@ test("an entry that is moved or copied into another folder is none of it", (t) =
   renameSync(join(opened.folder, within, inner), join(opened.folder, inner));
   opened.reopen();
   assert.throws(() => opened.tree.lookup(root, "inner"), failsWith("EIO"));
-  assert.throws(() => opened.tree.lookup(folderOf(opened), "inner"), failsWith("ENOENT"));
+  // Of what the folder holds nothing is its own, so it may be another: no name is taken for one that is not there.
+  assert.throws(() => opened.tree.lookup(folderOf(opened), "inner"), failsWith("EIO"));
 });
 
 test("a folder that takes another's place shows none of its entries", (t) => {
@@ -163,16 +166,57 @@ test("two names of one file that lead to different files answer EIO", (t) => {
   assert.throws(() => opened.tree.lookup(root, "c"), failsWith("EIO"));
 });
 
-test("of two entries with one name and one sequence neither is believed", (t) => {
+/** Beside its present entry of a name a folder has an older one again, as somebody would put it back. */
+function withOldEntryPutBack(t: TestContext): { opened: OpenedTree; old: string; current: string } {
   const opened = prepared(t);
-  const old = opened.backingPath("a");
+  const old = opened.backingPath("b");
   linkSync(old, join(opened.folder, "kept"));
-  opened.tree.unlink(root, "a");
-  opened.makeFile(root, "a", "newer");
+  opened.tree.unlink(root, "b");
+  opened.makeFile(root, "b", "current");
   opened.close();
+  const current = opened.backingPath("b");
   renameSync(join(opened.folder, "kept"), old);
-  assert.throws(() => opened.tree.lookup(root, "a"), failsWith("EIO"));
-  assert.equal(opened.eventKinds().includes("entry-repeated"), true);
+  opened.events.length = 0;
+  return { opened, old, current };
+}
+
+test("an older entry that is put back beside the present one takes neither its name nor its file", (t) => {
+  const { opened, old, current } = withOldEntryPutBack(t);
+  assert.throws(() => opened.tree.lookup(root, "b"), failsWith("EIO"));
+  assert.throws(() => opened.makeFile(root, "b"), failsWith("EIO"));
+  assert.deepEqual(opened.eventKinds(), ["entry-repeated"]);
+  assert.equal(opened.read(root, "a"), "of a");
+  opened.close();
+  for (const path of [old, current]) assert.equal(existsSync(path), true);
+  unlinkSync(old);
+  assert.equal(opened.read(root, "b"), "current");
+});
+
+test("after a crash, too, an older entry that is put back loses against the present one", (t) => {
+  const { opened, old, current } = withOldEntryPutBack(t);
+  opened.afterCrash = true;
+  assert.equal(opened.read(root, "b"), "current");
+  assert.deepEqual(opened.eventKinds(), ["entry-finished"]);
+  assert.deepEqual([existsSync(old), existsSync(current)], [false, true]);
+});
+
+test("of two hand-made entries with one name and one sequence neither is believed, even after a crash", (t) => {
+  const keys = new TestKeys("plain");
+  const opened = new OpenedTree(t, keys);
+  const names = new EntryNames(keys);
+  const { zoneId } = keys.zoneOf([]);
+  for (const id of [1, 2]) {
+    const fileId = Buffer.alloc(16, id);
+    const entry = { shown: "twice", fileId: fileId.toString("base64url"), sequence: 5n };
+    writeFileSync(join(opened.folder, names.entryName(keys.rootId, zoneId, fileType.regular, entry)), fileId);
+  }
+  for (const afterCrash of [false, true]) {
+    opened.afterCrash = afterCrash;
+    assert.throws(() => opened.tree.lookup(root, "twice"), failsWith("EIO"));
+    opened.close();
+    assert.equal(readdirSync(opened.folder).length, 2);
+  }
+  assert.deepEqual(opened.eventKinds(), ["entry-repeated", "entry-repeated"]);
 });
 
 test("a long name whose file is altered, missing or another folder's answers EIO", (t) => {

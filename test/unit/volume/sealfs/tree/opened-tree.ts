@@ -23,6 +23,9 @@ export class OpenedTree {
   readonly keys: TreeKeys;
   readonly events: TreeEvent[] = [];
   readonly #contents: ContentStore;
+  /** As after a crash, when the tree is opened next. */
+  afterCrash = false;
+  descriptors: number | undefined;
   #tree: SealedTree | undefined;
 
   constructor(t: TestContext, keys: TreeKeys = new TestKeys("plain"), contents: ContentStore = new PassThrough()) {
@@ -42,6 +45,8 @@ export class OpenedTree {
       backingFolder: this.folder,
       keys: this.keys,
       contents: this.#contents,
+      afterCrash: this.afterCrash,
+      ...(this.descriptors === undefined ? {} : { descriptors: this.descriptors }),
       report: (event) => this.events.push(event),
     });
     return this.#tree;

@@ -1,0 +1,12 @@
+import { seed } from "../../../run-settings.ts";
+
+/** Mulberry32 over the run's seed: the same moments for the same seed, as far as the machine goes along. @returns 0 to 1. */
+export function randomMoments(): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
