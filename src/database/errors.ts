@@ -1,3 +1,5 @@
+import { CodedError, type ErrorDetails } from "../crypto/coded-error.ts";
+
 /**
  * Every way that the encrypted database and its tools can fail, with the exit code of the command that ran it. Codes are API; messages are for
  * people, name the thing and what to do, and never carry a secret.
@@ -21,26 +23,27 @@ export const databaseErrors = {
   ENVELOPE_TABLE_ABSENT: { exit: 2, meaning: "there is no key table at this place" },
   ENVELOPE_TABLE_BUSY: { exit: 1, meaning: "another process has the key table open" },
   ENVELOPE_TABLE_DAMAGED: { exit: 5, meaning: "the key table does not hold what was written to it" },
+  INSTANCE_ABSENT: { exit: 2, meaning: "there is no database instance in this folder" },
+  INSTANCE_BUSY: { exit: 1, meaning: "another process serves the instance, or changes its keys" },
+  INSTANCE_DAMAGED: { exit: 5, meaning: "a file of the instance's folder does not hold what was written to it" },
+  INSTANCE_KEY_ABSENT: {
+    exit: 3,
+    meaning: "the instance key is neither in its file nor under the configured master key",
+  },
+  BACKUP_DAMAGED: { exit: 5, meaning: "the backup is cut, altered, or not one" },
+  INFLUXD_UNUSABLE: { exit: 1, meaning: "influxd is missing, is not of version 1.x, or does not start" },
+  LISTEN_FAILED: {
+    exit: 1,
+    meaning: "clients cannot connect where they are to: the address is taken or not this machine's",
+  },
 } as const;
 
 export type DatabaseErrorCode = keyof typeof databaseErrors;
 
-export class DatabaseError extends Error {
+export class DatabaseError extends CodedError<DatabaseErrorCode> {
   override readonly name = "DatabaseError";
-  readonly code: DatabaseErrorCode;
-  /** 1 other failure, 2 usage, 3 refused, 5 integrity failure. */
-  readonly exitCode: number;
-  /** What to type or change. */
-  readonly hint: string | undefined;
 
-  constructor(
-    code: DatabaseErrorCode,
-    message: string = databaseErrors[code].meaning,
-    { hint, cause }: { readonly hint?: string; readonly cause?: unknown } = {},
-  ) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
-    this.exitCode = databaseErrors[code].exit;
-    this.hint = hint;
+  constructor(code: DatabaseErrorCode, message?: string, details?: ErrorDetails) {
+    super(databaseErrors, code, message, details);
   }
 }

@@ -12,6 +12,8 @@ export interface NewMasterKey {
   readonly publicKey: Buffer;
   /** The file of its private key; undefined: the setting stays as it is. */
   readonly privateKeyFile: string | undefined;
+  /** The file of its pincode; left out or undefined: the setting stays as it is. */
+  readonly pincodeFile?: string | undefined;
 }
 
 /**
@@ -20,9 +22,11 @@ export interface NewMasterKey {
  * @param file - For messages, and where its relative paths start.
  * @throws {DatabaseError} `SETTINGS_INVALID` when the text is, or is written in a way that is not changed here.
  */
-export function withMasterKey(text: string, file: string, { publicKey, privateKeyFile }: NewMasterKey): string {
+export function withMasterKey(text: string, file: string, key: NewMasterKey): string {
+  const { publicKey, privateKeyFile, pincodeFile } = key;
   const changes = new Map<SettingName, string>([["publicKey", formatPublicKey(publicKey)]]);
   if (privateKeyFile !== undefined) changes.set("path", privateKeyFile);
+  if (pincodeFile !== undefined) changes.set("pincodeFile", pincodeFile);
   const expected = new Map([...parseSettings(text, file), ...changes]);
   let changed = text;
   for (const [name, value] of changes) changed = withValueSet(changed, fieldOf(name).name, value);

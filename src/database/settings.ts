@@ -30,11 +30,23 @@ export type EncryptionSettings =
       readonly masterKey: string;
     };
 
+/** Where the key to an instance's names and metadata is: a file, undefined for the one in the instance's folder; or nowhere but under the master key. */
+export type MetadataKeySettings =
+  | { readonly in: "file"; readonly file: string | undefined }
+  | { readonly in: "master" };
+
 export interface DatabaseSettings {
   readonly dataFolder: string;
   readonly listen: { readonly host: string; readonly port: number };
   /** A path, or a name to look for on PATH. */
   readonly influxd: string;
+  /** An influxdb.conf. */
+  readonly influxdConfig: string | undefined;
+  /** Of the instance when it is made. */
+  readonly cipher: "sm4-gcm" | "aes-256-gcm";
+  readonly metadataKey: MetadataKeySettings;
+  /** `refuse`: once stored data is found damaged, encrypted databases are closed until the next start; `tell`: it is only told. */
+  readonly onDamage: "refuse" | "tell";
   /** Undefined when none of its settings is given: then only databases without encryption work. */
   readonly encryption: EncryptionSettings | undefined;
 }
@@ -68,12 +80,42 @@ export function readDatabaseSettings(config: string | undefined, flags: GivenSet
   const ofFile: GivenSettings = config === undefined ? new Map() : parseSettings(readSettingsText(config), config);
   const given = new Map([...ofFile, ...[...flags].map(([name, value]) => [name, ofFlag(name, value)] as const)]);
   const text = (name: SettingName) => textOf(given, name);
+  const encryption = encryptionOf(given);
   return {
-    dataFolder: text("data") ?? missing("data"),
+    dataFolder: text("data") ?? missingData(config),
     listen: listenAddress(text("listen") ?? defaultListen),
     influxd: text("influxd") ?? "influxd",
-    encryption: encryptionOf(given),
+    influxdConfig: text("influxdConfig"),
+    cipher: cipherOf(given),
+    metadataKey: metadataKeyOf(given, encryption),
+    onDamage: onDamageOf(given),
+    encryption,
   };
+}
+
+function cipherOf(given: GivenSettings): DatabaseSettings["cipher"] {
+  const cipher = textOf(given, "cipher") ?? "sm4-gcm";
+  if (cipher !== "sm4-gcm" && cipher !== "aes-256-gcm")
+    throw invalid(`${called("cipher")} is sm4-gcm or aes-256-gcm, not ${JSON.stringify(cipher)}`);
+  return cipher;
+}
+
+function onDamageOf(given: GivenSettings): DatabaseSettings["onDamage"] {
+  const wanted = textOf(given, "onDamage") ?? "refuse";
+  if (wanted !== "refuse" && wanted !== "tell")
+    throw invalid(`${called("onDamage")} is refuse or tell, not ${JSON.stringify(wanted)}`);
+  return wanted;
+}
+
+function metadataKeyOf(given: GivenSettings, encryption: EncryptionSettings | undefined): MetadataKeySettings {
+  const where = textOf(given, "metadataKey") ?? "file";
+  const file = textOf(given, "metadataKeyFile");
+  if (where === "file") return { in: "file", file };
+  if (where !== "master") throw invalid(`${called("metadataKey")} is file or master, not ${JSON.stringify(where)}`);
+  if (file !== undefined) throw invalid(`${called("metadataKeyFile")} goes with ${called("metadataKey")} = file only`);
+  if (encryption === undefined)
+    throw invalid(`${called("metadataKey")} = master needs the settings of [security.encryption]`);
+  return { in: "master" };
 }
 
 /**
@@ -85,7 +127,10 @@ export function encryptionOf(given: GivenSettings): EncryptionSettings | undefin
   const named = settingNames.filter((name) => given.has(name) && fieldOf(name).table === "security.encryption");
   if (named.length === 0) return undefined;
   const provider = providers.get(textOf(given, "provider") ?? missing("provider"));
-  if (provider === undefined) throw invalid(`${called("provider")} is one of ${[...providers.keys()].join(", ")}`);
+  if (provider === undefined)
+    throw invalid(
+      `${called("provider")} is one of ${[...providers.keys()].join(", ")}, not ${JSON.stringify(textOf(given, "provider"))}`,
+    );
   const taken: Partial<Readonly<Record<SettingName, "" | "?">>> = settingsOf[provider];
   for (const name of named)
     if (name !== "provider" && taken[name] === undefined)
@@ -98,7 +143,7 @@ export function encryptionOf(given: GivenSettings): EncryptionSettings | undefin
   if (provider === "gm-rk")
     return { provider, publicKey, devicesFile: need("devices"), device: textOf(given, "device"), pincode };
   const type = textOf(given, "type") ?? "file";
-  if (type !== "file") throw invalid(`${called("type")} is file, which is all there is`);
+  if (type !== "file") throw invalid(`${called("type")} is file, which is all there is, not ${JSON.stringify(type)}`);
   return { provider, publicKey, privateKeyFile: need("path"), pincode };
 }
 
@@ -152,6 +197,16 @@ function textOf(given: GivenSettings, name: SettingName): string | undefined {
 function missing(name: SettingName, provider?: string): never {
   const needed = provider === undefined ? "" : `the provider ${provider} needs it: `;
   throw invalid(`${called(name)} is missing; ${needed}${fieldOf(name).what}`);
+}
+
+function missingData(config: string | undefined): never {
+  const hint =
+    config === undefined ? "name the settings with --config strongroom.toml, or the folder with --data" : undefined;
+  throw new DatabaseError(
+    "SETTINGS_INVALID",
+    `${called("data")} is missing; ${fieldOf("data").what}`,
+    hint === undefined ? {} : { hint },
+  );
 }
 
 function called(name: SettingName): string {

@@ -1,11 +1,14 @@
 import { closeSync, constants, existsSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
-import { maxPrivateKeyTextCharacters } from "../../database/gm/private-key.ts";
+import { readSecretFile } from "../../crypto/secret-file.ts";
+import { DatabaseError } from "../../database/errors.ts";
+import { maxPrivateKeyTextCharacters, openPrivateKey } from "../../database/gm/private-key.ts";
 import { parsePublicKey } from "../../database/gm/public-key.ts";
 import { type NewMasterKey, withMasterKey } from "../../database/settings-change.ts";
 import { parseSettings, readSettingsText } from "../../database/settings-file.ts";
 import type { Tell } from "../drop-in.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
+import { pincodeReading } from "./pincode.ts";
 
 /** The options of `fctools envelop` that name keys. */
 export interface KeyArguments {
@@ -23,6 +26,7 @@ export interface KeyArguments {
 export interface SettingsArguments {
   readonly "update-config"?: string | undefined;
   readonly "exprikey-file"?: string | undefined;
+  readonly "expincode-file"?: string | undefined;
 }
 
 /** The master key in force: its private half as text, or in a card. */
@@ -70,23 +74,31 @@ export interface SettingsChange {
   readonly key: NewMasterKey;
   /** The settings still name the file of the former private key. */
   readonly leavesPath: boolean;
+  /** The settings still name the file of the former private key's pincode, and the new one may have another. */
+  readonly leavesPincode: boolean;
 }
 
 /**
- * What `--update-config` and `--exprikey-file` ask for; undefined without them. The file can be changed so when the time has come,
+ * What `--update-config`, `--exprikey-file` and `--expincode-file` ask for; undefined without them. The file can be changed so when the time has come,
  * and speaks of one of the two keys.
  *
  * @throws {CommandFailure} 2. @throws {DatabaseError} `SETTINGS_INVALID`.
  */
 export function settingsChangeOf(
-  { "update-config": file, "exprikey-file": keyFile }: SettingsArguments,
+  { "update-config": file, "exprikey-file": keyFile, "expincode-file": pincodeFile }: SettingsArguments,
   current: Buffer,
   publicKey: Buffer,
 ): SettingsChange | undefined {
   if (keyFile !== undefined && (file === undefined || !existsSync(keyFile)))
     throw usage("--exprikey-file takes a file that is there, and needs --update-config");
+  if (pincodeFile !== undefined && keyFile === undefined)
+    throw usage("--expincode-file is the pincode's of --exprikey-file: give both");
   if (file === undefined) return undefined;
-  const key: NewMasterKey = { publicKey, privateKeyFile: keyFile === undefined ? undefined : resolve(keyFile) };
+  const key: NewMasterKey = {
+    publicKey,
+    privateKeyFile: keyFile && resolve(keyFile),
+    pincodeFile: pincodeFile && resolve(pincodeFile),
+  };
   const text = readSettingsText(file);
   withMasterKey(text, file, key);
   const given = parseSettings(text, file);
@@ -95,7 +107,31 @@ export function settingsChangeOf(
   if (!known) throw usage(`${file} has another public-key than --pubkey: is it the settings of this instance?`);
   const isSoft = ["gm-soft", "software"].includes(String(given.get("provider")));
   if (keyFile !== undefined && !isSoft) throw usage(`--exprikey-file is for the provider gm-soft, ${file} has another`);
-  return { file, key, leavesPath: isSoft && keyFile === undefined };
+  const leavesPincode = isSoft && pincodeFile === undefined && given.has("pincodeFile");
+  return { file, key, leavesPath: isSoft && keyFile === undefined, leavesPincode };
+}
+
+/**
+ * Opens the new private key, where its file and its pincode's are given: a key that nobody can open never comes into force.
+ *
+ * @throws {CommandFailure} 2, or 3 when it does not open.
+ */
+export async function proveNewKey(
+  { "exprikey-file": file, "expincode-file": pincodeFile }: SettingsArguments,
+  publicKey: Buffer,
+): Promise<void> {
+  if (file === undefined || pincodeFile === undefined) return;
+  using pincode = readSecretFile(pincodeFile, pincodeReading);
+  try {
+    (await openPrivateKey({ text: textOfFile(file), publicKey, pincode }))[Symbol.dispose]();
+  } catch (cause) {
+    if (!(cause instanceof DatabaseError) || cause.code !== "PRIVATE_KEY_REFUSED") throw cause;
+    throw new CommandFailure(
+      exitCodes.refused,
+      `the new private key in ${file} does not open with the pincode in ${pincodeFile}, or is not --expubkey's`,
+      "nothing was changed",
+    );
+  }
 }
 
 /** Ciphertext: it may be read by whoever can. */

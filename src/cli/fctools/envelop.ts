@@ -12,6 +12,7 @@ import {
   type CurrentKey,
   currentKeyOf,
   newPublicKeyOf,
+  proveNewKey,
   type SettingsChange,
   settingsChangeOf,
 } from "./envelop-arguments.ts";
@@ -20,9 +21,9 @@ import { pincodeArguments, readPincode } from "./pincode.ts";
 export const envelopUsage = `Usage: fctools envelop --pubkey HEX --prikey-file FILE --expubkey HEX [options] PATH
        fctools envelop --pubkey HEX --hardware --devices FILE --expubkey HEX [options] PATH
 
-Changes the master key of the database instance whose metadata is in PATH: opens every sub-key with the current private key,
-and puts it into an envelope to the new public key. No data is written anew. The database must not be running. Asks for the
-pincode of the current private key. A run that was interrupted goes on where it was, given the same arguments.
+Changes the master key of the database instance whose folder is PATH (data of [database]): opens every sub-key with the
+current private key, and puts it into an envelope to the new public key. No data is written anew. The database must not be
+running. Asks for the pincode of the current private key. A run that was interrupted goes on where it was, given the same arguments.
 
   --pubkey HEX            the current public key
   --prikey-file FILE      the current private key, as fctools gm genkeypair prints it
@@ -35,6 +36,8 @@ pincode of the current private key. A run that was interrupted goes on where it 
   --pincode-fd N          read it from the open file descriptor N
   --update-config FILE    set the new public key in FILE, a strongroom.toml
   --exprikey-file FILE    with --update-config: set FILE as the file of the new private key, too
+  --expincode-file FILE   with --exprikey-file: the file of its pincode. The new private key is opened with it before anything
+                          is changed, and pincode-file is set, too
   --json                  print {"total", "rewrapped", "resumed", "publicKey", "config"}
 
 Exit codes: 0 done, 1 other failure, 2 usage, 3 refused (a wrong pincode, another master key), 5 integrity failure.`;
@@ -62,6 +65,7 @@ export async function envelop(args: readonly string[], tell: Tell, kinds: readon
       device: { type: "string" },
       "update-config": { type: "string" },
       "exprikey-file": { type: "string" },
+      "expincode-file": { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
@@ -69,10 +73,11 @@ export async function envelop(args: readonly string[], tell: Tell, kinds: readon
   if (values.help) return void process.stdout.write(`${envelopUsage}\n`);
   const [path, ...more] = positionals;
   if (path === undefined || more.length > 0)
-    throw new CommandFailure(exitCodes.usage, "takes one PATH, the metadata of a database instance");
+    throw new CommandFailure(exitCodes.usage, "takes one PATH, the folder of a database instance");
   const current = currentKeyOf(values, tell);
   const newPublicKey = newPublicKeyOf(values, current.publicKey);
   const change = settingsChangeOf(values, current.publicKey, newPublicKey);
+  await proveNewKey(values, newPublicKey);
   using pincode = await readPincode(values);
   // The pincode is proved here, before the table is opened.
   await using opener = await openerOf(current, pincode);
@@ -122,8 +127,12 @@ function print(report: RewrapReport, newPublicKey: Buffer, change: SettingsChang
   const earlier = resumed > 0 ? ` (${rewrapped} now, ${resumed} by an earlier run)` : "";
   const lines = [`${total} sub-keys are in envelopes to the new public key${earlier}`];
   if (change === undefined)
-    lines.push("Set in [security.encryption], and path to the file of its private key:", `public-key = "${publicKey}"`);
+    lines.push(
+      "Before the next start, set in [security.encryption] (and provider, path, pincode-file to what goes with that key):",
+      `public-key = "${publicKey}"`,
+    );
   else lines.push(`${change.file} has the new public-key`);
   if (change?.leavesPath) lines.push("Set path to the file of its private key: it still names the former one's");
+  if (change?.leavesPincode) lines.push("If its pincode is another, set pincode-file: it still names the former one's");
   process.stdout.write(`${lines.join("\n")}\n`);
 }

@@ -18,7 +18,8 @@ export const pincodeArguments = {
 /** Shorter ones are guessed by whoever has the ciphertext and some computers. */
 export const advisedPincodeBytes = 12;
 
-const reading: SecretReading = {
+/** How a file with a pincode is read. */
+export const pincodeReading: SecretReading = {
   what: "pincode",
   fileName: "pincode file",
   refusal: (message, { hint }) => new CommandFailure(exitCodes.usage, message, hint),
@@ -51,11 +52,11 @@ async function pincodeOf(
 ): Promise<SecretBuffer> {
   if (file !== undefined && descriptor !== undefined)
     throw new CommandFailure(exitCodes.usage, "give --pincode-file or --pincode-fd, not both");
-  if (file !== undefined) return readSecretFile(file, reading);
+  if (file !== undefined) return readSecretFile(file, pincodeReading);
   if (descriptor !== undefined) {
     if (!/^\d{1,6}$/.test(descriptor))
       throw new CommandFailure(exitCodes.usage, "--pincode-fd takes the number of a file descriptor");
-    return readSecretDescriptor(Number(descriptor), `file descriptor ${descriptor}`, reading);
+    return readSecretDescriptor(Number(descriptor), `file descriptor ${descriptor}`, pincodeReading);
   }
   using prompt = TerminalPrompt.open();
   if (prompt === undefined)

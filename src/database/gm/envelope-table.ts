@@ -1,4 +1,5 @@
 import { DatabaseError } from "../errors.ts";
+import { InstanceTable } from "./instance-table.ts";
 import type { SubKeyOpener } from "./sub-key-envelope.ts";
 
 /** Sub-keys by name (a shard's path, a zone's id: printable text), each in an envelope to one master key. */
@@ -41,7 +42,7 @@ export interface EnvelopeTable extends Disposable {
   putStagedInForce(): void;
   /** What was in force before, until it is dropped; read from the disk at each call. */
   previous(): EnvelopeSet | undefined;
-  /** Removes the envelopes to the former master key. */
+  /** Removes the envelopes to the former master key; where there are none, what a killed run has left of the change. */
   dropPrevious(): void;
 }
 
@@ -56,7 +57,7 @@ export interface EnvelopeTable extends Disposable {
 export type TableKind = (path: string, opener: SubKeyOpener) => Promise<EnvelopeTable | undefined>;
 
 /** The kinds of key tables that databases have. */
-export const tableKinds: readonly TableKind[] = [];
+export const tableKinds: readonly TableKind[] = [(path, opener) => InstanceTable.open(path, opener)];
 
 /**
  * Opens the key table at a place, of whichever kind it is.
@@ -73,6 +74,6 @@ export async function openEnvelopeTable(
     if (table !== undefined) return table;
   }
   throw new DatabaseError("ENVELOPE_TABLE_ABSENT", `${path} holds no key table`, {
-    hint: "give the metadata folder of an encrypted database",
+    hint: "give the folder of a database instance: data of [database] in its strongroom.toml",
   });
 }

@@ -67,7 +67,7 @@ export async function rewrapAll(table: EnvelopeTable, options: RewrapOptions): P
 function finishEarlierRun(table: EnvelopeTable, inForce: EnvelopeSet, { onInForce }: RewrapOptions): RewrapReport {
   for (const [name, envelope] of inForce.envelopes) if (!isEnvelope(envelope)) throw damaged("in force", name);
   onInForce?.();
-  if (table.previous() !== undefined) table.dropPrevious();
+  table.dropPrevious();
   return { total: inForce.envelopes.size, rewrapped: 0, resumed: inForce.envelopes.size };
 }
 

@@ -58,6 +58,7 @@ export function isEnvelope(bytes: Buffer): boolean {
   }
 }
 
+/** True for a length that a sub-key may have. */
 export function isSubKeyLength(byteLength: number): boolean {
   return byteLength >= subKeyBounds.leastBytes && byteLength <= subKeyBounds.mostBytes;
 }

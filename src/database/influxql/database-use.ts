@@ -5,8 +5,8 @@ const nothing: DatabaseUse = { named: [], byDefault: false };
 const dataShown = new Set(["SERIES", "MEASUREMENT", "MEASUREMENTS", "TAG", "FIELD"]);
 
 /**
- * The databases whose data a statement reads or writes, from its tokens. Statements about users, policies, subscriptions or
- * queries touch no data. A statement that InfluxDB refuses may give anything.
+ * The databases whose data a statement reads, writes or removes, from its tokens. Statements about users, subscriptions or
+ * queries touch no data, nor do those about policies, but for their removal. Whose shard DROP SHARD removes, its text does not say. A statement that InfluxDB refuses may give anything.
  */
 export function databaseUse(tokens: readonly Token[], nameOf: NameOfParameter): DatabaseUse {
   const [first, second] = tokens;
@@ -17,6 +17,7 @@ export function databaseUse(tokens: readonly Token[], nameOf: NameOfParameter): 
     case "DELETE":
       return { named: [], byDefault: true };
     case "DROP": {
+      if (second?.value === "RETENTION") return { ...withDefault(tokens, nameOf), byDefault: false };
       const dropsData = second?.value === "SERIES" || second?.value === "MEASUREMENT";
       return dropsData ? { named: [], byDefault: true } : nothing;
     }

@@ -88,6 +88,12 @@ function keptOf(from: Reply | undefined): string[] {
 
 function send(response: ServerResponse, status: number, headers: readonly string[], body: string): void {
   const bytes = Buffer.from(body);
-  response.writeHead(status, [...headers, "Content-Length", String(bytes.length)]);
+  response.writeHead(status, [...sorted(headers), "Content-Length", String(bytes.length)]);
   response.end(bytes);
+}
+
+/** Names and values in turn, by name, as InfluxDB sends them. */
+function sorted(headers: readonly string[]): string[] {
+  const pairs = headers.flatMap((name, at) => (at % 2 === 0 ? [{ name, value: headers[at + 1] ?? "" }] : []));
+  return pairs.sort((left, right) => (left.name < right.name ? -1 : 1)).flatMap(({ name, value }) => [name, value]);
 }

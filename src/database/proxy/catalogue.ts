@@ -19,6 +19,11 @@ export interface EncryptionCatalogue {
   drop(database: string): Promise<void>;
   /** Destroys the sub-keys of shards and retention policies whose folders are gone. Called after each drop of one. */
   sweep(): Promise<void>;
-  /** Begins to convert an existing database; the rest happens in the background. Durable when it resolves. */
+  /** Whether this database is being converted: it can be used, but neither dropped nor converted once more. */
+  isConverting(database: string): boolean;
+  /**
+   * Begins to convert an existing database; the rest happens in the background, with influxd away for a moment. Durable when it
+   * resolves.
+   */
   convert(database: string, on: boolean): Promise<void>;
 }

@@ -12,7 +12,8 @@ export function changesEncryption(statements: readonly Statement[], catalogue: E
   return statements.some((each) => {
     if (each.kind === "alter encryption") return true;
     if (each.kind === "create database") return each.clause !== undefined || catalogue.isEncrypted(each.database);
-    return each.kind === "drop database" && catalogue.isEncrypted(each.database);
+    const { kind } = each;
+    return kind === "drop database" && (catalogue.isEncrypted(each.database) || catalogue.isConverting(each.database));
   });
 }
 
@@ -60,7 +61,9 @@ export function refusalOfState(
           ? `database not found: ${each.database}`
           : each.kind === "alter encryption"
             ? conversionRefused(each.database, each.on, catalogue)
-            : undefined;
+            : each.kind === "drop database"
+              ? dropRefused(each.database, existing.has(each.database), catalogue)
+              : undefined;
     if (message !== undefined) return { index: each.index, message };
   }
   return undefined;
@@ -83,9 +86,18 @@ function creationRefused(create: CreateDatabase, exists: boolean, catalogue: Enc
 }
 
 function conversionRefused(database: string, on: boolean, catalogue: EncryptionCatalogue): string | undefined {
+  if (catalogue.isConverting(database)) return `database ${quoted(database)} is being converted already`;
   if (database === "_internal" && on) return `database ${quoted(database)} can't be encrypted`;
   const missing = catalogue.available();
   return missing === undefined ? undefined : `unable to convert database ${quoted(database)}: ${missing}`;
+}
+
+/** Its data is out of influxd's sight: influxd would forget the database, and the data and its keys would stay. */
+function dropRefused(database: string, exists: boolean, catalogue: EncryptionCatalogue): string | undefined {
+  if (exists && catalogue.isConverting(database))
+    return `database ${quoted(database)} is being converted: drop it when SHOW DATABASES shows it as it is to be`;
+  const missing = exists && catalogue.isEncrypted(database) ? catalogue.available() : undefined;
+  return missing === undefined ? undefined : `unable to drop encrypted database ${quoted(database)}: ${missing}`;
 }
 
 /** The databases for which a rule has to be made before influxd hears of the request. */
@@ -112,12 +124,18 @@ export function rulesLeftOver(
   });
 }
 
+/** A statement that reads, writes or removes data of an encrypted database. */
+export interface Use {
+  readonly index: number;
+  readonly database: string;
+}
+
 /** The first statement that reads or writes an encrypted database. */
 export function firstUse(
   statements: readonly Statement[],
   defaultDatabase: string,
   catalogue: EncryptionCatalogue,
-): { readonly index: number; readonly database: string } | undefined {
+): Use | undefined {
   for (const { index, uses } of statements) {
     const names = uses.byDefault ? [...uses.named, defaultDatabase] : uses.named;
     const database = names.find((name) => catalogue.isEncrypted(name));

@@ -44,8 +44,19 @@ export function encodePair(name: string, value: string): string {
   return `${encodeURIComponent(name.toWellFormed())}=${encodeURIComponent(value.toWellFormed())}`;
 }
 
+const escapes = /[%+]/;
+const highBytes = /[\x80-\xff]/;
+
 /** Undoes `%xx` and `+`; undefined if an escape is broken. */
 function unescaped(raw: string): string | undefined {
+  if (!highBytes.test(raw)) {
+    if (!escapes.test(raw)) return raw;
+    try {
+      return decodeURIComponent(raw.replaceAll("+", " "));
+    } catch {
+      // A broken escape, or bytes that are no UTF-8.
+    }
+  }
   if (/%(?![0-9A-Fa-f]{2})/.test(raw)) return undefined;
   const bytes = raw
     .replaceAll("+", " ")

@@ -8,8 +8,12 @@ import type { ChangedQuery } from "./query-request.ts";
 
 /** Headers that belong to one connection (RFC 9110 §7.6.1). Transfer-Encoding stays: both sides speak it as it is. */
 const ofTheConnection = ["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "expect"];
+/** How long an answer's head waits for what follows: influxd sends the head of a query's answer before it runs the query. */
+const headWaitsMs = 5;
 /** What an answer that must be settled may hold back for a slow client before influxd has to wait for it. */
 const heldBytes = 64 * 1024 * 1024;
+/** Smaller chunks are left to the collection of garbage. */
+const leastReleasedBytes = 4096;
 
 /** How a request is passed on. All of it is optional: without any, everything passes as it is. */
 export interface ForwardOptions {
@@ -47,8 +51,9 @@ export async function forward(
   };
   response.on("close", left);
   const body = options.change?.body ?? options.body;
-  if (body === undefined) sendBody(request, outgoing);
-  else outgoing.end(body);
+  if (body !== undefined) outgoing.end(body);
+  else if (request.complete) outgoing.end(whole(request));
+  else sendBody(request, outgoing);
   let settled: Promise<void> | undefined;
   const settle = (status: number | undefined): Promise<void> => {
     settled ??= options.settle?.(status) ?? Promise.resolve();
@@ -77,10 +82,38 @@ function answerTo(outgoing: ClientRequest): Promise<IncomingMessage> {
   return promise;
 }
 
+/** The body of a message that has come whole: what is read at once may be the first of its chunks only. */
+function whole(message: IncomingMessage): Buffer | undefined {
+  const chunks: Buffer[] = [];
+  for (let chunk = message.read(); chunk !== null; chunk = message.read()) chunks.push(chunk);
+  const [first, ...others] = chunks;
+  return others.length === 0 ? first : Buffer.concat(chunks);
+}
+
 function sendBody(request: IncomingMessage, outgoing: ClientRequest): void {
+  const send = (chunk: Buffer<ArrayBuffer>): void => {
+    const goesOn = outgoing.write(chunk, (error) => {
+      if (error === undefined || error === null) release(chunk);
+    });
+    if (!goesOn) request.pause();
+  };
+  const end = () => outgoing.end();
+  const stop = (): void => {
+    request.off("data", send);
+    request.off("end", end);
+    request.resume();
+  };
   request.on("aborted", () => outgoing.destroy());
-  outgoing.on("error", () => request.unpipe(outgoing));
-  request.pipe(outgoing);
+  outgoing.on("error", stop);
+  outgoing.on("close", stop);
+  outgoing.on("drain", () => request.resume());
+  request.on("end", end);
+  request.on("data", send);
+}
+
+/** Gives a chunk's memory back when it has been sent: with megabytes of it around, garbage was collected for a third of the time. */
+function release({ buffer, length }: Buffer<ArrayBuffer>): void {
+  if (length >= leastReleasedBytes && buffer.byteLength === length) buffer.transfer(0);
 }
 
 async function passBack(
@@ -93,18 +126,16 @@ async function passBack(
   const status = incoming.statusCode ?? 502;
   const changing = status === 200 ? options.transform?.(incoming.headers["content-type"] ?? "") : undefined;
   const zips = changing !== undefined && acceptsGzip(request);
-  const headers = withoutConnection(incoming.rawHeaders, changing === undefined ? [] : ["content-length"]);
-  if (zips) headers.push("Content-Encoding", "gzip");
+  const kept = withoutConnection(incoming.rawHeaders, changing === undefined ? [] : ["content-length"]);
+  const headers = [...(zips ? ["Content-Encoding", "gzip"] : []), ...kept].map(withoutControls);
   response.sendDate = false;
   const old = request.httpVersion === "1.0";
   response.writeHead(status, incoming.statusMessage, old ? dropped(headers, ["transfer-encoding"]) : headers);
-  response.flushHeaders();
   const stages: Transform[] = changing === undefined ? [] : [changing];
   if (zips) stages.push(createGzip({ flush: constants.Z_SYNC_FLUSH }));
-  if (settle === undefined) {
-    await pipeline([incoming, ...stages, response]);
-    return;
-  }
+  if (settle === undefined && stages.length === 0) return passWhole(incoming, response);
+  sendTogether(incoming, response);
+  if (settle === undefined) return pipeline([incoming, ...stages, response]);
   const held = new PassThrough({ readableHighWaterMark: heldBytes, writableHighWaterMark: heldBytes });
   const drain = (): void => {
     held.unpipe(response);
@@ -114,6 +145,43 @@ async function passBack(
   response.on("close", drain);
   if (response.destroyed) drain();
   await pipeline([incoming, ...stages, settling(() => settle(status)), held]);
+}
+
+/**
+ * Sends the head with as much of the body as comes with what follows it, and alone if nothing follows soon: a short answer is one
+ * packet, and its client is woken once.
+ */
+function sendTogether(incoming: IncomingMessage, response: ServerResponse): void {
+  response.cork();
+  const send = (): void => {
+    const isOpen = !response.writableEnded && !response.destroyed;
+    // flushHeaders() would send the head as UTF-8, and what influxd says of a name that is not ASCII twice so.
+    if (isOpen && response.writableLength === 0) response.write(Buffer.alloc(0));
+    response.uncork();
+  };
+  const late = setTimeout(send, headWaitsMs);
+  incoming.once("data", () => {
+    // Nothing is lost when it has been sent just now: `uncork` without a `cork` does nothing.
+    clearTimeout(late);
+    setImmediate(send);
+  });
+}
+
+/** What `pipeline` does, for a tenth of its time; an answer that has come whole needs no streaming. */
+function passWhole(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  response.on("error", reject);
+  response.on("finish", resolve);
+  response.on("close", () => reject(new Error("the client has gone")));
+  if (incoming.complete) {
+    response.end(whole(incoming));
+    return promise;
+  }
+  incoming.on("error", reject);
+  incoming.on("close", () => incoming.complete || reject(new Error("the connection was closed")));
+  sendTogether(incoming, response);
+  incoming.pipe(response);
+  return promise;
 }
 
 /** Passes everything on but keeps the last piece until `settle` is done, so that no client takes the answer for complete. */
@@ -156,7 +224,18 @@ function withoutConnection(rawHeaders: readonly string[], more: readonly string[
 }
 
 function dropped(rawHeaders: readonly string[], names: readonly string[]): string[] {
-  return rawHeaders.filter((_, at) => !names.includes((rawHeaders[at - (at % 2)] ?? "").toLowerCase()));
+  const kept: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? "";
+    if (!names.includes(name.toLowerCase())) kept.push(name, rawHeaders[at + 1] ?? "");
+  }
+  return kept;
+}
+
+/** A header's value may hold none (RFC 9110 §5.5); influxd's error about a strange line does. */
+function withoutControls(value: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+  return value.replace(/[\x00-\x08\x0a-\x1f\x7f]/g, " ");
 }
 
 function acceptsGzip(request: IncomingMessage): boolean {

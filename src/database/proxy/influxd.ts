@@ -1,12 +1,10 @@
 import { Agent, type ClientRequest, request } from "node:http";
+import type { Socket } from "node:net";
 import { encodePair } from "./form.ts";
 import type { QueryRequest } from "./query-request.ts";
 
-/** Where influxd listens: on this machine only. */
-export interface InfluxdAddress {
-  readonly host: string;
-  readonly port: number;
-}
+/** Where influxd listens: on this machine only. A socket's path has at most 107 bytes (unix(7)). */
+export type InfluxdAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
 /** What influxd says to a question that the proxy asks in a client's name. */
 export interface Reply {
@@ -19,20 +17,42 @@ export interface Reply {
 /** Answers to the proxy's own questions are short lists. */
 const maximumReplyBytes = 16 * 1024 * 1024;
 const replyTimeoutMs = 30_000;
+/** Otherwise the agent looks for an address in the header Host of each request, for TLS. */
+const noTls = { servername: "" };
+
+/** Connections that stay: Node's own agent parses each answer's headers for how long, which influxd does not limit. */
+class KeptConnections extends Agent {
+  override keepSocketAlive(socket: Socket): boolean {
+    if (socket.timeout) socket.setTimeout(0);
+    socket.unref();
+    return true;
+  }
+}
 
 /** influxd, as the proxy reaches it. */
 export class Influxd {
-  readonly #address: InfluxdAddress;
-  readonly #agent = new Agent({ keepAlive: true });
+  readonly #address: () => InfluxdAddress;
+  readonly #agent = new KeptConnections({ keepAlive: true });
 
-  constructor(address: InfluxdAddress) {
-    this.#address = address;
+  /** @param address - A function where it changes: asked for each request. */
+  constructor(address: InfluxdAddress | (() => InfluxdAddress)) {
+    this.#address = typeof address === "function" ? address : () => address;
   }
 
   /** Begins a request. `headers` are raw: names and values in turn, sent as they are. */
   request(method: string, target: string, headers: readonly string[]): ClientRequest {
-    const { host, port } = this.#address;
-    return request({ host, port, method, path: target, headers, setHost: false, agent: this.#agent });
+    // influxd puts what it refuses into the header of its error as it came, control characters too.
+    const insecureHTTPParser = true;
+    return request({
+      ...this.#address(),
+      method,
+      path: target,
+      headers,
+      setHost: false,
+      ...noTls,
+      agent: this.#agent,
+      insecureHTTPParser,
+    });
   }
 
   close(): void {
@@ -52,7 +72,7 @@ export class Influxd {
         ...(asker.rawParameters === "" ? [] : [encodePair("params", asker.rawParameters)]),
       ].join("&"),
     );
-    const headers = ["Host", `${this.#address.host}:${this.#address.port}`, "Accept", "application/json"];
+    const headers = ["Host", "localhost", "Accept", "application/json"];
     headers.push("Content-Type", "application/x-www-form-urlencoded", "Content-Length", String(body.length));
     if (asker.authorization !== undefined) headers.push("Authorization", asker.authorization);
     const outgoing = this.request("POST", `/query${asker.credentials}`, headers);
@@ -85,6 +105,18 @@ export class Influxd {
       return undefined;
     }
   }
+
+  /** The databases of all shards, by their numbers; none for who may not drop shards either. */
+  async shards(asker: Asker): Promise<ReadonlyMap<number, string>> {
+    const reply = await this.ask(asker, "SHOW SHARDS");
+    return shardsIn(reply.body);
+  }
+}
+
+/** Of SHOW SHARDS: each database's shards have their number and its name first. */
+function shardsIn(body: Buffer): ReadonlyMap<number, string> {
+  const rows = (resultIn(body, 0)?.series ?? []).flatMap(({ values }) => values ?? []);
+  return new Map(rows.map(([shard, database]) => [Number(shard), String(database)]));
 }
 
 /** In whose name a question is asked. */

@@ -2,14 +2,17 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { answerError } from "./answers.ts";
 import type { EncryptionCatalogue } from "./catalogue.ts";
+import { ClientConnections } from "./client-connections.ts";
 import { quoted } from "./encryption-changes.ts";
 import { formValue, readForm } from "./form.ts";
 import { forward } from "./forward.ts";
 import { askerOf, Influxd, type InfluxdAddress } from "./influxd.ts";
 import { type ProxyEvent, QueryDoor } from "./query-door.ts";
+import { RequestGate } from "./request-gate.ts";
 
 export interface DatabaseProxyOptions {
-  readonly influxd: InfluxdAddress;
+  /** A function where it changes. */
+  readonly influxd: InfluxdAddress | (() => InfluxdAddress);
   /** Where clients connect. Port 0 takes a free one. */
   readonly listen: { readonly host: string; readonly port: number };
   readonly catalogue: EncryptionCatalogue;
@@ -20,6 +23,8 @@ export interface DatabaseProxyOptions {
   readonly maximumConnections?: number;
   /** How long a form with a query may be; InfluxDB reads no more of one either. @defaultValue 10 MiB */
   readonly maximumFormBytes?: number;
+  /** How long requests wait while they are held, before they get 503. @defaultValue `4_000` */
+  readonly longestWaitMs?: number;
 }
 
 /** As much as InfluxDB allows in a request's head: a GET carries its whole query there. */
@@ -27,6 +32,7 @@ const maximumHeadBytes = 1024 * 1024;
 const headTimeoutMs = 60_000;
 /** influxd never closes an idle connection; senders come every ten seconds or every minute and should find theirs open. */
 const idleTimeoutMs = 180_000;
+const retryAfterSeconds = 5;
 
 /**
  * The proxy in front of influxd: InfluxDB 1.x over HTTP, with encryption clauses in CREATE DATABASE, ALTER DATABASE …
@@ -40,6 +46,7 @@ export class DatabaseProxy {
   readonly #queries: QueryDoor;
   readonly #note: (event: ProxyEvent) => void;
   readonly #running = new Set<Promise<void>>();
+  readonly #gate: RequestGate;
 
   /** Starts one; it listens when this resolves. Rejects with Node's error when it can't. */
   static async open(options: DatabaseProxyOptions): Promise<DatabaseProxy> {
@@ -57,6 +64,7 @@ export class DatabaseProxy {
     this.#influxd = new Influxd(options.influxd);
     this.#catalogue = catalogue;
     this.#note = note;
+    this.#gate = new RequestGate(options.longestWaitMs ?? 4_000);
     this.#queries = new QueryDoor(this.#influxd, catalogue, options.maximumFormBytes ?? 10 * 1024 * 1024, note);
     this.#server = createServer({
       maxHeaderSize: maximumHeadBytes,
@@ -66,8 +74,13 @@ export class DatabaseProxy {
       keepAlive: true,
     });
     this.#server.maxConnections = options.maximumConnections ?? 4096;
+    const connections = new ClientConnections();
+    this.#server.on("clientError", (error, socket) => connections.refuse(error, socket));
     this.#server.on("request", (request, response) => {
-      const answered = this.#answer(request, response).catch((error: unknown) => this.#failed(response, error));
+      const answered = connections
+        .turn(request, response)
+        .then((isThere) => (isThere ? this.#admit(request, response) : undefined))
+        .catch((error: unknown) => this.#failed(response, error));
       this.#running.add(answered);
       void answered.finally(() => this.#running.delete(answered));
     });
@@ -93,6 +106,27 @@ export class DatabaseProxy {
     clearTimeout(late);
     await Promise.allSettled(this.#running);
     this.#influxd.close();
+  }
+
+  /**
+   * From now on requests wait; those that wait too long get 503 with Retry-After, upon which senders keep their points. Resolves
+   * when the requests that run are done, or after `withinMs`.
+   */
+  hold(withinMs: number): Promise<void> {
+    return this.#gate.shut(withinMs);
+  }
+
+  /** Ends {@link hold}. */
+  goOn(): void {
+    this.#gate.open();
+  }
+
+  async #admit(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (await this.#gate.pass(async () => (response.destroyed ? undefined : this.#answer(request, response)))) return;
+    response.setHeader("Retry-After", String(retryAfterSeconds));
+    const form = { accept: request.headers.accept ?? "", pretty: false };
+    answerError(response, form, 503, "a database is being converted, and influxd is away: try again");
+    request.resume();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -111,14 +111,30 @@ export class QueryDoor {
   }
 
   /** Refuses a request that reads or writes an encrypted database, if the asker may know of that database at all. */
-  async #refusesUse({ statements, query, asker, response, form }: Exchange, missing: string): Promise<boolean> {
-    const use = changes.firstUse(statements, query.database, this.#catalogue);
+  async #refusesUse(exchange: Exchange, missing: string): Promise<boolean> {
+    const { statements, query, asker, response, form } = exchange;
+    const use =
+      changes.firstUse(statements, query.database, this.#catalogue) ?? (await this.#firstShardDropped(exchange));
     if (use === undefined) return false;
     const visible = await this.#influxd.databases(asker);
     if (visible?.has(use.database) !== true) return false;
     const message = `database ${changes.quoted(use.database)} is encrypted: ${missing}`;
     answerStatementError(response, form, statements.length, use.index, message);
     return true;
+  }
+
+  /** The first DROP SHARD of an encrypted database's shard: influxd would forget it, and its data and key would stay. */
+  async #firstShardDropped({ statements, query, asker }: Exchange): Promise<changes.Use | undefined> {
+    const drops = statements.filter((each) => each.kind === "drop shard");
+    if (drops.length === 0) return undefined;
+    const encrypted = [...(await this.#influxd.shards(asker))].filter(([, name]) => this.#catalogue.isEncrypted(name));
+    for (const drop of drops) {
+      const written = /(?<=\s)\d+$/.exec(query.text.slice(drop.start, drop.end))?.[0];
+      // Another number may stand behind a bound parameter: any of them then.
+      const found = encrypted.find(([shard]) => written === undefined || shard === Number(written));
+      if (found !== undefined) return { index: drop.index, database: found[1] };
+    }
+    return undefined;
   }
 
   /** The order is: influxd accepts, the rule is durable, influxd makes the database, influxd is asked whether it has it. */

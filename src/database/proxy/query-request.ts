@@ -54,6 +54,8 @@ export interface Readings {
 
 export function readQueryRequest(incoming: IncomingQuery): Readings {
   const spoilt = read(incoming, "spoils");
+  if (!incoming.target.includes(";") && incoming.body?.includes(";") !== true)
+    return { found: spoilt === undefined ? [] : [spoilt], ambiguous: false };
   const separated = read(incoming, "separates");
   const ambiguous = spoilt?.text !== separated?.text || spoilt?.database !== separated?.database;
   const found = (ambiguous ? [spoilt, separated] : [spoilt]).filter((each) => each !== undefined);

@@ -81,12 +81,16 @@ describe("settings of encryption", () => {
 
   for (const [what, section, message] of [
     ["no provider", soft.replace(/provider.*\n/, ""), /^provider of \[security.encryption\] \(--provider\) is missing/],
-    ["another provider", soft.replace("gm-soft", "gm-hard"), /^provider .* is one of gm-soft, software, gm-rk/],
+    [
+      "another provider",
+      soft.replace("gm-soft", "gm-hard"),
+      /^provider .* is one of gm-soft, software, gm-rk.*, not "gm-hard"$/,
+    ],
     ["a provider's name in other case", soft.replace("gm-soft", "GM-SOFT"), /is one of/],
     ["a provider that is a name of every object", soft.replace("gm-soft", "constructor"), /is one of/],
     ["no public key", soft.replace(/public-key.*\n/, ""), /^public-key .*is missing; the provider gm-soft needs it/],
     ["no path", soft.replace(/path.*\n/, ""), /^path .* \(--private-key-file\) is missing/],
-    ["another type", soft.replace('"file"', '"kms"'), /^type .* is file/],
+    ["another type", soft.replace('"file"', '"kms"'), /^type .* is file, .*not "kms"$/],
     ["a card's setting for a key in a file", `${soft}devices = "devices.toml"\n`, /^devices .* no setting .* gm-soft/],
     ["a path for a card", `${card}path = "master.key"\n`, /^path .* no setting of the provider gm-rk/],
     ["no devices for a card", card.replace(/devices.*\n/, ""), /^devices .*is missing/],
@@ -186,6 +190,10 @@ describe("settings of an instance", () => {
       dataFolder: join(folder, "data"),
       listen: { host: "::1", port: 9086 },
       influxd: join(folder, "bin/influxd"),
+      influxdConfig: undefined,
+      cipher: "sm4-gcm",
+      metadataKey: { in: "file", file: undefined },
+      onDamage: "refuse",
       encryption: undefined,
     });
   });
@@ -202,6 +210,18 @@ describe("settings of an instance", () => {
     assert.ok(found?.provider === "gm-soft");
     assert.equal(found.privateKeyFile, resolve("k"));
     assert.deepEqual(found.pincode, { file: resolve("pin") });
+  });
+
+  it("say where the key to metadata is, and the cipher", () => {
+    const config = file(
+      `[database]\ndata = "d"\ncipher = "aes-256-gcm"\nmetadata-key-file = "k/meta"\ninfluxd-config = "i.conf"\n`,
+    );
+    const settings = readDatabaseSettings(config, flags({}));
+    assert.equal(settings.cipher, "aes-256-gcm");
+    assert.deepEqual(settings.metadataKey, { in: "file", file: join(folder, "k/meta") });
+    assert.equal(settings.influxdConfig, join(folder, "i.conf"));
+    const underMaster = file(`[database]\ndata = "d"\nmetadata-key = "master"\n[security.encryption]\n${soft}`);
+    assert.deepEqual(readDatabaseSettings(underMaster, flags({})).metadataKey, { in: "master" });
   });
 
   it("need no file: every setting has a flag of its own", () => {
@@ -243,6 +263,11 @@ describe("settings of an instance", () => {
     ["no port", { data: "d", listen: "127.0.0.1" }, /^listen .*HOST:PORT/],
     ["no host", { data: "d", listen: ":8086" }, /^listen .*HOST:PORT/],
     ["a URL to listen on", { data: "d", listen: "http://a:1" }, /^listen .*HOST:PORT/],
+    ["another cipher", { data: "d", cipher: "sm4-cbc" }, /^cipher .* sm4-gcm or aes-256-gcm/],
+    ["another place of the metadata's key", { data: "d", metadataKey: "env" }, /^metadata-key .* file or master/],
+    ["the master key without its settings", { data: "d", metadataKey: "master" }, /^metadata-key .* needs/],
+    ["another answer to damage", { data: "d", onDamage: "ignore" }, /^on-damage .* refuse or tell/],
+    ["two places", { data: "d", metadataKey: "master", metadataKeyFile: "x" }, /^metadata-key-file .* goes with/],
     ["a pincode file without a provider", { data: "d", pincodeFile: "p" }, /^provider .* is missing/],
   ] as const)
     it(`refuse ${what}`, () => {

@@ -94,6 +94,39 @@ describe("fctools envelop", () => {
     assert.equal(readFileSync(config, "utf8"), section.replace(pubkey, expubkey).replace("old.key", newKeyFile));
   });
 
+  it("opens the new private key with its own pincode first, and sets that pincode's file as well", async () => {
+    const newPincode = fileOf("a pincode of the new key");
+    const newPrikey = fileOf(
+      await sealContainer(
+        { ...newKey, pincode: SecretBuffer.take(Buffer.from("a pincode of the new key")) },
+        { cost: 16_384, blockSize: 8, parallelization: 1 },
+      ),
+    );
+    const section = `[security.encryption]\nprovider = "gm-soft"\npublic-key = "${pubkey}"\npath = "old.key"\npincode-file = "old"\n`;
+    const config = fileOf(section);
+    const path = newTable();
+    const change = ["--update-config", config, "--exprikey-file", newPrikey];
+    const args = ["envelop", ...current, ...rest, ...change, path, "--expincode-file"];
+    fails(await runSource(program, [...args, pincodeFile]), 3, /new private key in .* does not open with the pincode/);
+    assert.equal(readFileSync(config, "utf8"), section);
+    await mustOpenUnder(path, oldKey, 3);
+    const { code, stderr } = await runSource(program, [...args, newPincode]);
+    assert.equal(code, 0, stderr);
+    await mustOpenUnder(path, newKey, 3);
+    const changed = section.replace(pubkey, expubkey).replace("old.key", newPrikey).replace('"old"', `"${newPincode}"`);
+    assert.equal(readFileSync(config, "utf8"), changed);
+  });
+
+  it("says that the settings still name the former pincode's file", async () => {
+    const config = fileOf(
+      `[security.encryption]\nprovider = "gm-soft"\npublic-key = "${pubkey}"\npincode-file = "old"\n`,
+    );
+    const change = ["--update-config", config, "--exprikey-file", fileOf("the new private key")];
+    const { code, stdout } = await runSource(program, ["envelop", ...current, ...rest, ...change, newTable()]);
+    assert.equal(code, 0);
+    assert.match(stdout, /set pincode-file: it still names the former one's\n$/);
+  });
+
   it("says what is left to set when the settings still name the former private key", async () => {
     const config = fileOf(`[security.encryption]\nprovider = "software"\npublic-key = "${pubkey}"\npath = "old.key"\n`);
     const { code, stdout } = await runSource(program, [
@@ -219,6 +252,11 @@ describe("fctools envelop", () => {
       "a new private key file without settings",
       [...current, ...rest, "--exprikey-file", config, "p"],
       /needs --update-config/,
+    ],
+    [
+      "a new pincode's file without its private key's",
+      [...current, ...rest, "--expincode-file", pincodeFile, "p"],
+      /--expincode-file is the pincode's of --exprikey-file/,
     ],
   ] as const)
     it(`refuses ${what} before it asks for anything`, async () => {

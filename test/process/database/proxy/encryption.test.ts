@@ -284,6 +284,28 @@ describe("encryption clauses through the proxy", { skip }, () => {
     assert.equal(await errorOf("CREATE DATABASE q"), undefined);
   });
 
+  it("lose no shard and no policy without settings, whose data and keys would stay; other databases do", async () => {
+    await query(port, "CREATE DATABASE p; CREATE DATABASE e WITH ENCRYPTION ON");
+    for (const db of ["p", "e"]) await exchange(port, { method: "POST", target: `/write?db=${db}`, body: "m v=1" });
+    const shards = JSON.parse((await query(port, "SHOW SHARDS")).text).results[0].series;
+    const shardOf = (name: string) => shards.find((each: { name: string }) => each.name === name).values[0][0];
+    catalogue.missing = "security.encryption.public-key is not set";
+    const drop = `DROP SHARD ${shardOf("e")}`;
+    for (const q of [
+      drop,
+      drop.replace("SHARD ", "SHARD /**/ 00"),
+      `SHOW USERS; ${drop}`,
+      'DROP RETENTION POLICY "autogen" ON e',
+      "DROP RETENTION POLICY none ON p; DROP RETENTION POLICY autogen ON e",
+    ])
+      assert.match((await errorOf(q)) ?? "", /"e" is encrypted: security\.encryption\.public-key is not set/, q);
+    assert.equal(await errorOf(`DROP SHARD ${shardOf("p")}`), undefined);
+    assert.equal(await errorOf("DROP RETENTION POLICY autogen ON p"), undefined);
+    catalogue.missing = undefined;
+    assert.match((await query(port, "SHOW SHARDS")).text, /"autogen"/);
+    assert.match((await query(port, "SELECT v FROM e..m")).text, /"values"/);
+  });
+
   it("are refused when two InfluxDB versions would read two queries", async () => {
     const target = "/query?q=CREATE%20DATABASE%20x%20ENCRYPTION%20ON;&db=a";
     const answer = await exchange(port, { method: "POST", target });

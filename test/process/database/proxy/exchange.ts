@@ -7,6 +7,8 @@ export interface Question {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer | undefined;
   readonly agent?: Agent;
+  /** Take an answer whose headers hold control characters. */
+  readonly lenient?: boolean;
 }
 
 export interface Answer {
@@ -20,8 +22,11 @@ const once = new Agent({ keepAlive: false });
 
 export async function exchange(port: number, question: Question): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const { method = "GET", target, headers = {}, body, agent = once } = question;
-  const outgoing = request({ host: "127.0.0.1", port, method, path: target, headers, agent });
+  const { method = "GET", target, headers = {}, body, agent = once, lenient = false } = question;
+  const outgoing = request({
+    ...{ host: "127.0.0.1", port, method, path: target, headers, agent },
+    insecureHTTPParser: lenient,
+  });
   outgoing.on("error", reject);
   outgoing.on("response", (incoming) => {
     const chunks: Buffer[] = [];

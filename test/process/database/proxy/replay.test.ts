@@ -110,7 +110,9 @@ describe("any query text without an encryption clause", { skip }, () => {
           way === "form"
             ? { method: "POST", target: "/query?db=a", headers, body: q }
             : { method: way === "target" ? "GET" : "POST", target: `/query?db=a&${q}` };
-        const [direct, proxied] = [await exchange(plain.port, question), await exchange(proxy.port, question)];
+        // influxd itself sends control characters in X-Influxdb-Error; the proxy never does.
+        const direct = await exchange(plain.port, { ...question, lenient: true });
+        const proxied = await exchange(proxy.port, question);
         assert.equal(proxied.status, direct.status);
         assert.equal(withoutColumn(proxied.text), direct.text);
       }),

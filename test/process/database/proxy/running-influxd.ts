@@ -1,10 +1,10 @@
 /** A real influxd on loopback with a fresh folder, and the catalogue that tests keep in memory. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EncryptionCatalogue } from "../../../../src/database/proxy/catalogue.ts";
+import { reservePorts } from "../../../reserved-ports.ts";
 
 const program = "/usr/bin/influxd";
 export const skip: string | false = existsSync(program) ? false : `${program} is not there: install Debian's influxdb`;
@@ -24,20 +24,10 @@ export interface RunningInfluxd {
   stop(): Promise<void>;
 }
 
-async function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address();
-    const port = typeof address === "object" && address !== null ? address.port : 0;
-    server.close(() => resolve(port));
-  });
-  return promise;
-}
-
 /** Starts influxd and waits until it answers. */
 export async function startInfluxd(options: { readonly auth?: boolean } = {}): Promise<RunningInfluxd> {
   const folder = mkdtempSync(join(tmpdir(), "strongroom-influxd-"));
-  const [port, rpcPort] = [await freePort(), await freePort()];
+  const [port = 0, rpcPort = 0] = await reservePorts(2);
   writeFileSync(
     join(folder, "influxdb.conf"),
     `reporting-disabled = true
@@ -109,6 +99,13 @@ export class CatalogueInMemory implements EncryptionCatalogue {
 
   isEncrypted(database: string): boolean {
     return this.rules.has(database);
+  }
+
+  /** What `isConverting` answers for. */
+  readonly converting = new Set<string>();
+
+  isConverting(database: string): boolean {
+    return this.converting.has(database);
   }
 
   async create(database: string): Promise<void> {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { hash } from "node:crypto";
 import { describe, it } from "node:test";
 import { generateKeyPair } from "../../../../src/crypto/curve.ts";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
@@ -33,9 +34,12 @@ export function describeEnvelopeTable(
     await use(table, made, opener);
   }
 
-  function newEnvelope(): StagedEnvelope {
+  /** For the sub-key of this number in the table. */
+  function newEnvelope(table: EnvelopeTable, number: number): readonly [string, StagedEnvelope] {
+    const [name, replaced] = [...table.inForce().envelopes][number] ?? assert.fail("too few sub-keys");
     using subKey = SecretBuffer.random(16);
-    return { envelope: subKey.expose((bytes) => recipient.encrypt(bytes, "asn1")), replaces: Buffer.alloc(32, 7) };
+    const envelope = subKey.expose((bytes) => recipient.encrypt(bytes, "asn1"));
+    return [name, { envelope, replaces: hash("sm3", replaced, "buffer") }];
   }
 
   describe(`the envelope table ${name}`, () => {
@@ -54,24 +58,20 @@ export function describeEnvelopeTable(
         table.startStaging(newKey.publicKey);
         assert.equal(table.staged()?.publicKey.equals(newKey.publicKey), true);
         assert.equal(table.staged()?.envelopes.size, 0);
-        const [one, other] = [newEnvelope(), newEnvelope()];
-        table.stage(new Map([["one", one]]));
-        table.stage(new Map([["other", other]]));
-        assert.deepEqual([...(table.staged()?.envelopes ?? [])].sort(), [
-          ["one", one],
-          ["other", other],
-        ]);
+        const made = [0, 1, before.envelopes.size - 1].map((number) => newEnvelope(table, number));
+        for (const each of made) table.stage(new Map([each]));
+        assert.deepEqual(new Map(table.staged()?.envelopes), new Map(made));
         assert.deepEqual(table.inForce(), before);
       }));
 
     it("keeps what is staged for who opens it next, until staging is begun anew", () =>
       withTable(async (table, made, opener) => {
         table.startStaging(newKey.publicKey);
-        const staged = newEnvelope();
-        table.stage(new Map([["one", staged]]));
+        const [name, staged] = newEnvelope(table, 1);
+        table.stage(new Map([[name, staged]]));
         table[Symbol.dispose]();
         using again = await made.open(opener);
-        assert.deepEqual(again.staged()?.envelopes.get("one"), staged);
+        assert.deepEqual(again.staged()?.envelopes.get(name), staged);
         again.startStaging(newKey.publicKey);
         assert.equal(again.staged()?.envelopes.size, 0);
       }));

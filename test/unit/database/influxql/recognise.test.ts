@@ -157,6 +157,7 @@ describe("the databases that a statement reads or writes", () => {
       ["DELETE FROM b", [], true],
       ["DROP SERIES WHERE a = 'b'", [], true],
       ["DROP MEASUREMENT b", [], true],
+      ['DROP RETENTION POLICY r ON "x y"', ["x y"], false],
       ['SELECT a FROM foo"x"..b', ["x"], false],
       ["SELECT x..y FROM z..b WHERE from_x = 'FROM x..y'", ["z"], false],
     ] as const) {
@@ -171,7 +172,7 @@ describe("the databases that a statement reads or writes", () => {
       "SHOW SHARDS",
       "SHOW RETENTION POLICIES ON x",
       "DROP DATABASE x",
-      "DROP RETENTION POLICY r ON x",
+      "CREATE RETENTION POLICY r ON x DURATION 1d REPLICATION 1",
       "GRANT ALL ON x TO u",
       "REVOKE ALL ON x FROM u",
       "CREATE SUBSCRIPTION s ON x.r DESTINATIONS ALL 'udp://h:1'",
