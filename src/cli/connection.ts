@@ -8,7 +8,8 @@ import type { CustodyService } from "../custody/service.ts";
 import { identityFiles } from "../node/key-manager.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 import { tell } from "./output.ts";
-import { type DataUnlockOptions, readUnlock, withDataUnlock } from "./unlock-device.ts";
+import { type DataUnlockOptions, type HeldUnlock, readUnlock, withDataUnlock } from "./unlock-device.ts";
+import { NoUnlockSecret } from "./unlock-secret.ts";
 
 /** Which key manager an administrative command speaks to, and as whom. */
 export interface ConnectionOptions extends DataUnlockOptions {
@@ -104,8 +105,22 @@ async function openFolder(data: string, options: DataUnlockOptions): Promise<Cus
   const { openCustody } = await import("../custody/open.ts");
   // Before an unlock secret is asked for.
   if (!existsSync(data)) throw new CommandFailure(exitCodes.other, `there is no data folder ${data}`);
-  await using held = await readUnlock(data, options);
+  await using held = await unlockOf(data, options);
   return await openCustody({ dataDir: data, unlock: held.unlock });
+}
+
+async function unlockOf(data: string, options: DataUnlockOptions): Promise<HeldUnlock> {
+  try {
+    return await readUnlock(data, options);
+  } catch (cause) {
+    if (!(cause instanceof NoUnlockSecret)) throw cause;
+    // Who gave none took it for granted that a server runs.
+    throw new CommandFailure(
+      exitCodes.usage,
+      `no key manager is running on ${data}, and without an unlock secret this command can't open it itself`,
+      `start strongroom serve --data ${data}, or wait until it says that it listens; else ${cause.hint}`,
+    );
+  }
 }
 
 /** Whether a server listens on the socket. A socket left behind by a killed server refuses. */

@@ -114,11 +114,13 @@ function sm4Findings(): Finding[] {
     return [
       { check: "SM4", state: "ok", detail: `${sm4Ways[provider.name]} ${provider.detail}` },
       ...rejected.map(
-        ({ name, why }): Finding => ({
+        ({ name, fault, why }): Finding => ({
           check: "faster SM4",
-          state: "missing",
+          state: fault === "absent" ? "missing" : "bad",
           detail: `${name} is not used: ${why}`,
-          ...(name === "addon" ? { remedy: "run script/setup where gcc is, which compiles it" } : {}),
+          ...(name === "addon" && fault === "absent"
+            ? { remedy: "run script/setup where gcc is, which compiles it" }
+            : {}),
         }),
       ),
     ];

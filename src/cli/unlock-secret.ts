@@ -39,11 +39,18 @@ export async function readUnlockSecret(options: UnlockOptions): Promise<SecretBu
   const folder = process.env.CREDENTIALS_DIRECTORY;
   if (folder !== undefined) return readSecretFile(join(folder, credentialName));
   if (process.stdin.isTTY) return promptSecret("Unlock secret: ");
-  throw new CommandFailure(
-    exitCodes.usage,
-    "no unlock secret was given",
-    "use --unlock-file FILE, --unlock-fd N, a systemd credential or a terminal",
-  );
+  throw new NoUnlockSecret();
+}
+
+/** There is no source of the unlock secret. */
+export class NoUnlockSecret extends CommandFailure {
+  constructor() {
+    super(
+      exitCodes.usage,
+      "no unlock secret was given",
+      "use --unlock-file FILE, --unlock-fd N, a systemd credential or a terminal",
+    );
+  }
 }
 
 const reading: SecretReading = {

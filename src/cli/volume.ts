@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { withJson } from "./output.ts";
+import { keyCommands } from "./volume/key-commands.ts";
 
 const node = "folder with node.toml, or the manifest itself";
 
@@ -18,6 +19,7 @@ Example:
     withJson(new Command("create"))
       .description("make the volume that the manifest names, empty and locked; asks the key manager")
       .argument("[node]", node, ".")
+      .option("--anchor", "sealfs: the key manager keeps how far the volume has come; an older copy is then refused")
       .addHelpText("after", "\nExample:\n  strongroom volume create ./node-1")
       .action(async (where, options) => (await import("./node/volume.ts")).runCreate(where, options)),
   );
@@ -53,5 +55,34 @@ Example:
       .addHelpText("after", "\nExample:\n  strongroom volume check ./node-1")
       .action(async (where, options) => (await import("./node/volume.ts")).runCheck(where, options)),
   );
+  for (const each of keyCommands()) volume.addCommand(each);
+  volume.addCommand(exportCommand());
+  volume.addCommand(importCommand());
   return volume;
+}
+
+function exportCommand(): Command {
+  return withJson(new Command("export"))
+    .description("write a locked volume, as ciphertext, to one file; asks the key manager")
+    .argument("<node>", node)
+    .argument("<file>", "a file that is not there yet, or - for standard output")
+    .addHelpText(
+      "after",
+      "\nKinds: sealfs, gocryptfs.\n\nExample:\n  strongroom volume export ./node-1 /backup/node-1.srvx",
+    )
+    .action(async (where, file, options) =>
+      (await import("./node/volume-transfer.ts")).runExport(where, file, options),
+    );
+}
+
+function importCommand(): Command {
+  return withJson(new Command("import"))
+    .description("make the volume of an export, locked; asks the key manager")
+    .argument("<node>", `${node}, with the data key of the exported volume`)
+    .argument("<file>", "the export, or - for standard input")
+    .option("--own", "make all files this user's, in place of those of the export")
+    .addHelpText("after", "\nExample:\n  strongroom volume import ./node-1 /backup/node-1.srvx")
+    .action(async (where, file, options) =>
+      (await import("./node/volume-transfer.ts")).runImport(where, file, options),
+    );
 }

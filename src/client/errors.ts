@@ -1,3 +1,5 @@
+import { CodedError } from "../crypto/coded-error.ts";
+
 /** Every way a call of the client can fail: exit code of the command line, meaning. Codes are API, messages are not. */
 export const clientErrors = {
   UNREACHABLE: { exit: 4, meaning: "no key manager answered within the deadline" },
@@ -26,32 +28,20 @@ export interface ServerVerdict {
   readonly requestId?: string;
 }
 
-export class ClientError extends Error {
+export class ClientError extends CodedError<ClientErrorCode> {
   override readonly name = "ClientError";
-  readonly code: ClientErrorCode;
   /** Code of the server's own error, such as `ACCESS_DENIED`; undefined when no server answered. */
   readonly serverCode: string | undefined;
   readonly status: number | undefined;
   readonly path: string | undefined;
   readonly requestId: string | undefined;
 
-  constructor(
-    code: ClientErrorCode,
-    message: string = clientErrors[code].meaning,
-    verdict: ServerVerdict = {},
-    cause?: unknown,
-  ) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
+  constructor(code: ClientErrorCode, message?: string, verdict: ServerVerdict = {}, cause?: unknown) {
+    super(clientErrors, code, message, { cause });
     this.serverCode = verdict.serverCode;
     this.status = verdict.status;
     this.path = verdict.path;
     this.requestId = verdict.requestId;
-  }
-
-  /** The command line's exit code for this failure. */
-  get exitCode(): number {
-    return clientErrors[this.code].exit;
   }
 }
 

@@ -1,3 +1,5 @@
+import { CodedError } from "../crypto/coded-error.ts";
+
 /** Every way a device can fail, with the command line's exit code. */
 export const deviceErrors = {
   UNLOCK_REFUSED: { exit: 5, meaning: "the unlock secret opens no key slot" },
@@ -65,25 +67,13 @@ export interface DeviceFailure {
   readonly retryable: boolean;
 }
 
-export class DeviceError extends Error {
+export class DeviceError extends CodedError<DeviceErrorCode> {
   override readonly name = "DeviceError";
-  readonly code: DeviceErrorCode;
   /** Of devices with a native library only. */
   readonly failure: DeviceFailure | undefined;
 
-  constructor(
-    code: DeviceErrorCode,
-    message: string = deviceErrors[code].meaning,
-    cause?: unknown,
-    failure?: DeviceFailure,
-  ) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
+  constructor(code: DeviceErrorCode, message?: string, cause?: unknown, failure?: DeviceFailure) {
+    super(deviceErrors, code, message, { cause });
     this.failure = failure;
-  }
-
-  /** The command line's exit code for this failure. */
-  get exitCode(): number {
-    return deviceErrors[this.code].exit;
   }
 }

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { reservePort } from "../reserved-ports.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -59,7 +59,7 @@ export async function startKeyManager(
   args: readonly string[],
   options: { port?: number } = {},
 ): Promise<RunningProgram> {
-  const port = options.port ?? (await freePort());
+  const port = options.port ?? (await reservePort());
   const at = args[0] === "-g" ? 1 : 0;
   return await started(
     "key-manager",
@@ -97,18 +97,6 @@ export async function started(
       return ended;
     },
   };
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** A folder of its own for one test, removed when the process ends. */

@@ -2,13 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SecretBuffer } from "../../src/crypto/secret-buffer.ts";
-import {
-  KeyManagerFolder,
-  type RunningServer,
-  runStrongroom,
-  type ServerAddresses,
-  startServer,
-} from "./running-server.ts";
+import { reservePort } from "../reserved-ports.ts";
+import { KeyManagerFolder, type RunningServer, runStrongroom, startServer } from "./running-server.ts";
 
 export const userName = "KMS-User1";
 
@@ -18,26 +13,31 @@ export class UpstreamKms implements AsyncDisposable {
   readonly apiKey: string;
   /** Id of the key that `alias/kaleido` points at. */
   readonly keyId: string;
-  readonly #port: string;
+  readonly #port: number;
 
-  private constructor(manager: KeyManagerFolder, server: RunningServer, apiKey: string, keyId: string) {
+  private constructor(
+    manager: KeyManagerFolder,
+    server: RunningServer,
+    { apiKey, keyId, port }: { readonly apiKey: string; readonly keyId: string; readonly port: number },
+  ) {
     this.#manager = manager;
     this.#server = server;
     this.apiKey = apiKey;
     this.keyId = keyId;
-    this.#port = portOf(server);
+    this.#port = port;
   }
 
   /** With a master key `alias/kaleido` and a user that may use keys. */
   static async start(): Promise<UpstreamKms> {
     const manager = await KeyManagerFolder.make();
-    const server = await startServer(manager, ["--aws", "127.0.0.1:0"]);
+    const port = await reservePort();
+    const server = await startServer(manager, ["--aws", `127.0.0.1:${port}`]);
     const { keyId } = await server.admin.keys.create({ alias: "alias/kaleido" });
     await server.admin.users.create({ name: userName, role: "key-user" });
     const { id, secret } = await server.admin.accessKeys.create(userName);
     using held = secret;
     held.expose((bytes) => writeFileSync(join(manager.folder, "api-secret"), bytes, { mode: 0o600 }));
-    return new UpstreamKms(manager, server, id, keyId);
+    return new UpstreamKms(manager, server, { apiKey: id, keyId, port });
   }
 
   get admin(): RunningServer["admin"] {
@@ -97,11 +97,6 @@ export class UpstreamKms implements AsyncDisposable {
     await this.#server.kill();
     this.#manager[Symbol.dispose]();
   }
-}
-
-function portOf({ addresses }: RunningServer): string {
-  const { aws = "" } = addresses as ServerAddresses & { readonly aws?: string };
-  return aws.slice(aws.lastIndexOf(":") + 1);
 }
 
 /** Runs a command that must succeed and gives its JSON. */

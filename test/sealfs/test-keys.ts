@@ -40,12 +40,14 @@ class TestCipher implements BlockCipher {
   }
 }
 
-/** The keys of a zone in tests: `generation` may be raised, generations may be destroyed, and ciphers made are counted. */
+/** The keys of a zone in tests: `generation` may be raised, generations may be destroyed or be without an answer, and ciphers made are counted. */
 export class TestKeys implements ZoneKeys {
   readonly zoneId: Buffer;
   readonly #secret: Buffer;
   generation = 1;
   readonly destroyed = new Set<number>();
+  /** Generations that are there, and that whoever holds the master key does not open. */
+  readonly unanswered = new Set<number>();
   ciphersMade = 0;
 
   constructor(secret = "a zone's secret", zoneId: Buffer = Buffer.alloc(16, 0x5a)) {
@@ -55,7 +57,9 @@ export class TestKeys implements ZoneKeys {
 
   fileCipher(generation: number, fileId: Buffer, epoch: Buffer): BlockCipher {
     if (generation > this.generation || generation < 1 || this.destroyed.has(generation))
-      throw new FsError("ENOKEY", "no such generation");
+      throw new FsError("ENOKEY", "no such generation", { cause: { code: "GENERATION_ABSENT" } });
+    if (this.unanswered.has(generation))
+      throw new FsError("ENOKEY", "nobody answers", { cause: { code: "PRIVATE_KEY_ABSENT" } });
     this.ciphersMade += 1;
     const info = Buffer.concat([fileId, epoch, Buffer.from([generation])]);
     return new TestCipher(Buffer.from(hkdfSync("sha256", this.#secret, Buffer.alloc(0), info, 32)));

@@ -1,3 +1,5 @@
+import { CodedError, type ErrorDetails } from "../../crypto/coded-error.ts";
+
 /** Every way that building a chain, or reading its files, can fail: exit code, meaning. Codes are API. */
 export const chainBuildErrors = {
   CONFIG_INVALID: {
@@ -14,23 +16,10 @@ export const chainBuildErrors = {
 export type ChainBuildErrorCode = keyof typeof chainBuildErrors;
 
 /** A failure of building a chain or of reading its files. `hint` says what to do where the message does not. */
-export class ChainBuildError extends Error {
+export class ChainBuildError extends CodedError<ChainBuildErrorCode> {
   override readonly name = "ChainBuildError";
-  readonly code: ChainBuildErrorCode;
-  readonly hint: string | undefined;
 
-  constructor(
-    code: ChainBuildErrorCode,
-    message: string = chainBuildErrors[code].meaning,
-    more: { cause?: unknown; hint?: string } = {},
-  ) {
-    super(message, more.cause === undefined ? undefined : { cause: more.cause });
-    this.code = code;
-    this.hint = more.hint;
-  }
-
-  /** The command line's exit code for this failure. */
-  get exitCode(): number {
-    return chainBuildErrors[this.code].exit;
+  constructor(code: ChainBuildErrorCode, message?: string, details?: ErrorDetails) {
+    super(chainBuildErrors, code, message, details);
   }
 }

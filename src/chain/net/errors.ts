@@ -1,3 +1,5 @@
+import { CodedError } from "../../crypto/coded-error.ts";
+
 /** Every way that a connection between nodes can fail, with the command line's exit code. */
 export const netErrors = {
   FRAME_INVALID: { exit: 1, meaning: "the peer sent a frame that is malformed or over its limit" },
@@ -14,17 +16,10 @@ export const netErrors = {
 export type NetErrorCode = keyof typeof netErrors;
 
 /** A failure of the network between nodes. */
-export class NetError extends Error {
+export class NetError extends CodedError<NetErrorCode> {
   override readonly name = "NetError";
-  readonly code: NetErrorCode;
 
-  constructor(code: NetErrorCode, message: string = netErrors[code].meaning, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
-  }
-
-  /** The command line's exit code for this failure. */
-  get exitCode(): number {
-    return netErrors[this.code].exit;
+  constructor(code: NetErrorCode, message?: string, cause?: unknown) {
+    super(netErrors, code, message, { cause });
   }
 }

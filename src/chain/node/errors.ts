@@ -1,3 +1,5 @@
+import { CodedError } from "../../crypto/coded-error.ts";
+
 /** Every way that the reference node can fail, with the command line's exit code. */
 export const chainNodeErrors = {
   CONFIG_UNUSABLE: { exit: 2, meaning: "the node's configuration cannot be used" },
@@ -31,17 +33,10 @@ export const chainNodeErrors = {
 export type ChainNodeErrorCode = keyof typeof chainNodeErrors;
 
 /** A failure that the node cannot start or go on with. */
-export class ChainNodeError extends Error {
+export class ChainNodeError extends CodedError<ChainNodeErrorCode> {
   override readonly name = "ChainNodeError";
-  readonly code: ChainNodeErrorCode;
 
-  constructor(code: ChainNodeErrorCode, message: string = chainNodeErrors[code].meaning, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
-  }
-
-  /** The command line's exit code for this failure. */
-  get exitCode(): number {
-    return chainNodeErrors[this.code].exit;
+  constructor(code: ChainNodeErrorCode, message?: string, cause?: unknown) {
+    super(chainNodeErrors, code, message, { cause });
   }
 }

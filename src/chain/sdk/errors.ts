@@ -1,3 +1,5 @@
+import { CodedError } from "../../crypto/coded-error.ts";
+
 /** Every way that a chain client's call can fail. */
 export const chainClientErrors = {
   ACCOUNT_UNUSABLE: { exit: 2, meaning: "the account that signs cannot be used" },
@@ -11,23 +13,16 @@ export const chainClientErrors = {
 export type ChainClientErrorCode = keyof typeof chainClientErrors;
 
 /** A failure of a chain client. `rpcCode` is the node's own code of a refusal. */
-export class ChainClientError extends Error {
+export class ChainClientError extends CodedError<ChainClientErrorCode> {
   override readonly name = "ChainClientError";
-  readonly code: ChainClientErrorCode;
   readonly rpcCode: number | undefined;
 
   constructor(
     code: ChainClientErrorCode,
-    message: string = chainClientErrors[code].meaning,
-    more: { readonly cause?: unknown; readonly rpcCode?: number } = {},
+    message?: string,
+    { cause, rpcCode }: { readonly cause?: unknown; readonly rpcCode?: number } = {},
   ) {
-    super(message, more.cause === undefined ? undefined : { cause: more.cause });
-    this.code = code;
-    this.rpcCode = more.rpcCode;
-  }
-
-  /** The command line's exit code for this failure. */
-  get exitCode(): number {
-    return chainClientErrors[this.code].exit;
+    super(chainClientErrors, code, message, { cause });
+    this.rpcCode = rpcCode;
   }
 }

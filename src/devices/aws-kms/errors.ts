@@ -1,3 +1,5 @@
+import { CodedError } from "../../crypto/coded-error.ts";
+
 /** Every way a call to an AWS KMS can fail, with the command line's exit code. Nothing falls back to plaintext. */
 export const awsKmsErrors = {
   KMS_ACCESS_DENIED: { exit: 3, meaning: "the KMS does not let this access key use the master key" },
@@ -34,25 +36,13 @@ export type AwsKmsErrorCode = keyof typeof awsKmsErrors;
 export type AwsKmsEffect = "none" | "unknown";
 
 /** A failure of an upstream KMS. The message is ours: what the peer says is never passed on but for its error's name. */
-export class AwsKmsError extends Error {
+export class AwsKmsError extends CodedError<AwsKmsErrorCode> {
   override readonly name = "AwsKmsError";
-  readonly code: AwsKmsErrorCode;
   /** What became of the request, or of its last attempt: a signature that may have been made is not asked for again. */
   readonly effect: AwsKmsEffect;
 
-  constructor(
-    code: AwsKmsErrorCode,
-    message: string = awsKmsErrors[code].meaning,
-    cause?: unknown,
-    effect: AwsKmsEffect = "unknown",
-  ) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
+  constructor(code: AwsKmsErrorCode, message?: string, cause?: unknown, effect: AwsKmsEffect = "unknown") {
+    super(awsKmsErrors, code, message, { cause });
     this.effect = effect;
-  }
-
-  /** The command line's exit code for this failure: 3 refused, 4 unreachable, 5 integrity. */
-  get exitCode(): number {
-    return awsKmsErrors[this.code].exit;
   }
 }

@@ -1,3 +1,5 @@
+import { CodedError, type ErrorDetails } from "../../crypto/coded-error.ts";
+
 /** Every way the list of devices can fail, with the command line's exit code. */
 export const catalogueErrors = {
   CATALOGUE_NOT_FOUND: { exit: 1, meaning: "there is no devices.toml" },
@@ -14,23 +16,10 @@ export const catalogueErrors = {
 
 export type CatalogueErrorCode = keyof typeof catalogueErrors;
 
-export class CatalogueError extends Error {
+export class CatalogueError extends CodedError<CatalogueErrorCode> {
   override readonly name = "CatalogueError";
-  readonly code: CatalogueErrorCode;
-  readonly hint: string | undefined;
 
-  constructor(
-    code: CatalogueErrorCode,
-    message: string = catalogueErrors[code].meaning,
-    { cause, hint }: { readonly cause?: unknown; readonly hint?: string } = {},
-  ) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
-    this.hint = hint;
-  }
-
-  /** The command line's exit code for this failure. */
-  get exitCode(): number {
-    return catalogueErrors[this.code].exit;
+  constructor(code: CatalogueErrorCode, message?: string, details?: ErrorDetails) {
+    super(catalogueErrors, code, message, details);
   }
 }

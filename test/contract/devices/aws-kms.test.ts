@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from "node:child_process";
-import { createServer } from "node:net";
 import { after, before, describe } from "node:test";
 import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
 import { AwsKmsClient } from "../../../src/devices/aws-kms/client.ts";
 import { AwsKmsDevice } from "../../../src/devices/aws-kms/device.ts";
 import { UpstreamKms } from "../../process/upstream-kms.ts";
+import { reservePort } from "../../reserved-ports.ts";
 import { type DeviceSubject, deviceContract } from "./device-contract.ts";
 
 function subject(client: AwsKmsClient): DeviceSubject {
@@ -39,7 +39,7 @@ describe("an aws-kms device over moto", () => {
   let masterKey = "";
   before(async () => {
     if (!hasMoto) return;
-    const port = await freePort();
+    const port = await reservePort();
     endpoint = `http://127.0.0.1:${port}`;
     moto = spawn("python3", ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)], { stdio: "ignore" });
     const client = new KMSClient({
@@ -76,13 +76,4 @@ async function firstKey(client: KMSClient): Promise<string> {
       if (patience === 0) throw error;
       await new Promise((resolve) => setTimeout(resolve, 250));
     }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
 }

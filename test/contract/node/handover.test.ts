@@ -55,10 +55,16 @@ for (const kind of ["fd", "fifo", "tmpfs-file"] as const)
     it("leaves nothing to read once it is wiped, not even through a descriptor that is still open", async () => {
       const handover = await ready(kind);
       const path = handover.path("k") ?? "";
-      const { child, output } = program(handover, 'read -r _ </dev/zero & sleep 0.4; cat "$1" 2>/dev/null; kill $!');
+      using folder = new NodeFolder();
+      const wiped = folder.at("wiped");
+      const { child, output } = program(
+        handover,
+        `read -r _ </dev/zero & until [ -e "${wiped}" ]; do sleep 0.1; done; cat "$1" 2>/dev/null; kill $!`,
+      );
       await new Promise((resolve) => setTimeout(resolve, 100));
       handover.wipe();
       handover.wipe();
+      folder.write("wiped", "");
       assert.equal(await output, "");
       assert.notEqual(child.exitCode, null);
       if (!path.startsWith("/dev/fd/")) assert.equal(existsSync(dirname(path)), false);

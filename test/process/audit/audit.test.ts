@@ -4,10 +4,10 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
+import { reservePort } from "../../reserved-ports.ts";
 import {
   KeyManagerFolder,
   type RunningServer,
@@ -25,6 +25,7 @@ class Receiver {
   #server = createServer();
   port = 0;
 
+  /** At the same port each time. */
   async listen(): Promise<void> {
     this.#server = createServer((request, response) => {
       const pieces: Buffer[] = [];
@@ -32,9 +33,9 @@ class Receiver {
       request.on("data", (piece: Buffer) => pieces.push(piece));
       request.on("end", () => this.#take(request.headers["strongroom-signature"], Buffer.concat(pieces), response));
     });
+    if (this.port === 0) this.port = await reservePort();
     this.#server.listen(this.port, "127.0.0.1");
     await once(this.#server, "listening");
-    this.port = (this.#server.address() as AddressInfo).port;
   }
 
   async close(): Promise<void> {

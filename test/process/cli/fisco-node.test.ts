@@ -5,7 +5,6 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import {
-  freePort,
   runNodeStandIn,
   runProgram,
   secretFile,
@@ -13,6 +12,7 @@ import {
   temporaryFolder,
 } from "../../fisco-stand-in/processes.ts";
 import { recorded } from "../../fisco-stand-in/recorded.ts";
+import { reservePort } from "../../reserved-ports.ts";
 
 const formats = [
   ["v2-raw", "2"],
@@ -179,8 +179,8 @@ describe("strongroom serve --fisco and the operator's commands", () => {
     assert.equal((await runProgram("strongroom", ["init", ...where])).code, 0);
     const { started } = await import("../../fisco-stand-in/processes.ts");
     const { fiscoCall } = await import("../../fisco-stand-in/raw-exchange.ts");
-    const port = await freePort();
-    const serve = ["serve", ...where, "--native", `127.0.0.1:${await freePort()}`];
+    const port = await reservePort();
+    const serve = ["serve", ...where, "--native", `127.0.0.1:${await reservePort()}`];
     const fisco = ["--fisco", `127.0.0.1:${port}`, "--fisco-super-key-file", superKey];
     const server = await started("strongroom", [...serve, ...fisco], port, /fisco: http/);
     try {

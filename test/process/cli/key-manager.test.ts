@@ -3,7 +3,6 @@ import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
 import {
-  freePort,
   type RunningProgram,
   runProgram,
   secretFile,
@@ -12,6 +11,7 @@ import {
   temporaryFolder,
 } from "../../fisco-stand-in/processes.ts";
 import { fiscoCall } from "../../fisco-stand-in/raw-exchange.ts";
+import { reservePort } from "../../reserved-ports.ts";
 
 const golden = { standard: "ed157f4588b86d61a2e1745efe71e6ea", sm: "b287d5c483e99ed63ebd361c22a8d7b2" };
 const running: RunningProgram[] = [];
@@ -175,7 +175,7 @@ describe("key-manager with what it cannot do", () => {
   };
 
   it("says what is wrong with its arguments, with exit code 2", async () => {
-    const port = String(await freePort());
+    const port = String(await reservePort());
     const data = temporaryFolder();
     await refused(2, /takes PORT and SUPERKEY/);
     await refused(2, /takes PORT and SUPERKEY/, port, "a", "b");
@@ -192,21 +192,21 @@ describe("key-manager with what it cannot do", () => {
     const folder = temporaryFolder();
     const file = secretFile(folder, "super.key", "123xyz");
     chmodSync(file, 0o644);
-    await refused(2, /mode 0644/, String(await freePort()), "--super-key-file", file, "--data", folder);
+    await refused(2, /mode 0644/, String(await reservePort()), "--super-key-file", file, "--data", folder);
   });
 
   it("says in one line that the port or the data folder is taken, with exit code 1", async () => {
     const data = temporaryFolder();
     const km = await keyManager("123xyz", "--data", data);
     await refused(1, /another program listens there/, String(km.port), "123xyz", "--data", temporaryFolder());
-    await refused(1, /another Strongroom process works on/, String(await freePort()), "123xyz", "--data", data);
+    await refused(1, /another Strongroom process works on/, String(await reservePort()), "123xyz", "--data", data);
     const file = join(temporaryFolder(), "file");
     writeFileSync(file, "");
-    await refused(1, /cannot be made or written/, String(await freePort()), "123xyz", "--data", join(file, "data"));
+    await refused(1, /cannot be made or written/, String(await reservePort()), "123xyz", "--data", join(file, "data"));
   });
 
   it("refuses to register what does not decrypt under its super key, with exit code 3", async () => {
     const data = temporaryFolder();
-    await refused(3, /./, String(await freePort()), "wrongSuper", "--data", data, "--register", golden.standard);
+    await refused(3, /./, String(await reservePort()), "wrongSuper", "--data", data, "--register", golden.standard);
   });
 });

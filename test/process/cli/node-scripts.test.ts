@@ -13,7 +13,6 @@ import {
 import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import {
-  freePort,
   type Outcome,
   type RunningProgram,
   runProgram,
@@ -23,6 +22,7 @@ import {
   temporaryFolder,
 } from "../../fisco-stand-in/processes.ts";
 import { type RecordedKeyFile, recorded } from "../../fisco-stand-in/recorded.ts";
+import { reservePort } from "../../reserved-ports.ts";
 
 const generate = (...args: readonly string[]) => runProgram("gen_data_secure_key.sh", args);
 const encrypt = (...args: readonly string[]) => runProgram("encrypt_node_key.sh", args);
@@ -106,7 +106,7 @@ ${cipher}
     assert.equal((await generate("127.0.0.1", String(km.port))).code, 2);
     assert.equal((await generate("127.0.0.1", "x", "123456")).code, 2);
     assert.equal((await generate("http://127.0.0.1", "8150", "123456")).code, 2);
-    assert.equal((await generate("127.0.0.1", String(await freePort()), "123456")).code, 4);
+    assert.equal((await generate("127.0.0.1", String(await reservePort()), "123456")).code, 4);
     assert.equal((await generate("127.0.0.1", String(km.port), "k".repeat(5000))).code, 3);
   });
 
@@ -206,7 +206,7 @@ ${cipher}
     mkdirSync(join(dirname(path), "origin_cert"));
     writeFileSync(join(dirname(path), "origin_cert/node.key"), "");
     const attempts: readonly (readonly [number, readonly string[]])[] = [
-      [4, ["127.0.0.1", String(await freePort()), path, standard.cipherDataKey]],
+      [4, ["127.0.0.1", String(await reservePort()), path, standard.cipherDataKey]],
       [3, ["127.0.0.1", String(km.port), path, "00".repeat(16)]],
       [3, ["127.0.0.1", String(smKm.port), path, standard.cipherDataKey]],
       [1, ["127.0.0.1", String(smKm.port), path, sm.cipherDataKey, "--sm-node", dirname(path)]],

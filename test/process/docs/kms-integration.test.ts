@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { describe, it } from "node:test";
+import { reservePort } from "../../reserved-ports.ts";
 import { TemporaryFolder } from "../running-server.ts";
 import { patternOf, readPage, runSession, stepsOf } from "./written-session.ts";
 
@@ -10,7 +9,9 @@ describe("docs/kms-integration.md", () => {
   it("holds commands that do what it says, as they are written", { timeout: 180_000 }, async () => {
     using folder = new TemporaryFolder();
     const steps = stepsOf(readPage("kms-integration.md"));
-    const { exitCode, printed, stderr } = await runSession(steps, folder.path, { KM: `127.0.0.1:${await freePort()}` });
+    const { exitCode, printed, stderr } = await runSession(steps, folder.path, {
+      KM: `127.0.0.1:${await reservePort()}`,
+    });
     for (const [index, step] of steps.entries()) {
       const { heading } = step;
       assert.ok(printed[index] !== undefined, `${heading} is reached\n${stderr}`);
@@ -77,12 +78,3 @@ describe("a session on a page", () => {
     assert.equal(existsSync(commandLine) ? readFileSync(commandLine, "utf8") : "", "");
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}

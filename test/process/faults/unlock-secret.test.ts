@@ -112,6 +112,13 @@ describe("the unlock secret", () => {
       assert.match(outcome.stderr, /^strongroom: hint: use --unlock-file/m);
     }));
 
+  it("that an administrator's command is not given, says that no key manager is running, and how to go on", () =>
+    unchanged(async () => {
+      const outcome = await runStrongroom(["key", "list", "--data", manager.dataDir]);
+      assertOneClearLine(outcome, 2, /no key manager is running on \S+, and without an unlock secret/);
+      assert.match(outcome.stderr, /^strongroom: hint: start strongroom serve --data \S+, .*--unlock-file/m);
+    }));
+
   it("is not taken from an argument or the environment", () =>
     unchanged(async () => {
       const text = readFileSync(manager.unlockFile, "utf8");

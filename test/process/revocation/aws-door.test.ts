@@ -12,10 +12,11 @@ import {
   PutKeyPolicyCommand,
   RevokeGrantCommand,
 } from "@aws-sdk/client-kms";
+import { reservePorts } from "../../reserved-ports.ts";
 import { scaled } from "../../run-settings.ts";
 import { KeyManagerFolder } from "../running-server.ts";
 import { Clients, type Ending, momentOfReturn } from "./clients.ts";
-import { freePorts, LastingServer } from "./fixed-ports.ts";
+import { LastingServer } from "./fixed-ports.ts";
 
 const clientCount = 50;
 const refusals = Math.max(clientCount, scaled(1000));
@@ -94,7 +95,7 @@ describe(`${clientCount} AWS clients of a user that decrypt in a loop`, () => {
 
   before(async () => {
     folder = await KeyManagerFolder.make();
-    const [native = 0, aws = 0] = await freePorts(2);
+    const [native = 0, aws = 0] = await reservePorts(2);
     port = aws;
     server = await LastingServer.start(folder, ["--native", `127.0.0.1:${native}`, "--aws", `127.0.0.1:${aws}`]);
     admin = await user("adam", "administrator");

@@ -1,19 +1,5 @@
-import { createServer } from "node:net";
 import type { KeyManagerFolder, RunningServer } from "../running-server.ts";
 import { startServer } from "../running-server.ts";
-
-/** Free ports of loopback, which stay a server's own over its restarts. */
-export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports: number[] = [];
-  for (const server of servers) {
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const address = server.address();
-    if (typeof address === "object" && address !== null) ports.push(address.port);
-  }
-  for (const server of servers) await new Promise((resolve) => server.close(resolve));
-  return ports;
-}
 
 /** A server that comes back at the same addresses. */
 export class LastingServer implements AsyncDisposable {

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { KeyManagerClient } from "../../../src/client/client.ts";
 import { ClientError } from "../../../src/client/errors.ts";
+import { reservePort } from "../../reserved-ports.ts";
 import { scaled } from "../../run-settings.ts";
 import { KeyManagerFolder } from "../running-server.ts";
 import { Clients, type Ending, momentOfReturn } from "./clients.ts";
-import { freePorts, LastingServer } from "./fixed-ports.ts";
+import { LastingServer } from "./fixed-ports.ts";
 
 const clientCount = 50;
 const refusals = Math.max(clientCount, scaled(1000));
@@ -75,7 +76,7 @@ describe(`a node with ${clientCount} clients that unwrap in a loop, once`, () =>
   let server: LastingServer;
   before(async () => {
     folder = await KeyManagerFolder.make();
-    const [port] = await freePorts(1);
+    const port = await reservePort();
     server = await LastingServer.start(folder, ["--native", `127.0.0.1:${port}`]);
   });
   after(async () => {

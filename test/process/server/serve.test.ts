@@ -221,11 +221,11 @@ for _ in range(2): print(s.recv(4096).decode().replace("\\n"," "),flush=True)`,
       received += chunk;
     });
     await once(receiver.stdout, "data");
-    const ended = once(receiver, "exit");
+    const ended = once(receiver, "close");
     try {
       await using _running = await served([], { NOTIFY_SOCKET: path });
     } finally {
-      const timer = setTimeout(() => receiver.kill(), 5000);
+      const timer = setTimeout(() => receiver.kill(), 20_000);
       await ended;
       clearTimeout(timer);
     }

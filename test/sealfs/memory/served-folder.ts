@@ -45,7 +45,7 @@ export class ServedFolder {
   async stop(): Promise<string> {
     const ended = this.process.exitCode === null && this.process.signalCode === null && once(this.process, "exit");
     if (spawnSync("umount", [this.path]).status !== 0) spawnSync("umount", ["-l", this.path]);
-    const timer = setTimeout(() => this.process.kill("SIGKILL"), 5000);
+    const timer = setTimeout(() => this.process.kill("SIGKILL"), 30_000);
     await ended;
     clearTimeout(timer);
     rmdirSync(this.path);

@@ -242,14 +242,16 @@ describe("journal over SQLite", () => {
   it("answers what it has taken before it closes, and takes nothing more", async () => {
     const { journal, store } = await open();
     const taken = put(journal, "a", "last");
+    const worked = Promise.withResolvers<void>();
     const slow = journal.perform(caller, { action: "test:Slow" }, async () => {
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await worked.promise;
       return { value: 0 };
     });
     await new Promise(setImmediate);
     await taken;
     await journal.close();
     await store.close();
+    worked.resolve();
     await assert.rejects(slow, { code: "STORE_UNUSABLE" });
     await assert.rejects(put(journal, "a", "late"), { code: "STORE_UNUSABLE" });
   });

@@ -124,7 +124,7 @@ describe("the test card's faults", { skip: sdfCardMissing() }, () => {
 
   for (const plan of ["two-at-once", "open-beside"])
     it(`aborts its process under strict when ${plan.replaceAll("-", " ")}, and not without`, () => {
-      const strict = doomed(plan, "strict=1", "latency-ms=100");
+      const strict = doomed(plan, "strict=1", "latency-ms=400");
       assert.equal(strict.signal, "SIGABRT");
       assert.match(strict.stderr, /sdf-card: strict: SDF_\w+ (overlaps another call|is a second call on one session)/);
       assert.equal(doomed(plan, "latency-ms=100").stdout, "ready\ndone 0 0\n");

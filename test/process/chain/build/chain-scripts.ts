@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { reservePorts } from "../../../reserved-ports.ts";
 
 export interface Outcome {
   readonly code: number;
@@ -25,22 +25,10 @@ export function run(
   );
 }
 
-/** Two ports with four free ones from each on, below those that the system gives out. */
+/** Two ports with four of a chain's own from each on. */
 export async function freePorts(): Promise<{ p2p: number; rpc: number }> {
-  for (;;) {
-    const start = 20_000 + Math.floor(Math.random() * 10_000);
-    const wanted = Array.from({ length: 8 }, (_, index) => start + index);
-    const free = await Promise.all(wanted.map(isFree));
-    if (free.every(Boolean)) return { p2p: start, rpc: start + 4 };
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
+  const [p2p = 0] = await reservePorts(8);
+  return { p2p, rpc: p2p + 4 };
 }
 
 /** Waits for the heartbeat line that counts `peers` links. */

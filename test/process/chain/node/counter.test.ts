@@ -3,6 +3,7 @@ import { cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } f
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { reservePorts } from "../../../reserved-ports.ts";
 import { KeyManagerProcess, succeed } from "../../node/key-manager-process.ts";
 import { countedChain, guardOf, nameOf } from "./counted-chain.ts";
 import { type LocalChain, LocalNode, until } from "./local-chain.ts";
@@ -145,7 +146,7 @@ describe("four nodes whose guards have counters at a key manager", { timeout: 40
     const folder = join(node.folder, "../copy");
     cpSync(node.folder, folder, { recursive: true });
     const config = join(folder, "config.ini");
-    const [p2p, rpc] = [local.node(3).rpcPort + 100, local.node(3).rpcPort + 101];
+    const [p2p = 0, rpc = 0] = await reservePorts(2);
     const moved = readFileSync(config, "utf8")
       .replace(/(\[p2p\][\s\S]*?listen_port=)\d+/, `$1${p2p}`)
       .replace(/(\[rpc\][\s\S]*?listen_port=)\d+/, `$1${rpc}`);

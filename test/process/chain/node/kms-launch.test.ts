@@ -65,7 +65,7 @@ describe("a node with its key in a KMS, started by a launch", { timeout: 240_000
       assert.equal(stopped.code, 0, stopped.stdout);
     }
     // The launch takes the link away once the node has ended, which stop_all.sh does not wait for.
-    for (let waits = 0; waits < 100 && existsSync(secretFile); waits++) await pause(50);
+    for (let waits = 0; waits < 600 && existsSync(secretFile); waits++) await pause(50);
     assert.equal(existsSync(secretFile), false);
     await keyManager.stop();
     const refused = await run("bash", [join(host, "node0/start.sh")], "/", { LAUNCH_OPTIONS: "--allow-unsafe" });

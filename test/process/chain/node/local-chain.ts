@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -12,9 +11,12 @@ import { SoftSigner } from "../../../../src/chain/node/soft-signer.ts";
 import { ChainClient } from "../../../../src/chain/sdk/chain-client.ts";
 import { generateKeyPair } from "../../../../src/crypto/curve.ts";
 import { writePrivateKey } from "../../../../src/crypto/pem.ts";
+import { freePorts } from "../build/chain-scripts.ts";
 
 const root = join(import.meta.dirname, "../../../..");
-const patienceMs = 60_000;
+const patienceMs = 120_000;
+/** Characters of each node's log that a failure shows. */
+const logShown = 2000;
 
 /** Waits until `met` answers with something other than false or undefined. */
 export async function until<T>(
@@ -97,7 +99,7 @@ export class LocalChain implements AsyncDisposable {
 
   static async build(...options: readonly string[]): Promise<LocalChain> {
     const folder = mkdtempSync(join(tmpdir(), "strongroom-chain-"));
-    const [p2p, rpc] = await freePortRanges(4);
+    const { p2p, rpc } = await freePorts();
     const build = spawn(
       join(root, "bin/build_chain.sh"),
       ["-l", "127.0.0.1:4", "-p", `${p2p},${rpc}`, "-o", "nodes", ...options],
@@ -145,7 +147,7 @@ export class LocalChain implements AsyncDisposable {
 
   /** The height that a node says; undefined while it does not answer. */
   async height(index: number): Promise<number | undefined> {
-    using client = await this.client(index, 5000);
+    using client = await this.client(index, 20_000);
     return await client.blockNumber().catch(() => undefined);
   }
 
@@ -156,30 +158,16 @@ export class LocalChain implements AsyncDisposable {
   }
 
   async connected(index: number, count: number): Promise<void> {
-    await until(`node${index} is connected to ${count}`, () => this.node(index).connected === count);
+    try {
+      await until(`node${index} is connected to ${count}`, () => this.node(index).connected === count);
+    } catch (cause) {
+      const last = this.nodes.map(({ said, log }, at) => `node${at}: ${said}\n${log.slice(-logShown)}`).join("\n");
+      throw new Error(`node${index} is connected to ${this.node(index).connected}, not ${count}\n${last}`, { cause });
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.end("SIGKILL")));
     rmSync(this.#folder, { recursive: true, force: true });
   }
-}
-
-/** Two ranges of ports that were free a moment ago. */
-async function freePortRanges(count: number): Promise<[number, number]> {
-  for (;;) {
-    const first = 20_000 + Math.floor(Math.random() * 10_000);
-    const ports = Array.from({ length: 2 * count }, (_, index) => first + index);
-    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return [first, first + count];
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  const free = await new Promise<boolean>((resolve) => {
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => resolve(true));
-  });
-  if (free) await new Promise<void>((resolve) => server.close(() => resolve()));
-  return free;
 }

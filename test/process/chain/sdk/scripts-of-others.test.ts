@@ -87,7 +87,7 @@ describe("the scripts of a node", { timeout: 120_000 }, () => {
 });
 
 async function until(met: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 1000; tries++) {
     if (met()) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -204,7 +204,7 @@ test("a process that dies too often is not started again", async () => {
 test("a call that hangs in a thread is told as timeout, and its process is killed and replaced", async () => {
   const events: NativeDeviceEvent[] = [];
   await using device = await open({
-    pool: { minSessions: 1, maxSessions: 1, reopenFirstMs: 10, callDeadlineMs: 300 },
+    pool: { minSessions: 1, maxSessions: 1, reopenFirstMs: 10, callDeadlineMs: 1_500 },
     tell: (event) => events.push(event),
   });
   const pid = Number(device.info.pid);
@@ -216,7 +216,8 @@ test("a call that hangs in a thread is told as timeout, and its process is kille
 });
 
 test("a library that holds the process's only thread is killed by its deadline, without stopping our event loop", async () => {
-  await using device = await open({ pool: { minSessions: 2, maxSessions: 2, reopenFirstMs: 10, callDeadlineMs: 300 } });
+  const callDeadlineMs = 1_500;
+  await using device = await open({ pool: { minSessions: 2, maxSessions: 2, reopenFirstMs: 10, callDeadlineMs } });
   const pid = Number(device.info.pid);
   const lag = monitorEventLoopDelay({ resolution: 5 });
   lag.enable();
@@ -227,12 +228,13 @@ test("a library that holds the process's only thread is killed by its deadline, 
   lag.disable();
   await device.call("echo", []);
   await until(() => !isAlive(pid), "the hung process ends");
-  assert(lag.max / 1e6 < 250, `the event loop stood still for ${lag.max / 1e6} ms`);
+  // What waits for the library stands still until the deadline; a busy machine holds one up for some tenths of a second.
+  assert(lag.max / 1e6 < callDeadlineMs - 300, `the event loop stood still for ${lag.max / 1e6} ms`);
 });
 
 test("one hung call leaves the other sessions at work, and one more costs the process", async () => {
   await using device = await open({
-    pool: { minSessions: 3, maxSessions: 3, callDeadlineMs: 200, abandonedSessions: 1, reopenFirstMs: 10 },
+    pool: { minSessions: 3, maxSessions: 3, callDeadlineMs: 3_000, abandonedSessions: 1, reopenFirstMs: 10 },
   });
   const pid = Number(device.info.pid);
   await assert.rejects(device.call("hang", []), failure("timeout", "DEADLINE"));
@@ -281,7 +283,7 @@ test("an unknown operation is the program's to refuse, and costs no session", as
 test("closing while calls run lets them come back and refuses new ones", async () => {
   const device = await open({ pool: { maxSessions: 1 } });
   const pid = Number(device.info.pid);
-  const running = device.call("sleep", [milliseconds(200)]);
+  const running = device.call("sleep", [milliseconds(1_500)]);
   const waiting = [1, 2].map(() => assert.rejects(device.call("echo", []), failure("device", "CLOSING")));
   // What waits is in the queue or in the process by now, and was not started.
   await delay(50);

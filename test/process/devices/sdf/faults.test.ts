@@ -106,7 +106,7 @@ describe("a card's signer", { skip }, () => {
 
   it("gives up a call that hangs at its deadline, and goes on in another process", async () => {
     using card = readyCard();
-    await using by = await signer(card, { callDeadlineMs: 300, abandonedSessions: 0 });
+    await using by = await signer(card, { callDeadlineMs: 1_500, abandonedSessions: 0 });
     card.setFaults("on=SDF_InternalSign_ECC", "hang-at=1");
     await assert.rejects(by.sign(digest), { code: "DEVICE_TIMEOUT" });
     card.setFaults();
@@ -118,7 +118,7 @@ describe("a card's signer", { skip }, () => {
     await using by = await signer(card, {
       minSessions: 2,
       maxSessions: 2,
-      callDeadlineMs: 1_000,
+      callDeadlineMs: 3_000,
       abandonedSessions: 1,
     });
     await by.sign(digest);
@@ -152,6 +152,7 @@ describe("a card's signer", { skip }, () => {
     writeFileSync(card.library, "an update that is half written");
     const signatures = await Promise.all(Array.from({ length: 60 }, () => by.sign(digest)));
     for (const signature of signatures) assert.ok(signs(by, signature));
+    for (let waits = 0; waits < 1000 && by.health().sessions < 2; waits++) await sleep(20);
     assert.equal(by.health().sessions, 2);
   });
 

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect as connectPlain, createServer, type Socket } from "node:net";
+import { connect as connectPlain, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
 import { encodeFrame, frameTypes } from "../../../../src/chain/net/frame.ts";
 import type { HandshakeIdentity } from "../../../../src/chain/net/handshake.ts";
 import { Link, type LinkLimits, linkDefaults } from "../../../../src/chain/net/link.ts";
 import { Network, type NetworkTls } from "../../../../src/chain/net/network.ts";
+import { reservePort } from "../../../reserved-ports.ts";
 import { TestChainAuthority } from "./chain-authority.ts";
 import { sortedKeys, type TestKey, testIdentity } from "./test-identity.ts";
 
@@ -92,16 +93,6 @@ function ended(socket: Socket): Promise<void> {
   });
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  assert(typeof address === "object" && address !== null);
-  server.close();
-  await once(server, "close");
-  return address.port;
-}
-
 const [one, two, three, four] = keys;
 assert(one && two && three && four);
 
@@ -143,7 +134,7 @@ describe("the network of a chain", { timeout: 60_000 }, () => {
   });
 
   it("leaves its own address alone", async () => {
-    const port = await freePort();
+    const port = await reservePort();
     await using node = await TestNode.start(
       one,
       keys,

@@ -37,8 +37,8 @@ class VotedNode implements Disposable {
     return node;
   }
 
-  /** Starts a replica beside a store in which nothing is, gives it work, and counts what it asks its device for. */
-  async signaturesWithNewStore(self: number): Promise<number> {
+  /** Starts a replica beside a store in which nothing is, gives it work, and counts what it asks its device for: `least` or more. */
+  async signaturesWithNewStore(self: number, least: number): Promise<number> {
     const database = await memoryDatabase();
     await using file = await GuardFile.open(this.guard, stateDigest);
     await using guard = await ConfirmedGuard.open(file, { log });
@@ -65,8 +65,9 @@ class VotedNode implements Disposable {
     host.start();
     const transaction = await made.transaction({ kind: "set", key: Buffer.from("k"), value: Buffer.from("v") }, 1);
     await host.submit(transaction.encoded);
-    for (const latest = performance.now() + patienceMs; host.view < 1; await pause(2))
-      if (performance.now() > latest) throw new Error("the replica stays in its first view");
+    for (const latest = performance.now() + patienceMs; host.view < 1 || signed < least; await pause(2))
+      if (performance.now() > latest)
+        throw new Error(`the replica has signed ${signed} times and is in view ${host.view}`);
     await pause(20);
     await host.stop();
     return signed;
@@ -80,11 +81,11 @@ class VotedNode implements Disposable {
 describe("a node whose store is lost, and whose guard has forgotten what it promised there", () => {
   it("signs nothing at the heights that it had blocks of", async () => {
     using node = await VotedNode.make(2);
-    assert.equal(await node.signaturesWithNewStore(chain.proposerOf(1, 0)), 0);
+    assert.equal(await node.signaturesWithNewStore(chain.proposerOf(1, 0), 0), 0);
   });
 
   it("signs at heights that it has not come to", async () => {
     using node = await VotedNode.make(0);
-    assert.ok((await node.signaturesWithNewStore(chain.proposerOf(1, 0))) > 0);
+    assert.ok((await node.signaturesWithNewStore(chain.proposerOf(1, 0), 1)) > 0);
   });
 });

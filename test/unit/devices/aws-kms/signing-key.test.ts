@@ -10,7 +10,7 @@ import { KmsSigningKey } from "../../../../src/devices/aws-kms/signing-key.ts";
 import { awsError, json, KmsStub } from "./kms-stub.ts";
 import { type Answers, keyArn, keyId, StubSigningKey, spkiOf } from "./signing-stub.ts";
 
-const quick = { deadlineMs: 2000, attemptMs: 300, attempts: 3 } as const;
+const patient = { deadlineMs: 20_000, attemptMs: 5000, attempts: 3 } as const;
 const digest = randomBytes(32);
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
 const signatureOf = (honest: object) =>
@@ -20,11 +20,12 @@ const signatureOf = (honest: object) =>
 async function signFailure(
   answers: Answers | ((stub: KmsStub) => void),
   curve: "sm2" | "secp256k1" = "sm2",
+  times: Parameters<KmsStub["client"]>[0] = patient,
 ): Promise<{ readonly error: AwsKmsError; readonly asked: number }> {
   await using stub = await KmsStub.start();
   using honest = await StubSigningKey.make(curve);
   honest.serve(stub);
-  using client = stub.client(quick, { masterKey: keyId });
+  using client = stub.client(times, { masterKey: keyId });
   using key = await KmsSigningKey.open(client, curve);
   if (typeof answers === "function") answers(stub);
   else honest.serve(stub, answers);
@@ -46,7 +47,7 @@ describe("a signing key in a KMS", () => {
       await using stub = await KmsStub.start();
       using made = await StubSigningKey.make(curve);
       made.serve(stub);
-      using client = stub.client(quick, { masterKey: "alias/node0" });
+      using client = stub.client(patient, { masterKey: "alias/node0" });
       using key = await KmsSigningKey.open(client, curve);
       assert.deepEqual([key.keyArn, key.publicKey], [keyArn, made.publicKey]);
       const rs = await key.sign(digest);
@@ -89,7 +90,7 @@ describe("a signing key in a KMS", () => {
       using made = await StubSigningKey.make("sm2");
       const shown = "PublicKey" in publicKey && publicKey.PublicKey !== undefined;
       made.serve(stub, { publicKey: shown ? { PublicKey: base64(publicKey.PublicKey) } : publicKey });
-      using client = stub.client(quick, { masterKey: keyId });
+      using client = stub.client(patient, { masterKey: keyId });
       await assert.rejects(KmsSigningKey.open(client, "sm2"), { code: code ?? "KMS_ANSWER_INVALID" });
     });
 
@@ -124,7 +125,7 @@ describe("a signing key in a KMS", () => {
       await using stub = await KmsStub.start();
       using made = await StubSigningKey.make(curve);
       made.serve(stub);
-      using client = stub.client(quick, { masterKey: keyId });
+      using client = stub.client(patient, { masterKey: keyId });
       using key = await KmsSigningKey.open(client, curve);
       const Signature = base64(await made.sign(randomBytes(32)));
       made.serve(stub, { sign: (_, honest) => ({ ...honest, Signature }) });
@@ -180,9 +181,10 @@ describe("a signing key in a KMS", () => {
     });
 
   it("does not know whether a KMS that falls silent has signed, and does not ask it again", async () => {
-    const { error, asked } = await signFailure((stub) => {
+    const silent = (stub: KmsStub) => {
       stub.answer = () => {};
-    });
+    };
+    const { error, asked } = await signFailure(silent, "sm2", { ...patient, attemptMs: 600 });
     assert.deepEqual([error.code, error.effect, asked], ["KMS_TIMEOUT", "unknown", 1]);
   });
 
@@ -194,12 +196,13 @@ describe("a signing key in a KMS", () => {
   });
 
   it("does not know whether a KMS whose answer breaks off has signed", async () => {
-    const { error } = await signFailure((stub) => {
+    const breaksOff = (stub: KmsStub) => {
       stub.answer = (_, response) => {
         response.writeHead(200, { "content-length": "100" });
         response.write("{");
       };
-    });
+    };
+    const { error } = await signFailure(breaksOff, "sm2", { ...patient, attemptMs: 600 });
     assert.equal(error.effect, "unknown");
   });
 
@@ -208,7 +211,7 @@ describe("a signing key in a KMS", () => {
     const nobody = await KmsStub.start();
     const { endpoint } = nobody;
     await nobody[Symbol.asyncDispose]();
-    using client = stub.client(quick, { endpoint, masterKey: keyId });
+    using client = stub.client(patient, { endpoint, masterKey: keyId });
     await assert.rejects(client.sign(digest, "SM2DSA"), { code: "KMS_UNREACHABLE", effect: "none" });
   });
 
@@ -221,7 +224,7 @@ describe("a signing key in a KMS", () => {
     try {
       await using stub = await KmsStub.start();
       const { port } = server.address() as { readonly port: number };
-      using client = stub.client(quick, { endpoint: `https://127.0.0.1:${port}`, masterKey: keyId });
+      using client = stub.client(patient, { endpoint: `https://127.0.0.1:${port}`, masterKey: keyId });
       await assert.rejects(client.sign(digest, "SM2DSA"), { effect: "none" });
     } finally {
       server.close();
@@ -230,7 +233,7 @@ describe("a signing key in a KMS", () => {
 
   it("does not send anything once its client is closed", async () => {
     await using stub = await KmsStub.start(json({}));
-    const client = stub.client(quick, { masterKey: keyId });
+    const client = stub.client(patient, { masterKey: keyId });
     client[Symbol.dispose]();
     await assert.rejects(client.sign(digest, "SM2DSA"), { code: "KMS_UNREACHABLE", effect: "none" });
     assert.equal(stub.requests.length, 0);
@@ -238,7 +241,7 @@ describe("a signing key in a KMS", () => {
 
   it("takes digests of 32 bytes only", async () => {
     await using stub = await KmsStub.start();
-    using client = stub.client(quick);
+    using client = stub.client(patient);
     for (const bytes of [0, 20, 31, 33, 64])
       await assert.rejects(client.sign(Buffer.alloc(bytes), "SM2DSA"), RangeError);
     assert.equal(stub.requests.length, 0);
