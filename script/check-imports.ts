@@ -10,12 +10,13 @@ const root = join(import.meta.dirname, "..");
 
 /** For each part, the parts it may import from. Order is the map's, from the top. */
 const below: Readonly<Record<string, readonly string[]>> = {
-  cli: ["server", "custody", "devices", "node", "chain", "database", "volume", "client", "level", "crypto"],
+  cli: ["server", "custody", "devices", "node", "chain", "database", "enclave", "volume", "client", "level", "crypto"],
   server: ["custody", "devices", "client", "crypto"],
   custody: ["devices", "crypto"],
   devices: ["crypto"],
   chain: ["node", "devices", "volume", "client", "level", "crypto"],
   database: ["devices", "volume", "client", "crypto"],
+  enclave: ["client", "crypto"],
   node: ["devices", "volume", "client", "level", "crypto"],
   volume: ["client", "level", "crypto"],
   client: ["crypto"],

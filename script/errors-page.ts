@@ -15,6 +15,7 @@ import { databaseErrors } from "../src/database/errors.ts";
 import { awsKmsErrors } from "../src/devices/aws-kms/errors.ts";
 import { catalogueErrors } from "../src/devices/catalogue/errors.ts";
 import { deviceErrors } from "../src/devices/errors.ts";
+import { enclaveErrors } from "../src/enclave/errors.ts";
 import { levelErrors } from "../src/level/errors.ts";
 import { nodeErrors } from "../src/node/errors.ts";
 import { serverErrors } from "../src/server/errors.ts";
@@ -40,6 +41,7 @@ const parts: readonly (readonly [string, string, Readonly<Record<string, Entry>>
   ["database", "DatabaseError", databaseErrors],
   ["volume", "VolumeError", volumeErrors],
   ["volume, keys of a sealed file system", "KeyTableError", keyTableErrors],
+  ["enclave", "EnclaveError", enclaveErrors],
   ["level", "LevelError", levelErrors],
   ["crypto", "CryptoError", cryptoErrors],
 ];

@@ -3,13 +3,13 @@
  *
  *   node script/run-tests.ts [--long] [--seed N] [--no-checks] [path or part of a path …]
  *
- * Prints each failure in full, each skipped test with its reason, and last `N passed, N failed`.
+ * Prints each failure in full, each skipped test with its reason, the files that took longest, and last `N passed, N failed`.
  * Exit code 0 only when nothing failed and, under CI, nothing was skipped but for a device this machine lacks.
  */
 import { spawnSync } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { globSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { run } from "node:test";
 import { parseArgs } from "node:util";
 
@@ -17,15 +17,20 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { long: { type: "boolean" }, seed: { type: "string" }, "no-checks": { type: "boolean" } },
 });
+/** Where to look when all takes too long. */
+const slowestShown = 20;
 const root = join(import.meta.dirname, "..");
 const seed = values.seed ?? String(randomInt(2 ** 31));
 process.env.STRONGROOM_TEST_SEED = seed;
 if (values.long) process.env.STRONGROOM_TEST_LONG = "1";
+// Some 550 processes load the same sources.
+process.env.NODE_COMPILE_CACHE ??= join(root, "node_modules/.cache/strongroom-tests");
 console.log(`seed ${seed}${values.long ? ", full counts (--long)" : ", counts at 1/20 (--long for all)"}`);
 
 let passed = 0;
 let failed = 0;
 const skipped: string[] = [];
+const secondsOf = new Map<string, number>();
 
 const checks: readonly (readonly [string, string, ...string[]])[] = [
   ["types", join(root, "node_modules/.bin/tsc"), "--noEmit"],
@@ -51,13 +56,16 @@ const files = globSync("test/**/*.test.ts", { cwd: root })
   .map((file) => join(root, file));
 
 const started = Date.now();
-const stream = run({ files, concurrency: 2, timeout: 600_000, cwd: root });
+// Three on two cores: processes that are tried wait for one another much of the time.
+const stream = run({ files, concurrency: 3, timeout: 600_000, cwd: root });
 stream.on("test:pass", (data) => {
+  countTime(data);
   if (data.details.type === "suite") return;
   if (data.skip !== undefined && data.skip !== false) skipped.push(`${data.name}: ${data.skip}`);
   else passed += 1;
 });
 stream.on("test:fail", (data) => {
+  countTime(data);
   const error: Error & { failureType?: string } = data.details.error;
   if (error.failureType === "subtestsFailed") return;
   failed += 1;
@@ -68,8 +76,22 @@ stream.on("test:stderr", (data) => process.stderr.write(data.message));
 stream.on("test:stdout", (data) => process.stdout.write(data.message));
 stream.on("end", () => {
   for (const line of skipped) console.log(`skipped ${line}`);
+  for (const [file, seconds] of [...secondsOf].sort(([, one], [, other]) => other - one).slice(0, slowestShown))
+    console.log(`${Math.round(seconds)} s ${relative(root, file)}`);
   console.log(`${files.length} test files in ${Math.round((Date.now() - started) / 1000)} s, seed ${seed}`);
   console.log(`${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ""}`);
   process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 });
 stream.resume();
+
+function countTime({
+  file = "",
+  nesting,
+  details,
+}: {
+  file?: string;
+  nesting: number;
+  details: { duration_ms: number };
+}) {
+  if (nesting === 0) secondsOf.set(file, (secondsOf.get(file) ?? 0) + details.duration_ms / 1000);
+}

@@ -34,18 +34,18 @@ export class Commands {
     return ended;
   }
 
-  /** Runs a command to its end, whatever that is. */
+  /** Runs a command to its end, whatever that is; without a terminal that it could ask on. */
   async attempt(args: readonly string[]): Promise<Ended> {
-    const child = this.start(args);
+    const child = this.start(args, { detached: true });
     const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
     const [exitCode] = (await once(child, "close")) as [number | null];
     return { exitCode, stdout: stdout(), stderr: stderr() };
   }
 
   /** Starts a command that goes on running. */
-  start(args: readonly string[]): ChildProcess {
+  start(args: readonly string[], { detached = false }: { readonly detached?: boolean } = {}): ChildProcess {
     this.#stage.command(`strongroom ${args.map((arg) => this.#shown(arg)).join(" ")}`);
-    const child = spawn(program, args, { cwd: this.#folder, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, args, { cwd: this.#folder, detached, stdio: ["ignore", "pipe", "pipe"] });
     this.#children.add(child);
     child.once("close", () => this.#children.delete(child));
     return child;
@@ -59,8 +59,13 @@ export class Commands {
   /** Paths inside the working folder as they would be typed there; long argument lists cut. */
   #shown(arg: string): string {
     const inside = arg.startsWith(this.#folder) ? relative(this.#folder, arg) : arg;
-    return /\s/.test(inside) ? JSON.stringify(inside) : inside;
+    return /\s/.test(inside) ? JSON.stringify(inside) : withShortKeys(inside);
   }
+}
+
+/** A text with its SM2 public keys (130 hexadecimal digits) cut for a reader. */
+export function withShortKeys(text: string): string {
+  return text.replaceAll(/\b(04[0-9a-f]{8})[0-9a-f]{120}\b/g, "$1…");
 }
 
 /** Asks a process to stop and waits; killed after 30 s. Its exit code. */

@@ -97,7 +97,7 @@ export class EthereumRpc {
    *
    * @param patienceMs - How long to try again while the node says so.
    */
-  async sendRawTransaction(signed: Uint8Array, patienceMs = 60_000): Promise<string> {
+  async sendRawTransaction(signed: Uint8Array, patienceMs = 180_000): Promise<string> {
     return await this.#until(patienceMs, "the node to know the chain's height", async () => {
       try {
         return text(await this.call("eth_sendRawTransaction", `0x${Buffer.from(signed).toString("hex")}`));

@@ -1,44 +1,30 @@
 /** The main job, shown on two real Ethereum nodes. Run it by `script/demo`. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { nodeIdOf, publicKeyOf } from "../../src/crypto/curve.ts";
 import { volumeDriver } from "../../src/volume/drivers.ts";
 import { CloudAdministrator } from "./cloud-administrator.ts";
-import { Commands, end, serverReady } from "./commands.ts";
+import { end, serverReady } from "./commands.ts";
+import { Demo } from "./demo.ts";
 import { DemoNode } from "./demo-node.ts";
 import { copyFolder, folderDigest, freePorts, plainCopyOfStores } from "./folders.ts";
 import { makeGenesis } from "./genesis.ts";
 import { type Planted, searchFiles } from "./planted-bytes.ts";
-import { Stage } from "./stage.ts";
 import { signCanaryTransaction } from "./transaction.ts";
 
 const chainId = 20_262;
 const patienceMs = 60_000;
-const { values } = parseArgs({ options: { keep: { type: "boolean" }, help: { type: "boolean", short: "h" } } });
-if (values.help) {
-  process.stdout.write(
-    "usage: script/demo [--hsm] [--keep]\n  --hsm    a chain whose node keys are in cipher cards\n  --keep   leave the working folder to look at\n",
-  );
-  process.exit(0);
-}
-
-const work = mkdtempSync(join(tmpdir(), "strongroom-demo-"));
-const stage = new Stage(12);
-const commands = new Commands(stage, work);
 const identityFolders: string[] = [];
-process.once("SIGINT", () => void leave(130));
-process.once("SIGTERM", () => void leave(143));
-
-async function leave(exitCode: number): Promise<never> {
-  await commands.endAll();
-  for (const folder of identityFolders) rmSync(folder, { recursive: true, force: true });
-  if (values.keep) process.stdout.write(`\nThe working folder is ${work}\n`);
-  else rmSync(work, { recursive: true, force: true });
-  process.exit(exitCode);
-}
+const demo = new Demo({
+  steps: 12,
+  usage:
+    "usage: script/demo [--hsm | --db | --fpc] [--keep]\n  --hsm    a chain whose node keys are in cipher cards\n  --db     an encrypted database beside a plain one\n  --fpc    keys of confidential chaincode, handed from enclave to enclave",
+  clear() {
+    for (const folder of identityFolders) rmSync(folder, { recursive: true, force: true });
+  },
+});
+const { work, stage, commands } = demo;
 
 /** A refused start: its exit code, and that not one byte of the node's folder changed. */
 async function refusedStart(what: string, folder: string, exitCode: number): Promise<void> {
@@ -278,11 +264,4 @@ async function story(): Promise<void> {
   await end(keyManager);
 }
 
-let holds = false;
-try {
-  await story();
-  holds = stage.end();
-} catch (error) {
-  process.stdout.write(`\nThe demo stopped: ${error instanceof Error ? error.message : String(error)}\n`);
-}
-await leave(holds ? 0 : 1);
+await demo.play(story);

@@ -29,7 +29,18 @@ const groups: Readonly<Record<string, { purpose: string; load: () => Promise<{ c
     purpose: "build a consortium chain, its keys in files, a cipher machine or a KMS; its client",
     load: () => import("./chain.ts"),
   },
-  volume: { purpose: "encrypted data folders: create, open, close, status, check", load: () => import("./volume.ts") },
+  volume: {
+    purpose: "encrypted data folders: create, open, close, check, export, import, keys, zones",
+    load: () => import("./volume.ts"),
+  },
+  db: {
+    purpose: "an encrypted InfluxDB: serve, status, backup, restore, rotate-master",
+    load: () => import("./db.ts"),
+  },
+  fpc: {
+    purpose: "private chaincode's keys between enclaves: network, enclave, keys, status, invoke",
+    load: () => import("./fpc.ts"),
+  },
   legacy: { purpose: "FISCO key-manager formats: register, read, convert", load: () => import("./legacy.ts") },
   console: { purpose: "the web console: one-time codes to sign in", load: () => import("./console.ts") },
   doctor: { purpose: "check this machine and a data folder", load: () => import("./doctor.ts") },

@@ -1,45 +1,33 @@
 /** A state secret chain whose node keys are in cipher cards. Run it by `script/demo --hsm`. */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { parseArgs } from "node:util";
-import { Commands, end, serverReady } from "../commands.ts";
+import { end, serverReady } from "../commands.ts";
+import { Demo } from "../demo.ts";
 import { freePorts } from "../folders.ts";
 import { searchFiles } from "../planted-bytes.ts";
-import { Stage } from "../stage.ts";
 import { CardChain } from "./card-chain.ts";
 import { accountKeyIndex, CardNode } from "./card-node.ts";
 import { unplugOne, unplugTwo, wrongSignature } from "./failures.ts";
 import { guardedVotes, isLinked } from "./ledgers.ts";
 import { run, until } from "./shell.ts";
 
-const { values } = parseArgs({
-  options: { hsm: { type: "boolean" }, keep: { type: "boolean" }, help: { type: "boolean", short: "h" } },
-});
-if (values.help) {
-  process.stdout.write("usage: script/demo --hsm [--keep]\n  --keep   leave the working folder to look at\n");
-  process.exit(0);
-}
-
-const work = mkdtempSync(join(tmpdir(), "strongroom-demo-"));
-const host = join(work, "nodes/127.0.0.1");
-const stage = new Stage(10);
-const commands = new Commands(stage, work);
 const nodes: CardNode[] = [];
 const allNodes = [0, 1, 2, 3];
-process.once("SIGINT", () => void leave(130));
-process.once("SIGTERM", () => void leave(143));
-
-async function leave(exitCode: number): Promise<never> {
-  // Nodes are in sessions of their own.
-  if (existsSync(join(host, "stop_all.sh"))) await run(undefined, work, ["bash", join(host, "stop_all.sh")]);
-  await commands.endAll();
-  for (const node of nodes) node[Symbol.dispose]();
-  if (values.keep) process.stdout.write(`\nThe working folder is ${work}\n`);
-  else rmSync(work, { recursive: true, force: true });
-  process.exit(exitCode);
-}
+const demo = new Demo({
+  steps: 10,
+  option: "hsm",
+  usage: "usage: script/demo --hsm [--keep]",
+  async stop() {
+    // Nodes are in sessions of their own.
+    if (existsSync(join(host, "stop_all.sh"))) await run(undefined, work, ["bash", join(host, "stop_all.sh")]);
+  },
+  clear() {
+    for (const node of nodes) node[Symbol.dispose]();
+  },
+});
+const { work, stage, commands } = demo;
+const host = join(work, "nodes/127.0.0.1");
 
 async function story(): Promise<void> {
   const [serverPort = 0] = await freePorts(1);
@@ -161,11 +149,4 @@ async function story(): Promise<void> {
   stage.check("no key manager, no start", refused.exitCode === 1, `start_all.sh ends with ${refused.exitCode}`);
 }
 
-let holds = false;
-try {
-  await story();
-  holds = stage.end();
-} catch (error) {
-  process.stdout.write(`\nThe demo stopped: ${error instanceof Error ? error.message : String(error)}\n`);
-}
-await leave(holds ? 0 : 1);
+await demo.play(story);

@@ -1,0 +1,100 @@
+import { Command } from "commander";
+import type { ChaincodeStatus, EnclaveRow } from "../../enclave/operator/status.ts";
+import { CommandFailure, exitCodes } from "../failure.ts";
+import { type OutputOptions, printData, table, withJson } from "../output.ts";
+import {
+  asOrganisation,
+  type EnclaveOptions,
+  type OrganisationOptions,
+  withEnclave,
+  withOrganisation,
+} from "./network-session.ts";
+
+export function enclaveCommand(): Command {
+  const enclave = new Command("enclave").description("enclaves: create, list, show");
+  enclave.addCommand(
+    withJson(withEnclave(new Command("create")))
+      .description(
+        "create an enclave at an organisation's host and register it; its keys come by `keys generate` or `import`",
+      )
+      .action(create),
+  );
+  enclave.addCommand(
+    withJson(withOrganisation(new Command("list")))
+      .description("the enclaves that the ledger has")
+      .action((options: OrganisationOptions & OutputOptions) =>
+        printStatus(options, ({ enclaves }) => enclaves, enclaveTable),
+      ),
+  );
+  enclave.addCommand(
+    withJson(withOrganisation(new Command("show").argument("<id>", "the enclave's id, or its first digits")))
+      .description("what the ledger has of one enclave")
+      .action((id: string, options: OrganisationOptions & OutputOptions) =>
+        printStatus(options, ({ enclaves }) => findEnclave(enclaves, id), enclaveLines),
+      ),
+  );
+  return enclave;
+}
+
+async function create(options: EnclaveOptions & OutputOptions): Promise<void> {
+  await asOrganisation(options, async ({ network, organisation, client }) => {
+    const { registerEnclave } = await import("../../enclave/operator/provisioning.ts");
+    await using stub = await network.stub(client, organisation, options.enclave);
+    const credentials = await stub.initEnclave(await network.creation(client, organisation));
+    const id = await registerEnclave(client, credentials);
+    const { measurement, tee } = await stub.status();
+    const made = { id, organisation: organisation.mspId, name: options.enclave, tee, measurement };
+    printData(options, made, () => `enclave ${id} of ${organisation.mspId} is created and registered`);
+  });
+}
+
+async function printStatus<T>(
+  options: OrganisationOptions & OutputOptions,
+  select: (status: ChaincodeStatus) => T,
+  render: (value: T) => string,
+): Promise<void> {
+  await asOrganisation(options, async ({ client }) => {
+    const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
+    printData(options, select(await chaincodeStatus(client)), render);
+  });
+}
+
+/** One enclave by its id or the first digits of it. @throws CommandFailure none, or more than one */
+export function findEnclave(enclaves: readonly EnclaveRow[], digits: string): EnclaveRow {
+  const found = enclaves.filter(({ id }) => id.startsWith(digits.toUpperCase()));
+  const [one, ...others] = found;
+  if (one === undefined || others.length > 0)
+    throw new CommandFailure(
+      exitCodes.usage,
+      `${found.length === 0 ? "no enclave has" : `${found.length} enclaves have`} an id that begins with ${digits}`,
+      "strongroom fpc enclave list shows the ids",
+    );
+  return one;
+}
+
+export function enclaveTable(enclaves: readonly EnclaveRow[]): string {
+  if (enclaves.length === 0) return "no enclave is registered";
+  return table(
+    ["ENCLAVE", "ORGANISATION", "MEASUREMENT", "STATE", "GENERATION"],
+    enclaves.map(({ id, mspId, measurement, state, generation }) => [
+      id.slice(0, 16),
+      mspId,
+      measurement.slice(0, 16),
+      state,
+      generation === undefined ? "-" : `${generation}`,
+    ]),
+  );
+}
+
+function enclaveLines(enclave: EnclaveRow): string {
+  const { id, mspId, endpoint, measurement, sequence, state, generation, revokedBecause } = enclave;
+  return [
+    `enclave       ${id}`,
+    `organisation  ${mspId}`,
+    `peer          ${endpoint}`,
+    `measurement   ${measurement}`,
+    `sequence      ${sequence}`,
+    `state         ${state}${revokedBecause === undefined ? "" : `: ${revokedBecause}`}`,
+    `generation    ${generation ?? "none"}`,
+  ].join("\n");
+}

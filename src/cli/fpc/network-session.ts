@@ -1,0 +1,88 @@
+import { type Command, InvalidArgumentError } from "commander";
+import type { RegistryClient } from "../../enclave/operator/registry-client.ts";
+import type { TrialNetwork } from "../../enclave/operator/trial-network.ts";
+import type { TrialOrganisation } from "../../enclave/operator/trial-organisation.ts";
+import type { Stub } from "../../enclave/stub/stub.ts";
+import { CommandFailure, exitCodes } from "../failure.ts";
+
+export const defaultFolder = "./fpc-network";
+
+export interface NetworkOptions {
+  readonly folder: string;
+}
+
+export interface OrganisationOptions extends NetworkOptions {
+  readonly org: number;
+}
+
+export interface EnclaveOptions extends OrganisationOptions {
+  readonly enclave: string;
+}
+
+export function withFolder(command: Command): Command {
+  return command.option("--folder <dir>", "the trial network's folder", defaultFolder);
+}
+
+export function withOrganisation(command: Command): Command {
+  return withFolder(command).option("--org <number>", "act as this organisation's admin: 1, 2, …", wholeNumber, 1);
+}
+
+export function withEnclave(command: Command): Command {
+  return withOrganisation(command).option("--enclave <name>", "the enclave's name at its organisation's host", "main");
+}
+
+export function wholeNumber(text: string): number {
+  if (!/^[1-9][0-9]{0,3}$/.test(text)) throw new InvalidArgumentError("a whole number from 1 was expected.");
+  return Number(text);
+}
+
+/** What a command works on: opened for it alone, and closed when it is done. */
+export interface OrganisationSession {
+  readonly network: TrialNetwork;
+  readonly organisation: TrialOrganisation;
+  readonly client: RegistryClient;
+}
+
+export async function inNetwork<T>({ folder }: NetworkOptions, use: (network: TrialNetwork) => Promise<T>): Promise<T> {
+  const { TrialNetwork } = await import("../../enclave/operator/trial-network.ts");
+  await using network = await TrialNetwork.open(folder);
+  return await use(network);
+}
+
+export async function asOrganisation<T>(
+  options: OrganisationOptions,
+  use: (session: OrganisationSession) => Promise<T>,
+): Promise<T> {
+  return await inNetwork(options, async (network) => {
+    const organisation = network.organisation(options.org);
+    return await use({ network, organisation, client: await network.client(organisation) });
+  });
+}
+
+/** @throws CommandFailure the enclave was not created */
+export async function withStub<T>(
+  options: EnclaveOptions,
+  use: (session: OrganisationSession & { readonly stub: Stub }) => Promise<T>,
+): Promise<T> {
+  return await asOrganisation(options, async (session) => {
+    const { network, organisation, client } = session;
+    if (!organisation.enclaves(network.chaincodeId).includes(options.enclave))
+      throw new CommandFailure(
+        exitCodes.usage,
+        `${organisation.mspId} has no enclave ${options.enclave}`,
+        `strongroom fpc enclave create --org ${options.org} --enclave ${options.enclave}`,
+      );
+    await using stub = await network.stub(client, organisation, options.enclave);
+    return await use({ ...session, stub });
+  });
+}
+
+/** A command names the private chaincode as the diagram does; a trial network has one. */
+export function checkChaincode(network: TrialNetwork, chaincodeId: string | undefined): void {
+  if (chaincodeId !== undefined && chaincodeId !== network.chaincodeId)
+    throw new CommandFailure(
+      exitCodes.usage,
+      `the network has no private chaincode ${chaincodeId}`,
+      `its private chaincode is ${network.chaincodeId}`,
+    );
+}

@@ -1,0 +1,47 @@
+import { Command } from "commander";
+import { printData, tell, withJson } from "../output.ts";
+import { type NetworkOptions, wholeNumber, withFolder } from "./network-session.ts";
+
+export function networkCommand(): Command {
+  const network = new Command("network").description("a trial network: all organisations in one folder");
+  network.addCommand(
+    withJson(withFolder(new Command("up")))
+      .description("make a channel with its organisations, ERCC, a private chaincode and its policy document")
+      .option("--orgs <number>", "how many organisations, up to 16", wholeNumber, 3)
+      .option("--chaincode <id>", "the private chaincode", "auction")
+      .addHelpText(
+        "after",
+        `
+Nothing runs in the background: each later command opens the folder, and the enclave's process where it needs one.
+
+Example:
+  strongroom fpc network up --orgs 3
+  strongroom fpc enclave create --org 1
+  strongroom fpc status`,
+      )
+      .action(up),
+  );
+  return network;
+}
+
+async function up(options: NetworkOptions & { orgs: number; chaincode: string; json?: boolean }): Promise<void> {
+  const { TrialNetwork } = await import("../../enclave/operator/trial-network.ts");
+  const { folder, orgs: organisations, chaincode: chaincodeId } = options;
+  await using network = await TrialNetwork.create({ folder, organisations, chaincodeId });
+  const made = {
+    folder: network.folder,
+    channelId: network.ledger.channelId,
+    chaincodeId,
+    organisations: network.organisations.map(({ mspId }) => mspId),
+    measurement: network.ledger.definition(chaincodeId)?.version,
+  };
+  printData(options, made, () =>
+    [
+      `channel ${made.channelId} in ${made.folder}: ${made.organisations.join(", ")}`,
+      `private chaincode ${chaincodeId}, for enclaves of measurement ${made.measurement}`,
+    ].join("\n"),
+  );
+  tell(
+    "for trials only: all keys lie in this folder, and its enclaves are simulated, so its host's root sees everything",
+  );
+}

@@ -1,0 +1,42 @@
+import { Command } from "commander";
+import type { ChaincodeStatus } from "../../enclave/operator/status.ts";
+import { type OutputOptions, printData, withJson } from "../output.ts";
+import { enclaveTable } from "./enclave.ts";
+import { asOrganisation, type OrganisationOptions, withOrganisation } from "./network-session.ts";
+
+export function statusCommand(): Command {
+  return withJson(withOrganisation(new Command("status")))
+    .description("the chaincode's enclaves and keys, and what its kind of enclave does not protect from")
+    .action((options: OrganisationOptions & OutputOptions) =>
+      asOrganisation(options, async ({ client }) => {
+        const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
+        const { describeBackends } = await import("../../enclave/tee/open-backend.ts");
+        const facts = describeBackends().find(({ kind }) => kind === "process");
+        const status = { ...(await chaincodeStatus(client)), tee: facts };
+        printData(options, status, (value) =>
+          [
+            ...lines(value),
+            `tee         ${facts?.kind}: ${facts?.doesNotProtect}`,
+            "",
+            enclaveTable(value.enclaves),
+          ].join("\n"),
+        );
+      }),
+    );
+}
+
+function lines(status: ChaincodeStatus): readonly string[] {
+  const { chaincodeId, channelId, activeGeneration, proposedGeneration, mustRotate, recoveryThreshold, policyNumber } =
+    status;
+  const generation = [
+    activeGeneration === undefined ? "none generated" : `${activeGeneration} in force`,
+    ...(proposedGeneration === undefined ? [] : [`${proposedGeneration} proposed`]),
+    ...(mustRotate ? ["an enclave was revoked: rotate before anything is written"] : []),
+  ].join(", ");
+  return [
+    `chaincode   ${chaincodeId} on ${channelId}`,
+    `keys        ${generation}`,
+    `recovery    ${recoveryThreshold === undefined ? "no shares issued" : `by ${recoveryThreshold} organisations`}`,
+    `policy      number ${policyNumber}`,
+  ];
+}

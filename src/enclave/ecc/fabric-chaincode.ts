@@ -1,0 +1,95 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { FabricState, type FabricStub } from "../ercc/fabric-state.ts";
+import { EnclaveError, fromAbortText, toAbortText } from "../errors.ts";
+import { ChaincodeInvocationSpecSchema, SerializedIdentitySchema } from "../messages/generated/fabric/peer_pb.ts";
+import { storedTransaction } from "./embedded-chaincode.ts";
+import { type EndorsementState, endorseResponses, endorseTransaction } from "./endorse.ts";
+
+/** What is used of the shim's stub besides what the registry uses. */
+export interface EndorsingStub extends FabricStub {
+  getBufferArgs(): readonly Uint8Array[];
+  /** Its payload: protos.ChaincodeProposalPayload. */
+  getSignedProposal(): { readonly proposal: { readonly payload: { getInput_asU8(): Uint8Array } } };
+}
+
+/** protos.Response, as the shim takes one. */
+export interface ShimResponse {
+  readonly status: number;
+  readonly message: string;
+  readonly payload: Buffer;
+}
+
+/**
+ * The part of a private chaincode that peers run, as a chaincode of Hyperledger Fabric: takes over what enclaves answered, and
+ * gives stored values to enclaves' hosts. It is no contract of fabric-contract-api, which has no transactions whose names begin
+ * with an underscore; upstream's do.
+ */
+export class EndorsingFabricChaincode {
+  readonly #registry: string;
+
+  /** @param registry - ERCC's name on the channel. */
+  constructor(registry: string) {
+    this.#registry = registry;
+  }
+
+  async Init(): Promise<ShimResponse> {
+    return { status: 200, message: "", payload: Buffer.alloc(0) };
+  }
+
+  async Invoke(stub: EndorsingStub): Promise<ShimResponse> {
+    try {
+      return { status: 200, message: "", payload: Buffer.from(await this.#run(stub)) };
+    } catch (error) {
+      const message = error instanceof EnclaveError ? toAbortText(error) : String(error);
+      return { status: 500, message, payload: Buffer.alloc(0) };
+    }
+  }
+
+  async #run(stub: EndorsingStub): Promise<string> {
+    const [transaction, ...args] = stub.getBufferArgs().map((arg) => Buffer.from(arg).toString("utf8"));
+    switch (transaction) {
+      case endorseTransaction:
+        return await endorseResponses(this.#state(stub), args);
+      case storedTransaction: {
+        const [key = "", ...more] = args;
+        if (key === "" || key.startsWith("\u0000") || more.length > 0)
+          throw new EnclaveError("MALFORMED", `${storedTransaction} takes one key of the state`);
+        return Buffer.from(await stub.getState(key)).toString("base64");
+      }
+      default:
+        throw new EnclaveError("MALFORMED", "the chaincode has no transaction of this name outside its enclaves");
+    }
+  }
+
+  #state(stub: EndorsingStub): EndorsementState {
+    const { mspid, idBytes } = stub.getCreator();
+    const registry = new FabricState(stub);
+    return {
+      channelId: stub.getChannelID(),
+      chaincodeId: ownName(stub),
+      creator: toBinary(SerializedIdentitySchema, create(SerializedIdentitySchema, { mspid, idBytes })),
+      async get(key) {
+        const value = await stub.getState(key);
+        return value.length === 0 ? undefined : value;
+      },
+      put: (key, value) => stub.putState(key, value),
+      delete: (key) => stub.deleteState(key),
+      definition: (chaincodeId) => registry.definition(chaincodeId),
+      registry: (transaction, args) => this.#askRegistry(stub, transaction, args),
+    };
+  }
+
+  /** @throws EnclaveError what ERCC refused with */
+  async #askRegistry(stub: EndorsingStub, transaction: string, args: readonly string[]): Promise<string> {
+    const answer = await stub.invokeChaincode(this.#registry, [transaction, ...args], stub.getChannelID());
+    if (answer.status === 200) return Buffer.from(answer.payload).toString("utf8");
+    const message = answer.message ?? "";
+    throw fromAbortText(message) ?? new Error(`${this.#registry} answered ${transaction} with status ${answer.status}`);
+  }
+}
+
+/** The name under which the channel knows this chaincode: the one that the client called. */
+function ownName(stub: EndorsingStub): string {
+  const input = stub.getSignedProposal().proposal.payload.getInput_asU8();
+  return fromBinary(ChaincodeInvocationSpecSchema, input).chaincodeSpec?.chaincodeId?.name ?? "";
+}

@@ -1,0 +1,12 @@
+import { AttestationJudge } from "../../evidence/judge.ts";
+import { type ContractClass, registryContract } from "../contract.ts";
+import { Registry, transactionNames } from "../registry.ts";
+
+const judge = new AttestationJudge();
+
+/** The name is what fabric-chaincode-node looks for. Nothing that this file needs may wait at its top level: it is `require`d. */
+export const contracts: ContractClass[] = [
+  registryContract("ercc", transactionNames, (state, transaction, args) =>
+    new Registry(state, judge).call(transaction, args),
+  ),
+];

@@ -1,0 +1,82 @@
+import type { CommittedState, CommittedValue, StateChange } from "../ledger/committed-state.ts";
+import { lifecycleName } from "../ledger/definitions.ts";
+
+interface Namespace {
+  /** In order, for ranges. */
+  readonly keys: Buffer[];
+  readonly values: Map<string, CommittedValue>;
+}
+
+const noBytes = new Uint8Array();
+const noVersion = { blockNumber: 0n, position: 0n };
+
+/**
+ * What the blocks so far have come to, in memory. Of every namespace it has keys and versions, by which transactions are
+ * judged; values it keeps of the registry and of the definitions of chaincodes alone.
+ */
+export class SortedState implements CommittedState {
+  readonly #namespaces = new Map<string, Namespace>();
+  readonly #transactions = new Set<string>();
+  readonly #keptNamespaces: readonly string[];
+
+  /** @param erccName - The registry's namespace. */
+  constructor(erccName: string) {
+    this.#keptNamespaces = [erccName, lifecycleName];
+  }
+
+  get(namespace: string, key: string): CommittedValue | undefined {
+    return this.#namespaces.get(namespace)?.values.get(key);
+  }
+
+  *range(namespace: string, startKey: string, endKey: string): Iterable<CommittedValue & { readonly key: string }> {
+    const found = this.#namespaces.get(namespace);
+    if (found === undefined) return;
+    const end = Buffer.from(endKey);
+    for (let at = placeOf(found.keys, Buffer.from(startKey)); at < found.keys.length; at += 1) {
+      const bytes = found.keys[at] ?? noBytes;
+      if (endKey !== "" && Buffer.compare(bytes, end) >= 0) return;
+      const key = bytes.toString();
+      yield { key, ...(found.values.get(key) ?? { value: noBytes, version: noVersion }) };
+    }
+  }
+
+  hasTransaction(txId: string): boolean {
+    return this.#transactions.has(txId);
+  }
+
+  /** Takes over what a block's valid transactions have changed, and the ids of all of them. */
+  commit(changes: readonly StateChange[], txIds: readonly string[]): void {
+    for (const change of changes) this.#change(change);
+    for (const txId of txIds) this.#transactions.add(txId);
+  }
+
+  #change({ namespace, key, value, version }: StateChange): void {
+    let found = this.#namespaces.get(namespace);
+    if (found === undefined) {
+      found = { keys: [], values: new Map() };
+      this.#namespaces.set(namespace, found);
+    }
+    const bytes = Buffer.from(key);
+    const at = placeOf(found.keys, bytes);
+    const isThere = found.values.has(key);
+    if (value === undefined) {
+      if (isThere) found.keys.splice(at, 1);
+      found.values.delete(key);
+      return;
+    }
+    if (!isThere) found.keys.splice(at, 0, bytes);
+    found.values.set(key, { value: this.#keptNamespaces.includes(namespace) ? value : noBytes, version });
+  }
+}
+
+/** Where a key is, or would be. */
+function placeOf(keys: readonly Buffer[], key: Buffer): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (Buffer.compare(keys[middle] ?? key, key) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,122 @@
+import { type KeyObject, X509Certificate } from "node:crypto";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { type SerializedIdentity, SerializedIdentitySchema } from "../messages/generated/fabric/peer_pb.ts";
+import { readMessage } from "./fabric-message.ts";
+import { sha256 } from "./low-s.ts";
+
+/** By the organizational unit of a certificate's subject (Fabric's NodeOUs). */
+export const roles = ["admin", "client", "peer", "orderer"] as const;
+export type Role = (typeof roles)[number];
+
+/** An organisation of a channel, as its configuration has it. */
+export interface Organisation {
+  readonly mspId: string;
+  /** PEM of each certificate that stands for itself. */
+  readonly roots: readonly string[];
+  /** PEM of authorities between those and the members. */
+  readonly intermediates?: readonly string[];
+}
+
+/** Somebody whose certificate is by an organisation of the channel. */
+export interface Identity {
+  readonly mspId: string;
+  readonly role: Role;
+  readonly key: KeyObject;
+  readonly certificate: X509Certificate;
+}
+
+const maxIdentityBytes = 16_384;
+const maxChain = 4;
+const maxRemembered = 1_000;
+
+/** Who is a member of a channel: judges certificates by the roots of its organisations, as Fabric's MSPs do. */
+export class Membership {
+  readonly #organisations: ReadonlyMap<string, Authorities>;
+  /** By SHA-256 of the serialized identity: the same few sign everything. */
+  readonly #known = new Map<string, Identity | undefined>();
+
+  constructor(organisations: readonly Organisation[]) {
+    this.#organisations = new Map(organisations.map((one) => [one.mspId, authoritiesOf(one)]));
+  }
+
+  get mspIds(): readonly string[] {
+    return [...this.#organisations.keys()];
+  }
+
+  /**
+   * @param serialized - msp.SerializedIdentity
+   * @param atMs - Refuses certificates that are not valid then. Left out, as where blocks are validated: a transaction stays
+   *   valid when certificates expire later, and every peer has to come to the same result at any time (Fabric does so too).
+   * @returns undefined where no organisation of the channel answers for it, or it has no role, or more than one
+   */
+  identify(serialized: Uint8Array, atMs?: number): Identity | undefined {
+    const identity = this.#identify(serialized);
+    if (identity === undefined || atMs === undefined) return identity;
+    const { validFromDate, validToDate } = identity.certificate;
+    return validFromDate.getTime() <= atMs && atMs <= validToDate.getTime() ? identity : undefined;
+  }
+
+  #identify(serialized: Uint8Array): Identity | undefined {
+    if (serialized.length > maxIdentityBytes) return undefined;
+    const name = sha256(serialized).toString("base64");
+    if (this.#known.has(name)) return this.#known.get(name);
+    const identity = this.#judge(serialized);
+    if (this.#known.size >= maxRemembered) this.#known.clear();
+    this.#known.set(name, identity);
+    return identity;
+  }
+
+  #judge(serialized: Uint8Array): Identity | undefined {
+    try {
+      const { mspid, idBytes } = readMessage(SerializedIdentitySchema, serialized);
+      const authorities = this.#organisations.get(mspid);
+      if (authorities === undefined) return undefined;
+      const certificate = new X509Certificate(idBytes);
+      const key = certificate.publicKey;
+      if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1" || certificate.ca) return undefined;
+      if (!isIssuedUnder(certificate, authorities)) return undefined;
+      const [role, ...others] = rolesOf(certificate);
+      return role === undefined || others.length > 0 ? undefined : { mspId: mspid, role, key, certificate };
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** msp.SerializedIdentity, as it stands in headers and endorsements. @param certificate - PEM */
+export function serializeIdentity({ mspId, certificate }: { mspId: string; certificate: string }): Buffer {
+  const message: SerializedIdentity = create(SerializedIdentitySchema, {
+    mspid: mspId,
+    idBytes: Buffer.from(certificate),
+  });
+  return Buffer.from(toBinary(SerializedIdentitySchema, message));
+}
+
+interface Authorities {
+  readonly roots: readonly X509Certificate[];
+  readonly intermediates: readonly X509Certificate[];
+}
+
+function authoritiesOf({ roots, intermediates = [] }: Organisation): Authorities {
+  const read = (pem: string) => new X509Certificate(pem);
+  return { roots: roots.map(read), intermediates: intermediates.map(read) };
+}
+
+function isIssuedUnder(certificate: X509Certificate, authorities: Authorities, depth = 1): boolean {
+  if (depth > maxChain) return false;
+  if (authorities.roots.some((root) => isIssuedBy(certificate, root))) return true;
+  return authorities.intermediates.some(
+    (one) => isIssuedBy(certificate, one) && isIssuedUnder(one, authorities, depth + 1),
+  );
+}
+
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+function rolesOf(certificate: X509Certificate): readonly Role[] {
+  // Node gives one as text and several as an array, whatever its types say.
+  const units: unknown = (certificate.toLegacyObject().subject as unknown as Record<string, unknown>).OU;
+  const list: readonly unknown[] = Array.isArray(units) ? units : [units];
+  return roles.filter((role) => list.includes(role));
+}

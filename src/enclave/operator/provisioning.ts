@@ -1,0 +1,138 @@
+import { EnclaveError } from "../errors.ts";
+import { toEvidence } from "../evidence/attestation-json.ts";
+import { CredentialsSchema } from "../messages/generated/fpc/fpc_pb.ts";
+import { decodeStrict, encode } from "../messages/strict.ts";
+import { readCredentials } from "../protocol/attested-data.ts";
+import type { EnclaveCreation, Stub } from "../stub/stub.ts";
+import type { RegisteredEnclave, RegistryClient } from "./registry-client.ts";
+
+/** What has been done of the document's sequence, for who called it and for the trace. */
+export interface Initialised {
+  /** Upper-case hexadecimal. */
+  readonly enclaveId: string;
+  /** Whether keys were generated and registered: else the chaincode has keys, and they are to be imported. */
+  readonly generated: boolean;
+}
+
+/**
+ * `initEnclave` of the document: creates the enclave and registers it (step 1), asks ERCC for the chaincode's key (2), and where
+ * there is none (3) has the keys generated and registered (4 to 11). Called again after whatever interruption, it goes on.
+ *
+ * @throws EnclaveError what the stub, the enclave or ERCC refuse with; ALREADY_SET or CONFLICT: another enclave's keys came
+ *   first, see {@link giveWay}
+ */
+export async function initialise(client: RegistryClient, stub: Stub, creation: EnclaveCreation): Promise<Initialised> {
+  const enclaveId = await registerEnclave(client, await stub.initEnclave(creation));
+  if ((await client.chaincodeEncryptionKey()) !== undefined) {
+    return { enclaveId, generated: await client.isProvisioned(enclaveId) };
+  }
+  await generate(client, stub);
+  return { enclaveId, generated: true };
+}
+
+/**
+ * Makes an attestation into evidence and registers the enclave, unless it is.
+ *
+ * @param credentials - fpc.Credentials as the stub gives them, without evidence
+ * @returns The enclave's id, upper-case hexadecimal
+ */
+export async function registerEnclave(client: RegistryClient, credentials: Uint8Array): Promise<string> {
+  const message = decodeStrict(CredentialsSchema, credentials, ["serialized_attested_data", "attestation"]);
+  const { enclaveId } = readCredentials(message, "not yet");
+  if ((await client.enclave(enclaveId.text)) !== undefined) return enclaveId.text;
+  message.evidence = toEvidence(message.attestation);
+  await client.submit("registerEnclave", encode(CredentialsSchema, message));
+  return enclaveId.text;
+}
+
+/** Steps 4 to 11: the chaincode's first keys. Keys that were generated and not registered are registered now. */
+export async function generate(client: RegistryClient, stub: Stub): Promise<void> {
+  await registerKeys(client, stub, await stub.generateCCKeys().catch(whereKeysExist(() => stub.reEmitRegistration())));
+}
+
+/**
+ * For who has lost the race to generate: drops the own keys, which can never become the chaincode's, so that they can be
+ * imported.
+ */
+export async function giveWay(stub: Stub): Promise<readonly bigint[]> {
+  return await stub.discardNeverRegisteredKeys();
+}
+
+export interface Exported {
+  readonly receiverId: string;
+  readonly mspId: string;
+}
+
+/**
+ * `exportcckeys` of the document (13 to 20): the keys of this enclave to others that have none.
+ *
+ * @param receivers - Ids, upper-case hexadecimal. Left out: every registered enclave that is neither provisioned, nor revoked, nor this one
+ * @throws EnclaveError NOT_FOUND: there is nobody to export to, or not this one; what the enclave or ERCC refuse with
+ */
+export async function exportKeys(
+  client: RegistryClient,
+  stub: Stub,
+  receivers?: readonly string[],
+  generation?: bigint,
+): Promise<readonly Exported[]> {
+  const own = ownId(stub);
+  const exported: Exported[] = [];
+  for (const target of await exportTargets(client, own, receivers)) {
+    const message = await stub.exportCCKeys(target.credentials, generation);
+    await client.submit("putKeyExport", client.chaincodeId, message);
+    exported.push({ receiverId: target.enclaveId.text, mspId: target.mspId });
+  }
+  return exported;
+}
+
+async function exportTargets(
+  client: RegistryClient,
+  own: string,
+  receivers: readonly string[] | undefined,
+): Promise<readonly RegisteredEnclave[]> {
+  if (receivers !== undefined) return await Promise.all(receivers.map((id) => client.requireEnclave(id)));
+  const revoked = (await client.revocations()).map((one) => Buffer.from(one.enclaveId).toString("hex").toUpperCase());
+  const skipped = new Set([own, ...revoked, ...(await client.provisioned())]);
+  const targets = (await client.enclaves()).filter(({ enclaveId }) => !skipped.has(enclaveId.text));
+  if (targets.length === 0)
+    throw new EnclaveError("NOT_FOUND", `every other enclave of ${client.chaincodeId} has its keys, or is revoked`, {
+      hint: "create and register the enclave first that is to have them",
+    });
+  return targets;
+}
+
+/**
+ * `importcckeys` of the document (21 to 28): takes what was exported to this enclave, and registers that it holds it. Also for a
+ * generation that is proposed, which it confirms so.
+ *
+ * @throws EnclaveError NOT_REGISTERED: this enclave; NOT_FOUND: nothing was exported to it; what the enclave or ERCC refuse with
+ */
+export async function importKeys(client: RegistryClient, stub: Stub): Promise<void> {
+  const own = ownId(stub);
+  if ((await client.enclave(own)) === undefined)
+    throw new EnclaveError("NOT_REGISTERED", `enclave ${own} of this host is not registered for ${client.chaincodeId}`);
+  const message = await client.keyExport(own);
+  await registerKeys(
+    client,
+    stub,
+    await stub.importCCKeys(message).catch(whereKeysExist(() => stub.reEmitRegistration())),
+  );
+}
+
+/** Steps 10 and 28, and then the enclave sees on the ledger that it is listed: from there an older ledger is refused. */
+export async function registerKeys(client: RegistryClient, stub: Stub, registration: Uint8Array): Promise<void> {
+  await client.submit("registerCCKeys", client.chaincodeId, registration);
+  await stub.compareWithLedger();
+}
+
+export function ownId(stub: Stub): string {
+  return readCredentials(decodeStrict(CredentialsSchema, stub.credentials()), "not yet").enclaveId.text;
+}
+
+/** After a crash the keys are there already, and their registration can be had again. */
+function whereKeysExist(instead: () => Promise<Buffer>): (error: unknown) => Promise<Buffer> {
+  return async (error) => {
+    if (error instanceof EnclaveError && error.code === "KEYS_EXIST") return await instead();
+    throw error;
+  };
+}

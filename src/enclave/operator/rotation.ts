@@ -1,0 +1,54 @@
+import { EnclaveError } from "../errors.ts";
+import type { Stub } from "../stub/stub.ts";
+import { type Exported, exportKeys, ownId, registerKeys } from "./provisioning.ts";
+import type { RegistryClient } from "./registry-client.ts";
+
+export interface Proposed {
+  readonly generation: bigint;
+  /** To whom it was exported; each confirms it by importing. */
+  readonly exported: readonly Exported[];
+}
+
+/**
+ * The first phase of a rotation: this enclave makes the next generation, with the active one wrapped under it, proposes it on
+ * the ledger, confirms it for itself, and exports it to every other enclave that holds the keys and is not revoked. Called again
+ * after an interruption, it goes on with the same generation.
+ *
+ * @throws EnclaveError NOT_PROVISIONED; CONFLICT: another proposal stands; what the enclave or ERCC refuse with
+ */
+export async function proposeRotation(client: RegistryClient, stub: Stub): Promise<Proposed> {
+  const own = ownId(stub);
+  const before = await client.keyState();
+  const proposal = await stub.proposeGeneration();
+  if (before !== undefined && before.proposed === 0n)
+    await client.submit("proposeGeneration", client.chaincodeId, proposal);
+  const generation = (await client.keyState())?.proposed ?? 0n;
+  if (generation === 0n)
+    throw new EnclaveError("CONFLICT", `the proposal for ${client.chaincodeId} has ended already: look at its state`);
+  const confirmed = await client.confirmations(generation);
+  if (!confirmed.includes(own)) await registerKeys(client, stub, await stub.reEmitRegistration(generation));
+  const receivers = (await client.provisioned()).filter((id) => id !== own && !confirmed.includes(id));
+  return { generation, exported: await exportKeys(client, stub, receivers, generation) };
+}
+
+/**
+ * The second phase: the proposed generation comes into force, once more than half of the enclaves that hold the former one have
+ * confirmed it (they import it, as the first).
+ *
+ * @returns Its number
+ * @throws EnclaveError NOT_FOUND: none is proposed; POLICY_DENIED: too few have confirmed it
+ */
+export async function activateRotation(client: RegistryClient): Promise<bigint> {
+  const generation = (await client.keyState())?.proposed ?? 0n;
+  if (generation === 0n) throw new EnclaveError("NOT_FOUND", `no generation of ${client.chaincodeId} is proposed`);
+  await client.submit("activateGeneration", client.chaincodeId, `${generation}`);
+  return generation;
+}
+
+/** Ends a proposal that is not to come into force. @returns Its number */
+export async function abandonRotation(client: RegistryClient): Promise<bigint> {
+  const generation = (await client.keyState())?.proposed ?? 0n;
+  if (generation === 0n) throw new EnclaveError("NOT_FOUND", `no generation of ${client.chaincodeId} is proposed`);
+  await client.submit("abandonGeneration", client.chaincodeId, `${generation}`);
+  return generation;
+}

@@ -1,0 +1,85 @@
+import { recordTypes } from "../ercc/registry-state.ts";
+import { decodeArgument } from "../messages/argument.ts";
+import { SignedCCKeyRegistrationMessageSchema } from "../messages/generated/fpc/key_dist_pb.ts";
+import { readRegistration } from "../protocol/registration.ts";
+import type { RegistryClient } from "./registry-client.ts";
+
+/** Where an enclave stands: on the ledger without keys, with them, or put out. */
+export type EnclaveState = "registered" | "provisioned" | "revoked";
+
+export interface EnclaveRow {
+  /** Upper-case hexadecimal. */
+  readonly id: string;
+  readonly mspId: string;
+  /** `host:port` of its peer. */
+  readonly endpoint: string;
+  /** The code's, 64 upper-case hex digits. */
+  readonly measurement: string;
+  /** Of the chaincode's definition that it was made for. */
+  readonly sequence: number;
+  readonly state: EnclaveState;
+  /** The newest of the keys that the ledger lists it for; undefined where there are none. */
+  readonly generation: number | undefined;
+  readonly revokedBecause: string | undefined;
+}
+
+export interface ChaincodeStatus {
+  readonly channelId: string;
+  readonly chaincodeId: string;
+  /** Of the keys in force; undefined before the first. */
+  readonly activeGeneration: number | undefined;
+  readonly proposedGeneration: number | undefined;
+  /** Whether an enclave was revoked since, so that nothing is written or exported before the keys are rotated. */
+  readonly mustRotate: boolean;
+  /** Of the recovery shares on the ledger; undefined where the active generation has none. */
+  readonly recoveryThreshold: number | undefined;
+  readonly policyNumber: number;
+  readonly enclaves: readonly EnclaveRow[];
+}
+
+/** What the ledger says of a chaincode's enclaves and keys. */
+export async function chaincodeStatus(client: RegistryClient): Promise<ChaincodeStatus> {
+  const [keyState, policy, enclaves, provisioned, revocations] = await Promise.all([
+    client.keyState(),
+    client.policy(),
+    client.enclaves(),
+    client.provisioned(),
+    client.revocations(),
+  ]);
+  const recovery = keyState === undefined ? undefined : await client.recovery(keyState.active);
+  const reasons = new Map(
+    revocations.map(({ enclaveId, reason }) => [Buffer.from(enclaveId).toString("hex").toUpperCase(), reason]),
+  );
+  const rows: EnclaveRow[] = [];
+  for (const { enclaveId, mspId, attested, ccParams } of enclaves) {
+    const id = enclaveId.text;
+    rows.push({
+      id,
+      mspId,
+      endpoint: attested.hostParams?.peerEndpoint ?? "",
+      measurement: ccParams.version,
+      sequence: Number(ccParams.sequence),
+      state: reasons.has(id) ? "revoked" : provisioned.includes(id) ? "provisioned" : "registered",
+      generation: await generationOf(client, id),
+      revokedBecause: reasons.get(id),
+    });
+  }
+  return {
+    channelId: client.connection.channelId,
+    chaincodeId: client.chaincodeId,
+    activeGeneration: keyState === undefined ? undefined : Number(keyState.active),
+    proposedGeneration: keyState === undefined || keyState.proposed === 0n ? undefined : Number(keyState.proposed),
+    mustRotate: keyState !== undefined && keyState.rotateAbove >= keyState.active,
+    recoveryThreshold: recovery === undefined ? undefined : policy.recoveryThreshold,
+    policyNumber: Number(policy.number),
+    enclaves: rows,
+  };
+}
+
+async function generationOf(client: RegistryClient, enclaveId: string): Promise<number | undefined> {
+  const bytes = await client.record({ type: recordTypes.provisioned, attributes: [client.chaincodeId, enclaveId] });
+  if (bytes === undefined) return undefined;
+  return Number(
+    readRegistration(decodeArgument(SignedCCKeyRegistrationMessageSchema, bytes.toString("latin1"))).generation,
+  );
+}

@@ -1,0 +1,125 @@
+import type { Duplex } from "node:stream";
+import { EnclaveError, fromAbortText, toAbortText } from "../errors.ts";
+import { encodeFrame, type Frame, FrameCutter, FrameError } from "./frames.ts";
+
+/** Answers the other side's calls. What it throws goes back as its code and message. */
+export type Answerer = (name: string, parts: readonly Buffer[]) => Promise<readonly Uint8Array[]>;
+
+export interface ChannelOptions {
+  readonly answer: Answerer;
+  /** Once, when nothing can come or go any more. */
+  readonly closed: (error: Error | undefined) => void;
+  /** What is thrown for an error that has no code: a mistake of this side's. @returns The text that the other side gets */
+  readonly unexpected: (error: unknown) => string;
+}
+
+interface Pending {
+  readonly resolve: (parts: readonly Buffer[]) => void;
+  readonly reject: (error: EnclaveError) => void;
+}
+
+const mostCallsAtOnce = 256;
+const longestNameBytes = 64;
+
+/** Calls in both directions over one socket: ecalls from the host's agent to the enclave, ocalls from the enclave while one runs. */
+export class CallChannel {
+  readonly #socket: Duplex;
+  readonly #options: ChannelOptions;
+  readonly #cutter = new FrameCutter();
+  readonly #pending = new Map<number, Pending>();
+  #lastNumber = 0;
+  #answering = 0;
+  #closed = false;
+
+  constructor(socket: Duplex, options: ChannelOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    socket.on("data", (chunk: Buffer) => this.#arrived(chunk));
+    socket.on("error", (error) => this.#close(error));
+    for (const event of ["end", "close"]) socket.on(event, () => this.#close(undefined));
+  }
+
+  /** @throws EnclaveError what the other side refused with; ENCLAVE_ENDED where it is not there, or ends before its answer */
+  call(name: string, ...parts: readonly Uint8Array[]): Promise<readonly Buffer[]> {
+    if (this.#closed) return Promise.reject(ended());
+    this.#lastNumber = (this.#lastNumber + 1) >>> 0;
+    const number = this.#lastNumber;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(number, { resolve, reject });
+      try {
+        this.#send("call", number, [Buffer.from(name), ...parts]);
+      } catch (cause) {
+        this.#pending.delete(number);
+        reject(new EnclaveError("MALFORMED", `the arguments of ${name} are too long`, { cause }));
+      }
+    });
+  }
+
+  /** Sends what is under way and ends this side. */
+  end(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#socket.destroyed) resolve();
+      else this.#socket.end(() => resolve());
+    });
+  }
+
+  #arrived(chunk: Buffer): void {
+    try {
+      for (const frame of this.#cutter.push(chunk)) this.#take(frame);
+    } catch (error) {
+      this.#close(error as Error);
+      this.#socket.destroy();
+    }
+  }
+
+  #take({ kind, number, parts }: Frame): void {
+    if (kind === "call") {
+      const [name, ...rest] = parts;
+      if (name === undefined || name.length > longestNameBytes) throw new FrameError("a call has no name");
+      if (this.#answering >= mostCallsAtOnce) throw new FrameError("too many calls at once");
+      this.#answering += 1;
+      void this.#answer(number, name.toString("latin1"), rest);
+      return;
+    }
+    const pending = this.#pending.get(number);
+    if (pending === undefined) throw new FrameError(`there is no call ${number} under way`);
+    this.#pending.delete(number);
+    if (kind === "answer") pending.resolve(parts);
+    else pending.reject(errorOf(parts));
+  }
+
+  async #answer(number: number, name: string, parts: readonly Buffer[]): Promise<void> {
+    try {
+      this.#send("answer", number, await this.#options.answer(name, parts));
+    } catch (error) {
+      const text = error instanceof EnclaveError ? toAbortText(error) : this.#options.unexpected(error);
+      this.#send("fault", number, [Buffer.from(text)]);
+    } finally {
+      this.#answering -= 1;
+    }
+  }
+
+  #send(kind: Frame["kind"], number: number, parts: readonly Uint8Array[]): void {
+    const frame = encodeFrame({ kind, number, parts: parts.map((part) => Buffer.from(part)) });
+    if (this.#socket.writable) this.#socket.write(frame);
+  }
+
+  #close(error: Error | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const { reject } of this.#pending.values()) reject(ended());
+    this.#pending.clear();
+    this.#options.closed(error);
+  }
+}
+
+function errorOf(parts: readonly Buffer[]): EnclaveError {
+  const text = parts[0]?.toString() ?? "";
+  return fromAbortText(text) ?? new EnclaveError("ENCLAVE_ENDED", "the other side failed without a reason");
+}
+
+function ended(): EnclaveError {
+  return new EnclaveError("ENCLAVE_ENDED", "the enclave's process ended before it had answered", {
+    hint: "call again: the enclave starts from its sealed blob, and each step can be repeated",
+  });
+}

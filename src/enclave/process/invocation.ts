@@ -1,0 +1,53 @@
+import type { KeyObject } from "node:crypto";
+import type { CCParameters } from "../messages/generated/fpc/fpc_pb.ts";
+import type { ChaincodeGeneration } from "../protocol/chaincode-keys.ts";
+import type { EnclaveId } from "../protocol/enclave-id.ts";
+import { activeGeneration } from "./active-generation.ts";
+import type { OpenEnclave } from "./open-enclave.ts";
+
+/** Asks the untrusted host for something of the transaction's, such as a stored value, while the invocation runs. */
+export type AskHost = (name: string, ...parts: readonly Uint8Array[]) => Promise<readonly Buffer[]>;
+
+/** A chaincode inside the enclave: what an invocation's parts are, and its answer's, is between it and the stub. */
+export type InvocationHandler = (
+  parts: readonly Buffer[],
+  keys: InvocationKeys,
+  askHost: AskHost,
+) => Promise<readonly Uint8Array[]>;
+
+/** What an invocation may use of the enclave's keys. All of it stays the enclave's, and is wiped by it alone. */
+export class InvocationKeys {
+  readonly #enclave: OpenEnclave;
+
+  constructor(enclave: OpenEnclave) {
+    this.#enclave = enclave;
+  }
+
+  get enclaveId(): EnclaveId {
+    return this.#enclave.identity.read.enclaveId;
+  }
+
+  get ccParams(): CCParameters {
+    return this.#enclave.identity.read.ccParams;
+  }
+
+  /** Enclave_SK. */
+  get signingKey(): KeyObject {
+    return this.#enclave.identity.signingKey;
+  }
+
+  /**
+   * The generation to write under, as the ledger has it now.
+   *
+   * @throws EnclaveError NOT_PROVISIONED, EK_MISMATCH, POLICY_DENIED: an enclave was revoked and the keys have to be rotated;
+   *   what the trusted ledger throws
+   */
+  async active(): Promise<ChaincodeGeneration> {
+    return (await activeGeneration(this.#enclave)).keys;
+  }
+
+  /** The generations to read under. */
+  get held(): readonly ChaincodeGeneration[] {
+    return this.#enclave.generations.map(({ keys }) => keys);
+  }
+}

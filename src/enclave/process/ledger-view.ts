@@ -1,0 +1,119 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { recordNames } from "../ercc/records.ts";
+import type { RecordName } from "../ercc/registry-state.ts";
+import { EnclaveError } from "../errors.ts";
+import { decodeArgument } from "../messages/argument.ts";
+import { type ChaincodeKeyState, ChaincodeKeyStateSchema } from "../messages/generated/fpc/ercc_pb.ts";
+import { type EvidenceFloor, EvidenceFloorSchema } from "../messages/generated/fpc/evidence_pb.ts";
+import { CredentialsSchema } from "../messages/generated/fpc/fpc_pb.ts";
+import {
+  type CCKeyRegistrationMessage,
+  type GenerationProposalMessage,
+  GenerationRecordSchema,
+  SignedCCKeyRegistrationMessageSchema,
+  type SignedExportMessage,
+  SignedExportMessageSchema,
+  type SignedRecoveryMessage,
+  SignedRecoveryMessageSchema,
+  type SignedReleasedShareMessage,
+  SignedReleasedShareMessageSchema,
+} from "../messages/generated/fpc/key_dist_pb.ts";
+import { type SignedPolicy, SignedPolicySchema } from "../messages/generated/fpc/policy_pb.ts";
+import { type ReadCredentials, readCredentials } from "../protocol/attested-data.ts";
+import { readProposal } from "../protocol/generation.ts";
+import { readRegistration } from "../protocol/registration.ts";
+import type { TrustedLedger } from "../trusted-ledger/trusted-ledger.ts";
+
+/** A generation as the ledger has it. */
+export interface LedgerGeneration {
+  /** PEM. */
+  readonly chaincodeEk: Buffer;
+  /** Undefined of generation 1, which nobody proposes. */
+  readonly proposal: GenerationProposalMessage | undefined;
+  /** proposed, active, superseded, abandoned */
+  readonly state: string;
+}
+
+/**
+ * The registry's records of one chaincode, as the trusted ledger has them. Each is asked for anew: nothing is true for longer
+ * than its answer. Every method throws what the trusted ledger does, and MALFORMED.
+ */
+export class LedgerView {
+  readonly #ledger: TrustedLedger;
+  readonly #chaincodeId: string;
+
+  constructor(ledger: TrustedLedger, chaincodeId: string) {
+    this.#ledger = ledger;
+    this.#chaincodeId = chaincodeId;
+  }
+
+  canEndorse(enclaveId: string): Promise<boolean> {
+    return this.#ledger.canEndorse(this.#chaincodeId, enclaveId);
+  }
+
+  /** PEM of the active generation's EK. */
+  async chaincodeEk(): Promise<Buffer | undefined> {
+    const bytes = await this.#ledger.record(recordNames.chaincodeEk(this.#chaincodeId));
+    return bytes === undefined ? undefined : Buffer.from(bytes);
+  }
+
+  keyState(): Promise<ChaincodeKeyState | undefined> {
+    return this.#message(ChaincodeKeyStateSchema, recordNames.keyState(this.#chaincodeId));
+  }
+
+  async credentials(enclaveId: string): Promise<ReadCredentials | undefined> {
+    const message = await this.#message(CredentialsSchema, recordNames.credentials(this.#chaincodeId, enclaveId));
+    return message && readCredentials(message);
+  }
+
+  async provisioned(enclaveId: string): Promise<CCKeyRegistrationMessage | undefined> {
+    return this.#registration(recordNames.provisioned(this.#chaincodeId, enclaveId));
+  }
+
+  async confirmed(number: bigint, enclaveId: string): Promise<CCKeyRegistrationMessage | undefined> {
+    return this.#registration(recordNames.confirmed(this.#chaincodeId, number, enclaveId));
+  }
+
+  exported(enclaveId: string): Promise<SignedExportMessage | undefined> {
+    return this.#message(SignedExportMessageSchema, recordNames.exported(this.#chaincodeId, enclaveId));
+  }
+
+  async generation(number: bigint): Promise<LedgerGeneration | undefined> {
+    const record = await this.#message(GenerationRecordSchema, recordNames.generation(this.#chaincodeId, number));
+    if (record === undefined) return undefined;
+    const { chaincodeEk, proposal, state } = record;
+    return { chaincodeEk: Buffer.from(chaincodeEk), proposal: proposal && readProposal(proposal), state };
+  }
+
+  recovery(number: bigint): Promise<SignedRecoveryMessage | undefined> {
+    return this.#message(SignedRecoveryMessageSchema, recordNames.recovery(this.#chaincodeId, number));
+  }
+
+  released(enclaveId: string, mspId: string): Promise<SignedReleasedShareMessage | undefined> {
+    return this.#message(SignedReleasedShareMessageSchema, recordNames.released(this.#chaincodeId, enclaveId, mspId));
+  }
+
+  /** @param number - Left out: the one in force. */
+  signedPolicy(number?: bigint): Promise<SignedPolicy | undefined> {
+    return this.#message(SignedPolicySchema, recordNames.policy(this.#chaincodeId, number));
+  }
+
+  floor(): Promise<EvidenceFloor | undefined> {
+    return this.#message(EvidenceFloorSchema, recordNames.floor());
+  }
+
+  async #registration(name: RecordName): Promise<CCKeyRegistrationMessage | undefined> {
+    const message = await this.#message(SignedCCKeyRegistrationMessageSchema, name);
+    return message && readRegistration(message);
+  }
+
+  async #message<Desc extends DescMessage>(schema: Desc, name: RecordName): Promise<MessageShape<Desc> | undefined> {
+    const bytes = await this.#ledger.record(name);
+    if (bytes === undefined) return undefined;
+    try {
+      return decodeArgument(schema, Buffer.from(bytes).toString("latin1"));
+    } catch (cause) {
+      throw new EnclaveError("MALFORMED", `the ledger's record ${name.type} is not of its form`, { cause });
+    }
+  }
+}

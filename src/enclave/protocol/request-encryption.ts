@@ -1,0 +1,139 @@
+import { constants, createHash, type KeyObject, privateDecrypt, publicEncrypt } from "node:crypto";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { kernelRandomBytes } from "../../crypto/kernel-random.ts";
+import { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { EnclaveError } from "../errors.ts";
+import {
+  type ChaincodeInput,
+  ChaincodeInputSchema,
+  type Response,
+  ResponseSchema,
+} from "../messages/generated/fabric/peer_pb.ts";
+import {
+  type ChaincodeRequestMessage,
+  ChaincodeRequestMessageSchema,
+  CleartextChaincodeRequestSchema,
+  KeyTransportMessageSchema,
+} from "../messages/generated/fpc/fpc_pb.ts";
+import { decodeStrict, encode } from "../messages/strict.ts";
+import { readEncryptionKey } from "./key-formats.ts";
+import { decryptMessage, encryptMessage, messageKeyBytes } from "./message-cipher.ts";
+
+export interface ConcealedRequest {
+  readonly message: ChaincodeRequestMessage;
+  /** Opens the answer; the caller's to wipe. */
+  readonly responseKey: SecretBuffer;
+}
+
+/**
+ * The client's side of upstream's request path: the arguments by AES-128-GCM, its keys by RSA-OAEP with SHA-1 (RFC 8017 section
+ * 7.1; here alone, because upstream's clients and enclaves speak nothing else) to the chaincode's EK.
+ *
+ * @param args - The function's name first.
+ * @throws EnclaveError MALFORMED: not an EK
+ */
+export function concealRequest(chaincodeEk: Uint8Array, args: readonly Uint8Array[]): ConcealedRequest {
+  const ek = readEncryptionKey(chaincodeEk, "chaincode_ek");
+  const requestKey = kernelRandomBytes(messageKeyBytes);
+  const responseKey = kernelRandomBytes(messageKeyBytes);
+  const transport = toBinary(
+    KeyTransportMessageSchema,
+    create(KeyTransportMessageSchema, { requestEncryptionKey: requestKey, responseEncryptionKey: responseKey }),
+  );
+  try {
+    const input = create(ChaincodeInputSchema, { args: [...args] });
+    const request = encode(CleartextChaincodeRequestSchema, create(CleartextChaincodeRequestSchema, { input }));
+    const message = create(ChaincodeRequestMessageSchema, {
+      encryptedRequest: encryptMessage(requestKey, request),
+      encryptedKeyTransportMessage: publicEncrypt(oaepWithSha1(ek), transport),
+    });
+    return { message, responseKey: SecretBuffer.copyOf(responseKey) };
+  } finally {
+    for (const secret of [requestKey, responseKey, transport]) secret.fill(0);
+  }
+}
+
+/** What an enclave makes of a request. Whoever disposes of it wipes the key of the answer. */
+export class RevealedRequest implements Disposable {
+  readonly input: ChaincodeInput;
+  readonly responseKey: SecretBuffer;
+  /** SHA-256 of the ChaincodeRequestMessage, which the answer carries. */
+  readonly requestHash: Buffer;
+
+  constructor(input: ChaincodeInput, responseKey: SecretBuffer, requestHash: Buffer) {
+    this.input = input;
+    this.responseKey = responseKey;
+    this.requestHash = requestHash;
+  }
+
+  [Symbol.dispose](): void {
+    this.responseKey[Symbol.dispose]();
+  }
+}
+
+/**
+ * The enclave's side.
+ *
+ * @param bytes - The ChaincodeRequestMessage.
+ * @param dk - Chaincode_DK of the generation that the client encrypted to.
+ * @throws EnclaveError MALFORMED, naming the field; BAD_CIPHERTEXT
+ */
+export function revealRequest(bytes: Uint8Array, dk: KeyObject): RevealedRequest {
+  const message = decodeStrict(ChaincodeRequestMessageSchema, bytes, [
+    "encrypted_request",
+    "encrypted_key_transport_message",
+  ]);
+  using transport = openTransport(message.encryptedKeyTransportMessage, dk);
+  return transport.expose((exposed) => {
+    const { requestEncryptionKey, responseEncryptionKey } = decodeStrict(KeyTransportMessageSchema, exposed, [
+      "request_encryption_key",
+      "response_encryption_key",
+    ]);
+    checkKey(requestEncryptionKey, "request_encryption_key");
+    checkKey(responseEncryptionKey, "response_encryption_key");
+    // Upstream takes no shorter text than one byte.
+    if (message.encryptedRequest.length <= 28)
+      throw new EnclaveError("BAD_CIPHERTEXT", "the request is too short to be one");
+    const text = decryptMessage(requestEncryptionKey, message.encryptedRequest, "the request");
+    const { input } = decodeStrict(CleartextChaincodeRequestSchema, text, ["input"]);
+    if (input === undefined || input.args.length === 0)
+      throw new EnclaveError("MALFORMED", "ChaincodeInput.args is missing or empty");
+    return new RevealedRequest(input, SecretBuffer.copyOf(responseEncryptionKey), requestHashOf(bytes));
+  });
+}
+
+/** @param bytes - The ChaincodeRequestMessage. */
+export function requestHashOf(bytes: Uint8Array): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}
+
+/** The chaincode's answer, status and all, for the request's client alone. */
+export function concealResponse(responseKey: SecretBuffer, response: Response): Buffer {
+  return responseKey.expose((key) => encryptMessage(key, encode(ResponseSchema, response)));
+}
+
+/** @throws EnclaveError BAD_CIPHERTEXT; MALFORMED */
+export function revealResponse(responseKey: SecretBuffer, encrypted: Uint8Array): Response {
+  if (encrypted.length <= 28) throw new EnclaveError("BAD_CIPHERTEXT", "the response is too short to be one");
+  return decodeStrict(
+    ResponseSchema,
+    responseKey.expose((key) => decryptMessage(key, encrypted, "the response")),
+  );
+}
+
+function openTransport(encrypted: Uint8Array, dk: KeyObject): SecretBuffer {
+  try {
+    return SecretBuffer.take(privateDecrypt(oaepWithSha1(dk), encrypted));
+  } catch {
+    throw new EnclaveError("BAD_CIPHERTEXT", "the keys of the request do not open");
+  }
+}
+
+function oaepWithSha1(key: KeyObject) {
+  return { key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: "sha1" };
+}
+
+function checkKey(key: Uint8Array, field: string): void {
+  if (key.length !== messageKeyBytes)
+    throw new EnclaveError("MALFORMED", `KeyTransportMessage.${field} is not of ${messageKeyBytes} bytes`);
+}

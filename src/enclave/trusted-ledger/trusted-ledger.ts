@@ -1,0 +1,17 @@
+import type { RecordName } from "../ercc/registry-state.ts";
+
+/**
+ * What an enclave knows of the ledger for certain, though everything that it hears comes through an untrusted host
+ * (steps 16 and 24 of the document). Each answer is authentic and fresh, or there is none.
+ */
+export interface TrustedLedger {
+  /** Whether this enclave may endorse for the chaincode: definition, policy, revocation, evidence (decision 0609). */
+  canEndorse(chaincodeId: string, enclaveId: string): Promise<boolean>;
+  /**
+   * A record of ERCC; undefined where there is none.
+   *
+   * @throws EnclaveError REPLAY: answers that are not of this request, or older than ones seen; BAD_SIGNATURE: too few
+   *   organisations, or not theirs; WRONG_CONTEXT: another channel or chaincode; LEDGER_UNAVAILABLE
+   */
+  record(name: RecordName): Promise<Uint8Array | undefined>;
+}

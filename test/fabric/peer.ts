@@ -1,0 +1,149 @@
+import { common, peer } from "@hyperledger/fabric-protos";
+import type { ChaincodeCall, ChaincodeStream } from "./chaincode-stream.ts";
+import { type Definition, Definitions, namespace as lifecycle } from "./definitions.ts";
+import { isMember, sha256, type TestIdentity, type TestOrganisation, verifySignature } from "./organisation.ts";
+import { apply, Simulation, WorldState, type Write } from "./world-state.ts";
+
+type ProposalResponse = InstanceType<typeof peer.ProposalResponse>;
+
+/** What a signed proposal says, once it is verified. */
+interface Verified {
+  readonly txId: string;
+  readonly chaincode: string;
+  readonly input: InstanceType<typeof peer.ChaincodeInput>;
+  readonly hash: Buffer;
+}
+
+/**
+ * One organisation's peer: it endorses what its chaincode services answer over its own copy of the state, and commits blocks.
+ * The state of definitions is in the namespace `_lifecycle`, as in Fabric.
+ */
+export class TestPeer implements Disposable {
+  readonly identity: TestIdentity;
+  readonly channelId: string;
+  readonly #organisations: readonly TestOrganisation[];
+  readonly #chaincodes = new Map<string, ChaincodeStream>();
+  #state = new WorldState();
+
+  constructor(identity: TestIdentity, channelId: string, organisations: readonly TestOrganisation[]) {
+    this.identity = identity;
+    this.channelId = channelId;
+    this.#organisations = organisations;
+  }
+
+  get state(): WorldState {
+    return this.#state;
+  }
+
+  /** @returns The chaincode that was there, which is the caller's to close. */
+  install(name: string, stream: ChaincodeStream): ChaincodeStream | undefined {
+    const before = this.#chaincodes.get(name);
+    this.#chaincodes.set(name, stream);
+    return before;
+  }
+
+  /**
+   * A refusal by chaincode is a response with its status and no endorsement.
+   *
+   * @throws Error what is wrong with the proposal
+   */
+  async endorse(signed: InstanceType<typeof peer.SignedProposal>): Promise<ProposalResponse> {
+    const { txId, chaincode, input, hash } = this.#verify(signed);
+    const simulation = new Simulation(this.#state);
+    const definitions = new Definitions(simulation);
+    const definition = definitions.get(chaincode);
+    const stream = this.#chaincodes.get(chaincode);
+    if (definition === undefined || stream === undefined)
+      throw new Error(
+        `make sure the chaincode ${chaincode} has been successfully defined on channel ${this.channelId}`,
+      );
+    const call: ChaincodeCall = {
+      channelId: this.channelId,
+      txId,
+      input,
+      proposal: signed,
+      simulation,
+      invoke: async (name, args) => {
+        const called = this.#chaincodes.get(name);
+        if (called === undefined || called === stream) return definitions.invoke(name, args);
+        const calledInput = new peer.ChaincodeInput();
+        calledInput.setArgsList([...args]);
+        // What it reads and writes is of the same transaction.
+        return (await called.execute({ ...call, input: calledInput })).response;
+      },
+    };
+    const { response, event } = await stream.execute(call);
+    const answer = new peer.ProposalResponse();
+    answer.setVersion(1);
+    answer.setResponse(response);
+    if (response.getStatus() >= 400) return answer;
+    const payload = toPayload(hash, simulation.toReadWriteSet(), response, event, chaincode, definition);
+    answer.setPayload(payload);
+    const endorsement = new peer.Endorsement();
+    endorsement.setEndorser(this.identity.serialized);
+    endorsement.setSignature(this.identity.signMessage(Buffer.concat([payload, this.identity.serialized])));
+    answer.setEndorsement(endorsement);
+    return answer;
+  }
+
+  /** Takes the writes of a transaction; the code for which it is invalid, or 0. */
+  commit(readWriteSet: Uint8Array, block: number, transaction: number): number {
+    const next = apply(this.#state, readWriteSet, { block, transaction });
+    if (typeof next === "number") return next;
+    this.#state = next;
+    return 0;
+  }
+
+  commitDefinition(write: Write, block: number): void {
+    this.#state = this.#state.with(lifecycle, [write], { block, transaction: 0 });
+  }
+
+  [Symbol.dispose](): void {
+    for (const stream of this.#chaincodes.values()) stream[Symbol.dispose]();
+  }
+
+  #verify(signed: InstanceType<typeof peer.SignedProposal>): Verified {
+    const proposal = peer.Proposal.deserializeBinary(signed.getProposalBytes_asU8());
+    const header = common.Header.deserializeBinary(proposal.getHeader_asU8());
+    const channel = common.ChannelHeader.deserializeBinary(header.getChannelHeader_asU8());
+    const signature = common.SignatureHeader.deserializeBinary(header.getSignatureHeader_asU8());
+    const creator = signature.getCreator_asU8();
+    if (channel.getChannelId() !== this.channelId) throw new Error(`channel '${channel.getChannelId()}' not found`);
+    if (!isMember(this.#organisations, creator)) throw new Error("access denied: the creator is of no organisation");
+    if (!verifySignature(creator, signed.getProposalBytes_asU8(), signed.getSignature_asU8()))
+      throw new Error("access denied: the creator's signature over the proposal is not valid");
+    const txId = sha256(signature.getNonce_asU8(), creator).toString("hex");
+    if (channel.getTxId() !== txId) throw new Error("incorrectly computed txid");
+    const payload = peer.ChaincodeProposalPayload.deserializeBinary(proposal.getPayload_asU8());
+    const spec = peer.ChaincodeInvocationSpec.deserializeBinary(payload.getInput_asU8()).getChaincodeSpec();
+    const input = spec?.getInput();
+    const chaincode = spec?.getChaincodeId()?.getName();
+    if (input === undefined || chaincode === undefined) throw new Error("the proposal invokes no chaincode");
+    payload.clearTransientmapMap();
+    const hash = sha256(header.getChannelHeader_asU8(), header.getSignatureHeader_asU8(), payload.serializeBinary());
+    return { txId, chaincode, input, hash };
+  }
+}
+
+/** protos.ProposalResponsePayload: what endorsers sign and clients compare. */
+function toPayload(
+  proposalHash: Uint8Array,
+  results: Uint8Array,
+  response: InstanceType<typeof peer.Response>,
+  event: Uint8Array,
+  chaincode: string,
+  definition: Definition,
+): Uint8Array {
+  const action = new peer.ChaincodeAction();
+  action.setResults(results);
+  action.setEvents(event);
+  action.setResponse(response);
+  const id = new peer.ChaincodeID();
+  id.setName(chaincode);
+  id.setVersion(definition.version);
+  action.setChaincodeId(id);
+  const payload = new peer.ProposalResponsePayload();
+  payload.setProposalHash(proposalHash);
+  payload.setExtension$(action.serializeBinary());
+  return payload.serializeBinary();
+}

@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { type EnclaveErrorCode, enclaveErrors } from "../../../src/enclave/errors.ts";
+import { patternOf, readPage, runSession, stepsOf } from "../docs/written-session.ts";
+import { type Outcome, repository, runStrongroom, TemporaryFolder } from "../running-server.ts";
+
+const page = readPage("fpc.md");
+
+/** Of a command that goes well: its standard output. */
+function printed({ code, stdout, stderr }: Outcome): string {
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+/** What a mistake prints, and that it prints nothing else and no stack. */
+function refused({ code, stdout, stderr }: Outcome, expected: { readonly code: number; readonly says: RegExp }): void {
+  assert.match(stderr, expected.says);
+  assert.doesNotMatch(stderr, /^\s+at /m);
+  assert.deepEqual({ code, stdout }, { code: expected.code, stdout: "" }, stderr);
+}
+
+function exitOf(code: EnclaveErrorCode): number {
+  return enclaveErrors[code].exit;
+}
+
+/** Of what a command prints of an enclave. */
+function idIn(text: string): string {
+  const [id] = /[0-9A-F]{64}/.exec(text) ?? [];
+  assert.ok(id !== undefined, text);
+  return id;
+}
+
+describe("docs/fpc.md", () => {
+  const folder = new TemporaryFolder();
+  const run = (...args: string[]) => runStrongroom(["fpc", ...args, "--folder", join(folder.path, "fpc-network")]);
+  after(() => folder[Symbol.dispose]());
+
+  it("holds commands that do what it says, as they are written", { timeout: 600_000 }, async () => {
+    const steps = stepsOf(page);
+    const session = await runSession(steps, folder.path, {});
+    for (const [index, { heading, printed: shown }] of steps.entries()) {
+      const text = session.printed[index];
+      assert.ok(text !== undefined, `${heading} is reached\n${session.stderr}`);
+      if (shown !== undefined) assert.match(text, patternOf(shown), `${heading}\n${text}\n${session.stderr}`);
+    }
+    assert.equal(session.exitCode, 0, session.stderr);
+    assert.match(session.stderr, /for trials only: all keys lie in this folder/);
+  });
+
+  it("leaves a network whose state programs can read", async () => {
+    const status = JSON.parse(printed(await run("status", "--json")));
+    assert.deepEqual(
+      {
+        chaincodeId: status.chaincodeId,
+        activeGeneration: status.activeGeneration,
+        mustRotate: status.mustRotate,
+        recoveryThreshold: status.recoveryThreshold,
+        kind: status.tee.kind,
+        protectsFromRoot: status.tee.protectsFromRoot,
+      },
+      {
+        chaincodeId: "auction",
+        activeGeneration: 2,
+        mustRotate: false,
+        recoveryThreshold: 2,
+        kind: "process",
+        protectsFromRoot: false,
+      },
+    );
+    const rows: readonly { mspId: string; state: string; generation: number }[] = status.enclaves;
+    assert.deepEqual(rows.map(({ mspId, state, generation }) => `${mspId} ${state} ${generation}`).sort(), [
+      "Org1MSP provisioned 2",
+      "Org2MSP provisioned 2",
+      "Org3MSP provisioned 2",
+    ]);
+  });
+
+  it("leaves a trace with each step of the diagram in its order, with the records that transactions wrote", async () => {
+    const trace = printed(await run("trace", "auction"));
+    assert.match(trace, /^@startuml\n[\s\S]*\n@enduml\n$/);
+    const inOrder = [
+      "ecall_init\\(\\)",
+      "registerEnclave\\(",
+      "put_state\\(namespaces/credentials/auction/",
+      "ecall_generate_cc_keys\\(\\)",
+      "store sealed blob",
+      "registerCCKeys\\(cckey_registration_message of .*, generation 1\\)",
+      "put_state\\(namespaces/chaincode_ek/auction\\)",
+      "put_state\\(namespaces/provisioned/auction/",
+      "block \\d+, VALID",
+      "ecall_export_cc_keys\\(Enclave2_Credentials\\)",
+      "can_endorse\\(auction, ",
+      "putKeyExport\\(export_message from .* to .*, generation 1\\)",
+      "put_state\\(namespaces/exported/auction/",
+      "ecall_import_cc_keys\\(Export_message\\)",
+      "GetMetadata\\(\\) for Export_message",
+      "store sealed blob",
+      "registerCCKeys\\(cckey_registration_message of .*, generation 1\\)",
+      "put_state\\(namespaces/provisioned/auction/",
+      "put_state\\(namespaces/confirmed/auction/2/",
+      "activateGeneration\\(2\\)",
+      "putRecovery\\(",
+      "releaseShare\\(",
+    ];
+    assert.match(trace, new RegExp(inOrder.join("[\\s\\S]*")));
+    assert.equal(trace.match(/put_state\(namespaces\/chaincode_ek\/auction\)/g)?.length, 2, "once a generation");
+  });
+
+  it("names functions and tests that there are", () => {
+    const read = (path: string) => {
+      assert.ok(existsSync(join(repository, path)), path);
+      return readFileSync(join(repository, path), "utf8");
+    };
+    const rows = page.split("\n").filter((line) => /^\| \d+/.test(line));
+    const steps = new Set<number>();
+    for (const row of rows) {
+      const [, numbers = "", , functions = "", tests = ""] = row.split(" | ").join("|").split("|");
+      for (const [number] of numbers.matchAll(/\d+/g)) steps.add(Number(number));
+      const cited = [...functions.matchAll(/`([\w/-]+\.ts)` `(\w+)`/g)];
+      const shown = [...tests.matchAll(/`([\w/-]+\.test\.ts)` "([^"]+)"/g)];
+      assert.ok(cited.length > 0 && shown.length > 0, row);
+      for (const [, file = "", name = ""] of cited)
+        assert.match(
+          read(`src/enclave/${file}`),
+          new RegExp(`(function|class|const|async) ${name}\\b|^  ${name}\\(`, "m"),
+          row,
+        );
+      for (const [, file = "", title = ""] of shown) assert.ok(read(`test/${file}`).includes(`("${title}"`), row);
+    }
+    assert.deepEqual(
+      [...steps],
+      Array.from({ length: 28 }, (_, index) => index + 1),
+    );
+  });
+
+  it("names each reason class with its exit code and meaning", () => {
+    for (const [code, { exit, meaning }] of Object.entries(enclaveErrors))
+      assert.ok(page.includes(`| ${code} | ${exit} | ${meaning} |`) || page.includes(`\`${code}\``), code);
+  });
+});
+
+describe("strongroom fpc", () => {
+  const folder = new TemporaryFolder();
+  const network = join(folder.path, "network");
+  const run = (...args: string[]) => runStrongroom(["fpc", ...args, "--folder", network]);
+  after(() => folder[Symbol.dispose]());
+
+  before(async () => {
+    printed(await run("network", "up", "--orgs", "2", "--chaincode", "sealed"));
+  });
+
+  it("refuses a folder that holds no network, or something else", async () => {
+    const elsewhere = folder.file("elsewhere/notes", "mine");
+    const there = ["--folder", join(elsewhere, "..")];
+    const usage = exitOf("SETTINGS_INVALID");
+    refused(await runStrongroom(["fpc", "status", ...there]), { code: usage, says: /holds no network\n.*network up/ });
+    refused(await runStrongroom(["fpc", "network", "up", ...there]), { code: usage, says: /is not empty/ });
+    assert.equal(readFileSync(elsewhere, "utf8"), "mine");
+  });
+
+  it("refuses organisations, chaincodes, enclaves and names that there are not", async () => {
+    const missing = exitOf("NOT_FOUND");
+    refused(await run("status", "--org", "3"), { code: missing, says: /organisations 1 to 2, not 3/ });
+    refused(await run("invoke", "auction", "create", "lot"), {
+      code: 2,
+      says: /no private chaincode auction\n.*is sealed/,
+    });
+    refused(await run("lifecycle", "chaincode", "exportcckeys", "sealed"), {
+      code: 2,
+      says: /Org1MSP has no enclave main\n.*enclave create --org 1 --enclave main/,
+    });
+    refused(await run("enclave", "show", "00"), { code: 2, says: /no enclave has an id that begins with 00/ });
+    refused(await run("enclave", "create", "--enclave", "../main"), {
+      code: exitOf("SETTINGS_INVALID"),
+      says: /lower-case letters, digits and hyphens/,
+    });
+  });
+
+  it("refuses options that are wrong or missing", async () => {
+    refused(await run("status", "--org", "first"), { code: 2, says: /a whole number from 1/ });
+    refused(await run("keys", "rotate", "--phase", "third"), { code: 2, says: /Allowed choices are propose/ });
+    refused(await run("keys", "revoke", "00"), { code: 2, says: /--reason/ });
+    refused(await run("status", "--verbose"), { code: 2, says: /unknown option '--verbose'/ });
+    refused(await run("network", "up", "--orgs", "17", "--folder", join(folder.path, "large")), {
+      code: 2,
+      says: /from 1 to 16/,
+    });
+  });
+
+  it("refuses what comes too early", async () => {
+    refused(await run("invoke", "sealed", "create", "lot"), { code: 3, says: /2 organisations have to run.*0 hold/ });
+    const lifecycle = (...args: string[]) =>
+      runStrongroom(["chaincode", ...args, "--folder", network], { program: "lifecycle" });
+    printed(await run("enclave", "create", "--org", "2"));
+    refused(await lifecycle("importcckeys", "sealed", "--org", "2"), {
+      code: exitOf("NOT_FOUND"),
+      says: /no keys have been exported to enclave/,
+    });
+    refused(await run("keys", "export", "--org", "2"), { code: exitOf("NOT_FOUND"), says: /every other enclave/ });
+    const first = idIn(printed(await lifecycle("initEnclave", "sealed", "--org", "1")));
+    refused(await run("keys", "export", "--org", "2", "--to", first.slice(0, 12)), {
+      code: exitOf("NOT_PROVISIONED"),
+      says: /error: .*keys/,
+    });
+    refused(await run("invoke", "sealed", "create", "lot"), { code: 3, says: /2 organisations have to run.*1 hold/ });
+  });
+
+  it("refuses keys of a second enclave, which drops them again", async () => {
+    refused(await run("keys", "generate", "--org", "2"), { code: exitOf("ALREADY_SET"), says: /import it/ });
+    assert.deepEqual(JSON.parse(printed(await run("keys", "generate", "--org", "2", "--discard", "--json"))), {
+      discarded: [1],
+    });
+  });
+});

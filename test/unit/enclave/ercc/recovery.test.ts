@@ -1,0 +1,253 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { EnclaveError } from "../../../../src/enclave/errors.ts";
+import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
+import {
+  type SignedRecoveryMessage,
+  SignedRecoveryMessageSchema,
+  SignedReleasedShareMessageSchema,
+} from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
+import type { ChaincodeGeneration } from "../../../../src/enclave/protocol/chaincode-keys.ts";
+import { issueRecovery, openShare } from "../../../../src/enclave/protocol/recovery.ts";
+import { readRecovery } from "../../../../src/enclave/protocol/recovery-form.ts";
+import { recoverGeneration, releaseShare } from "../../../../src/enclave/protocol/released-share.ts";
+import { Consortium, chaincodeId, generations, organisationNames, type TestEnclave } from "./consortium.ts";
+import { flippedFields } from "./flipped-fields.ts";
+import { rsaPair, signingPair } from "./test-keys.ts";
+
+const { first, otherFirst, second } = generations;
+
+async function start() {
+  const consortium = await Consortium.start();
+  const enclave = await consortium.newEnclave("Org1MSP");
+  await consortium.registerKeys(enclave, first);
+  return { consortium, enclave };
+}
+
+function issue(
+  consortium: Consortium,
+  issuer: TestEnclave,
+  generation: ChaincodeGeneration = first,
+  sk = issuer.sk,
+): Promise<SignedRecoveryMessage> {
+  const { ccParamsHash, enclaveId } = issuer.read;
+  return issueRecovery({
+    ccParamsHash,
+    generation,
+    policy: consortium.policy,
+    issuer: { enclaveId: enclaveId.bytes, sk },
+  });
+}
+
+const recoveryText = (signed: SignedRecoveryMessage) => encodeArgument(SignedRecoveryMessageSchema, signed);
+
+/** Of the organisation's share to an enclave, as base64 text. */
+function release(
+  consortium: Consortium,
+  recovery: SignedRecoveryMessage,
+  mspId: string,
+  receiver: TestEnclave,
+  key = consortium.policyKey(mspId).key,
+): string {
+  const recoveryKey = rsaPair(4 + (organisationNames as readonly string[]).indexOf(mspId)).privateKey;
+  using share = openShare(readRecovery(recovery), mspId, recoveryKey);
+  const signed = releaseShare({ recovery, mspId, share, receiver: receiver.read }, key);
+  return encodeArgument(SignedReleasedShareMessageSchema, signed);
+}
+
+describe("The recovery of chaincode keys", () => {
+  it("takes shares of as many organisations as the policy says, and then a registration", async () => {
+    const { consortium, enclave } = await start();
+    const recovery = await issue(consortium, enclave);
+    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(recovery));
+    assert.equal(await consortium.call("Org2MSP", "queryRecovery", chaincodeId, "1"), recoveryText(recovery));
+    const fresh = await consortium.newEnclave("Org2MSP", { rsa: 1 });
+    const registration = consortium.registration(fresh, first);
+    const tooFew = () =>
+      consortium.refuses("ALREADY_SET", /was not exported/, "Org2MSP", "registerCCKeys", chaincodeId, registration);
+    await tooFew();
+    await consortium.call("Org1MSP", "releaseShare", chaincodeId, release(consortium, recovery, "Org1MSP", fresh));
+    await tooFew();
+    // The same organisation once more is still one.
+    await consortium.call("Org1MSP", "releaseShare", chaincodeId, release(consortium, recovery, "Org1MSP", fresh));
+    await tooFew();
+    await consortium.call("Org3MSP", "releaseShare", chaincodeId, release(consortium, recovery, "Org3MSP", fresh));
+
+    const listed = JSON.parse(await consortium.call("Org1MSP", "queryListReleasedShares", chaincodeId, fresh.id));
+    const released = (listed as string[]).map((text) =>
+      fromBinary(SignedReleasedShareMessageSchema, Buffer.from(text, "base64")),
+    );
+    const { vkPem, ccParamsHash } = fresh.read;
+    const receiver = { dk: fresh.dk, vkPem, ccParamsHash };
+    using recovered = await recoverGeneration(recovery, released, consortium.policy, receiver);
+    assert.deepEqual(recovered.ekPem, first.ekPem);
+    await consortium.registerKeys(fresh, recovered);
+  });
+
+  it("is not begun anew by shares that newer ones have replaced", async () => {
+    const { consortium, enclave } = await start();
+    const former = await issue(consortium, enclave);
+    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(former));
+    const fresh = await consortium.newEnclave("Org2MSP", { rsa: 1 });
+    for (const mspId of ["Org1MSP", "Org3MSP"])
+      await consortium.call(mspId, "releaseShare", chaincodeId, release(consortium, former, mspId, fresh));
+    const newer = await issue(consortium, enclave);
+    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(newer));
+    const registration = consortium.registration(fresh, first);
+    await consortium.refuses("ALREADY_SET", /./, "Org2MSP", "registerCCKeys", chaincodeId, registration);
+    const stale = release(consortium, former, "Org2MSP", fresh);
+    await consortium.refuses("REPLAY", /newer ones/, "Org2MSP", "releaseShare", chaincodeId, stale);
+  });
+
+  it("brings back keys that a revocation stopped, so that newer ones can follow them", async () => {
+    const { consortium, enclave } = await start();
+    const recovery = await issue(consortium, enclave);
+    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(recovery));
+    await consortium.call("Org1MSP", "revokeEnclave", chaincodeId, enclave.id, "host lost");
+    const fresh = await consortium.newEnclave("Org2MSP", { rsa: 1 });
+    for (const mspId of ["Org1MSP", "Org2MSP"])
+      await consortium.call(mspId, "releaseShare", chaincodeId, release(consortium, recovery, mspId, fresh));
+    await consortium.registerKeys(fresh, first);
+    await consortium.propose(fresh, second, first);
+    await consortium.registerKeys(fresh, second);
+    await consortium.call("Org3MSP", "activateGeneration", chaincodeId, "2");
+  });
+
+  it("does not count an organisation that the policy has no more", async () => {
+    const { consortium, enclave } = await start();
+    const recovery = await issue(consortium, enclave);
+    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(recovery));
+    const fresh = await consortium.newEnclave("Org2MSP", { rsa: 1 });
+    for (const mspId of ["Org1MSP", "Org3MSP"])
+      await consortium.call(mspId, "releaseShare", chaincodeId, release(consortium, recovery, mspId, fresh));
+    await consortium.setPolicy({ organisations: consortium.policy.organisations.slice(0, 2) });
+    const registration = consortium.registration(fresh, first);
+    await consortium.refuses("ALREADY_SET", /./, "Org2MSP", "registerCCKeys", chaincodeId, registration);
+  });
+});
+
+describe("putRecovery", async () => {
+  const { consortium, enclave } = await start();
+  const refused = (
+    code: Parameters<Consortium["refuses"]>[0],
+    text: RegExp,
+    who: string,
+    signed: SignedRecoveryMessage,
+  ) => consortium.refuses(code, text, who, "putRecovery", chaincodeId, recoveryText(signed));
+  const good = await issue(consortium, enclave);
+
+  it("refuses one who is no admin, or another organisation's: UNAUTHORIZED", async () => {
+    const client = { mspId: "Org1MSP", isAdmin: false };
+    await consortium.refuses("UNAUTHORIZED", /no admin/, client, "putRecovery", chaincodeId, recoveryText(good));
+    await refused("UNAUTHORIZED", /an admin of Org1MSP/, "Org2MSP", good);
+  });
+
+  it("refuses what is no recovery: MALFORMED", () =>
+    refused("MALFORMED", /./, "Org1MSP", create(SignedRecoveryMessageSchema)));
+
+  it("refuses an issuer that is not registered: NOT_REGISTERED", async () =>
+    refused("NOT_REGISTERED", /./, "Org1MSP", await issue(consortium, consortium.enclave("Org1MSP"))));
+
+  it("refuses a signature by another key: BAD_SIGNATURE", async () =>
+    refused("BAD_SIGNATURE", /./, "Org1MSP", await issue(consortium, enclave, first, signingPair().key)));
+
+  it("refuses shares for other organisations, or another number, than the policy's: POLICY_DENIED", async () => {
+    const former = consortium.policy;
+    consortium.policy = { ...former, recoveryThreshold: 3 };
+    await refused("POLICY_DENIED", /organisations and number/, "Org1MSP", await issue(consortium, enclave));
+    consortium.policy = { ...former, organisations: former.organisations.slice(0, 2) };
+    await refused("POLICY_DENIED", /organisations and number/, "Org1MSP", await issue(consortium, enclave));
+    consortium.policy = former;
+  });
+
+  it("refuses an issuer that may not endorse: POLICY_DENIED", async () => {
+    consortium.define({ organisations: ["Org2MSP"] });
+    await refused("POLICY_DENIED", /no peer of Org1MSP/, "Org1MSP", good);
+    consortium.define({});
+  });
+
+  it("refuses shares for other parameters, or of a generation that is not active: WRONG_CONTEXT", async () => {
+    const wrong = { ...enclave, read: { ...enclave.read, ccParamsHash: Buffer.alloc(32, 7) } };
+    await refused("WRONG_CONTEXT", /another channel/, "Org1MSP", await issue(consortium, wrong));
+    await refused("WRONG_CONTEXT", /not the active/, "Org1MSP", await issue(consortium, enclave, second));
+  });
+
+  it("refuses shares of another key: EK_MISMATCH", async () =>
+    refused("EK_MISMATCH", /another chaincode key/, "Org1MSP", await issue(consortium, enclave, otherFirst)));
+
+  it("refuses an issuer that does not hold the keys: NOT_PROVISIONED", async () => {
+    const empty = await consortium.newEnclave("Org1MSP");
+    await refused("NOT_PROVISIONED", /does not hold/, "Org1MSP", await issue(consortium, empty));
+  });
+
+  it("refuses a chaincode that has no keys: NOT_FOUND", async () => {
+    const consortium = await Consortium.start();
+    const text = recoveryText(await issue(consortium, await consortium.newEnclave("Org1MSP")));
+    await consortium.refuses("NOT_FOUND", /no keys yet/, "Org1MSP", "putRecovery", chaincodeId, text);
+  });
+
+  it("refuses one bit changed in whichever field: nothing is written", async () => {
+    const before = consortium.ledger.snapshot();
+    for (const { field, argument } of flippedFields("recovery", recoveryText(good)))
+      await assert.rejects(consortium.call("Org1MSP", "putRecovery", chaincodeId, argument), EnclaveError, field);
+    assert.equal(consortium.ledger.snapshot(), before);
+  });
+});
+
+describe("releaseShare", async () => {
+  const { consortium, enclave } = await start();
+  const recovery = await issue(consortium, enclave);
+  const fresh = await consortium.newEnclave("Org2MSP", { rsa: 1 });
+  const refused = (code: Parameters<Consortium["refuses"]>[0], text: RegExp, who: string, argument: string) =>
+    consortium.refuses(code, text, who, "releaseShare", chaincodeId, argument);
+  const good = (receiver = fresh) => release(consortium, recovery, "Org1MSP", receiver);
+
+  it("refuses a share where none were issued: NOT_FOUND", async () => {
+    await refused("NOT_FOUND", /no recovery shares/, "Org1MSP", good());
+    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(recovery));
+  });
+
+  it("refuses one who is no admin of the organisation whose share it is: UNAUTHORIZED", async () => {
+    const client = { mspId: "Org1MSP", isAdmin: false };
+    await consortium.refuses("UNAUTHORIZED", /no admin/, client, "releaseShare", chaincodeId, good());
+    await refused("UNAUTHORIZED", /an admin of Org1MSP/, "Org2MSP", good());
+  });
+
+  it("refuses what is no released share: MALFORMED", () =>
+    refused("MALFORMED", /./, "Org1MSP", recoveryText(recovery)));
+
+  it("refuses a receiver that is not registered: NOT_REGISTERED", () =>
+    refused("NOT_REGISTERED", /./, "Org1MSP", good(consortium.enclave("Org2MSP"))));
+
+  it("refuses a signature by another key than the policy's: BAD_SIGNATURE", () =>
+    refused("BAD_SIGNATURE", /./, "Org1MSP", release(consortium, recovery, "Org1MSP", fresh, signingPair().key)));
+
+  it("refuses a receiver that may not endorse: POLICY_DENIED", async () => {
+    consortium.define({ organisations: ["Org1MSP"] });
+    await refused("POLICY_DENIED", /no peer of Org2MSP/, "Org1MSP", good());
+    consortium.define({});
+    const lost = await consortium.newEnclave("Org2MSP");
+    await consortium.call("Org2MSP", "revokeEnclave", chaincodeId, lost.id, "lost");
+    await refused("POLICY_DENIED", /is revoked/, "Org1MSP", good(lost));
+  });
+
+  it("refuses a share for other parameters: WRONG_CONTEXT", () => {
+    const wrong = { ...fresh, read: { ...fresh.read, ccParamsHash: Buffer.alloc(32, 7) } };
+    return refused("WRONG_CONTEXT", /another channel/, "Org1MSP", good(wrong));
+  });
+
+  it("refuses one bit changed in whichever field: nothing is written", async () => {
+    const before = consortium.ledger.snapshot();
+    for (const { field, argument } of flippedFields("release", good()))
+      await assert.rejects(consortium.call("Org1MSP", "releaseShare", chaincodeId, argument), EnclaveError, field);
+    assert.equal(consortium.ledger.snapshot(), before);
+  });
+
+  it("refuses a share of a generation that is not the active one any more: WRONG_CONTEXT", async () => {
+    await consortium.propose(enclave, second, first);
+    await consortium.registerKeys(enclave, second);
+    await consortium.call("Org1MSP", "activateGeneration", chaincodeId, "2");
+    await refused("WRONG_CONTEXT", /not the active 2/, "Org1MSP", good());
+  });
+});

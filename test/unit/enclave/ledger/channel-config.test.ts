@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { before, describe, it } from "node:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { dataHash, readBlock } from "../../../../src/enclave/ledger/block.ts";
+import { makeGenesisBlock, readChannelConfig } from "../../../../src/enclave/ledger/channel-config.ts";
+import {
+  BlockSchema,
+  EnvelopeSchema,
+  PayloadSchema,
+} from "../../../../src/enclave/messages/generated/fabric/common_pb.ts";
+import {
+  type ConfigEnvelope,
+  ConfigEnvelopeSchema,
+} from "../../../../src/enclave/messages/generated/fabric/config_pb.ts";
+import {
+  type FabricMSPConfig,
+  FabricMSPConfigSchema,
+  MSPConfigSchema,
+} from "../../../../src/enclave/messages/generated/fabric/msp_pb.ts";
+import { type TrialOrganisation, trialOrganisation } from "./trial-channel.ts";
+
+const malformed = { code: "MALFORMED" };
+
+describe("the first block of a channel", () => {
+  let one: TrialOrganisation;
+  let other: TrialOrganisation;
+  before(async () => {
+    one = await trialOrganisation("Org1MSP");
+    other = await trialOrganisation("Org2MSP");
+  });
+  const genesisBlock = () =>
+    makeGenesisBlock({
+      channelId: "trial",
+      organisations: [{ mspId: "Org1MSP", roots: [one.authority.certificate] }],
+      orderers: [{ mspId: "OrdererMSP", roots: [other.authority.certificate] }],
+      timestampMs: 1_700_000_000_000,
+    });
+
+  /** The block with another configuration, whose hashes fit it. */
+  function changed(change: (config: ConfigEnvelope) => void): Uint8Array {
+    const block = fromBinary(BlockSchema, genesisBlock());
+    const [bytes] = block.data?.data ?? [];
+    if (bytes === undefined || block.header === undefined || block.data === undefined) assert.fail();
+    const envelope = fromBinary(EnvelopeSchema, bytes);
+    const payload = fromBinary(PayloadSchema, envelope.payload);
+    const config = fromBinary(ConfigEnvelopeSchema, payload.data);
+    change(config);
+    payload.data = toBinary(ConfigEnvelopeSchema, config);
+    envelope.payload = toBinary(PayloadSchema, payload);
+    block.data.data = [toBinary(EnvelopeSchema, envelope)];
+    block.header.dataHash = dataHash(block.data.data);
+    return toBinary(BlockSchema, block);
+  }
+
+  /** The block with another configuration of its organisation. */
+  const withMsp = (change: (config: FabricMSPConfig) => void) =>
+    changed((config) => {
+      const value = config.config?.channelGroup?.groups.Application?.groups.Org1MSP?.values.MSP;
+      if (value === undefined) assert.fail();
+      const msp = fromBinary(FabricMSPConfigSchema, fromBinary(MSPConfigSchema, value.value).config);
+      change(msp);
+      value.value = toBinary(
+        MSPConfigSchema,
+        create(MSPConfigSchema, { config: toBinary(FabricMSPConfigSchema, msp) }),
+      );
+    });
+
+  it("names the channel, its organisations with their roots, and its hash", () => {
+    const bytes = genesisBlock();
+    const config = readChannelConfig(bytes);
+    assert.equal(config.channelId, "trial");
+    assert.deepEqual(config.channelHash, readBlock(bytes).hash);
+    assert.deepEqual(config.organisations, [
+      { mspId: "Org1MSP", roots: [one.authority.certificate], intermediates: [] },
+    ]);
+    assert.equal(config.membership.identify(one.peer.serialized)?.role, "peer");
+  });
+
+  it("keeps apart who endorses and who orders", () => {
+    const config = readChannelConfig(genesisBlock());
+    assert.equal(config.membership.identify(other.peer.serialized), undefined);
+    assert.equal(config.ordererMembership.identify(one.peer.serialized), undefined);
+  });
+
+  it("has another hash with any other content", () => {
+    const { channelHash } = readChannelConfig(genesisBlock());
+    const later = changed((config) => {
+      if (config.config !== undefined) config.config.sequence = 1n;
+    });
+    assert.notDeepEqual(readChannelConfig(later).channelHash, channelHash);
+  });
+
+  it("is refused without organisations, and with one that has no name or no root", () => {
+    for (const bytes of [
+      changed((config) => delete config.config),
+      changed((config) => {
+        const groups = config.config?.channelGroup?.groups;
+        if (groups?.Application !== undefined) groups.Application.groups = {};
+      }),
+      withMsp((msp) => (msp.name = "")),
+      withMsp((msp) => (msp.rootCerts = [])),
+      withMsp((msp) => (msp.rootCerts = [Buffer.from("no certificate")])),
+    ])
+      assert.throws(() => readChannelConfig(bytes), malformed);
+  });
+
+  it("is refused where roles are told by something else than the units that are known", () => {
+    for (const bytes of [
+      withMsp((msp) => delete msp.fabricNodeOus),
+      withMsp((msp) => {
+        if (msp.fabricNodeOus !== undefined) msp.fabricNodeOus.enable = false;
+      }),
+      withMsp((msp) => {
+        if (msp.fabricNodeOus?.adminOuIdentifier !== undefined)
+          msp.fabricNodeOus.adminOuIdentifier.organizationalUnitIdentifier = "boss";
+      }),
+      withMsp((msp) => delete msp.fabricNodeOus?.peerOuIdentifier),
+    ])
+      assert.throws(() => readChannelConfig(bytes), malformed);
+  });
+
+  it("is refused where it is another block, or holds something else than one configuration", () => {
+    const second = fromBinary(BlockSchema, genesisBlock());
+    if (second.header === undefined || second.data === undefined) assert.fail();
+    second.header.number = 1n;
+    assert.throws(() => readChannelConfig(toBinary(BlockSchema, second)), malformed);
+    const empty = create(BlockSchema, { header: { dataHash: dataHash([]) }, data: { data: [] } });
+    assert.throws(() => readChannelConfig(toBinary(BlockSchema, empty)), malformed);
+    const noise = [Buffer.from("noise")];
+    const noisy = create(BlockSchema, { header: { dataHash: dataHash(noise) }, data: { data: noise } });
+    assert.throws(() => readChannelConfig(toBinary(BlockSchema, noisy)), malformed);
+  });
+});

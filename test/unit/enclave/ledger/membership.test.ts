@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import { before, describe, it } from "node:test";
+import { OrganisationAuthority } from "../../../../src/enclave/ledger/embedded/organisation-authority.ts";
+import { Membership, serializeIdentity } from "../../../../src/enclave/ledger/membership.ts";
+import { membershipOf, type TrialOrganisation, trialOrganisation } from "./trial-channel.ts";
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+describe("the membership of a channel", () => {
+  let one: TrialOrganisation;
+  let other: TrialOrganisation;
+  let membership: Membership;
+  before(async () => {
+    one = await trialOrganisation("Org1MSP");
+    other = await trialOrganisation("Org2MSP");
+    membership = membershipOf([one, other]);
+  });
+
+  const issued = async (units: readonly string[], dates: { notBefore?: Date; notAfter?: Date } = {}) =>
+    (await one.authority.issue({ commonName: "someone", units, ...dates })).certificate;
+
+  it("knows a member's organisation, role and key", () => {
+    const client = membership.identify(serializeIdentity(one.client), Date.now());
+    assert.equal(client?.mspId, "Org1MSP");
+    assert.equal(client.role, "client");
+    assert.ok(client.key.equals(new X509Certificate(one.client.certificate).publicKey));
+    assert.equal(membership.identify(other.peer.serialized)?.role, "peer");
+  });
+
+  it("does not know a member of one organisation as one of another", () => {
+    const { certificate } = one.client;
+    assert.equal(membership.identify(serializeIdentity({ mspId: "Org2MSP", certificate })), undefined);
+    assert.equal(membership.identify(serializeIdentity({ mspId: "Org3MSP", certificate })), undefined);
+    assert.equal(membership.identify(serializeIdentity({ mspId: "", certificate })), undefined);
+  });
+
+  it("does not know somebody whose authority has the same name and another key", async () => {
+    const { authority } = await OrganisationAuthority.create("Org1MSP");
+    const { certificate } = await authority.issue({ commonName: "peer", units: ["peer"] });
+    assert.equal(membership.identify(serializeIdentity({ mspId: "Org1MSP", certificate })), undefined);
+  });
+
+  for (const [what, units] of [
+    ["no role", ["employee"]],
+    ["no unit", []],
+    ["two roles", ["client", "admin"]],
+    ["a role in other letters", ["Admin"]],
+  ] as const)
+    it(`does not know somebody with ${what}`, async () => {
+      const certificate = await issued(units);
+      assert.equal(membership.identify(serializeIdentity({ mspId: "Org1MSP", certificate })), undefined);
+    });
+
+  it("tells the role among units that are none", async () => {
+    const certificate = await issued(["department", "peer"]);
+    assert.equal(membership.identify(serializeIdentity({ mspId: "Org1MSP", certificate }))?.role, "peer");
+  });
+
+  it("does not take an authority's own certificate for a member's", () => {
+    const { certificate } = one.authority;
+    assert.equal(membership.identify(serializeIdentity({ mspId: "Org1MSP", certificate })), undefined);
+  });
+
+  it("refuses certificates before and after their time where one is asked about, and only there", async () => {
+    const now = Date.now();
+    const late = await issued(["peer"], { notBefore: new Date(now - 2 * dayMs), notAfter: new Date(now - dayMs) });
+    const early = await issued(["peer"], { notBefore: new Date(now + dayMs), notAfter: new Date(now + 2 * dayMs) });
+    for (const certificate of [late, early]) {
+      const serialized = serializeIdentity({ mspId: "Org1MSP", certificate });
+      assert.equal(membership.identify(serialized, now), undefined);
+      assert.equal(membership.identify(serialized)?.role, "peer");
+    }
+  });
+
+  it("does not know a member whose certificate has any part altered", () => {
+    const der = new X509Certificate(one.client.certificate).raw;
+    for (let at = 0; at < der.length; at += 7) {
+      const altered = Buffer.from(der);
+      altered[at] = (altered[at] ?? 0) ^ 1;
+      const certificate = `-----BEGIN CERTIFICATE-----\n${altered.toString("base64")}\n-----END CERTIFICATE-----\n`;
+      assert.equal(membership.identify(serializeIdentity({ mspId: "Org1MSP", certificate })), undefined, `byte ${at}`);
+    }
+  });
+
+  it("does not know what is no certificate, no message, or too long", () => {
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    for (const certificate of [
+      "",
+      "text",
+      privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+      `${one.client.certificate}${" ".repeat(20_000)}`,
+    ])
+      assert.equal(membership.identify(serializeIdentity({ mspId: "Org1MSP", certificate })), undefined);
+    assert.equal(membership.identify(Buffer.from("no message")), undefined);
+    assert.equal(membership.identify(Buffer.alloc(0)), undefined);
+  });
+
+  it("keeps to its answers when it is asked more often than it remembers", () => {
+    for (let i = 0; i < 1100; i++) membership.identify(Buffer.from(`nobody ${i}`));
+    assert.equal(membership.identify(one.peer.serialized)?.role, "peer");
+  });
+
+  it("cannot be made of what is no certificate", () => {
+    assert.throws(() => new Membership([{ mspId: "Org1MSP", roots: ["nothing"] }]));
+  });
+});

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { duplexPair } from "node:stream";
+import { describe, test } from "node:test";
+import { EnclaveError } from "../../../../src/enclave/errors.ts";
+import { type Answerer, CallChannel } from "../../../../src/enclave/process/call-channel.ts";
+import { encodeFrame } from "../../../../src/enclave/process/frames.ts";
+
+const nothing: Answerer = () => Promise.resolve([]);
+
+function channelPair(answers: { readonly host?: Answerer; readonly enclave?: Answerer }) {
+  const [hostSide, enclaveSide] = duplexPair();
+  const closures: string[] = [];
+  const open = (socket: typeof hostSide, side: "host" | "enclave") =>
+    new CallChannel(socket, {
+      answer: answers[side] ?? nothing,
+      closed: (error) => closures.push(`${side}: ${error?.name ?? "in order"}`),
+      unexpected: () => "ENCLAVE_ENDED: an error of its own",
+    });
+  return { host: open(hostSide, "host"), enclave: open(enclaveSide, "enclave"), hostSide, closures };
+}
+
+describe("calls between an enclave and its host", () => {
+  test("carry a name and parts, and the answer's parts back", async () => {
+    const { host } = channelPair({ enclave: (name, parts) => Promise.resolve([Buffer.from(name), ...parts]) });
+    const answer = await host.call("echo", Buffer.from("one"), Buffer.alloc(0));
+    assert.deepEqual(answer.map(String), ["echo", "one", ""]);
+  });
+
+  test("go the other way while one is under way", async () => {
+    const pair = channelPair({
+      host: (name) => Promise.resolve([Buffer.from(`host's ${name}`)]),
+      enclave: () => pair.enclave.call("store"),
+    });
+    assert.deepEqual((await pair.host.call("generate")).map(String), ["host's store"]);
+  });
+
+  test("that overlap get each its own answer, whichever comes first", async () => {
+    const waiting: (() => void)[] = [];
+    const { host } = channelPair({
+      enclave: (name) => new Promise((resolve) => waiting.push(() => resolve([Buffer.from(name)]))),
+    });
+    const both = [host.call("first"), host.call("second")];
+    while (waiting.length < 2) await new Promise(setImmediate);
+    for (const answer of waiting.reverse()) answer();
+    assert.deepEqual(
+      (await Promise.all(both)).map(([name]) => String(name)),
+      ["first", "second"],
+    );
+  });
+
+  test("that are refused end with the refusal's code and message", async () => {
+    const { host } = channelPair({
+      enclave: () => Promise.reject(new EnclaveError("KEYS_EXIST", "keys are there already")),
+    });
+    await assert.rejects(host.call("generate"), { code: "KEYS_EXIST", message: "keys are there already" });
+  });
+
+  test("that meet an error without a code tell nothing of its text", async () => {
+    const { host } = channelPair({ enclave: () => Promise.reject(new Error("a secret")) });
+    await assert.rejects(host.call("generate"), { code: "ENCLAVE_ENDED", message: "an error of its own" });
+  });
+
+  test("end when the other side does", async () => {
+    const { host, hostSide, closures } = channelPair({ enclave: () => new Promise(() => undefined) });
+    const call = assert.rejects(host.call("generate"), { code: "ENCLAVE_ENDED" });
+    hostSide.destroy();
+    await call;
+    await assert.rejects(host.call("status"), { code: "ENCLAVE_ENDED" });
+    assert.ok(closures.includes("host: in order"));
+  });
+
+  test("of arguments beyond a frame's limit are refused and leave the channel usable", async () => {
+    const { host } = channelPair({});
+    await assert.rejects(host.call("export", Buffer.alloc(8 * 1024 * 1024)), { code: "MALFORMED" });
+    assert.deepEqual(await host.call("status"), []);
+  });
+
+  for (const [what, bytes] of [
+    ["an answer to no call", encodeFrame({ kind: "answer", number: 9, parts: [] })],
+    ["a fault to no call", encodeFrame({ kind: "fault", number: 9, parts: [] })],
+    ["a call without a name", encodeFrame({ kind: "call", number: 9, parts: [] })],
+    ["a name that is too long", encodeFrame({ kind: "call", number: 9, parts: [Buffer.alloc(65, "a")] })],
+    ["noise", Buffer.alloc(40, 0xff)],
+  ] as const)
+    test(`close the channel at ${what}`, async () => {
+      const { hostSide, closures } = channelPair({});
+      hostSide.write(bytes);
+      while (closures.length === 0) await new Promise(setImmediate);
+      assert.equal(closures[0], "enclave: FrameError");
+    });
+});
