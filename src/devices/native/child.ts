@@ -3,8 +3,8 @@
  * Everything else arrives over the socket. It ends when the socket does.
  */
 import { Socket } from "node:net";
+import { closeProcessOff } from "../../crypto/closed-process.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
-import { closeProcessOff } from "./closed-process.ts";
 import { DeviceFault, type FaultFacts } from "./fault.ts";
 import { FramePipe } from "./frame-pipe.ts";
 import type { FrameBody } from "./frames.ts";
@@ -137,8 +137,18 @@ function fail(fault: FaultFacts): void {
   pipe.flush(() => process.exit(1));
 }
 
+async function closeOff(): Promise<void> {
+  await closeProcessOff().catch((cause: Error) => {
+    throw new DeviceFault({
+      kind: "device",
+      code: "NOT_CLOSED_OFF",
+      message: `the device's process cannot make its memory unreadable to others: ${cause.message}; use Linux with glibc, on x86-64 or arm64`,
+    });
+  });
+}
+
 try {
-  await closeProcessOff();
+  await closeOff();
   program = ((await import(process.argv[2] ?? "")) as { program?: DeviceProgram }).program;
   if (program === undefined)
     throw new DeviceFault({ kind: "device", code: "NO_PROGRAM", message: "the device's module exports no program" });

@@ -6,7 +6,7 @@ import { Socket } from "node:net";
 import { EnclaveError } from "../errors.ts";
 import { AttestationJudge } from "../evidence/judge.ts";
 import { CallChannel } from "../process/call-channel.ts";
-import { closeProcessOff } from "../process/closed-off.ts";
+import { closeEnclaveOff } from "../process/closed-off.ts";
 import { openTeeBackend } from "../tee/open-backend.ts";
 import { LedgerEnclave } from "./ledger-enclave.ts";
 
@@ -20,7 +20,7 @@ function endNow(): void {
 // Sent to the whole group at Ctrl-C; the host ends this process once what runs has come back.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
 process.on("uncaughtException", endNow);
-await closeProcessOff();
+await closeEnclaveOff();
 
 const enclave = new LedgerEnclave({
   openBackend: (settings) => openTeeBackend(settings, "ledger"),

@@ -1,34 +1,17 @@
+import { closeProcessOff } from "../../crypto/closed-process.ts";
 import { EnclaveError } from "../errors.ts";
 
-/** linux/prctl.h and asm-generic/resource.h. */
-const setParentDeathSignal = 1;
-const getDumpable = 3;
-const setDumpable = 4;
-const killSignal = 9;
-const coreFileLimit = 4;
-
 /**
- * Closes this process off before it makes or opens a key: other processes of its user cannot read its memory
- * (PR_SET_DUMPABLE 0), it leaves no core, and it dies with its host's agent (PR_SET_PDEATHSIG). The host's root is not kept
- * out by this (docs/decisions/0616-an-enclave-is-an-operating-system-process.md).
+ * Closes an enclave's process off before it makes or opens a key
+ * (docs/decisions/0616-an-enclave-is-an-operating-system-process.md).
  *
  * @throws EnclaveError SETTINGS_INVALID: the kernel or platform does not do that
  */
-export async function closeProcessOff(): Promise<void> {
-  try {
-    const { default: koffi } = await import("koffi");
-    const libc = koffi.load("libc.so.6");
-    const prctl = libc.func("int prctl(int option, ulong a, ulong b, ulong c, ulong d)");
-    koffi.struct("rlimit", { soft: "ulong", hard: "ulong" });
-    const setrlimit = libc.func("int setrlimit(int resource, const rlimit *limit)");
-    prctl(setParentDeathSignal, killSignal, 0, 0, 0);
-    prctl(setDumpable, 0, 0, 0, 0);
-    if (prctl(getDumpable, 0, 0, 0, 0) !== 0 || setrlimit(coreFileLimit, { soft: 0, hard: 0 }) !== 0)
-      throw new Error("the kernel refuses");
-  } catch (cause) {
+export async function closeEnclaveOff(): Promise<void> {
+  await closeProcessOff().catch((cause: unknown) => {
     throw new EnclaveError("SETTINGS_INVALID", "the enclave cannot make its memory unreadable to other processes", {
       cause,
       hint: "use Linux with glibc, on x86-64 or arm64",
     });
-  }
+  });
 }

@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import { CallChannel } from "./call-channel.ts";
-import { closeProcessOff } from "./closed-off.ts";
+import { closeEnclaveOff } from "./closed-off.ts";
 import { type EnclaveProgram, EnclaveServer } from "./enclave-server.ts";
 
 const socketDescriptor = 3;
@@ -13,7 +13,7 @@ export async function serveEnclave(program: EnclaveProgram): Promise<void> {
   // Sent to the whole group at Ctrl-C; the host's agent ends us once what runs has come back.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
   process.on("uncaughtException", endNow);
-  await closeProcessOff();
+  await closeEnclaveOff();
   const socket = new Socket({ fd: socketDescriptor, readable: true, writable: true });
   const server = new EnclaveServer(program, (name, ...parts) => channel.call(name, ...parts));
   const channel: CallChannel = new CallChannel(socket, {

@@ -105,7 +105,7 @@ describe("a command that is written wrongly", () => {
     [["audit", "export", "--format", "xml", ...place], /Allowed choices are jsonl, csv/],
     [
       ["audit", "verify", "--checkpoint", "/nowhere/checkpoint", ...place],
-      /is not a key manager's data folder|cannot be read/,
+      /there is no data folder/,
     ],
     [["init", "--unlock-file", "x"], /required option '--data <dir>' not specified/],
     [["init", "--region", "Nowhere!", ...place], /--region takes/],
