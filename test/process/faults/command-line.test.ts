@@ -103,10 +103,7 @@ describe("a command that is written wrongly", () => {
     [["key", "slot", "remove", "first", ...place], /a slot number/],
     [["audit", "tail", "--lines", "-1", ...place], /a whole number/],
     [["audit", "export", "--format", "xml", ...place], /Allowed choices are jsonl, csv/],
-    [
-      ["audit", "verify", "--checkpoint", "/nowhere/checkpoint", ...place],
-      /there is no data folder/,
-    ],
+    [["audit", "verify", "--checkpoint", "/nowhere/checkpoint", ...place], /there is no data folder/],
     [["init", "--unlock-file", "x"], /required option '--data <dir>' not specified/],
     [["init", "--region", "Nowhere!", ...place], /--region takes/],
     [["serve", "--native", "8443", ...place], /--native takes HOST:PORT, got "8443"/],

@@ -51,7 +51,7 @@ export class LaunchedNode implements AsyncDisposable {
     const args = [program, this.folder.path, this.outside("master"), this.outside("mood")];
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, STRONGROOM_SECRET_THING: "x", NODE_COMPILE_CACHE: "/nowhere", KEPT: "yes" },
+      env: { ...process.env, STRONGROOM_SECRET_THING: "x", NODE_COMPILE_CACHE: this.outside("compiled"), KEPT: "yes" },
     });
     this.#running.push(child);
     let [stdout, stderr] = ["", ""];
