@@ -32,8 +32,8 @@ export class ChaincodeProcess implements AsyncDisposable {
   }
 
   /** A service with an entry of its own, which takes the same options. */
-  static async startEntry(entry: string, packageId: string): Promise<ChaincodeProcess> {
-    return await ChaincodeProcess.#spawn([entry], packageId, {});
+  static async startEntry(entry: string, packageId: string, ...args: readonly string[]): Promise<ChaincodeProcess> {
+    return await ChaincodeProcess.#spawn([entry, ...args], packageId, {});
   }
 
   static async #spawn(

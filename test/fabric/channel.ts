@@ -1,8 +1,7 @@
 import { common, peer } from "@hyperledger/fabric-protos";
-import type { ChaincodeStream } from "./chaincode-stream.ts";
 import { type Definition, isSatisfied, policyOf, toWrite } from "./definitions.ts";
 import { isMember, sha256, TestOrganisation, verifySignature } from "./organisation.ts";
-import { TestPeer } from "./peer.ts";
+import { type InstalledChaincode, TestPeer } from "./peer.ts";
 
 /** protos.TxValidationCode, as far as this channel gives them. */
 export const codes = {
@@ -78,7 +77,7 @@ export class TestChannel implements Disposable {
     return this.#definitions.get(name);
   }
 
-  install(mspId: string, name: string, stream: ChaincodeStream): void {
+  install(mspId: string, name: string, stream: InstalledChaincode): void {
     this.peer(mspId).install(name, stream)?.[Symbol.dispose]();
   }
 

@@ -1,8 +1,13 @@
 import { common, peer } from "@hyperledger/fabric-protos";
-import type { ChaincodeCall, ChaincodeStream } from "./chaincode-stream.ts";
+import type { ChaincodeAnswer, ChaincodeCall } from "./chaincode-stream.ts";
 import { type Definition, Definitions, namespace as lifecycle } from "./definitions.ts";
 import { isMember, sha256, type TestIdentity, type TestOrganisation, verifySignature } from "./organisation.ts";
 import { apply, Simulation, WorldState, type Write } from "./world-state.ts";
+
+/** What a peer calls as chaincode: a service's stream, or one that tests play. */
+export interface InstalledChaincode extends Disposable {
+  execute(call: ChaincodeCall): Promise<ChaincodeAnswer>;
+}
 
 type ProposalResponse = InstanceType<typeof peer.ProposalResponse>;
 
@@ -22,7 +27,7 @@ export class TestPeer implements Disposable {
   readonly identity: TestIdentity;
   readonly channelId: string;
   readonly #organisations: readonly TestOrganisation[];
-  readonly #chaincodes = new Map<string, ChaincodeStream>();
+  readonly #chaincodes = new Map<string, InstalledChaincode>();
   #state = new WorldState();
 
   constructor(identity: TestIdentity, channelId: string, organisations: readonly TestOrganisation[]) {
@@ -36,7 +41,7 @@ export class TestPeer implements Disposable {
   }
 
   /** @returns The chaincode that was there, which is the caller's to close. */
-  install(name: string, stream: ChaincodeStream): ChaincodeStream | undefined {
+  install(name: string, stream: InstalledChaincode): InstalledChaincode | undefined {
     const before = this.#chaincodes.get(name);
     this.#chaincodes.set(name, stream);
     return before;
@@ -117,7 +122,9 @@ export class TestPeer implements Disposable {
     const payload = peer.ChaincodeProposalPayload.deserializeBinary(proposal.getPayload_asU8());
     const spec = peer.ChaincodeInvocationSpec.deserializeBinary(payload.getInput_asU8()).getChaincodeSpec();
     const input = spec?.getInput();
-    const chaincode = spec?.getChaincodeId()?.getName();
+    // Fabric's peers go by the header's extension; they do not look at the name beside the arguments.
+    const extension = peer.ChaincodeHeaderExtension.deserializeBinary(channel.getExtension_asU8());
+    const chaincode = extension.getChaincodeId()?.getName();
     if (input === undefined || chaincode === undefined) throw new Error("the proposal invokes no chaincode");
     payload.clearTransientmapMap();
     const hash = sha256(header.getChannelHeader_asU8(), header.getSignatureHeader_asU8(), payload.serializeBinary());

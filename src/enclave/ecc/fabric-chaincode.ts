@@ -1,16 +1,13 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { type CalledStub, requireDirectCall } from "../ercc/direct-call.ts";
 import { FabricState, type FabricStub } from "../ercc/fabric-state.ts";
 import { EnclaveError, fromAbortText, toAbortText } from "../errors.ts";
-import { ChaincodeInvocationSpecSchema, SerializedIdentitySchema } from "../messages/generated/fabric/peer_pb.ts";
+import { SerializedIdentitySchema } from "../messages/generated/fabric/peer_pb.ts";
 import { storedTransaction } from "./embedded-chaincode.ts";
 import { type EndorsementState, endorseResponses, endorseTransaction } from "./endorse.ts";
 
 /** What is used of the shim's stub besides what the registry uses. */
-export interface EndorsingStub extends FabricStub {
-  getBufferArgs(): readonly Uint8Array[];
-  /** Its payload: protos.ChaincodeProposalPayload. */
-  getSignedProposal(): { readonly proposal: { readonly payload: { getInput_asU8(): Uint8Array } } };
-}
+export interface EndorsingStub extends FabricStub, CalledStub {}
 
 /** protos.Response, as the shim takes one. */
 export interface ShimResponse {
@@ -25,10 +22,15 @@ export interface ShimResponse {
  * with an underscore; upstream's do.
  */
 export class EndorsingFabricChaincode {
+  readonly #name: string;
   readonly #registry: string;
 
-  /** @param registry - ERCC's name on the channel. */
-  constructor(registry: string) {
+  /**
+   * @param name - Under which the channel knows the private chaincode; it takes nothing over for who called another one.
+   * @param registry - ERCC's name on the channel.
+   */
+  constructor(name: string, registry: string) {
+    this.#name = name;
     this.#registry = registry;
   }
 
@@ -49,6 +51,7 @@ export class EndorsingFabricChaincode {
     const [transaction, ...args] = stub.getBufferArgs().map((arg) => Buffer.from(arg).toString("utf8"));
     switch (transaction) {
       case endorseTransaction:
+        requireDirectCall(stub, this.#name);
         return await endorseResponses(this.#state(stub), args);
       case storedTransaction: {
         const [key = "", ...more] = args;
@@ -66,7 +69,7 @@ export class EndorsingFabricChaincode {
     const registry = new FabricState(stub);
     return {
       channelId: stub.getChannelID(),
-      chaincodeId: ownName(stub),
+      chaincodeId: this.#name,
       creator: toBinary(SerializedIdentitySchema, create(SerializedIdentitySchema, { mspid, idBytes })),
       async get(key) {
         const value = await stub.getState(key);
@@ -86,10 +89,4 @@ export class EndorsingFabricChaincode {
     const message = answer.message ?? "";
     throw fromAbortText(message) ?? new Error(`${this.#registry} answered ${transaction} with status ${answer.status}`);
   }
-}
-
-/** The name under which the channel knows this chaincode: the one that the client called. */
-function ownName(stub: EndorsingStub): string {
-  const input = stub.getSignedProposal().proposal.payload.getInput_asU8();
-  return fromBinary(ChaincodeInvocationSpecSchema, input).chaincodeSpec?.chaincodeId?.name ?? "";
 }

@@ -15,5 +15,8 @@ async function call(state: RegistryState, transaction: string, args: readonly st
 }
 
 export const contracts: ContractClass[] = [
-  registryContract("registry", ["tell", "queryEnclaveCredentials", "queryState", "canEndorse"], call),
+  registryContract("registry", ["tell", "queryEnclaveCredentials", "queryState", "canEndorse"], call, {
+    chaincodeName: "ercc",
+    isQuery: (transaction) => transaction !== "tell",
+  }),
 ];

@@ -5,8 +5,8 @@ import { EnclaveError, enclaveErrors, toAbortText } from "../../errors.ts";
 import { EndorsingFabricChaincode } from "../fabric-chaincode.ts";
 
 /**
- * Serves the part of a private chaincode that Fabric's peers run. Options as fabric-chaincode-node has them, and `--registry`
- * for ERCC's name where it is not `ercc`.
+ * Serves the part of a private chaincode that Fabric's peers run. Options as fabric-chaincode-node has them, `--name` for the name under which
+ * the channel knows it, and `--registry` for ERCC's where it is not `ercc`.
  */
 const options = {
   "chaincode-address": { type: "string" },
@@ -14,13 +14,15 @@ const options = {
   "chaincode-tls-key-file": { type: "string" },
   "chaincode-tls-cert-file": { type: "string" },
   "chaincode-tls-client-cacert-file": { type: "string" },
+  name: { type: "string" },
   registry: { type: "string", default: "ercc" },
 } as const;
 
 try {
   const { values } = parseArgs({ options });
-  const { "chaincode-address": address, "chaincode-id": ccid, registry } = values;
-  if (address === undefined || ccid === undefined) throw invalid("--chaincode-address and --chaincode-id are needed");
+  const { "chaincode-address": address, "chaincode-id": ccid, name, registry } = values;
+  if (address === undefined || ccid === undefined || name === undefined)
+    throw invalid("--chaincode-address, --chaincode-id and --name are needed");
   const tlsProps = readTls(
     values["chaincode-tls-key-file"],
     values["chaincode-tls-cert-file"],
@@ -31,7 +33,7 @@ try {
   const { Shim } = (await import("fabric-shim")).default;
   const serverOptions = { ccid, address, ...(tlsProps === undefined ? {} : { tlsProps }) } as ChaincodeServerOpts;
   // The shim's types say more of its stub than the chaincode takes, and less of a proposal.
-  const chaincode = new EndorsingFabricChaincode(registry) as unknown as ChaincodeInterface;
+  const chaincode = new EndorsingFabricChaincode(name, registry) as unknown as ChaincodeInterface;
   await Shim.server(chaincode, serverOptions).start();
 } catch (error) {
   console.error(`ecc-service: error: ${error instanceof EnclaveError ? toAbortText(error) : String(error)}`);

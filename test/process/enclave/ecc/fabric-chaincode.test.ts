@@ -12,6 +12,7 @@ import { ChaincodeProcess } from "../../../fabric/chaincode-process.ts";
 import { TestChannel } from "../../../fabric/channel.ts";
 import { GatewayService } from "../../../fabric/gateway-service.ts";
 import type { TestIdentity } from "../../../fabric/organisation.ts";
+import { relayTo } from "../../../fabric/relay.ts";
 import { ask, BareEnclave, chaincodeId, channelId } from "../../../unit/enclave/chaincode/enclaves.ts";
 
 const entry = join(import.meta.dirname, "../../../../src/enclave/ecc/service/main.ts");
@@ -20,15 +21,16 @@ const stack = new AsyncDisposableStack();
 let alice: TestIdentity;
 let connection: LedgerConnection;
 let mallory: LedgerConnection;
+let channel: TestChannel;
 let enclaves: readonly BareEnclave[];
 
 before(async () => {
   const registry = join(import.meta.dirname, "../../../fabric/registry-chaincode");
-  const [ecc, ercc, channel] = [
-    stack.use(await ChaincodeProcess.startEntry(entry, "auction_1.0:0123")),
+  const [ecc, ercc] = [
+    stack.use(await ChaincodeProcess.startEntry(entry, "auction_1.0:0123", "--name", chaincodeId)),
     stack.use(await ChaincodeProcess.start(registry, "ercc_1.0:0123")),
-    stack.use(await TestChannel.create(channelId, mspIds)),
   ];
+  channel = stack.use(await TestChannel.create(channelId, mspIds));
   channel.define("ercc", "1.0", 1);
   channel.define(chaincodeId, "AB".repeat(32), 1);
   for (const mspId of mspIds) {
@@ -85,6 +87,14 @@ describe("a private chaincode's part in Fabric's peers", () => {
     await assert.rejects(mallory.submit(chaincodeId, "__endorse", both), refusal("UNAUTHORIZED"));
   });
 
+  it("takes nothing over for a client that called other chaincode, which hands its arguments on", async () => {
+    for (const { mspId } of channel.organisations) channel.install(mspId, "relay", relayTo(chaincodeId));
+    channel.define("relay", "1.0", 1);
+    const both = await answers(["submit", "a", "25"]);
+    await assert.rejects(connection.submit("relay", "__endorse", both), refusal("UNAUTHORIZED"));
+    await connection.submit(chaincodeId, "__endorse", both);
+  });
+
   it("passes on why ERCC refuses, and believes it that an enclave may not endorse", async () => {
     const stranger = await BareEnclave.make("Org2MSP");
     const [first] = enclaves;
@@ -107,7 +117,7 @@ describe("a private chaincode's part in Fabric's peers", () => {
   });
 
   it("is not served to other machines without TLS and client certificates", () => {
-    const args = [entry, "--chaincode-address", "0.0.0.0:9999", "--chaincode-id", "auction:0123"];
+    const args = [entry, "--name", "auction", "--chaincode-address", "0.0.0.0:9999", "--chaincode-id", "auction:0123"];
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 60_000 });
     assert.equal(status, 2);
     assert.match(stderr, /SETTINGS_INVALID.*TLS with client certificates/);

@@ -18,6 +18,7 @@ import type { TeeBackend } from "../../../../src/enclave/tee/backend.ts";
 import { openProcessBackend } from "../../../../src/enclave/tee/process/backend.ts";
 import { createProcessPlatform } from "../../../../src/enclave/tee/process/platform.ts";
 import { erccService, FabricNetwork } from "../../../fabric/fabric-network.ts";
+import { relayTo } from "../../../fabric/relay.ts";
 import {
   Consortium,
   chaincodeId,
@@ -77,8 +78,9 @@ const submit = async (mspId: string, transaction: string, ...args: string[]) =>
   (await admin(mspId).submit(ercc, transaction, args)).result.toString();
 const ask = async (transaction: string, ...args: string[]) =>
   (await admin("Org3MSP").evaluate(ercc, transaction, args)).toString();
-const refusal = (code: EnclaveErrorCode) => (error: Error & { code?: string }) => {
+const refusal = (code: EnclaveErrorCode, message?: RegExp) => (error: Error & { code?: string }) => {
   assert.equal(error.code, code, error.message);
+  if (message !== undefined) assert.match(error.message, message);
   return true;
 };
 
@@ -193,6 +195,28 @@ describe("ERCC in Fabric's chaincode runtime", () => {
     await assert.rejects(submit("Org1MSP", "registerCCKeys", chaincodeId, message), refusal("POLICY_DENIED"));
     network.channel.define(chaincodeId, version, 1, 1);
     assert.equal(await ask("canEndorse", chaincodeId, first.id), "true");
+  });
+
+  it("changes nothing for an admin who was got to call other chaincode, and answers that chaincode's questions", async () => {
+    for (const { mspId } of network.channel.organisations) network.channel.install(mspId, "relay", relayTo(ercc));
+    network.channel.define("relay", "1.0", 1, 2);
+    const relayed = (transaction: string, ...args: string[]) =>
+      admin("Org1MSP")
+        .submit("relay", transaction, args)
+        .then(({ result }) => result.toString());
+    const height = network.channel.blocks.length;
+    for (const [transaction, ...args] of [
+      ["revokeEnclave", chaincodeId, first.id, "not wanted"],
+      ["setChannelHash", network.channel.genesisHash.toString("hex")],
+      ["putKeyExport", chaincodeId, "message"],
+    ] as const)
+      await assert.rejects(
+        relayed(transaction, ...args),
+        refusal("UNAUTHORIZED", /called chaincode "relay"/),
+        transaction,
+      );
+    assert.equal(network.channel.blocks.length, height);
+    assert.equal(await relayed("canEndorse", chaincodeId, first.id), "true");
   });
 
   it("goes on from the peers' state when its process is killed and started again", async () => {
