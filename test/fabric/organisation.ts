@@ -62,13 +62,13 @@ export class TestOrganisation {
     identity.setIdBytes(Buffer.from(pem));
     const { d = "" } = await webcrypto.subtle.exportKey("jwk", keys.privateKey);
     const secret = Buffer.from(d, "base64url");
-    const signDigest = (digest: Uint8Array) => p256.sign(digest, secret, { prehash: false, lowS: true, format: "der" });
+    const signMessage = (message: Uint8Array) => p256.sign(message, secret, { lowS: true, format: "der" });
     return {
       mspId: this.mspId,
       certificate: pem,
       serialized: identity.serializeBinary(),
-      sign: async (digest) => signDigest(digest),
-      signMessage: (bytes) => signDigest(sha256(bytes)),
+      sign: async (message) => signMessage(message),
+      signMessage,
     };
   }
 }

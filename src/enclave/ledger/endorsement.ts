@@ -12,7 +12,7 @@ import {
   TransactionSchema,
 } from "../messages/generated/fabric/peer_pb.ts";
 import { readMessage } from "./fabric-message.ts";
-import { isSignedLowS, sha256, signLowS } from "./low-s.ts";
+import { isSignedLowS, signLowS } from "./low-s.ts";
 import type { Identity, Membership } from "./membership.ts";
 import { visiblePayload } from "./proposal.ts";
 
@@ -110,13 +110,13 @@ export function verifyEndorsement(
  * common.Envelope, as it goes to the orderer.
  *
  * @param proposal - protos.Proposal
- * @param sign - The creator's, over a SHA-256 digest
+ * @param sign - The creator's, over the message
  */
 export async function makeEnvelope(
   proposal: Uint8Array,
   responsePayload: Uint8Array,
   endorsements: readonly Endorsement[],
-  sign: (digest: Uint8Array) => Promise<Uint8Array>,
+  sign: (message: Uint8Array) => Promise<Uint8Array>,
 ): Promise<Buffer> {
   const { header: headerBytes, payload: proposalPayload } = readMessage(ProposalSchema, proposal);
   const header = readMessage(HeaderSchema, headerBytes);
@@ -131,6 +131,6 @@ export async function makeEnvelope(
     PayloadSchema,
     create(PayloadSchema, { header, data: toBinary(TransactionSchema, transaction) }),
   );
-  const signature = await sign(sha256(payload));
+  const signature = await sign(payload);
   return Buffer.from(toBinary(EnvelopeSchema, create(EnvelopeSchema, { payload, signature })));
 }

@@ -10,8 +10,8 @@ export interface LedgerIdentity {
   readonly mspId: string;
   /** PEM. */
   readonly certificate: string;
-  /** ECDSA P-256 in DER (low S, as Fabric wants it) over the SHA-256 digest given. */
-  readonly sign: (digest: Uint8Array) => Promise<Uint8Array>;
+  /** ECDSA on P-256 with SHA-256 over the message given, in DER with low S, as Fabric wants it. */
+  readonly sign: (message: Uint8Array) => Promise<Uint8Array>;
 }
 
 export interface LedgerConnection extends AsyncDisposable {

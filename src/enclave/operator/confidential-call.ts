@@ -4,7 +4,6 @@ import { storedTransaction } from "../ecc/embedded-chaincode.ts";
 import { endorseTransaction } from "../ecc/endorse.ts";
 import { EnclaveError } from "../errors.ts";
 import type { LedgerIdentity } from "../ledger/ledger.ts";
-import { sha256 } from "../ledger/low-s.ts";
 import { serializeIdentity } from "../ledger/membership.ts";
 import { makeProposal } from "../ledger/proposal.ts";
 import { SignedProposalSchema } from "../messages/generated/fabric/peer_pb.ts";
@@ -93,7 +92,7 @@ async function signedProposal(client: RegistryClient, identity: LedgerIdentity, 
     args: [request],
     creator: serializeIdentity(identity),
   });
-  const signature = await identity.sign(sha256(proposal));
+  const signature = await identity.sign(proposal);
   return encode(SignedProposalSchema, create(SignedProposalSchema, { proposalBytes: proposal, signature }));
 }
 

@@ -4,7 +4,6 @@ import { type Endorsement, SignedProposalSchema } from "../../messages/generated
 import { blockMetadata, readBlock } from "../block.ts";
 import { failureStatus, makeEnvelope, type ReadResponse, readResponse, readResponsePayload } from "../endorsement.ts";
 import type { CommittedTransaction, LedgerConnection, LedgerIdentity } from "../ledger.ts";
-import { sha256 } from "../low-s.ts";
 import { serializeIdentity } from "../membership.ts";
 import { makeProposal } from "../proposal.ts";
 import { invalidTransaction, validationCodes } from "../validation-codes.ts";
@@ -134,7 +133,7 @@ export class EmbeddedConnection implements LedgerConnection {
   }
 
   async #signProposal(proposal: Uint8Array): Promise<Buffer> {
-    const signature = await this.#identity.sign(sha256(proposal));
+    const signature = await this.#identity.sign(proposal);
     return Buffer.from(
       toBinary(SignedProposalSchema, create(SignedProposalSchema, { proposalBytes: proposal, signature })),
     );

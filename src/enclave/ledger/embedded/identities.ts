@@ -1,10 +1,9 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { readPrivateKey } from "../../../crypto/pem.ts";
 import { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import { EnclaveError } from "../../errors.ts";
 import type { LedgerIdentity } from "../ledger.ts";
-import { signDigestLowS } from "../low-s.ts";
+import { signLowS } from "../low-s.ts";
 import { serializeIdentity } from "../membership.ts";
 import { writeFileDurably } from "./ledger-folder.ts";
 import type { IssuedIdentity } from "./organisation-authority.ts";
@@ -49,6 +48,6 @@ export function signingIdentity(mspId: string, issued: IssuedIdentity): SigningI
 
 /** An identity for {@link LedgerIdentity}'s holders. Its key stays in memory for as long as the identity does. */
 export function ledgerIdentity(mspId: string, { certificate, privateKey }: IssuedIdentity): LedgerIdentity {
-  const { scalar } = privateKey.expose((pem) => readPrivateKey(pem));
-  return { mspId, certificate, sign: async (digest) => signDigestLowS(digest, scalar) };
+  const key = privateKey.expose((pem) => createPrivateKey(pem));
+  return { mspId, certificate, sign: async (message) => signLowS(message, key) };
 }

@@ -32,7 +32,7 @@ export class FabricConnection implements LedgerConnection {
       client,
       identity: { mspId: identity.mspId, credentials: Buffer.from(identity.certificate) },
       signer: identity.sign,
-      hash: hash.sha256,
+      hash: hash.none,
       evaluateOptions: within(timeoutsMs.evaluate),
       endorseOptions: within(timeoutsMs.endorse),
       submitOptions: within(timeoutsMs.submit),

@@ -3,8 +3,7 @@ import { generateKeyPairSync, sign, verify } from "node:crypto";
 import { describe, it } from "node:test";
 import { p256 } from "@noble/curves/nist.js";
 import { der, derTags, derUnsigned } from "../../../../src/crypto/der.ts";
-import { readPrivateKey } from "../../../../src/crypto/pem.ts";
-import { isSignedLowS, sha256, signDigestLowS, signLowS } from "../../../../src/enclave/ledger/low-s.ts";
+import { isLowS, isSignedLowS, signLowS } from "../../../../src/enclave/ledger/low-s.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const message = Buffer.from("what is signed");
@@ -30,11 +29,11 @@ describe("a signature with low S", () => {
     }
   });
 
-  it("is made over a digest as over the message", () => {
-    const pem = Buffer.from(privateKey.export({ type: "pkcs8", format: "pem" }));
-    const { scalar } = readPrivateKey(pem);
-    assert.ok(isSignedLowS(message, signDigestLowS(sha256(message), scalar), publicKey));
-    assert.throws(() => signDigestLowS(message, scalar), RangeError);
+  it("is low up to half of the order, and not one above", () => {
+    const { r } = numbersOf(message);
+    const halfOrder = order / 2n;
+    const isLow = (s: bigint) => isLowS(encoded(r, s));
+    assert.deepEqual([1n, halfOrder, halfOrder + 1n, order - 1n].map(isLow), [true, true, false, false]);
   });
 
   it("is refused with the other S, which is as right a signature", () => {

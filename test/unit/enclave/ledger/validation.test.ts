@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { signingIdentity } from "../../../../src/enclave/ledger/embedded/identities.ts";
-import { sha256 } from "../../../../src/enclave/ledger/low-s.ts";
 import type { Membership } from "../../../../src/enclave/ledger/membership.ts";
 import { policyOf } from "../../../../src/enclave/ledger/signature-policy.ts";
 import { validateBlock } from "../../../../src/enclave/ledger/validation.ts";
@@ -63,7 +62,7 @@ describe("a committing peer", () => {
     const payload = fromBinary(PayloadSchema, envelope.payload);
     change(payload);
     envelope.payload = toBinary(PayloadSchema, payload);
-    envelope.signature = await organisation(0).client.sign(sha256(envelope.payload));
+    envelope.signature = await organisation(0).client.sign(envelope.payload);
     return toBinary(EnvelopeSchema, envelope);
   }
   const withTransaction = (change: (transaction: Transaction) => void) =>
@@ -164,7 +163,7 @@ describe("a committing peer", () => {
     it("that its creator did not sign, or a stranger did", async () => {
       const envelope = fromBinary(EnvelopeSchema, await envelopeOf());
       const { client } = organisation(1);
-      const signature = await client.sign(sha256(envelope.payload));
+      const signature = await client.sign(envelope.payload);
       const forged = toBinary(EnvelopeSchema, create(EnvelopeSchema, { ...envelope, signature }));
       assert.deepEqual(codesOf([forged]), ["BAD_CREATOR_SIGNATURE"]);
       assert.equal(await codeOf({ creator: stranger.client }), "BAD_CREATOR_SIGNATURE");

@@ -5,7 +5,6 @@ import type { EmbeddedConnection } from "../../../../../src/enclave/ledger/embed
 import type { EmbeddedLedger } from "../../../../../src/enclave/ledger/embedded/embedded-ledger.ts";
 import { makeEnvelope, readResponse } from "../../../../../src/enclave/ledger/endorsement.ts";
 import type { LedgerIdentity } from "../../../../../src/enclave/ledger/ledger.ts";
-import { sha256 } from "../../../../../src/enclave/ledger/low-s.ts";
 import { serializeIdentity } from "../../../../../src/enclave/ledger/membership.ts";
 import { makeProposal, txIdOf } from "../../../../../src/enclave/ledger/proposal.ts";
 import { policyOf } from "../../../../../src/enclave/ledger/signature-policy.ts";
@@ -40,7 +39,7 @@ describe("a proposal to an embedded ledger's peer", () => {
   const signedBy = async (identity: LedgerIdentity, proposal: Uint8Array) =>
     toBinary(
       SignedProposalSchema,
-      create(SignedProposalSchema, { proposalBytes: proposal, signature: await identity.sign(sha256(proposal)) }),
+      create(SignedProposalSchema, { proposalBytes: proposal, signature: await identity.sign(proposal) }),
     );
   const ask = async (identity: LedgerIdentity, proposal: Uint8Array) =>
     ledger.peer("Org1MSP").processProposal(await signedBy(identity, proposal));
