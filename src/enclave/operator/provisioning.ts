@@ -1,8 +1,15 @@
-import { EnclaveError } from "../errors.ts";
+import { parseRecord, recordNames } from "../ercc/records.ts";
+import { EnclaveError, type EnclaveErrorCode } from "../errors.ts";
 import { toEvidence } from "../evidence/attestation-json.ts";
 import { CredentialsSchema } from "../messages/generated/fpc/fpc_pb.ts";
+import {
+  SignedCCKeyRegistrationMessageSchema,
+  SignedExportMessageSchema,
+} from "../messages/generated/fpc/key_dist_pb.ts";
 import { decodeStrict, encode } from "../messages/strict.ts";
 import { readCredentials } from "../protocol/attested-data.ts";
+import { readExport } from "../protocol/export.ts";
+import { readRegistration } from "../protocol/registration.ts";
 import type { EnclaveCreation, Stub } from "../stub/stub.ts";
 import type { RegisteredEnclave, RegistryClient } from "./registry-client.ts";
 
@@ -47,7 +54,7 @@ export async function registerEnclave(client: RegistryClient, credentials: Uint8
 
 /** Steps 4 to 11: the chaincode's first keys. Keys that were generated and not registered are registered now. */
 export async function generate(client: RegistryClient, stub: Stub): Promise<void> {
-  await registerKeys(client, stub, await stub.generateCCKeys().catch(whereKeysExist(() => stub.reEmitRegistration())));
+  await registerKeys(client, stub, await madeOrThere(stub, stub.generateCCKeys()));
 }
 
 /**
@@ -64,7 +71,8 @@ export interface Exported {
 }
 
 /**
- * `exportcckeys` of the document (13 to 20): the keys of this enclave to others that have none.
+ * `exportcckeys` of the document (13 to 20): the keys of this enclave to others that have none. Called again after an
+ * interruption, it leaves alone what waits for its receiver already.
  *
  * @param receivers - Ids, upper-case hexadecimal. Left out: every registered enclave that is neither provisioned, nor revoked, nor this one
  * @throws EnclaveError NOT_FOUND: there is nobody to export to, or not this one; what the enclave or ERCC refuse with
@@ -78,11 +86,22 @@ export async function exportKeys(
   const own = ownId(stub);
   const exported: Exported[] = [];
   for (const target of await exportTargets(client, own, receivers)) {
-    const message = await stub.exportCCKeys(target.credentials, generation);
-    await client.submit("putKeyExport", client.chaincodeId, message);
-    exported.push({ receiverId: target.enclaveId.text, mspId: target.mspId });
+    const { enclaveId, mspId, credentials } = target;
+    const message = await stub.exportCCKeys(credentials, generation);
+    await client.submit("putKeyExport", client.chaincodeId, message).catch(async (error: unknown) => {
+      if (isCode(error, "CONFLICT") && (await waitsAlready(client, enclaveId.text, message))) return;
+      throw error;
+    });
+    exported.push({ receiverId: enclaveId.text, mspId });
   }
   return exported;
+}
+
+/** Whether an export of the same keys lies on the ledger for this receiver. */
+async function waitsAlready(client: RegistryClient, receiverId: string, message: Uint8Array): Promise<boolean> {
+  const own = readExport(decodeStrict(SignedExportMessageSchema, message));
+  const waiting = readExport(decodeStrict(SignedExportMessageSchema, await client.keyExport(receiverId)));
+  return waiting.generation === own.generation && Buffer.from(waiting.chaincodeEk).equals(own.chaincodeEk);
 }
 
 async function exportTargets(
@@ -112,27 +131,50 @@ export async function importKeys(client: RegistryClient, stub: Stub): Promise<vo
   if ((await client.enclave(own)) === undefined)
     throw new EnclaveError("NOT_REGISTERED", `enclave ${own} of this host is not registered for ${client.chaincodeId}`);
   const message = await client.keyExport(own);
-  await registerKeys(
-    client,
-    stub,
-    await stub.importCCKeys(message).catch(whereKeysExist(() => stub.reEmitRegistration())),
-  );
+  await registerKeys(client, stub, await madeOrThere(stub, stub.importCCKeys(message)));
 }
 
-/** Steps 10 and 28, and then the enclave sees on the ledger that it is listed: from there an older ledger is refused. */
+/**
+ * Steps 10 and 28, and then the enclave sees on the ledger that it is listed: from there an older ledger is refused. Where the
+ * ledger lists it already for just this, only that is done.
+ */
 export async function registerKeys(client: RegistryClient, stub: Stub, registration: Uint8Array): Promise<void> {
-  await client.submit("registerCCKeys", client.chaincodeId, registration);
+  await client.submit("registerCCKeys", client.chaincodeId, registration).catch(async (error: unknown) => {
+    if (isCode(error, "ALREADY_SET") && (await isListed(client, ownId(stub), registration))) return;
+    throw error;
+  });
   await stub.compareWithLedger();
+}
+
+async function isListed(client: RegistryClient, enclaveId: string, registration: Uint8Array): Promise<boolean> {
+  const own = readRegistration(decodeStrict(SignedCCKeyRegistrationMessageSchema, registration));
+  const names = [
+    recordNames.provisioned(client.chaincodeId, enclaveId),
+    recordNames.confirmed(client.chaincodeId, own.generation, enclaveId),
+  ];
+  for (const name of names) {
+    const record = await client.record(name);
+    if (record === undefined) continue;
+    const listed = readRegistration(parseRecord(record, SignedCCKeyRegistrationMessageSchema));
+    if (listed.generation === own.generation && Buffer.from(listed.chaincodeEk).equals(own.chaincodeEk)) return true;
+  }
+  return false;
 }
 
 export function ownId(stub: Stub): string {
   return readCredentials(decodeStrict(CredentialsSchema, stub.credentials()), "not yet").enclaveId.text;
 }
 
-/** After a crash the keys are there already, and their registration can be had again. */
-function whereKeysExist(instead: () => Promise<Buffer>): (error: unknown) => Promise<Buffer> {
-  return async (error) => {
-    if (error instanceof EnclaveError && error.code === "KEYS_EXIST") return await instead();
+/** The registration of keys that a step makes; after a crash they are there already, and it can be had again. */
+export async function madeOrThere(stub: Stub, made: Promise<Buffer>): Promise<Buffer> {
+  try {
+    return await made;
+  } catch (error) {
+    if (isCode(error, "KEYS_EXIST")) return await stub.reEmitRegistration();
     throw error;
-  };
+  }
+}
+
+function isCode(error: unknown, code: EnclaveErrorCode): boolean {
+  return error instanceof EnclaveError && error.code === code;
 }

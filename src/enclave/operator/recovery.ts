@@ -6,7 +6,7 @@ import { openShare } from "../protocol/recovery.ts";
 import { readRecovery } from "../protocol/recovery-form.ts";
 import { releaseShare } from "../protocol/released-share.ts";
 import type { Stub } from "../stub/stub.ts";
-import { registerKeys } from "./provisioning.ts";
+import { madeOrThere, registerKeys } from "./provisioning.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 /** Puts shares of the active generation on the ledger, one for each organisation of the policy. @returns The generation's number */
@@ -43,9 +43,12 @@ export async function releaseOwnShare(
   await client.submit("releaseShare", client.chaincodeId, encode(SignedReleasedShareMessageSchema, released));
 }
 
-/** Has an enclave without keys put them together from the shares that were released to it, and registers that it holds them. */
+/**
+ * Has an enclave without keys put them together from the shares that were released to it, and registers that it holds them. Called
+ * again after an interruption, it goes on.
+ */
 export async function recoverKeys(client: RegistryClient, stub: Stub): Promise<void> {
-  await registerKeys(client, stub, await stub.recover());
+  await registerKeys(client, stub, await madeOrThere(stub, stub.recover()));
 }
 
 async function activeGeneration(client: RegistryClient): Promise<bigint> {

@@ -20,8 +20,19 @@ export interface EnclaveProcessOptions {
   readonly entry?: URL;
 }
 
-/** A running enclave, as its host sees it: a process id and a socket. */
-export class EnclaveProcess {
+/** A running enclave, as its host sees it. */
+export interface RunningEnclave {
+  readonly alive: boolean;
+  readonly pid: number;
+  /** @throws EnclaveError what the enclave refused with; ENCLAVE_ENDED */
+  call(name: string, ...parts: readonly Uint8Array[]): Promise<readonly Buffer[]>;
+  /** Ends it in good order: it wipes its keys. */
+  end(): Promise<void>;
+  kill(): void;
+}
+
+/** An enclave in a process of its own: a process id and a socket. */
+export class EnclaveProcess implements RunningEnclave {
   readonly #child: ChildProcess;
   readonly #channel: CallChannel;
   readonly #ended: Promise<void>;
@@ -61,12 +72,10 @@ export class EnclaveProcess {
     return this.#child.pid ?? 0;
   }
 
-  /** @throws EnclaveError what the enclave refused with; ENCLAVE_ENDED */
   call(name: string, ...parts: readonly Uint8Array[]): Promise<readonly Buffer[]> {
     return this.#channel.call(name, ...parts);
   }
 
-  /** Ends it in good order: it wipes its keys. */
   async end(): Promise<void> {
     if (!this.#alive) return;
     await this.#channel.call("end").catch(() => undefined);

@@ -2,13 +2,14 @@ import { join } from "node:path";
 import { EnclaveError } from "../errors.ts";
 import { CredentialsSchema } from "../messages/generated/fpc/fpc_pb.ts";
 import { decodeStrict } from "../messages/strict.ts";
+import type { Answerer } from "../process/call-channel.ts";
 import { sha256 } from "../process/identity.ts";
 import { readSealedBlob } from "../process/sealed-state.ts";
 import { type ReadCredentials, readCredentials } from "../protocol/attested-data.ts";
 import type { TeeSettings } from "../tee/open-backend.ts";
 import type { LedgerExchange } from "../trusted-ledger/exchange.ts";
 import { EnclaveFolder, type Reached } from "./enclave-folder.ts";
-import { EnclaveProcess } from "./enclave-process.ts";
+import { EnclaveProcess, type RunningEnclave } from "./enclave-process.ts";
 import { type EnclaveStatus, readStatus } from "./enclave-status.ts";
 import { HostAnswers, type InvocationAnswerer } from "./host-answers.ts";
 import { StubJournal } from "./journal.ts";
@@ -21,6 +22,8 @@ export interface StubOptions {
   readonly exchange: LedgerExchange;
   /** Module that the enclave's process runs. @defaultValue the enclave of the product */
   readonly entry?: URL;
+  /** Starts the enclave, whose calls to its host are answered. @defaultValue in a process of its own, from `entry` */
+  readonly start?: (answer: Answerer) => RunningEnclave;
   /** Told of each step; only tests listen. */
   readonly reached?: Reached;
 }
@@ -50,8 +53,8 @@ export class Stub implements AsyncDisposable {
   readonly #folder: EnclaveFolder;
   readonly #journal: StubJournal;
   readonly #answers: HostAnswers;
-  #enclave: EnclaveProcess | undefined;
-  #starting: Promise<EnclaveProcess> | undefined;
+  #enclave: RunningEnclave | undefined;
+  #starting: Promise<RunningEnclave> | undefined;
   #closed = false;
 
   private constructor(options: StubOptions, folder: EnclaveFolder) {
@@ -225,7 +228,7 @@ export class Stub implements AsyncDisposable {
   }
 
   /** The running process, with the enclave open where there is one; started where none runs. */
-  async #process(): Promise<EnclaveProcess> {
+  async #process(): Promise<RunningEnclave> {
     if (this.#closed) throw new EnclaveError("ENCLAVE_ENDED", "the stub is closed");
     if (this.#enclave?.alive) return this.#enclave;
     this.#starting ??= this.#start().finally(() => {
@@ -234,12 +237,11 @@ export class Stub implements AsyncDisposable {
     return this.#starting;
   }
 
-  async #start(): Promise<EnclaveProcess> {
+  async #start(): Promise<RunningEnclave> {
     const { tee, entry } = this.#options;
-    const enclave = new EnclaveProcess({
-      answer: (name, parts) => this.#answers.answer(name, parts),
-      ...(entry === undefined ? {} : { entry }),
-    });
+    const inProcess = (answer: Answerer) => new EnclaveProcess({ answer, ...(entry === undefined ? {} : { entry }) });
+    const { start = inProcess } = this.#options;
+    const enclave = start((name, parts) => this.#answers.answer(name, parts));
     try {
       await enclave.call("start", Buffer.from(JSON.stringify(tee)));
       const blob = this.#folder.read("blob");

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { cpSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Registry } from "../../../../src/enclave/ercc/registry.ts";
+import { EnclaveError } from "../../../../src/enclave/errors.ts";
+import type { LedgerConnection } from "../../../../src/enclave/ledger/ledger.ts";
+import { RegistryClient } from "../../../../src/enclave/operator/registry-client.ts";
+import type { Answerer } from "../../../../src/enclave/process/call-channel.ts";
+import { EnclaveServer } from "../../../../src/enclave/process/enclave-server.ts";
+import type { InvocationHandler } from "../../../../src/enclave/process/invocation.ts";
+import { decryptState, encryptState, generationOfState } from "../../../../src/enclave/protocol/state-encryption.ts";
+import type { RunningEnclave } from "../../../../src/enclave/stub/enclave-process.ts";
+import { journalFile, Stub } from "../../../../src/enclave/stub/stub.ts";
+import { openProcessBackend } from "../../../../src/enclave/tee/process/backend.ts";
+import { BelievingLedger } from "../process/believing-ledger.ts";
+import { chaincodeId, channelId, type World } from "../process/world.ts";
+
+const stateName = { chaincodeId, key: "probe" };
+const [toEncrypt, toDecrypt] = [1, 2];
+
+/** In the place of a chaincode: one value of private state, written under the active generation or read under any that is held. */
+const probe: InvocationHandler = async ([part], keys) => {
+  assert(part);
+  const value = part.subarray(1);
+  if (part[0] === toEncrypt) return [encryptState(await keys.active(), stateName, value)];
+  const generation = keys.held.find(({ number }) => number === generationOfState(value));
+  if (generation === undefined) throw new EnclaveError("NOT_PROVISIONED", "the value's generation is not held");
+  return [decryptState(generation, stateName, value)];
+};
+
+/** Told of each point at which an end of the operator's, the stub's or the enclave's process leaves something else behind. */
+export type Reached = (step: string) => void;
+
+/**
+ * Hosts of a {@link World}'s organisations, with one enclave each: stubs over real folders, and the operator's functions over the
+ * registry. The enclaves run in this process, so that many can be started.
+ */
+export class WorldHosts implements AsyncDisposable {
+  readonly world: World;
+  readonly folder: string;
+  readonly #reached: Reached;
+  readonly #stubs = new Map<string, Stub>();
+
+  constructor(world: World, reached: Reached = () => undefined, folder = join(world.folder, `hosts-${randomUUID()}`)) {
+    this.world = world;
+    this.#reached = reached;
+    this.folder = folder;
+    mkdirSync(folder, { recursive: true });
+  }
+
+  /** As these are now, at hosts of their own. */
+  copy(reached?: Reached): WorldHosts {
+    const hosts = new WorldHosts(this.world, reached);
+    cpSync(this.folder, hosts.folder, { recursive: true });
+    return hosts;
+  }
+
+  /** @param name - Of the host, where an organisation has several: begins with its MSP id */
+  async stub(name: string): Promise<Stub> {
+    const known = this.#stubs.get(name);
+    if (known !== undefined) return known;
+    const stub = await Stub.open({
+      folder: join(this.folder, name),
+      tee: { kind: "process", platform: this.world.platform(mspOf(name)) },
+      exchange: this.world.exchange,
+      start: (answer) => this.#start(mspOf(name), answer),
+      reached: this.#reached,
+    });
+    this.#stubs.set(name, stub);
+    return stub;
+  }
+
+  client(name: string): RegistryClient {
+    return new RegistryClient(connectionOf(this.world, mspOf(name), this.#reached), "ercc", chaincodeId);
+  }
+
+  /** A value of private state under the active generation, by this host's enclave. */
+  async encrypt(name: string, text: string): Promise<Buffer> {
+    return this.#probe(name, toEncrypt, Buffer.from(text));
+  }
+
+  async decrypt(name: string, value: Uint8Array): Promise<string> {
+    return (await this.#probe(name, toDecrypt, value)).toString();
+  }
+
+  /** What the hosts' disks hold, to compare; journals are left out: they say only when something was. */
+  contents(): string {
+    const files = readdirSync(this.folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name !== journalFile)
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort();
+    return JSON.stringify(files.map((file) => [file.slice(this.folder.length), readFileSync(file, "base64")]));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const stub of this.#stubs.values()) await stub[Symbol.asyncDispose]();
+    this.#stubs.clear();
+  }
+
+  async #probe(name: string, verb: number, value: Uint8Array): Promise<Buffer> {
+    const stub = await this.stub(name);
+    return stub.invoke(Buffer.concat([Buffer.of(verb), value]), () => Promise.reject(new Error("nothing is asked")));
+  }
+
+  #start(mspId: string, answer: Answerer): RunningEnclave {
+    const { world } = this;
+    const server = new EnclaveServer(
+      {
+        openBackend: () => openProcessBackend({ platform: world.platform(mspId), code: world.code() }),
+        judge: world.judge,
+        openLedger: async (_, exchange) => new BelievingLedger(exchange),
+        invoke: probe,
+        reached: (step) => this.#reached(`enclave ${step}`),
+      },
+      (name, ...parts) =>
+        answer(
+          name,
+          parts.map((part) => Buffer.from(part)),
+        ).then(toBuffers),
+    );
+    const enclave = {
+      alive: true,
+      pid: process.pid,
+      call: (name: string, ...parts: readonly Uint8Array[]) => server.answer(name, toBuffers(parts)).then(toBuffers),
+      end: async () => {
+        enclave.alive = false;
+        await server.end();
+      },
+      kill: () => void enclave.end(),
+    };
+    return enclave;
+  }
+}
+
+/** A channel as an organisation's admin reaches it: the registry of a {@link World}. */
+function connectionOf(world: World, mspId: string, reached: Reached): LedgerConnection {
+  const refused = () => {
+    throw new Error("the world has no peers to ask");
+  };
+  return {
+    channelId,
+    mspId,
+    evaluate: async (_, transaction, args) => {
+      const state = world.ledger.begin({ mspId, isAdmin: true }, Date.now());
+      return Buffer.from(await new Registry(state, world.judge).call(transaction, [...args]));
+    },
+    submit: async (_, transaction, args) => {
+      reached(`${transaction} sent`);
+      const result = await world.call(mspId, transaction, ...args);
+      reached(`${transaction} committed`);
+      return { txId: transaction, blockNumber: 0n, result: Buffer.from(result) };
+    },
+    endorse: refused,
+    blocks: refused,
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+function mspOf(name: string): string {
+  return name.split(" ")[0] ?? name;
+}
+
+function toBuffers(parts: readonly Uint8Array[]): Buffer[] {
+  return parts.map((part) => Buffer.from(part));
+}
