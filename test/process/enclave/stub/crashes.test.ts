@@ -5,247 +5,295 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { recordNames } from "../../../../src/enclave/ercc/records.ts";
 import { compositeKey } from "../../../../src/enclave/ercc/registry-state.ts";
-import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
+import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import {
-  SignedCCKeyRegistrationMessageSchema,
-  SignedExportMessageSchema,
-  SignedGenerationProposalMessageSchema,
-} from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
-import { decodeStrict } from "../../../../src/enclave/messages/strict.ts";
+  exportKeys,
+  generate,
+  giveWay,
+  importKeys,
+  initialise,
+  ownId,
+} from "../../../../src/enclave/operator/provisioning.ts";
+import { issueShares, recoverKeys, releaseOwnShare } from "../../../../src/enclave/operator/recovery.ts";
+import { proposeRotation } from "../../../../src/enclave/operator/rotation.ts";
 import { Stub } from "../../../../src/enclave/stub/stub.ts";
-import { long } from "../../../run-settings.ts";
+import { long, seed } from "../../../run-settings.ts";
 import type { MemoryLedger } from "../../../unit/enclave/ercc/memory-ledger.ts";
-import { chaincodeId, World } from "../../../unit/enclave/process/world.ts";
+import { rsaPair } from "../../../unit/enclave/ercc/test-keys.ts";
+import { WorldHosts } from "../../../unit/enclave/operator/world-hosts.ts";
+import { organisations, World } from "../../../unit/enclave/process/world.ts";
+import { type DrivenAction, runAction } from "./driven-actions.ts";
 import { DrivenStub } from "./driven-stub.ts";
 import { testEntry } from "./entries.ts";
 
-/** The agent writes, syncs, renames and tells: between the first two, and after the third, a crash leaves the same. */
-const stubStride = long ? 1 : 2;
-/** More steps than any action has: a run that is not killed any more ends the enumeration. */
-const mostSteps = 40;
+const [first, second] = organisations;
 
-describe("an enclave and its stub, killed after every step", () => {
+/** Of each action: at which host it runs, the enclave's steps in order, how many steps the stub's files take, and how it is resumed. */
+interface Case {
+  readonly host: string;
+  readonly enclaveSteps: readonly string[];
+  /** Four for each file: the agent writes, syncs, renames and tells. */
+  readonly stubSteps: number;
+  readonly before: () => Moment;
+  readonly parts: () => readonly Buffer[];
+  readonly resume: (hosts: WorldHosts) => Promise<void>;
+  /** Numbers of the generations that the enclave holds at the end. */
+  readonly held: readonly number[];
+}
+
+interface Moment {
+  readonly hosts: WorldHosts;
+  readonly ledger: MemoryLedger;
+}
+
+interface Round {
+  readonly action: DrivenAction;
+  readonly killed: "enclave" | "stub";
+  /** From 1. */
+  readonly killAt: number;
+}
+
+/** Rounds that are run without `--long`, of some seventy. */
+const roundsInShort = 6;
+
+describe("an enclave and its stub, killed by kill -9", () => {
   let world: World;
-  /** Two registered enclaves without keys; then the first's keys registered; then an export from it to the second. */
-  let registered: MemoryLedger;
-  let provisioned: MemoryLedger;
-  let exported: MemoryLedger;
-  let receiverCredentials: Buffer;
-  let exportMessage: Buffer;
-  let folders = 0;
+  const moments: Record<string, Moment> = {};
+  let credentials: Buffer;
+  let exported: Buffer;
+  let exportedNext: Buffer;
 
-  const folderOf = (name: string) => join(world.folder, name);
-  const copyOf = (name: string) => {
-    folders += 1;
-    const folder = folderOf(`copy-${folders}`);
-    cpSync(folderOf(name), folder, { recursive: true });
-    return folder;
+  const moment = (name: string): Moment => {
+    const found = moments[name];
+    assert(found, name);
+    return found;
   };
-  const platformOf = (mspId: string) => ({ kind: "process", platform: world.platform(mspId) }) as const;
-  const open = (folder: string, mspId: string, entry = testEntry(world, mspId)) =>
-    Stub.open({ folder, tee: platformOf(mspId), exchange: world.exchange, entry });
-  const registerKeys = (mspId: string, message: Buffer) => {
-    const schema = SignedCCKeyRegistrationMessageSchema;
-    return world.call(mspId, "registerCCKeys", chaincodeId, encodeArgument(schema, decodeStrict(schema, message)));
+  const returnTo = ({ hosts, ledger }: Moment): WorldHosts => {
+    world.ledger = ledger;
+    world.ledger = world.copyOfLedger();
+    return hosts.copy();
   };
+
+  before(async () => {
+    world = await World.start();
+    /** Goes on from a moment, in this process and undisturbed. */
+    const then = async (name: string, from: string | undefined, run: (hosts: WorldHosts) => Promise<unknown>) => {
+      const hosts = from === undefined ? new WorldHosts(world) : returnTo(moment(from));
+      await run(hosts);
+      await hosts[Symbol.asyncDispose]();
+      moments[name] = { hosts, ledger: world.copyOfLedger() };
+    };
+    const at = async (hosts: WorldHosts, host: string) => [hosts.client(host), await hosts.stub(host)] as const;
+
+    await then("empty", undefined, async () => undefined);
+    // Registered, without keys: initialise would make them.
+    await then("registered", "empty", async (hosts) => {
+      for (const host of [first, second])
+        await world.register(await (await hosts.stub(host)).initEnclave(world.creation(host)));
+    });
+    await then("provisioned", "registered", async (hosts) => generate(...(await at(hosts, first))));
+    await then("exported", "provisioned", async (hosts) => {
+      await exportKeys(...(await at(hosts, first)));
+      exported = await hosts.client(first).keyExport(ownId(await hosts.stub(second)));
+      credentials = (await hosts.client(first).requireEnclave(ownId(await hosts.stub(second)))).credentials;
+    });
+    await then("both", "exported", async (hosts) => importKeys(...(await at(hosts, second))));
+    await then("proposed", "both", async (hosts) => {
+      await proposeRotation(...(await at(hosts, first)));
+      exportedNext = await hosts.client(first).keyExport(ownId(await hosts.stub(second)));
+    });
+    await then("released", "provisioned", async (hosts) => {
+      await issueShares(...(await at(hosts, first)));
+      const receiver = ownId(await hosts.stub(second));
+      for (const [index, mspId] of [first, second].entries()) {
+        const keys = { policyKey: world.policyKey(mspId).key, recoveryKey: rsaPair(index).privateKey };
+        await releaseOwnShare(hosts.client(mspId), keys, receiver);
+      }
+    });
+    await then("lost", "registered", async (hosts) => {
+      await (await hosts.stub(second)).generateCCKeys();
+      await generate(...(await at(hosts, first)));
+    });
+  });
+  after(() => world[Symbol.dispose]());
+
+  /** Opened, and what the ledger lists is noted. */
+  const noted = ["sealed", "stored"];
+  const cases: Readonly<Record<DrivenAction, Case>> = {
+    initEnclave: {
+      host: first,
+      enclaveSteps: ["generated", "credentials stored", "sealed", "stored"],
+      stubSteps: 12,
+      before: () => moment("empty"),
+      parts: () => {
+        const { ccParams, hostParams, channelHash, trustedLedger } = world.creation(first);
+        return [ccParams, hostParams, channelHash, trustedLedger].map((part) => Buffer.from(part));
+      },
+      resume: async (hosts) => {
+        const stub = await hosts.stub(first);
+        await initialise(hosts.client(first), stub, world.creation(first));
+        assert.deepEqual(await stub.initEnclave(world.creation(first)), stub.credentials());
+      },
+      held: [1],
+    },
+    generateCCKeys: {
+      host: first,
+      enclaveSteps: ["generated", "sealed", "stored", "signed"],
+      stubSteps: 4,
+      before: () => moment("registered"),
+      parts: () => [],
+      resume: async (hosts) => generate(hosts.client(first), await hosts.stub(first)),
+      held: [1],
+    },
+    exportCCKeys: {
+      host: first,
+      enclaveSteps: ["signed"],
+      stubSteps: 0,
+      before: () => moment("provisioned"),
+      parts: () => [credentials],
+      resume: async (hosts) => {
+        await exportKeys(hosts.client(first), await hosts.stub(first));
+      },
+      held: [1],
+    },
+    importCCKeys: {
+      host: second,
+      enclaveSteps: ["opened", "sealed", "stored", "signed"],
+      stubSteps: 4,
+      before: () => moment("exported"),
+      parts: () => [exported],
+      resume: async (hosts) => importKeys(hosts.client(second), await hosts.stub(second)),
+      held: [1],
+    },
+    proposeGeneration: {
+      host: first,
+      enclaveSteps: ["generated", "sealed", "stored", "signed"],
+      stubSteps: 4,
+      before: () => moment("both"),
+      parts: () => [],
+      resume: async (hosts) => {
+        await proposeRotation(hosts.client(first), await hosts.stub(first));
+        await importKeys(hosts.client(second), await hosts.stub(second));
+        await hosts.client(first).submit("activateGeneration", "auction", "2");
+        await (await hosts.stub(first)).compareWithLedger();
+      },
+      held: [1, 2],
+    },
+    confirmGeneration: {
+      host: second,
+      enclaveSteps: ["opened", "sealed", "stored", "signed"],
+      stubSteps: 4,
+      before: () => moment("proposed"),
+      parts: () => [exportedNext],
+      resume: async (hosts) => {
+        await importKeys(hosts.client(second), await hosts.stub(second));
+        await hosts.client(second).submit("activateGeneration", "auction", "2");
+        await (await hosts.stub(second)).compareWithLedger();
+      },
+      held: [1, 2],
+    },
+    recover: {
+      host: second,
+      enclaveSteps: ["opened", "sealed", "stored", "signed"],
+      stubSteps: 4,
+      before: () => moment("released"),
+      parts: () => [],
+      resume: async (hosts) => recoverKeys(hosts.client(second), await hosts.stub(second)),
+      held: [1],
+    },
+    discardNeverRegisteredKeys: {
+      host: second,
+      enclaveSteps: noted,
+      stubSteps: 4,
+      before: () => moment("lost"),
+      parts: () => [],
+      resume: async (hosts) => {
+        await giveWay(await hosts.stub(second)).catch((error: unknown) => {
+          assert.ok(error instanceof EnclaveError && error.code === "NOT_PROVISIONED", String(error));
+        });
+        await exportKeys(hosts.client(first), await hosts.stub(first));
+        await importKeys(hosts.client(second), await hosts.stub(second));
+      },
+      held: [1],
+    },
+  };
+
   const ledgerEkHash = () => {
-    const record = world.ledger.read(compositeKey(recordNames.chaincodeEk(chaincodeId)));
+    const record = world.ledger.read(compositeKey(recordNames.chaincodeEk("auction")));
     return createHash("sha256")
       .update(record?.value ?? "")
       .digest("hex")
       .toUpperCase();
   };
 
-  before(async () => {
-    world = await World.start();
-    const credentials: Buffer[] = [];
-    for (const mspId of ["Org1MSP", "Org2MSP"]) {
-      await using stub = await open(folderOf(mspId), mspId);
-      credentials.push(await world.register(await stub.initEnclave(world.creation(mspId))));
+  /** @returns The step at which it ended; undefined where it came to its end */
+  const killedAt = async (folder: string, { action, killed, killAt }: Round): Promise<string | undefined> => {
+    const { host, parts } = cases[action];
+    const at = join(folder, host);
+    if (killed === "stub") {
+      const entry = testEntry(world, host).href;
+      const order = { folder: at, entry, killAt, action, parts: parts().map((part) => part.toString("base64")) };
+      const { end, stub } = await DrivenStub.run(world, order);
+      if (end.end === "killed") await stub.ended();
+      else await stub.kill();
+      assert.notEqual(end.end, "refused", JSON.stringify(end));
+      return end.end === "killed" ? `step ${killAt}` : undefined;
     }
-    registered = world.copyOfLedger();
-    cpSync(folderOf("Org1MSP"), folderOf("sender"), { recursive: true });
-    await using sender = await open(folderOf("sender"), "Org1MSP");
-    await registerKeys("Org1MSP", await sender.generateCCKeys());
-    provisioned = world.copyOfLedger();
-    receiverCredentials = credentials[1] ?? Buffer.alloc(0);
-    exportMessage = await sender.exportCCKeys(receiverCredentials);
-    const text = encodeArgument(SignedExportMessageSchema, decodeStrict(SignedExportMessageSchema, exportMessage));
-    await world.call("Org1MSP", "putKeyExport", chaincodeId, text);
-    exported = world.copyOfLedger();
+    const stepsFile = join(world.folder, `steps-${folder.split("/").at(-1)}`);
+    const tee = { kind: "process", platform: world.platform(host) } as const;
+    const entry = testEntry(world, host, { killAt, stepsFile });
+    await using stub = await Stub.open({ folder: at, tee, exchange: world.exchange, entry });
+    const end = await runAction(stub, action, parts()).then(
+      () => "done",
+      (error: { code?: string }) => error.code,
+    );
+    if (end === "done") return undefined;
+    assert.equal(end, "ENCLAVE_ENDED");
+    return readFileSync(stepsFile, "utf8").trim().split("\n").at(-1);
+  };
+
+  const runRound = async (round: Round): Promise<string | undefined> => {
+    const { host, before: beforeIt, resume, held } = cases[round.action];
+    const { folder } = returnTo(beforeIt());
+    const step = await killedAt(folder, round);
+    if (step === undefined) return undefined;
+    await using hosts = new WorldHosts(world, undefined, folder);
+    await resume(hosts);
+    const { enclave } = await (await hosts.stub(host)).status();
+    assert.deepEqual(
+      enclave?.generations.map(({ number }) => number),
+      held,
+    );
+    assert.ok(enclave.generations.every(({ registered }) => registered));
+    assert.equal(enclave.generations.at(-1)?.ekHash, ledgerEkHash());
+    assert.equal(await hosts.decrypt(host, await hosts.encrypt(host, "a value")), "a value");
+    return step;
+  };
+
+  const rounds: readonly Round[] = (Object.keys(cases) as DrivenAction[]).flatMap((action) => {
+    const { enclaveSteps, stubSteps } = cases[action];
+    const upTo = (count: number, killed: Round["killed"]) =>
+      Array.from({ length: count }, (_, index) => ({ action, killed, killAt: index + 1 }));
+    // One more of each: it comes to its end, so no step is missing from the list.
+    return [...upTo(enclaveSteps.length + 1, "enclave"), ...upTo(stubSteps + 1, "stub")];
   });
-  after(() => world[Symbol.dispose]());
+  const stride = long ? 1 : Math.floor(rounds.length / roundsInShort);
+  const tried = rounds.filter((_, index) => index % stride === (long ? 0 : seed % stride));
 
-  /** What an operator does who finds a stub after a crash: the step again, and where the keys are there, their message again. */
-  const resume = async (stub: Stub, step: () => Promise<Buffer>): Promise<Buffer> => {
-    try {
-      return await step();
-    } catch (error) {
-      assert.equal((error as { code?: string }).code, "KEYS_EXIST");
-      return stub.reEmitRegistration();
-    }
-  };
-
-  /** After a crash: the step comes to its end, its message registers, and enclave and ledger have the same key. */
-  const comesToItsEnd = async (folder: string, mspId: string, step: (stub: Stub) => Promise<Buffer>) => {
-    await using stub = await open(folder, mspId);
-    await registerKeys(mspId, await resume(stub, () => step(stub)));
-    await stub.compareWithLedger();
-    const { enclave } = await stub.status();
-    assert.deepEqual(enclave?.generations, [{ number: 1, ekHash: ledgerEkHash(), registered: true }]);
-  };
-
-  const actions = {
-    generateCCKeys: { mspId: "Org1MSP", ledger: () => registered, run: (stub: Stub) => stub.generateCCKeys() },
-    importCCKeys: { mspId: "Org2MSP", ledger: () => exported, run: (stub: Stub) => stub.importCCKeys(exportMessage) },
-  } as const;
-
-  for (const action of ["generateCCKeys", "importCCKeys"] as const) {
-    const { mspId, ledger, run } = actions[action];
-
-    test(`come to one and the same end of ${action} wherever the enclave is killed`, async () => {
-      const reached: string[] = [];
-      for (let killAt = 1; killAt < mostSteps; killAt += 1) {
-        world.ledger = ledger();
-        world.ledger = world.copyOfLedger();
-        const folder = copyOf(mspId);
-        const stepsFile = join(folder, "steps");
-        {
-          await using stub = await open(folder, mspId, testEntry(world, mspId, { killAt, stepsFile }));
-          const end = await run(stub).then(
-            () => "done",
-            (error: { code?: string }) => error.code,
-          );
-          if (end === "done") break;
-          assert.equal(end, "ENCLAVE_ENDED");
-          reached.push(readFileSync(stepsFile, "utf8").trim().split("\n").at(-1) ?? "");
-        }
-        await comesToItsEnd(folder, mspId, run);
-      }
-      const [first] = reached;
-      assert.deepEqual(reached, [first, "sealed", "stored", "signed"]);
+  for (const round of tried)
+    test(`come to the same end of ${round.action} when the ${round.killed} is killed at its step ${round.killAt}`, async () => {
+      const { enclaveSteps, stubSteps } = cases[round.action];
+      const step = await runRound(round);
+      if (round.killed === "enclave") assert.equal(step, enclaveSteps[round.killAt - 1]);
+      else assert.equal(step, round.killAt > stubSteps ? undefined : `step ${round.killAt}`);
     });
-
-    test(`come to one and the same end of ${action} wherever the stub is killed`, async () => {
-      let kills = 0;
-      for (let killAt = 1; killAt < mostSteps; killAt += stubStride) {
-        world.ledger = ledger();
-        world.ledger = world.copyOfLedger();
-        const folder = copyOf(mspId);
-        const entry = testEntry(world, mspId).href;
-        const parts = action === "importCCKeys" ? [exportMessage.toString("base64")] : [];
-        const { end, stub: driven } = await DrivenStub.run(world, { folder, entry, killAt, action, parts });
-        if (end.end !== "killed") {
-          assert.equal(end.end, "done");
-          await driven.kill();
-          break;
-        }
-        kills += 1;
-        await driven.ended();
-        await comesToItsEnd(folder, mspId, run);
-      }
-      assert.equal(kills, 4 / stubStride);
-    });
-  }
-
-  test("come to an enclave that can be registered wherever either is killed during its creation", async () => {
-    const { ccParams, hostParams, channelHash, trustedLedger } = world.creation("Org3MSP");
-    const parts = [ccParams, hostParams, channelHash, trustedLedger].map((part) =>
-      Buffer.from(part).toString("base64"),
-    );
-    const kills = { stub: 0, enclave: 0 };
-    for (const killed of ["enclave", "stub"] as const)
-      for (let killAt = 1; killAt < mostSteps; killAt += killed === "stub" ? stubStride : 1) {
-        world.ledger = registered;
-        world.ledger = world.copyOfLedger();
-        folders += 1;
-        const folder = folderOf(`new-${folders}`);
-        const entry = testEntry(world, "Org3MSP", killed === "enclave" ? { killAt } : {}).href;
-        const order = {
-          folder,
-          entry,
-          action: "initEnclave",
-          parts,
-          ...(killed === "stub" ? { killAt } : {}),
-        } as const;
-        const { end, stub: driven } = await DrivenStub.run(world, order);
-        await driven.kill();
-        if (end.end === "done") break;
-        kills[killed] += 1;
-        await using stub = await open(folder, "Org3MSP");
-        const credentials = await stub.initEnclave(world.creation("Org3MSP"));
-        await world.register(credentials);
-        assert.deepEqual(await stub.initEnclave(world.creation("Org3MSP")), credentials);
-      }
-    assert.deepEqual(kills, { stub: 12 / stubStride, enclave: 4 });
-  });
-
-  /** An enclave whose keys are registered is killed at each step of a call, which is then made again. @returns Names of the steps */
-  const killedAtEach = async (
-    run: (stub: Stub) => Promise<Buffer>,
-    comesOut: (message: Buffer, stub: Stub) => Promise<void>,
-  ) => {
-    const reached: string[] = [];
-    for (let killAt = 1; killAt < mostSteps; killAt += 1) {
-      world.ledger = provisioned;
-      world.ledger = world.copyOfLedger();
-      const folder = copyOf("sender");
-      const stepsFile = join(folder, "steps");
-      {
-        await using stub = await open(folder, "Org1MSP", testEntry(world, "Org1MSP", { killAt, stepsFile }));
-        const end = await run(stub).then(
-          () => "done",
-          (error: { code?: string }) => error.code,
-        );
-        if (end === "done") break;
-        assert.equal(end, "ENCLAVE_ENDED");
-        reached.push(readFileSync(stepsFile, "utf8").trim().split("\n").at(-1) ?? "");
-      }
-      await using stub = await open(folder, "Org1MSP");
-      await comesOut(await run(stub), stub);
-    }
-    return reached;
-  };
-
-  test("come to one proposal of the next generation wherever the enclave is killed", async () => {
-    const reached = await killedAtEach(
-      (stub) => stub.proposeGeneration(),
-      async (message, stub) => {
-        const schema = SignedGenerationProposalMessageSchema;
-        const text = encodeArgument(schema, decodeStrict(schema, message));
-        await world.call("Org1MSP", "proposeGeneration", chaincodeId, text);
-        await registerKeys("Org1MSP", await stub.reEmitRegistration());
-        await world.call("Org1MSP", "activateGeneration", chaincodeId, "2");
-        await stub.compareWithLedger();
-        const { enclave } = await stub.status();
-        assert.deepEqual(
-          enclave?.generations.map(({ registered }) => registered),
-          [true, true],
-        );
-        assert.equal(enclave?.generations[1]?.ekHash, ledgerEkHash());
-      },
-    );
-    // The first two: it is opened, and seals that its keys are registered.
-    assert.deepEqual(reached, ["sealed", "stored", "generated", "sealed", "stored", "signed"]);
-  });
-
-  test("come to an export that the registry takes wherever the enclave is killed", async () => {
-    const reached = await killedAtEach(
-      (stub) => stub.exportCCKeys(receiverCredentials),
-      async (message) => {
-        const text = encodeArgument(SignedExportMessageSchema, decodeStrict(SignedExportMessageSchema, message));
-        await world.call("Org1MSP", "putKeyExport", chaincodeId, text);
-      },
-    );
-    assert.deepEqual(reached, ["sealed", "stored", "signed"]);
-  });
 
   test("leave nothing of a crash behind once a file is written again", async () => {
-    world.ledger = registered;
-    const folder = copyOf("Org1MSP");
-    cpSync(join(folder, "blob"), join(folder, "blob.tmp"));
-    await using stub = await open(folder, "Org1MSP");
-    await stub.generateCCKeys();
-    assert.equal(existsSync(join(folder, "blob.tmp")), false);
+    const hosts = returnTo(moment("registered"));
+    const file = (name: string) => join(hosts.folder, first, name);
+    cpSync(file("blob"), file("blob.tmp"));
+    await (await hosts.stub(first)).generateCCKeys();
+    assert.equal(existsSync(file("blob.tmp")), false);
+    await hosts[Symbol.asyncDispose]();
   });
 });

@@ -4,13 +4,14 @@
  */
 import { encodeQuestion } from "../../../../src/enclave/process/ledger-questions.ts";
 import { Stub } from "../../../../src/enclave/stub/stub.ts";
+import { type DrivenAction, runAction } from "./driven-actions.ts";
 
 export interface DriverOrder {
   readonly folder: string;
   readonly entry: string;
   /** Ends itself with SIGKILL at this step of the folder's, counted from 1. */
   readonly killAt?: number;
-  readonly action: "initEnclave" | "generateCCKeys" | "importCCKeys" | "createAndGenerate";
+  readonly action: DrivenAction | "createAndGenerate";
   /** Base64. */
   readonly parts: readonly string[];
 }
@@ -67,16 +68,7 @@ async function obey({ folder, entry, killAt, action, parts }: DriverOrder): Prom
 }
 
 async function act(stub: Stub, action: DriverOrder["action"], parts: readonly Buffer[]): Promise<Buffer> {
-  const [first = Buffer.alloc(0), second = first, third = first, fourth = first] = parts;
-  switch (action) {
-    case "initEnclave":
-      return stub.initEnclave({ ccParams: first, hostParams: second, channelHash: third, trustedLedger: fourth });
-    case "generateCCKeys":
-      return stub.generateCCKeys();
-    case "importCCKeys":
-      return stub.importCCKeys(first);
-    case "createAndGenerate":
-      await stub.initEnclave({ ccParams: first, hostParams: second, channelHash: third, trustedLedger: fourth });
-      return stub.generateCCKeys();
-  }
+  if (action !== "createAndGenerate") return runAction(stub, action, parts);
+  await runAction(stub, "initEnclave", parts);
+  return stub.generateCCKeys();
 }
