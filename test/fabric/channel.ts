@@ -133,6 +133,7 @@ export class TestChannel implements Disposable {
     const number = this.blocks.length;
     const results = data.map(commit);
     this.blocks.push(toBlock(number, this.blocks.at(-1), data, results));
+    for (const each of this.peers) each.raise(this.blocks.length);
     for (const [index, envelope] of data.entries()) {
       const txId = readChannelHeader(envelope)?.getTxId() ?? "";
       if (txId !== "") this.#outcome(txId).resolve({ code: results[index] ?? codes.badPayload, block: number });

@@ -11,7 +11,7 @@ import { common, gateway, google, orderer, peer } from "@hyperledger/fabric-prot
 import { reservePort } from "../reserved-ports.ts";
 import type { TestChannel } from "./channel.ts";
 import { organisationsOf } from "./definitions.ts";
-import { verifySignature } from "./organisation.ts";
+import { type TlsCertificate, verifySignature } from "./organisation.ts";
 import type { TestPeer } from "./peer.ts";
 
 const { Any } = createRequire(import.meta.url)("google-protobuf/google/protobuf/any_pb.js");
@@ -83,12 +83,19 @@ export class GatewayService implements AsyncDisposable {
     });
   }
 
-  static async start(channel: TestChannel, mspId: string): Promise<GatewayService> {
+  /** @param tls - Without it, in clear. With `clientRoot`, clients have to show a certificate of that authority. */
+  static async start(
+    channel: TestChannel,
+    mspId: string,
+    tls?: TlsCertificate & { readonly clientRoot?: string },
+  ): Promise<GatewayService> {
     const address = `127.0.0.1:${await reservePort()}`;
     const service = new GatewayService(channel, mspId, address);
     await new Promise<void>((resolve, reject) =>
-      service.#server.bindAsync(address, ServerCredentials.createInsecure(), (error) =>
-        error === null ? resolve() : reject(error),
+      service.#server.bindAsync(
+        address,
+        tls === undefined ? ServerCredentials.createInsecure() : toCredentials(tls),
+        (error) => (error === null ? resolve() : reject(error)),
       ),
     );
     return service;
@@ -200,6 +207,12 @@ export class GatewayService implements AsyncDisposable {
       send();
     });
   }
+}
+
+function toCredentials({ certificate, key, clientRoot }: TlsCertificate & { readonly clientRoot?: string }) {
+  const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) };
+  const roots = clientRoot === undefined ? null : Buffer.from(clientRoot);
+  return ServerCredentials.createSsl(roots, [pair], clientRoot !== undefined);
 }
 
 interface Serializable {

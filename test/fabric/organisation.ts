@@ -9,6 +9,8 @@ export type Role = "admin" | "client" | "peer";
 
 /** An X.509 identity of an organisation, as a client's wallet or a peer has it. */
 export interface TestIdentity extends LedgerIdentity {
+  /** PEM (PKCS#8), as Fabric's tools write it. */
+  readonly key: string;
   /** msp.SerializedIdentity. */
   readonly serialized: Uint8Array;
   /** ECDSA-SHA-256 in DER with low S over the bytes (not their digest). */
@@ -46,6 +48,25 @@ export class TestOrganisation {
     return `${this.#authority.toString("pem")}\n`;
   }
 
+  /** A certificate for TLS, of a server on this machine or of a client. In Fabric it is of an authority of its own. */
+  async issueTls(name: string): Promise<TlsCertificate> {
+    const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+    const certificate = await x509.X509CertificateGenerator.create({
+      subject: `CN=${name}, O=${this.mspId}`,
+      issuer: this.#authority.subject,
+      publicKey: keys.publicKey,
+      signingKey: this.#keys.privateKey,
+      signingAlgorithm: algorithm,
+      extensions: [
+        new x509.SubjectAlternativeNameExtension([
+          { type: "dns", value: name },
+          { type: "ip", value: "127.0.0.1" },
+        ]),
+      ],
+    });
+    return { certificate: `${certificate.toString("pem")}\n`, key: await pemOf(keys.privateKey) };
+  }
+
   /** @param units - The certificate's organisational units, of which one is usually the role. */
   async issue(role: Role, name: string = role, units: readonly string[] = [role]): Promise<TestIdentity> {
     const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
@@ -66,11 +87,22 @@ export class TestOrganisation {
     return {
       mspId: this.mspId,
       certificate: pem,
+      key: await pemOf(keys.privateKey),
       serialized: identity.serializeBinary(),
       sign: async (message) => signMessage(message),
       signMessage,
     };
   }
+}
+
+/** PEM each. */
+export interface TlsCertificate {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+async function pemOf(key: webcrypto.CryptoKey): Promise<string> {
+  return `${x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY")}\n`;
 }
 
 /** Whether an identity is one of the organisations', whatever its role: its certificate is signed by the authority. */

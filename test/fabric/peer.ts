@@ -9,6 +9,8 @@ export interface InstalledChaincode extends Disposable {
   execute(call: ChaincodeCall): Promise<ChaincodeAnswer>;
 }
 
+const chainQueries = "qscc";
+
 type ProposalResponse = InstanceType<typeof peer.ProposalResponse>;
 
 /** What a signed proposal says, once it is verified. */
@@ -29,6 +31,7 @@ export class TestPeer implements Disposable {
   readonly #organisations: readonly TestOrganisation[];
   readonly #chaincodes = new Map<string, InstalledChaincode>();
   #state = new WorldState();
+  #height = 1;
 
   constructor(identity: TestIdentity, channelId: string, organisations: readonly TestOrganisation[]) {
     this.identity = identity;
@@ -56,6 +59,15 @@ export class TestPeer implements Disposable {
     const { txId, chaincode, input, hash } = this.#verify(signed);
     const simulation = new Simulation(this.#state);
     const definitions = new Definitions(simulation);
+    if (chaincode === lifecycle || chaincode === chainQueries) {
+      const response =
+        chaincode === lifecycle
+          ? definitions.invoke(lifecycle, input.getArgsList_asU8())
+          : answerChainQuery(input.getArgsList_asU8(), this.channelId, this.#height);
+      const answer = new peer.ProposalResponse();
+      answer.setResponse(response);
+      return answer;
+    }
     const definition = definitions.get(chaincode);
     const stream = this.#chaincodes.get(chaincode);
     if (definition === undefined || stream === undefined)
@@ -99,6 +111,11 @@ export class TestPeer implements Disposable {
     return 0;
   }
 
+  /** A block is committed. */
+  raise(height: number): void {
+    this.#height = height;
+  }
+
   commitDefinition(write: Write, block: number): void {
     this.#state = this.#state.with(lifecycle, [write], { block, transaction: 0 });
   }
@@ -130,6 +147,26 @@ export class TestPeer implements Disposable {
     const hash = sha256(header.getChannelHeader_asU8(), header.getSignatureHeader_asU8(), payload.serializeBinary());
     return { txId, chaincode, input, hash };
   }
+}
+
+/** `qscc`, of which GetChainInfo alone is asked. */
+function answerChainQuery(
+  [query = new Uint8Array(), channel = new Uint8Array()]: readonly Uint8Array[],
+  channelId: string,
+  height: number,
+): InstanceType<typeof peer.Response> {
+  const response = new peer.Response();
+  if (Buffer.from(query).toString() !== "GetChainInfo" || Buffer.from(channel).toString() !== channelId) {
+    response.setStatus(500);
+    response.setMessage("Requested function not found.");
+    return response;
+  }
+  const info = new common.BlockchainInfo();
+  info.setHeight(height);
+  info.setCurrentblockhash(Buffer.alloc(32, 1));
+  response.setStatus(200);
+  response.setPayload(info.serializeBinary());
+  return response;
 }
 
 /** protos.ProposalResponsePayload: what endorsers sign and clients compare. */

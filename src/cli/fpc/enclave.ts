@@ -2,13 +2,7 @@ import { Command } from "commander";
 import type { ChaincodeStatus, EnclaveRow } from "../../enclave/operator/status.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, table, withJson } from "../output.ts";
-import {
-  asOrganisation,
-  type EnclaveOptions,
-  type OrganisationOptions,
-  withEnclave,
-  withOrganisation,
-} from "./network-session.ts";
+import { asMember, type EnclaveOptions, type MemberOptions, withEnclave, withMember } from "./member-session.ts";
 
 export function enclaveCommand(): Command {
   const enclave = new Command("enclave").description("enclaves: create, list, show");
@@ -20,16 +14,16 @@ export function enclaveCommand(): Command {
       .action(create),
   );
   enclave.addCommand(
-    withJson(withOrganisation(new Command("list")))
+    withJson(withMember(new Command("list")))
       .description("the enclaves that the ledger has")
-      .action((options: OrganisationOptions & OutputOptions) =>
+      .action((options: MemberOptions & OutputOptions) =>
         printStatus(options, ({ enclaves }) => enclaves, enclaveTable),
       ),
   );
   enclave.addCommand(
-    withJson(withOrganisation(new Command("show").argument("<id>", "the enclave's id, or its first digits")))
+    withJson(withMember(new Command("show").argument("<id>", "the enclave's id, or its first digits")))
       .description("what the ledger has of one enclave")
-      .action((id: string, options: OrganisationOptions & OutputOptions) =>
+      .action((id: string, options: MemberOptions & OutputOptions) =>
         printStatus(options, ({ enclaves }) => findEnclave(enclaves, id), enclaveLines),
       ),
   );
@@ -37,23 +31,23 @@ export function enclaveCommand(): Command {
 }
 
 async function create(options: EnclaveOptions & OutputOptions): Promise<void> {
-  await asOrganisation(options, async ({ network, organisation, client }) => {
+  await asMember(options, async ({ member }) => {
     const { registerEnclave } = await import("../../enclave/operator/provisioning.ts");
-    await using stub = await network.stub(client, organisation, options.enclave);
-    const credentials = await stub.initEnclave(await network.creation(client, organisation));
-    const id = await registerEnclave(client, credentials);
-    const { measurement, tee } = await stub.status();
-    const made = { id, organisation: organisation.mspId, name: options.enclave, tee, measurement };
-    printData(options, made, () => `enclave ${id} of ${organisation.mspId} is created and registered`);
+    await using agent = await member.agent(options.enclave);
+    const credentials = await agent.initEnclave(await member.creation());
+    const id = await registerEnclave(member.client, credentials);
+    const { measurement, tee } = await agent.status();
+    const made = { id, organisation: member.mspId, name: options.enclave, tee, measurement };
+    printData(options, made, () => `enclave ${id} of ${member.mspId} is created and registered`);
   });
 }
 
 async function printStatus<T>(
-  options: OrganisationOptions & OutputOptions,
+  options: MemberOptions & OutputOptions,
   select: (status: ChaincodeStatus) => T,
   render: (value: T) => string,
 ): Promise<void> {
-  await asOrganisation(options, async ({ client }) => {
+  await asMember(options, async ({ member: { client } }) => {
     const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
     printData(options, select(await chaincodeStatus(client)), render);
   });

@@ -1,15 +1,16 @@
 import { Command, Option } from "commander";
+import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, tell, withJson } from "../output.ts";
 import { findEnclave } from "./enclave.ts";
 import {
-  asOrganisation,
+  asMember,
   type EnclaveOptions,
-  type OrganisationOptions,
-  type OrganisationSession,
+  type MemberOptions,
+  type MemberSession,
+  withAgent,
   withEnclave,
-  withOrganisation,
-  withStub,
-} from "./network-session.ts";
+  withMember,
+} from "./member-session.ts";
 
 export function keysCommand(): Command {
   const keys = new Command("keys").description(
@@ -34,7 +35,7 @@ export function keysCommand(): Command {
   );
   keys.addCommand(rotateCommand());
   keys.addCommand(
-    withJson(withOrganisation(new Command("revoke").argument("<id>", "the enclave's id, or its first digits")))
+    withJson(withMember(new Command("revoke").argument("<id>", "the enclave's id, or its first digits")))
       .description("put an enclave out: until the keys are rotated nothing is written or exported")
       .requiredOption("--reason <text>", "why, for the ledger")
       .option("--together", "by a statement that every organisation signs, for another organisation's enclave")
@@ -46,9 +47,7 @@ export function keysCommand(): Command {
       .action(share),
   );
   keys.addCommand(
-    withJson(
-      withOrganisation(new Command("release").argument("<id>", "the receiving enclave's id, or its first digits")),
-    )
+    withJson(withMember(new Command("release").argument("<id>", "the receiving enclave's id, or its first digits")))
       .description("let an enclave have the organisation's recovery share")
       .action(release),
   );
@@ -76,21 +75,22 @@ function rotateCommand(): Command {
       "after",
       `
 The enclave proposes a generation and exports it to the others that hold the keys; each confirms it (\`keys import\`); when more
-than half have, it is activated. Without --phase all of it is done, as every host of a trial network is in its folder.`,
+than half have, it is activated. Without --phase all of it is done, as every host of a trial network is in its folder.
+On Fabric each phase is a command of its own.`,
     )
     .action(rotate);
 }
 
 async function generate(options: EnclaveOptions & OutputOptions & { discard?: boolean }): Promise<void> {
-  await withStub(options, async ({ client, stub }) => {
+  await withAgent(options, async ({ member: { client }, agent }) => {
     const provisioning = await import("../../enclave/operator/provisioning.ts");
     if (options.discard) {
-      const discarded = await provisioning.giveWay(stub);
+      const discarded = await provisioning.giveWay(agent);
       printData(options, { discarded: discarded.map(Number) }, () => `discarded generation ${discarded.join(", ")}`);
       return;
     }
-    await provisioning.generate(client, stub);
-    const enclave = provisioning.ownId(stub);
+    await provisioning.generate(client, agent);
+    const enclave = provisioning.ownId(agent);
     printData(
       options,
       { enclave, generation: 1 },
@@ -100,10 +100,10 @@ async function generate(options: EnclaveOptions & OutputOptions & { discard?: bo
 }
 
 async function exportCommand(options: EnclaveOptions & OutputOptions & { to?: string }): Promise<void> {
-  await withStub(options, async (session) => {
+  await withAgent(options, async (session) => {
     const { exportKeys } = await import("../../enclave/operator/provisioning.ts");
     const receivers = options.to === undefined ? undefined : [await resolveId(session, options.to)];
-    const exported = await exportKeys(session.client, session.stub, receivers);
+    const exported = await exportKeys(session.member.client, session.agent, receivers);
     printData(options, exported, (list) =>
       list.map(({ receiverId, mspId }) => `exported to ${receiverId} of ${mspId}`).join("\n"),
     );
@@ -111,10 +111,10 @@ async function exportCommand(options: EnclaveOptions & OutputOptions & { to?: st
 }
 
 async function importCommand(options: EnclaveOptions & OutputOptions): Promise<void> {
-  await withStub(options, async ({ client, stub }) => {
+  await withAgent(options, async ({ member: { client }, agent }) => {
     const { importKeys, ownId } = await import("../../enclave/operator/provisioning.ts");
-    await importKeys(client, stub);
-    const enclave = ownId(stub);
+    await importKeys(client, agent);
+    const enclave = ownId(agent);
     printData(options, { enclave }, () => `enclave ${enclave} holds the keys of ${client.chaincodeId}`);
   });
 }
@@ -123,7 +123,7 @@ async function rotate(options: EnclaveOptions & OutputOptions & { phase?: string
   const { abandonRotation, activateRotation, proposeRotation } = await import("../../enclave/operator/rotation.ts");
   const { phase } = options;
   if (phase === "activate" || phase === "abandon") {
-    await asOrganisation(options, async ({ client }) => {
+    await asMember(options, async ({ member: { client } }) => {
       const generation = Number(await (phase === "activate" ? activateRotation : abandonRotation)(client));
       printData(options, { generation, state: phase === "activate" ? "active" : "abandoned" }, () =>
         phase === "activate" ? `generation ${generation} is in force` : `generation ${generation} is abandoned`,
@@ -131,9 +131,15 @@ async function rotate(options: EnclaveOptions & OutputOptions & { phase?: string
     });
     return;
   }
-  await withStub(options, async ({ network, client, stub }) => {
-    const { generation, exported } = await proposeRotation(client, stub);
-    if (phase === "propose") {
+  await withAgent(options, async ({ network, member: { client }, agent }) => {
+    if (network === undefined && phase === undefined)
+      throw new CommandFailure(
+        exitCodes.usage,
+        "on Fabric a rotation is done in its two phases, as the other organisations' enclaves are not at hand",
+        "--phase propose, then keys import at the others, then --phase activate",
+      );
+    const { generation, exported } = await proposeRotation(client, agent);
+    if (network === undefined || phase === "propose") {
       printData(options, { generation: Number(generation), exported }, () =>
         [
           `generation ${generation} is proposed`,
@@ -156,25 +162,31 @@ async function rotate(options: EnclaveOptions & OutputOptions & { phase?: string
 
 async function revoke(
   id: string,
-  options: OrganisationOptions & OutputOptions & { reason: string; together?: boolean },
+  options: MemberOptions & OutputOptions & { reason: string; together?: boolean },
 ): Promise<void> {
-  await asOrganisation(options, async (session) => {
-    const { network, client } = session;
+  await asMember(options, async (session) => {
+    const { network, member } = session;
     const { revokeOwn, revokeTogether } = await import("../../enclave/operator/revocation.ts");
+    if (options.together && network === undefined)
+      throw new CommandFailure(
+        exitCodes.usage,
+        "on Fabric the other organisations' policy keys are not at hand, so nobody can sign for them",
+        "have the enclave's own organisation revoke it",
+      );
     const enclaveId = await resolveId(session, id);
-    if (options.together) {
+    if (options.together && network !== undefined) {
       const signers = new Map(network.organisations.map((one) => [one.mspId, one.keys().policyKey]));
-      await revokeTogether(client, enclaveId, options.reason, signers);
-    } else await revokeOwn(client, enclaveId, options.reason);
+      await revokeTogether(member.client, enclaveId, options.reason, signers);
+    } else await revokeOwn(member.client, enclaveId, options.reason);
     printData(options, { revoked: enclaveId }, () => `enclave ${enclaveId} is revoked`);
     tell("until the keys are rotated (strongroom fpc keys rotate) nothing is written or exported");
   });
 }
 
 async function share(options: EnclaveOptions & OutputOptions): Promise<void> {
-  await withStub(options, async ({ client, stub }) => {
+  await withAgent(options, async ({ member: { client }, agent }) => {
     const { issueShares } = await import("../../enclave/operator/recovery.ts");
-    const generation = Number(await issueShares(client, stub));
+    const generation = Number(await issueShares(client, agent));
     const { recoveryThreshold, organisations } = await client.policy();
     const issued = { generation, shares: organisations.length, threshold: recoveryThreshold };
     printData(
@@ -185,30 +197,31 @@ async function share(options: EnclaveOptions & OutputOptions): Promise<void> {
   });
 }
 
-async function release(id: string, options: OrganisationOptions & OutputOptions): Promise<void> {
-  await asOrganisation(options, async (session) => {
+async function release(id: string, options: MemberOptions & OutputOptions): Promise<void> {
+  await asMember(options, async (session) => {
     const { releaseOwnShare } = await import("../../enclave/operator/recovery.ts");
     const receiver = await resolveId(session, id);
-    await releaseOwnShare(session.client, session.organisation.keys(), receiver);
+    const { member } = session;
+    await releaseOwnShare(member.client, member.keys(), receiver);
     printData(
       options,
-      { releasedBy: session.organisation.mspId, receiver },
-      () => `${session.organisation.mspId} released its share to ${receiver}`,
+      { releasedBy: member.mspId, receiver },
+      () => `${member.mspId} released its share to ${receiver}`,
     );
   });
 }
 
 async function recover(options: EnclaveOptions & OutputOptions): Promise<void> {
-  await withStub(options, async ({ client, stub }) => {
+  await withAgent(options, async ({ member: { client }, agent }) => {
     const { recoverKeys } = await import("../../enclave/operator/recovery.ts");
     const { ownId } = await import("../../enclave/operator/provisioning.ts");
-    await recoverKeys(client, stub);
-    const enclave = ownId(stub);
+    await recoverKeys(client, agent);
+    const enclave = ownId(agent);
     printData(options, { enclave }, () => `enclave ${enclave} has recovered the keys of ${client.chaincodeId}`);
   });
 }
 
-async function resolveId({ client }: OrganisationSession, digits: string): Promise<string> {
+async function resolveId({ member }: MemberSession, digits: string): Promise<string> {
   const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
-  return findEnclave((await chaincodeStatus(client)).enclaves, digits).id;
+  return findEnclave((await chaincodeStatus(member.client)).enclaves, digits).id;
 }

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { type OutputOptions, printData, withJson } from "../output.ts";
-import { asOrganisation, checkChaincode, type EnclaveOptions, withEnclave, withStub } from "./network-session.ts";
+import { asMember, type EnclaveOptions, requireChaincode, withAgent, withEnclave } from "./member-session.ts";
 
 /** The commands of the document's diagram, as it prints them: `lifecycle chaincode initEnclave CC_ID`, and so on. */
 export function lifecycleCommand(): Command {
@@ -26,14 +26,14 @@ export function lifecycleCommand(): Command {
 }
 
 async function initEnclave(chaincodeId: string, options: EnclaveOptions & OutputOptions): Promise<void> {
-  await asOrganisation(options, async ({ network, organisation, client }) => {
-    checkChaincode(network, chaincodeId);
+  await asMember(options, async ({ member }) => {
+    requireChaincode(member, chaincodeId);
     const { initialise } = await import("../../enclave/operator/provisioning.ts");
-    await using stub = await network.stub(client, organisation, options.enclave);
-    const { enclaveId, generated } = await initialise(client, stub, await network.creation(client, organisation));
+    await using agent = await member.agent(options.enclave);
+    const { enclaveId, generated } = await initialise(member.client, agent, await member.creation());
     printData(options, { enclaveId, generated }, () =>
       [
-        `enclave ${enclaveId} of ${organisation.mspId} is created and registered`,
+        `enclave ${enclaveId} of ${member.mspId} is created and registered`,
         generated
           ? `it holds the keys of ${chaincodeId}`
           : `${chaincodeId} has keys already: have them exported to it (exportcckeys), then import them (importcckeys)`,
@@ -43,10 +43,10 @@ async function initEnclave(chaincodeId: string, options: EnclaveOptions & Output
 }
 
 async function exportKeys(chaincodeId: string, options: EnclaveOptions & OutputOptions): Promise<void> {
-  await withStub(options, async ({ network, client, stub }) => {
-    checkChaincode(network, chaincodeId);
+  await withAgent(options, async ({ member, agent }) => {
+    requireChaincode(member, chaincodeId);
     const provisioning = await import("../../enclave/operator/provisioning.ts");
-    const exported = await provisioning.exportKeys(client, stub);
+    const exported = await provisioning.exportKeys(member.client, agent);
     printData(options, exported, (list) =>
       list.map(({ receiverId, mspId }) => `exported to ${receiverId} of ${mspId}`).join("\n"),
     );
@@ -54,11 +54,11 @@ async function exportKeys(chaincodeId: string, options: EnclaveOptions & OutputO
 }
 
 async function importKeys(chaincodeId: string, options: EnclaveOptions & OutputOptions): Promise<void> {
-  await withStub(options, async ({ network, client, stub }) => {
-    checkChaincode(network, chaincodeId);
+  await withAgent(options, async ({ member, agent }) => {
+    requireChaincode(member, chaincodeId);
     const provisioning = await import("../../enclave/operator/provisioning.ts");
-    await provisioning.importKeys(client, stub);
-    const enclaveId = provisioning.ownId(stub);
+    await provisioning.importKeys(member.client, agent);
+    const enclaveId = provisioning.ownId(agent);
     printData(options, { enclaveId }, () => `enclave ${enclaveId} holds the keys of ${chaincodeId}`);
   });
 }

@@ -2,7 +2,6 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { RegistryClient } from "../../enclave/operator/registry-client.ts";
 import type { TrialNetwork } from "../../enclave/operator/trial-network.ts";
 import type { TrialOrganisation } from "../../enclave/operator/trial-organisation.ts";
-import type { Stub } from "../../enclave/stub/stub.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 
 export const defaultFolder = "./fpc-network";
@@ -15,20 +14,12 @@ export interface OrganisationOptions extends NetworkOptions {
   readonly org: number;
 }
 
-export interface EnclaveOptions extends OrganisationOptions {
-  readonly enclave: string;
-}
-
 export function withFolder(command: Command): Command {
   return command.option("--folder <dir>", "the trial network's folder", defaultFolder);
 }
 
 export function withOrganisation(command: Command): Command {
   return withFolder(command).option("--org <number>", "act as this organisation's admin: 1, 2, …", wholeNumber, 1);
-}
-
-export function withEnclave(command: Command): Command {
-  return withOrganisation(command).option("--enclave <name>", "the enclave's name at its organisation's host", "main");
 }
 
 export function wholeNumber(text: string): number {
@@ -56,24 +47,6 @@ export async function asOrganisation<T>(
   return await inNetwork(options, async (network) => {
     const organisation = network.organisation(options.org);
     return await use({ network, organisation, client: await network.client(organisation) });
-  });
-}
-
-/** @throws CommandFailure the enclave was not created */
-export async function withStub<T>(
-  options: EnclaveOptions,
-  use: (session: OrganisationSession & { readonly stub: Stub }) => Promise<T>,
-): Promise<T> {
-  return await asOrganisation(options, async (session) => {
-    const { network, organisation, client } = session;
-    if (!organisation.enclaves(network.chaincodeId).includes(options.enclave))
-      throw new CommandFailure(
-        exitCodes.usage,
-        `${organisation.mspId} has no enclave ${options.enclave}`,
-        `strongroom fpc enclave create --org ${options.org} --enclave ${options.enclave}`,
-      );
-    await using stub = await network.stub(client, organisation, options.enclave);
-    return await use({ ...session, stub });
   });
 }
 

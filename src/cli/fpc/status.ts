@@ -2,21 +2,21 @@ import { Command } from "commander";
 import type { ChaincodeStatus } from "../../enclave/operator/status.ts";
 import { type OutputOptions, printData, withJson } from "../output.ts";
 import { enclaveTable } from "./enclave.ts";
-import { asOrganisation, type OrganisationOptions, withOrganisation } from "./network-session.ts";
+import { asMember, type MemberOptions, withMember } from "./member-session.ts";
 
 export function statusCommand(): Command {
-  return withJson(withOrganisation(new Command("status")))
+  return withJson(withMember(new Command("status")))
     .description("the chaincode's enclaves and keys, and what its kind of enclave does not protect from")
-    .action((options: OrganisationOptions & OutputOptions) =>
-      asOrganisation(options, async ({ client }) => {
+    .action((options: MemberOptions & OutputOptions) =>
+      asMember(options, async ({ member }) => {
         const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
         const { describeBackends } = await import("../../enclave/tee/open-backend.ts");
-        const facts = describeBackends().find(({ kind }) => kind === "process");
-        const status = { ...(await chaincodeStatus(client)), tee: facts };
+        const facts = describeBackends().find(({ kind }) => kind === member.teeKind);
+        const status = { ...(await chaincodeStatus(member.client)), tee: facts };
         printData(options, status, (value) =>
           [
             ...lines(value),
-            `tee         ${facts?.kind}: ${facts?.doesNotProtect}`,
+            ...(facts === undefined ? [] : [`tee         ${facts.kind}: ${facts.doesNotProtect}`]),
             "",
             enclaveTable(value.enclaves),
           ].join("\n"),

@@ -22,7 +22,7 @@ export interface LedgerConnection extends AsyncDisposable {
    *
    * @returns The chaincode's answer. @throws EnclaveError the reason class that the chaincode aborted with; LEDGER_UNAVAILABLE
    */
-  evaluate(chaincode: string, transaction: string, args: readonly string[]): Promise<Buffer>;
+  evaluate(chaincode: string, transaction: string, args: readonly (string | Uint8Array)[]): Promise<Buffer>;
   /**
    * Endorsed by as many organisations as the chaincode's policy wants, ordered, and committed when this returns.
    *

@@ -15,7 +15,7 @@ import { decodeStrict, encode } from "../messages/strict.ts";
 import { stateQuestion } from "../process/confidential-invocation.ts";
 import { readResponse, verifyResponse } from "../protocol/chaincode-response.ts";
 import { concealRequest, requestHashOf, revealResponse } from "../protocol/request-encryption.ts";
-import type { Stub } from "../stub/stub.ts";
+import type { EnclaveAgent } from "../stub/agent.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 export interface ConfidentialAnswer {
@@ -40,7 +40,7 @@ export interface ConfidentialAnswer {
 export async function callConfidentially(
   client: RegistryClient,
   identity: LedgerIdentity,
-  stubs: readonly Stub[],
+  stubs: readonly EnclaveAgent[],
   words: readonly string[],
 ): Promise<ConfidentialAnswer> {
   const ek = await client.chaincodeEncryptionKey();

@@ -10,7 +10,8 @@ import { decodeStrict, encode } from "../messages/strict.ts";
 import { readCredentials } from "../protocol/attested-data.ts";
 import { readExport } from "../protocol/export.ts";
 import { readRegistration } from "../protocol/registration.ts";
-import type { EnclaveCreation, Stub } from "../stub/stub.ts";
+import type { EnclaveAgent } from "../stub/agent.ts";
+import type { EnclaveCreation } from "../stub/stub.ts";
 import type { RegisteredEnclave, RegistryClient } from "./registry-client.ts";
 
 /** What has been done of the document's sequence, for who called it and for the trace. */
@@ -28,7 +29,11 @@ export interface Initialised {
  * @throws EnclaveError what the stub, the enclave or ERCC refuse with; ALREADY_SET or CONFLICT: another enclave's keys came
  *   first, see {@link giveWay}
  */
-export async function initialise(client: RegistryClient, stub: Stub, creation: EnclaveCreation): Promise<Initialised> {
+export async function initialise(
+  client: RegistryClient,
+  stub: EnclaveAgent,
+  creation: EnclaveCreation,
+): Promise<Initialised> {
   const enclaveId = await registerEnclave(client, await stub.initEnclave(creation));
   if ((await client.chaincodeEncryptionKey()) !== undefined) {
     return { enclaveId, generated: await client.isProvisioned(enclaveId) };
@@ -53,7 +58,7 @@ export async function registerEnclave(client: RegistryClient, credentials: Uint8
 }
 
 /** Steps 4 to 11: the chaincode's first keys. Keys that were generated and not registered are registered now. */
-export async function generate(client: RegistryClient, stub: Stub): Promise<void> {
+export async function generate(client: RegistryClient, stub: EnclaveAgent): Promise<void> {
   await registerKeys(client, stub, await madeOrThere(stub, stub.generateCCKeys()));
 }
 
@@ -61,7 +66,7 @@ export async function generate(client: RegistryClient, stub: Stub): Promise<void
  * For who has lost the race to generate: drops the own keys, which can never become the chaincode's, so that they can be
  * imported.
  */
-export async function giveWay(stub: Stub): Promise<readonly bigint[]> {
+export async function giveWay(stub: EnclaveAgent): Promise<readonly bigint[]> {
   return await stub.discardNeverRegisteredKeys();
 }
 
@@ -79,7 +84,7 @@ export interface Exported {
  */
 export async function exportKeys(
   client: RegistryClient,
-  stub: Stub,
+  stub: EnclaveAgent,
   receivers?: readonly string[],
   generation?: bigint,
 ): Promise<readonly Exported[]> {
@@ -126,7 +131,7 @@ async function exportTargets(
  *
  * @throws EnclaveError NOT_REGISTERED: this enclave; NOT_FOUND: nothing was exported to it; what the enclave or ERCC refuse with
  */
-export async function importKeys(client: RegistryClient, stub: Stub): Promise<void> {
+export async function importKeys(client: RegistryClient, stub: EnclaveAgent): Promise<void> {
   const own = ownId(stub);
   if ((await client.enclave(own)) === undefined)
     throw new EnclaveError("NOT_REGISTERED", `enclave ${own} of this host is not registered for ${client.chaincodeId}`);
@@ -138,7 +143,11 @@ export async function importKeys(client: RegistryClient, stub: Stub): Promise<vo
  * Steps 10 and 28, and then the enclave sees on the ledger that it is listed: from there an older ledger is refused. Where the
  * ledger lists it already for just this, only that is done.
  */
-export async function registerKeys(client: RegistryClient, stub: Stub, registration: Uint8Array): Promise<void> {
+export async function registerKeys(
+  client: RegistryClient,
+  stub: EnclaveAgent,
+  registration: Uint8Array,
+): Promise<void> {
   await client.submit("registerCCKeys", client.chaincodeId, registration).catch(async (error: unknown) => {
     if (isCode(error, "ALREADY_SET") && (await isListed(client, ownId(stub), registration))) return;
     throw error;
@@ -161,12 +170,12 @@ async function isListed(client: RegistryClient, enclaveId: string, registration:
   return false;
 }
 
-export function ownId(stub: Stub): string {
+export function ownId(stub: EnclaveAgent): string {
   return readCredentials(decodeStrict(CredentialsSchema, stub.credentials()), "not yet").enclaveId.text;
 }
 
 /** The registration of keys that a step makes; after a crash they are there already, and it can be had again. */
-export async function madeOrThere(stub: Stub, made: Promise<Buffer>): Promise<Buffer> {
+export async function madeOrThere(stub: EnclaveAgent, made: Promise<Buffer>): Promise<Buffer> {
   try {
     return await made;
   } catch (error) {

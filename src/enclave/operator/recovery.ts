@@ -5,12 +5,12 @@ import { encode } from "../messages/strict.ts";
 import { openShare } from "../protocol/recovery.ts";
 import { readRecovery } from "../protocol/recovery-form.ts";
 import { releaseShare } from "../protocol/released-share.ts";
-import type { Stub } from "../stub/stub.ts";
+import type { EnclaveAgent } from "../stub/agent.ts";
 import { madeOrThere, registerKeys } from "./provisioning.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 /** Puts shares of the active generation on the ledger, one for each organisation of the policy. @returns The generation's number */
-export async function issueShares(client: RegistryClient, stub: Stub): Promise<bigint> {
+export async function issueShares(client: RegistryClient, stub: EnclaveAgent): Promise<bigint> {
   await client.submit("putRecovery", client.chaincodeId, await stub.issueRecovery());
   return await activeGeneration(client);
 }
@@ -47,7 +47,7 @@ export async function releaseOwnShare(
  * Has an enclave without keys put them together from the shares that were released to it, and registers that it holds them. Called
  * again after an interruption, it goes on.
  */
-export async function recoverKeys(client: RegistryClient, stub: Stub): Promise<void> {
+export async function recoverKeys(client: RegistryClient, stub: EnclaveAgent): Promise<void> {
   await registerKeys(client, stub, await madeOrThere(stub, stub.recover()));
 }
 

@@ -1,5 +1,5 @@
 import { EnclaveError } from "../errors.ts";
-import type { Stub } from "../stub/stub.ts";
+import type { EnclaveAgent } from "../stub/agent.ts";
 import { type Exported, exportKeys, ownId, registerKeys } from "./provisioning.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
@@ -16,7 +16,7 @@ export interface Proposed {
  *
  * @throws EnclaveError NOT_PROVISIONED; CONFLICT: another proposal stands; what the enclave or ERCC refuse with
  */
-export async function proposeRotation(client: RegistryClient, stub: Stub): Promise<Proposed> {
+export async function proposeRotation(client: RegistryClient, stub: EnclaveAgent): Promise<Proposed> {
   const own = ownId(stub);
   const before = await client.keyState();
   const proposal = await stub.proposeGeneration();

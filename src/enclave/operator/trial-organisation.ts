@@ -1,22 +1,18 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
-import { readSecretFile } from "../../crypto/secret-file.ts";
-import { EnclaveError } from "../errors.ts";
 import {
   encryptionKeyOf,
   newEncryptionKeyPair,
   newSigningKeyPair,
-  readDecryptionKey,
-  readSigningKey,
   verificationKeyOf,
 } from "../protocol/key-formats.ts";
 import type { AttestationRoot } from "../tee/attestation-root.ts";
 import { writeNewFile } from "../tee/new-file.ts";
 import { createProcessPlatform } from "../tee/process/platform.ts";
+import { checkEnclaveName } from "./enclave-name.ts";
+import { readOrganisationKeys } from "./organisation-keys.ts";
 import type { OrganisationKeys } from "./recovery.ts";
-
-const enclaveNamePattern = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
 /** An organisation of a trial network: its keys, and its host with a simulated platform and enclaves, all in one folder. */
 export class TrialOrganisation {
@@ -47,9 +43,7 @@ export class TrialOrganisation {
 
   /** Private keys, which a real organisation keeps apart from its hosts. */
   keys(): OrganisationKeys {
-    using policyPem = readKey(this.#policyKeyFile);
-    using recoveryPem = readKey(this.#recoveryKeyFile);
-    return { policyKey: readSigningKey(policyPem), recoveryKey: readDecryptionKey(recoveryPem) };
+    return readOrganisationKeys(this.#policyKeyFile, this.#recoveryKeyFile);
   }
 
   /** As the policy document has them, in PEM. */
@@ -70,11 +64,7 @@ export class TrialOrganisation {
 
   /** The folder of an enclave's stub, made where it is not there. @throws EnclaveError SETTINGS_INVALID */
   enclaveFolder(chaincodeId: string, name: string): string {
-    if (!enclaveNamePattern.test(name))
-      throw new EnclaveError(
-        "SETTINGS_INVALID",
-        "an enclave's name is of up to 32 lower-case letters, digits and hyphens",
-      );
+    checkEnclaveName(name);
     const folder = this.#enclavesFolder(chaincodeId);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     return join(folder, name);
@@ -100,12 +90,4 @@ async function writeSecret(path: string, pem: SecretBuffer): Promise<void> {
   } finally {
     copy.fill(0);
   }
-}
-
-function readKey(path: string): SecretBuffer {
-  return readSecretFile(path, {
-    what: "key",
-    fileName: "key file",
-    refusal: (message, { hint }) => new EnclaveError("SETTINGS_INVALID", message, { hint }),
-  });
 }

@@ -119,7 +119,7 @@ describe("docs/fpc.md", () => {
       const [, numbers = "", , functions = "", tests = ""] = row.split(" | ").join("|").split("|");
       for (const [number] of numbers.matchAll(/\d+/g)) steps.add(Number(number));
       const cited = [...functions.matchAll(/`([\w/-]+\.ts)` `(\w+)`/g)];
-      const shown = [...tests.matchAll(/`([\w/-]+\.test\.ts)` "([^"]+)"/g)];
+      const shown = [...tests.matchAll(/`([\w/-]+(?:\.test)?\.ts)` "([^"]+)"/g)];
       assert.ok(cited.length > 0 && shown.length > 0, row);
       for (const [, file = "", name = ""] of cited)
         assert.match(

@@ -38,7 +38,7 @@ export class EmbeddedConnection implements LedgerConnection {
     this.#creator = serializeIdentity(identity);
   }
 
-  async evaluate(chaincode: string, transaction: string, args: readonly string[]): Promise<Buffer> {
+  async evaluate(chaincode: string, transaction: string, args: readonly (string | Uint8Array)[]): Promise<Buffer> {
     this.#requireOpen();
     const { proposal } = this.#propose(chaincode, transaction, args);
     const answer = await this.#askOrganisation(this.mspId, await this.#signProposal(proposal));

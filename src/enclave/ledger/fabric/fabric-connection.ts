@@ -41,7 +41,7 @@ export class FabricConnection implements LedgerConnection {
     return new FabricConnection(gateway, channelId, identity.mspId);
   }
 
-  async evaluate(chaincode: string, transaction: string, args: readonly string[]): Promise<Buffer> {
+  async evaluate(chaincode: string, transaction: string, args: readonly (string | Uint8Array)[]): Promise<Buffer> {
     try {
       // Of the own organisation only: the peers of others may not have the chaincode, and are not asked unless they endorse.
       const options = { arguments: [...args], endorsingOrganizations: [this.mspId] };

@@ -1,4 +1,5 @@
-import type { Client } from "@grpc/grpc-js";
+import type { ChannelCredentials, Client, credentials } from "@grpc/grpc-js";
+import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import { EnclaveError } from "../../errors.ts";
 import type { Ledger, LedgerConnection, LedgerIdentity } from "../ledger.ts";
 import { FabricConnection } from "./fabric-connection.ts";
@@ -11,6 +12,8 @@ export interface GatewayPeer {
   readonly tlsRoots?: string | undefined;
   /** The name that its TLS certificate has, where it is not the host of the address. */
   readonly tlsServerName?: string | undefined;
+  /** What this client shows the peer, where the peer demands a certificate. The key becomes the ledger's. */
+  readonly tlsIdentity?: { readonly certificate: string; readonly key: SecretBuffer };
 }
 
 export interface FabricLedgerOptions {
@@ -71,20 +74,33 @@ export class FabricLedger implements Ledger {
     this.#isClosed = true;
     for (const client of this.#clients.values()) client.close();
     this.#clients.clear();
+    for (const { tlsIdentity } of this.#gateways.values()) tlsIdentity?.key[Symbol.dispose]();
   }
 
   async #client(peer: GatewayPeer): Promise<Client> {
     const { Client: GrpcClient, credentials } = await import("@grpc/grpc-js");
     const present = this.#clients.get(peer.address);
     if (present !== undefined) return present;
-    const security =
-      peer.tlsRoots === undefined ? credentials.createInsecure() : credentials.createSsl(Buffer.from(peer.tlsRoots));
+    const security = channelSecurity(credentials, peer);
     const client = new GrpcClient(peer.address, security, {
       "grpc.max_receive_message_length": maxMessageBytes,
       ...(peer.tlsServerName === undefined ? {} : { "grpc.ssl_target_name_override": peer.tlsServerName }),
     });
     this.#clients.set(peer.address, client);
     return client;
+  }
+}
+
+/** The key is in TLS's own memory when this returns; the copy is wiped. */
+function channelSecurity(grpc: typeof credentials, { tlsRoots, tlsIdentity }: GatewayPeer): ChannelCredentials {
+  if (tlsRoots === undefined) return grpc.createInsecure();
+  const roots = Buffer.from(tlsRoots);
+  if (tlsIdentity === undefined) return grpc.createSsl(roots);
+  const key = tlsIdentity.key.expose((bytes) => Buffer.from(bytes));
+  try {
+    return grpc.createSsl(roots, key, Buffer.from(tlsIdentity.certificate));
+  } finally {
+    key.fill(0);
   }
 }
 

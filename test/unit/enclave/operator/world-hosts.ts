@@ -143,7 +143,7 @@ function connectionOf(world: World, mspId: string, reached: Reached): LedgerConn
     mspId,
     evaluate: async (_, transaction, args) => {
       const state = world.ledger.begin({ mspId, isAdmin: true }, Date.now());
-      return Buffer.from(await new Registry(state, world.judge).call(transaction, [...args]));
+      return Buffer.from(await new Registry(state, world.judge).call(transaction, args.map(String)));
     },
     submit: async (_, transaction, args) => {
       reached(`${transaction} sent`);

@@ -1,0 +1,79 @@
+import { type Command, Option } from "commander";
+import type { Member } from "../../enclave/operator/member.ts";
+import type { TrialNetwork } from "../../enclave/operator/trial-network.ts";
+import type { EnclaveAgent } from "../../enclave/stub/agent.ts";
+import { CommandFailure, exitCodes } from "../failure.ts";
+import { inNetwork, type OrganisationOptions, withOrganisation } from "./network-session.ts";
+
+/** For commands that work on a trial network as on a channel of Fabric. */
+export interface MemberOptions extends OrganisationOptions {
+  readonly connection?: string;
+}
+
+export interface EnclaveOptions extends MemberOptions {
+  readonly enclave: string;
+}
+
+export function withMember(command: Command): Command {
+  return withOrganisation(command).addOption(
+    new Option("--connection <file>", "a channel of Fabric: this organisation's connection settings").conflicts([
+      "folder",
+      "org",
+    ]),
+  );
+}
+
+export function withEnclave(command: Command): Command {
+  return withMember(command).option("--enclave <name>", "the enclave's name at its organisation's host", "main");
+}
+
+/** What a command works on: opened for it alone, and closed when it is done. */
+export interface MemberSession {
+  readonly member: Member;
+  /** Where it is a trial network, whose organisations are all at hand. */
+  readonly network: TrialNetwork | undefined;
+}
+
+export async function asMember<T>(options: MemberOptions, use: (session: MemberSession) => Promise<T>): Promise<T> {
+  if (options.connection !== undefined) {
+    const { FabricMember } = await import("../../enclave/operator/fabric-member.ts");
+    await using member = await FabricMember.open(options.connection);
+    return await use({ member, network: undefined });
+  }
+  return await inNetwork(options, async (network) => {
+    const { TrialMember } = await import("../../enclave/operator/trial-member.ts");
+    return await use({ member: await TrialMember.open(network, network.organisation(options.org)), network });
+  });
+}
+
+/** @throws CommandFailure the enclave was not created */
+export async function withAgent<T>(
+  options: EnclaveOptions,
+  use: (session: MemberSession & { readonly agent: EnclaveAgent }) => Promise<T>,
+): Promise<T> {
+  return await asMember(options, async (session) => {
+    const { member } = session;
+    if (!member.enclaves().includes(options.enclave))
+      throw new CommandFailure(
+        exitCodes.usage,
+        `${member.mspId} has no enclave ${options.enclave}`,
+        `strongroom fpc enclave create ${placeOf(options)} --enclave ${options.enclave}`,
+      );
+    await using agent = await member.agent(options.enclave);
+    return await use({ ...session, agent });
+  });
+}
+
+/** A command names the private chaincode as the diagram does; a network or connection has one. */
+export function requireChaincode({ client }: Member, chaincodeId: string): void {
+  if (chaincodeId !== client.chaincodeId)
+    throw new CommandFailure(
+      exitCodes.usage,
+      `there is no private chaincode ${chaincodeId} here`,
+      `the private chaincode is ${client.chaincodeId}`,
+    );
+}
+
+function placeOf({ connection, org }: MemberOptions): string {
+  return connection === undefined ? `--org ${org}` : `--connection ${connection}`;
+}

@@ -1,0 +1,119 @@
+import { readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import * as z from "zod";
+import { EnclaveError } from "../errors.ts";
+import type { TeeSettings } from "../tee/open-backend.ts";
+
+const file = z.string().min(1);
+const organisation = z.string().regex(/^[A-Za-z0-9.-]{1,128}$/, "is no name of an organisation");
+const endpoint = z.string().regex(/^(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+):[1-9][0-9]{0,4}$/, "is not host:port");
+
+/** Files are named relative to the folder that the settings are in. */
+const form = z.strictObject({
+  format: z.literal(1),
+  channel: z.string(),
+  /** SHA-256 of the channel's genesis block. */
+  channelHash: z.string().regex(/^[0-9a-f]{64}$/, "is not 64 lower-case hex digits"),
+  /** ERCC's name on the channel. */
+  registry: z.string().min(1).default("ercc"),
+  chaincode: z.string().min(1),
+  gateway: z.strictObject({
+    address: endpoint,
+    tlsRoots: file.optional(),
+    tlsServerName: z.string().min(1).optional(),
+    tlsCertificate: file.optional(),
+    tlsKey: file.optional(),
+  }),
+  identity: z.strictObject({ mspId: organisation, certificate: file, key: file }),
+  host: z
+    .discriminatedUnion("kind", [
+      z.strictObject({
+        kind: z.literal("folder"),
+        folder: file,
+        peerEndpoint: endpoint,
+        tee: z.discriminatedUnion("kind", [
+          z.strictObject({ kind: z.literal("process"), platform: file }),
+          z.strictObject({ kind: z.literal("tpm"), platform: file, tcti: z.string().min(1) }),
+          z.strictObject({ kind: z.literal("gramine"), folder: file.optional() }),
+        ]),
+      }),
+    ])
+    .optional(),
+  organisationKeys: z.strictObject({ policy: file, recovery: file }).optional(),
+});
+
+/** One organisation's connection to a channel of Fabric, as its admin writes it down. Paths are absolute. */
+export type ConnectionSettings = z.output<typeof form>;
+export type FolderHost = Extract<NonNullable<ConnectionSettings["host"]>, { kind: "folder" }>;
+
+const maxSettingsBytes = 1 << 16;
+const maxPemBytes = 1 << 20;
+
+/** @throws EnclaveError SETTINGS_INVALID: it cannot be read, or what is in it is missing, unknown or wrong */
+export function readConnectionSettings(path: string): ConnectionSettings {
+  const text = readLimited(path, maxSettingsBytes);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new EnclaveError("SETTINGS_INVALID", `${path} is not JSON`, { cause });
+  }
+  const result = form.safeParse(value);
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    const where = issue?.path.join(".") ?? "";
+    throw new EnclaveError("SETTINGS_INVALID", `${path}: ${where === "" ? "" : `${where}: `}${issue?.message}`);
+  }
+  return absolute(result.data, dirname(resolve(path)));
+}
+
+/** A certificate or several. @throws EnclaveError SETTINGS_INVALID */
+export function readPem(path: string): string {
+  const text = readLimited(path, maxPemBytes);
+  if (!text.includes("-----BEGIN CERTIFICATE-----"))
+    throw new EnclaveError("SETTINGS_INVALID", `${path} holds no certificate in PEM`);
+  return text;
+}
+
+function readLimited(path: string, limit: number): string {
+  try {
+    if (statSync(path).size > limit) throw new EnclaveError("SETTINGS_INVALID", `${path} is too long`);
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    if (cause instanceof EnclaveError) throw cause;
+    throw new EnclaveError("SETTINGS_INVALID", `${path} cannot be read`, { cause });
+  }
+}
+
+function absolute(settings: ConnectionSettings, folder: string): ConnectionSettings {
+  const at = (path: string) => resolve(folder, path);
+  const { gateway, identity, host, organisationKeys } = settings;
+  const { tlsRoots, tlsCertificate, tlsKey } = gateway;
+  if ((tlsCertificate === undefined) !== (tlsKey === undefined))
+    throw new EnclaveError("SETTINGS_INVALID", "gateway.tlsCertificate and gateway.tlsKey belong together");
+  return {
+    ...settings,
+    gateway: {
+      ...gateway,
+      ...(tlsRoots === undefined ? {} : { tlsRoots: at(tlsRoots) }),
+      ...(tlsCertificate === undefined ? {} : { tlsCertificate: at(tlsCertificate) }),
+      ...(tlsKey === undefined ? {} : { tlsKey: at(tlsKey) }),
+    },
+    identity: { ...identity, certificate: at(identity.certificate), key: at(identity.key) },
+    ...(host?.kind === "folder" ? { host: { ...host, folder: at(host.folder), tee: absoluteTee(host.tee, at) } } : {}),
+    ...(organisationKeys === undefined
+      ? {}
+      : { organisationKeys: { policy: at(organisationKeys.policy), recovery: at(organisationKeys.recovery) } }),
+  };
+}
+
+function absoluteTee(tee: FolderHost["tee"], at: (path: string) => string): FolderHost["tee"] {
+  if (tee.kind === "gramine") return tee.folder === undefined ? tee : { ...tee, folder: at(tee.folder) };
+  return { ...tee, platform: at(tee.platform) };
+}
+
+/** As the stub takes them. */
+export function teeSettings(tee: FolderHost["tee"]): TeeSettings {
+  if (tee.kind !== "gramine") return tee;
+  return { kind: "gramine", ...(tee.folder === undefined ? {} : { folder: tee.folder }) };
+}

@@ -1,0 +1,174 @@
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { readSecretFile } from "../../crypto/secret-file.ts";
+import { EnclaveError } from "../errors.ts";
+import { FabricLedger, type GatewayPeer } from "../ledger/fabric/fabric-ledger.ts";
+import { identityFromFiles } from "../ledger/file-identity.ts";
+import type { LedgerConnection, LedgerIdentity } from "../ledger/ledger.ts";
+import { CCParametersSchema, HostParametersSchema } from "../messages/generated/fpc/fpc_pb.ts";
+import { TrustedLedgerParametersSchema } from "../messages/generated/fpc/policy_pb.ts";
+import { encode } from "../messages/strict.ts";
+import { policyHash } from "../protocol/policy.ts";
+import type { EnclaveAgent } from "../stub/agent.ts";
+import { type EnclaveCreation, Stub } from "../stub/stub.ts";
+import type { TeeKind } from "../tee/backend.ts";
+import { queryHeight } from "./chain-height.ts";
+import {
+  type ConnectionSettings,
+  type FolderHost,
+  readConnectionSettings,
+  readPem,
+  teeSettings,
+} from "./connection-settings.ts";
+import { queryDefinition } from "./definition.ts";
+import { checkEnclaveName } from "./enclave-name.ts";
+import { hostExchange } from "./host-exchange.ts";
+import type { Member } from "./member.ts";
+import { readOrganisationKeys } from "./organisation-keys.ts";
+import type { OrganisationKeys } from "./recovery.ts";
+import { RegistryClient } from "./registry-client.ts";
+import { readStubRecords } from "./stub-records.ts";
+import type { StubRecords } from "./trace.ts";
+
+/** An organisation of a channel of Hyperledger Fabric, by the connection settings that its admin wrote down. */
+export class FabricMember implements Member, AsyncDisposable {
+  readonly client: RegistryClient;
+  readonly identity: LedgerIdentity;
+  readonly #settings: ConnectionSettings;
+  readonly #ledger: FabricLedger;
+  readonly #connection: LedgerConnection;
+
+  private constructor(
+    settings: ConnectionSettings,
+    ledger: FabricLedger,
+    connection: LedgerConnection,
+    identity: LedgerIdentity,
+  ) {
+    this.identity = identity;
+    this.client = new RegistryClient(connection, settings.registry, settings.chaincode);
+    this.#settings = settings;
+    this.#ledger = ledger;
+    this.#connection = connection;
+  }
+
+  /**
+   * Reaches nobody yet.
+   *
+   * @param path - Of the connection settings, JSON.
+   * @throws EnclaveError SETTINGS_INVALID
+   */
+  static async open(path: string): Promise<FabricMember> {
+    const settings = readConnectionSettings(path);
+    const { mspId, certificate, key } = settings.identity;
+    const identity = identityFromFiles(mspId, readPem(certificate), key);
+    const ledger = FabricLedger.open({
+      channelId: settings.channel,
+      gateways: { [mspId]: readGateway(settings.gateway) },
+    });
+    return new FabricMember(settings, ledger, await ledger.connect(identity), identity);
+  }
+
+  get mspId(): string {
+    return this.identity.mspId;
+  }
+
+  get teeKind(): TeeKind | undefined {
+    return this.#settings.host?.tee.kind;
+  }
+
+  enclaves(): readonly string[] {
+    try {
+      return readdirSync(this.#host().folder).sort();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    }
+  }
+
+  async agent(name: string): Promise<EnclaveAgent> {
+    const { tee } = this.#host();
+    return await Stub.open({
+      folder: this.#enclaveFolder(name),
+      tee: teeSettings(tee),
+      exchange: hostExchange(this.client, this.identity),
+    });
+  }
+
+  async creation(): Promise<EnclaveCreation> {
+    const { chaincode: chaincodeId, channel: channelId, channelHash } = this.#settings;
+    const { peerEndpoint } = this.#host();
+    const { version, sequence } = await queryDefinition(this.#connection, chaincodeId);
+    const policy = await this.client.policy();
+    if (policy.trustedLedger === undefined)
+      throw new EnclaveError("POLICY_DENIED", "the policy says nothing of the ledger that enclaves are to believe");
+    // What a peer says here is attested, and ERCC compares it with the ledger: a wrong word makes an enclave that nobody registers.
+    const firstPolicyHash = policyHash(policy.number === 1n ? policy : await this.client.policy(1n));
+    const trustedLedger = create(TrustedLedgerParametersSchema, { ...policy.trustedLedger, firstPolicyHash });
+    return {
+      ccParams: encode(CCParametersSchema, create(CCParametersSchema, { chaincodeId, version, sequence, channelId })),
+      hostParams: encode(HostParametersSchema, create(HostParametersSchema, { peerMspId: this.mspId, peerEndpoint })),
+      channelHash: Buffer.from(channelHash, "hex"),
+      trustedLedger: encode(TrustedLedgerParametersSchema, trustedLedger),
+    };
+  }
+
+  keys(): OrganisationKeys {
+    const { organisationKeys } = this.#settings;
+    if (organisationKeys === undefined) throw missing("organisationKeys", "the organisation's own keys");
+    return readOrganisationKeys(organisationKeys.policy, organisationKeys.recovery);
+  }
+
+  height(): Promise<bigint> {
+    return queryHeight(this.#connection);
+  }
+
+  /** Of this organisation's host: the others' are not at hand. */
+  stubRecords(): readonly StubRecords[] {
+    if (this.#settings.host === undefined) return [];
+    return this.enclaves().flatMap((name) => readStubRecords(this.mspId, this.#enclaveFolder(name)));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connection[Symbol.asyncDispose]();
+    await this.#ledger[Symbol.asyncDispose]();
+  }
+
+  #host(): FolderHost {
+    const { host } = this.#settings;
+    if (host === undefined) throw missing("host", "the host of the organisation's enclaves");
+    return host;
+  }
+
+  #enclaveFolder(name: string): string {
+    checkEnclaveName(name);
+    const { folder } = this.#host();
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return join(folder, name);
+  }
+}
+
+function missing(name: string, what: string): EnclaveError {
+  return new EnclaveError("SETTINGS_INVALID", `the connection settings have no "${name}", which names ${what}`);
+}
+
+function readGateway(gateway: ConnectionSettings["gateway"]): GatewayPeer {
+  const { address, tlsRoots, tlsServerName, tlsCertificate, tlsKey } = gateway;
+  return {
+    address,
+    tlsServerName,
+    tlsRoots: tlsRoots === undefined ? undefined : readPem(tlsRoots),
+    ...(tlsCertificate === undefined || tlsKey === undefined
+      ? {}
+      : {
+          tlsIdentity: {
+            certificate: readPem(tlsCertificate),
+            key: readSecretFile(tlsKey, {
+              what: "key",
+              fileName: "key file",
+              refusal: (message, { hint }) => new EnclaveError("SETTINGS_INVALID", message, { hint }),
+            }),
+          },
+        }),
+  };
+}

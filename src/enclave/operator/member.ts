@@ -1,0 +1,37 @@
+import type { LedgerIdentity } from "../ledger/ledger.ts";
+import type { EnclaveAgent } from "../stub/agent.ts";
+import type { EnclaveCreation } from "../stub/stub.ts";
+import type { TeeKind } from "../tee/backend.ts";
+import type { OrganisationKeys } from "./recovery.ts";
+import type { RegistryClient } from "./registry-client.ts";
+import type { StubRecords } from "./trace.ts";
+
+/**
+ * One organisation's place in a consortium, as its commands work from it: its admin's view of the ledger, its own keys, and the
+ * host of its enclaves. On a trial network, or on a channel of Fabric.
+ */
+export interface Member {
+  readonly mspId: string;
+  /** ERCC as the admin sees it. */
+  readonly client: RegistryClient;
+  /** The admin's. */
+  readonly identity: LedgerIdentity;
+  /** Of its host's platform; undefined where the host is not named. */
+  readonly teeKind: TeeKind | undefined;
+  /** Names of the enclaves at its host, in order. */
+  enclaves(): readonly string[];
+  /**
+   * The agent of an enclave at its host; the enclave need not be there yet.
+   *
+   * @throws EnclaveError CONFLICT: it is in use; SETTINGS_INVALID
+   */
+  agent(name: string): Promise<EnclaveAgent>;
+  /** What an enclave at its host is to be, by what the ledger says. @throws EnclaveError NOT_FOUND: no chaincode, no policy */
+  creation(): Promise<EnclaveCreation>;
+  /** Private keys, which are read when they are asked for. @throws EnclaveError SETTINGS_INVALID */
+  keys(): OrganisationKeys;
+  /** How many blocks the ledger has. */
+  height(): Promise<bigint>;
+  /** What the agents at hand wrote down. */
+  stubRecords(): readonly StubRecords[];
+}

@@ -1,0 +1,62 @@
+import type { LedgerIdentity } from "../ledger/ledger.ts";
+import type { EnclaveAgent } from "../stub/agent.ts";
+import type { EnclaveCreation } from "../stub/stub.ts";
+import type { Member } from "./member.ts";
+import type { OrganisationKeys } from "./recovery.ts";
+import type { RegistryClient } from "./registry-client.ts";
+import { readStubRecords } from "./stub-records.ts";
+import type { StubRecords } from "./trace.ts";
+import type { TrialNetwork } from "./trial-network.ts";
+import type { TrialOrganisation } from "./trial-organisation.ts";
+
+/** An organisation of a trial network. */
+export class TrialMember implements Member {
+  readonly network: TrialNetwork;
+  readonly organisation: TrialOrganisation;
+  readonly client: RegistryClient;
+  readonly identity: LedgerIdentity;
+  readonly teeKind = "process";
+
+  private constructor(network: TrialNetwork, organisation: TrialOrganisation, client: RegistryClient) {
+    this.network = network;
+    this.organisation = organisation;
+    this.client = client;
+    this.identity = network.ledger.identity(organisation.mspId, "admin");
+  }
+
+  static async open(network: TrialNetwork, organisation: TrialOrganisation): Promise<TrialMember> {
+    return new TrialMember(network, organisation, await network.client(organisation));
+  }
+
+  get mspId(): string {
+    return this.organisation.mspId;
+  }
+
+  enclaves(): readonly string[] {
+    return this.organisation.enclaves(this.network.chaincodeId);
+  }
+
+  agent(name: string): Promise<EnclaveAgent> {
+    return this.network.stub(this.client, this.organisation, name);
+  }
+
+  creation(): Promise<EnclaveCreation> {
+    return this.network.creation(this.client, this.organisation);
+  }
+
+  keys(): OrganisationKeys {
+    return this.organisation.keys();
+  }
+
+  async height(): Promise<bigint> {
+    return this.network.ledger.height;
+  }
+
+  /** Of all organisations: the one folder has them. */
+  stubRecords(): readonly StubRecords[] {
+    const { organisations, chaincodeId } = this.network;
+    return organisations.flatMap((one) =>
+      one.enclaves(chaincodeId).flatMap((name) => readStubRecords(one.mspId, one.enclaveFolder(chaincodeId, name))),
+    );
+  }
+}
