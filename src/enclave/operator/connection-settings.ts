@@ -4,7 +4,8 @@ import * as z from "zod";
 import { EnclaveError } from "../errors.ts";
 import type { TeeSettings } from "../tee/open-backend.ts";
 
-const file = z.string().min(1);
+/** Never what is in a file: an error names it. */
+const file = z.string().regex(/^(?!-----BEGIN)[^\p{Cc}]{1,4096}$/u, "is no name of a file");
 const organisation = z.string().regex(/^[A-Za-z0-9.-]{1,128}$/, "is no name of an organisation");
 const endpoint = z.string().regex(/^(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+):[1-9][0-9]{0,4}$/, "is not host:port");
 
@@ -91,6 +92,8 @@ function absolute(settings: ConnectionSettings, folder: string): ConnectionSetti
   const { tlsRoots, tlsCertificate, tlsKey } = gateway;
   if ((tlsCertificate === undefined) !== (tlsKey === undefined))
     throw new EnclaveError("SETTINGS_INVALID", "gateway.tlsCertificate and gateway.tlsKey belong together");
+  if (tlsRoots === undefined && tlsKey !== undefined)
+    throw new EnclaveError("SETTINGS_INVALID", "gateway.tlsKey without gateway.tlsRoots: there is no TLS to use it in");
   return {
     ...settings,
     gateway: {
