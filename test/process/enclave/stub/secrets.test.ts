@@ -1,77 +1,24 @@
 import assert from "node:assert/strict";
-import { createPrivateKey } from "node:crypto";
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { SealedEnclaveSchema } from "../../../../src/enclave/messages/generated/fpc/sealed_pb.ts";
-import { decodeStrict } from "../../../../src/enclave/messages/strict.ts";
 import { World } from "../../../unit/enclave/process/world.ts";
 import { DrivenStub, isRunning } from "./driven-stub.ts";
 import { testEntry } from "./entries.ts";
+import { addNeedles, foundInMemory, type Needles } from "./memory-search.ts";
 
-/** Each is long enough that it is nowhere by chance: 16 bytes of SEK, more of all else. */
-function needlesIn(keysFile: string): ReadonlyMap<string, Buffer> {
-  const needles = new Map<string, Buffer>();
-  for (const line of readFileSync(keysFile, "utf8").trim().split("\n")) {
-    const state = decodeStrict(SealedEnclaveSchema, Buffer.from(line, "base64"));
-    const add = (name: string, pem: Uint8Array) => {
-      const text = Buffer.from(pem).toString();
-      // Of SEC1 the private number comes first and the public point after it; of PKCS#1 the private ones are in the middle.
-      const lines = text.split("\n");
-      needles.set(`${name} as PEM`, Buffer.from(lines[text.includes(" EC ") ? 1 : Math.floor(lines.length / 2)] ?? ""));
-      const jwk = createPrivateKey(text).export({ format: "jwk" });
-      for (const part of ["d", "p", "q"] as const) {
-        const value = jwk[part];
-        if (value === undefined) continue;
-        const bytes = Buffer.from(value, "base64url");
-        needles.set(`${name}.${part}`, bytes.subarray(0, 32));
-        // As OpenSSL holds numbers on this processor.
-        needles.set(`${name}.${part} reversed`, Buffer.from(bytes).reverse().subarray(0, 32));
-      }
-    };
-    add("Enclave_SK", state.enclaveSk);
-    add("Enclave_DK", state.enclaveDk);
-    for (const { stateEncryptionKey, chaincodeDk } of state.generations) {
-      needles.set("SEK", Buffer.from(stateEncryptionKey));
-      add("Chaincode_DK", chaincodeDk);
-    }
-  }
+function needlesIn(keysFile: string): Needles {
+  const needles: Needles = new Map();
+  for (const line of readFileSync(keysFile, "utf8").trim().split("\n"))
+    addNeedles(needles, Buffer.from(line, "base64"));
   return needles;
-}
-
-/** Names of the needles that lie in a process's memory. */
-function foundInMemory(pid: number, needles: ReadonlyMap<string, Buffer>): Set<string> {
-  const found = new Set<string>();
-  const memory = openSync(`/proc/${pid}/mem`, "r");
-  const chunk = Buffer.alloc(4 << 20);
-  const overlap = 64;
-  try {
-    for (const line of readFileSync(`/proc/${pid}/maps`, "latin1").split("\n")) {
-      const range = /^([0-9a-f]+)-([0-9a-f]+) r.*?(\[vvar|\[vsyscall)?/.exec(line);
-      if (!range?.[1] || !range[2] || /\[v(?:var|syscall)/.test(line)) continue;
-      const end = BigInt(`0x${range[2]}`);
-      for (let at = BigInt(`0x${range[1]}`); at < end; at += BigInt(chunk.length - overlap)) {
-        const wanted = Number(end - at > BigInt(chunk.length) ? BigInt(chunk.length) : end - at);
-        let read = 0;
-        try {
-          read = readSync(memory, chunk, 0, wanted, at);
-        } catch {
-          // Pages that are there by name only.
-        }
-        for (const [name, needle] of needles) if (chunk.subarray(0, read).includes(needle)) found.add(name);
-      }
-    }
-  } finally {
-    closeSync(memory);
-  }
-  return found;
 }
 
 describe("the keys of an enclave", () => {
   let world: World;
   let driven: DrivenStub;
   let folder: string;
-  let needles: ReadonlyMap<string, Buffer>;
+  let needles: Needles;
 
   before(async () => {
     world = await World.start();
@@ -93,7 +40,7 @@ describe("the keys of an enclave", () => {
   });
 
   test("are in no byte of the stub's memory", () => {
-    assert.ok(needles.size >= 17, [...needles.keys()].join());
+    assert.ok(needles.size >= 19, [...needles.keys()].join());
     assert.deepEqual([...foundInMemory(driven.pid, needles)], []);
   });
 
