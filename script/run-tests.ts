@@ -1,12 +1,12 @@
 /**
- * Runs the checks (types, lint, format, imports, secrets), then every `test/**\/*.test.ts` in a process of its own.
+ * Runs the checks (types, lint, format, imports, secrets) and, at the same time, every `test/**\/*.test.ts` in a process of its own.
  *
  *   node script/run-tests.ts [--long] [--seed N] [--no-checks] [path or part of a path …]
  *
  * Prints each failure in full, each skipped test with its reason, the files that took longest, and last `N passed, N failed`.
  * Exit code 0 only when nothing failed and, under CI, nothing was skipped but for a device this machine lacks.
  */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { globSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -26,6 +26,16 @@ if (values.long) process.env.STRONGROOM_TEST_LONG = "1";
 // Some 550 processes load the same sources.
 process.env.NODE_COMPILE_CACHE ??= join(root, "node_modules/.cache/strongroom-tests");
 console.log(`seed ${seed}${values.long ? ", full counts (--long)" : ", counts at 1/20 (--long for all)"}`);
+/** Files that wait for more than half a minute: begun first, so that none of them is left running alone at the end. */
+const longest = [
+  "test/process/volume/engines/",
+  "test/process/database/instance/",
+  "test/process/demo/",
+  "test/process/devices/custody/",
+  "test/process/devices/sdf/",
+  "test/process/enclave/",
+  "test/process/chain/node/",
+];
 
 let passed = 0;
 let failed = 0;
@@ -39,21 +49,33 @@ const checks: readonly (readonly [string, string, ...string[]])[] = [
   ["imports point down the map", process.execPath, "script/check-imports.ts"],
   ["no secret is logged or formatted", process.execPath, "script/check-secrets.ts"],
 ];
-if (!values["no-checks"] && positionals.length === 0) {
+/** One after another, beside the tests. */
+async function runChecks(): Promise<void> {
   for (const [name, command, ...args] of checks) {
-    const result = spawnSync(command, args, { cwd: root, encoding: "utf8" });
-    if (result.status === 0) passed += 1;
+    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output += text;
+      });
+    const status = await new Promise((resolve) => {
+      child.once("error", (error) => resolve(error.message));
+      child.once("close", resolve);
+    });
+    if (status === 0) passed += 1;
     else {
       failed += 1;
-      console.log(`FAILED check: ${name}\n${result.stdout}${result.stderr}`);
+      console.log(`FAILED check: ${name} (${status})\n${output}`);
     }
   }
 }
+const checked = !values["no-checks"] && positionals.length === 0 ? runChecks() : Promise.resolve();
 
-const files = globSync("test/**/*.test.ts", { cwd: root })
-  .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)))
-  .sort()
-  .map((file) => join(root, file));
+const files = inOrder(
+  globSync("test/**/*.test.ts", { cwd: root })
+    .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)))
+    .sort(),
+).map((file) => join(root, file));
 
 const started = Date.now();
 // Three on two cores: processes that are tried wait for one another much of the time.
@@ -74,7 +96,8 @@ stream.on("test:fail", (data) => {
 });
 stream.on("test:stderr", (data) => process.stderr.write(data.message));
 stream.on("test:stdout", (data) => process.stdout.write(data.message));
-stream.on("end", () => {
+stream.on("end", async () => {
+  await checked;
   for (const line of skipped) console.log(`skipped ${line}`);
   for (const [file, seconds] of [...secondsOf].sort(([, one], [, other]) => other - one).slice(0, slowestShown))
     console.log(`${Math.round(seconds)} s ${relative(root, file)}`);
@@ -94,4 +117,16 @@ function countTime({
   details: { duration_ms: number };
 }) {
   if (nesting === 0) secondsOf.set(file, (secondsOf.get(file) ?? 0) + details.duration_ms / 1000);
+}
+
+/** The longest first; then those that wait for processes, and between them, evenly, those that only compute. */
+function inOrder(all: readonly string[]): readonly string[] {
+  const isLong = (file: string) => longest.some((part) => file.startsWith(part));
+  const waiting = all.filter((file) => file.startsWith("test/process/") && !isLong(file));
+  const computing = all.filter((file) => !file.startsWith("test/process/"));
+  const places = [waiting, computing].flatMap((group) =>
+    group.map((file, index) => ({ file, place: (index + 0.5) / group.length })),
+  );
+  places.sort((one, other) => one.place - other.place);
+  return [...all.filter(isLong), ...places.map(({ file }) => file)];
 }
