@@ -12,6 +12,10 @@ export const rsaModulusBits = 3072;
 const maxPemBytes = 4096;
 const newKeyPair = promisify(generateKeyPair);
 
+/** Public keys by kind and PEM, none but right ones. The same few stand in every policy, credential and message. */
+const readKeys = new Map<string, KeyObject>();
+const mostReadKeys = 1_000;
+
 /** A new pair, the private key as PEM in a secret buffer. */
 export interface KeyPairPem {
   readonly publicPem: Buffer;
@@ -74,6 +78,9 @@ function exportPrivate(key: KeyObject, type: "sec1" | "pkcs1"): SecretBuffer {
 }
 
 function readPublic(pem: Uint8Array, name: string, type: "ec" | "rsa", write: (key: KeyObject) => Buffer): KeyObject {
+  const text = pem.length <= maxPemBytes ? `${type} ${Buffer.from(pem).toString("latin1")}` : "";
+  const known = readKeys.get(text);
+  if (known !== undefined) return known;
   let key: KeyObject | undefined;
   try {
     if (pem.length <= maxPemBytes) key = createPublicKey({ key: Buffer.from(pem), format: "pem" });
@@ -85,6 +92,8 @@ function readPublic(pem: Uint8Array, name: string, type: "ec" | "rsa", write: (k
       "MALFORMED",
       `${name} is not the PEM of ${type === "ec" ? "a P-256" : `an RSA-${rsaModulusBits}`} public key as Fabric Private Chaincode writes it`,
     );
+  if (readKeys.size >= mostReadKeys) readKeys.clear();
+  readKeys.set(text, key);
   return key;
 }
 

@@ -36,7 +36,7 @@ export function countVotes(
 }
 
 function isSame(one: SignedAnswer | undefined, other: SignedAnswer): boolean {
-  return one !== undefined && Buffer.from(one.signed).equals(other.signed);
+  return one !== undefined && Buffer.compare(one.signed, other.signed) === 0;
 }
 
 function commonCode(refusals: readonly EnclaveError[]): EnclaveErrorCode {

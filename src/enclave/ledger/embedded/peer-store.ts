@@ -5,16 +5,8 @@ import { type ReadBlock, readBlock, requireFollows, withValidation } from "../bl
 import { sha256 } from "../low-s.ts";
 import type { Membership } from "../membership.ts";
 import { type ValidatedBlock, validateBlock } from "../validation.ts";
-import {
-  damaged,
-  peerSchema,
-  rowHash,
-  rowOf,
-  StateDigest,
-  StateReader,
-  StateSnapshot,
-  transactionHash,
-} from "./state-database.ts";
+import { damaged, peerSchema, rowHash, rowOf, StateDigest, StateReader, transactionHash } from "./state-database.ts";
+import { type StateSnapshot, StateSnapshots } from "./state-snapshots.ts";
 
 interface Head {
   readonly number: bigint;
@@ -36,11 +28,13 @@ export class PeerStore implements Disposable {
   readonly state: StateReader;
   readonly #database: DatabaseSync;
   readonly #readBlock: StatementSync;
+  readonly #snapshots: StateSnapshots;
   #head: Head | undefined;
 
   /** @throws EnclaveError LEDGER_UNAVAILABLE: it is damaged */
   constructor(path: string) {
     this.path = path;
+    this.#snapshots = new StateSnapshots(path);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     this.#database = new DatabaseSync(path, { timeout: 5000 });
     try {
@@ -65,8 +59,9 @@ export class PeerStore implements Disposable {
     return row === undefined ? undefined : Buffer.from(row.block as Uint8Array);
   }
 
+  /** The state as it is now, until it is disposed of. */
   snapshot(): StateSnapshot {
-    return StateSnapshot.open(this.path);
+    return this.#snapshots.take();
   }
 
   /**
@@ -162,6 +157,7 @@ export class PeerStore implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#snapshots[Symbol.dispose]();
     this.#database.close();
   }
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { EnclaveError, toAbortText } from "../../errors.ts";
 import { SignedProposalSchema } from "../../messages/generated/fabric/peer_pb.ts";
 import { readBlock } from "../block.ts";
@@ -14,7 +13,8 @@ import type { SigningIdentity } from "./identities.ts";
 import type { PeerStore } from "./peer-store.ts";
 import { ReadWriteSet } from "./read-write-set.ts";
 import { Simulation, type SimulationInput } from "./simulation.ts";
-import { damaged, type StateSnapshot } from "./state-database.ts";
+import { damaged } from "./state-database.ts";
+import type { StateSnapshot } from "./state-snapshots.ts";
 
 const ok = 200;
 const failed = 500;
@@ -166,16 +166,16 @@ export class Peer implements Disposable {
     };
     using simulation = new Simulation({ ...input, runQuery }, mayWrite);
     if (name !== lifecycleName) simulation.noteDefinition();
-    const timer = new AbortController();
-    const late = sleep(chaincodeTimeoutMs, undefined, { signal: timer.signal, ref: false }).then(() => {
-      throw new EnclaveError("LEDGER_UNAVAILABLE", `chaincode ${name} took longer than ${chaincodeTimeoutMs} ms`);
-    });
-    // When it is not awaited any more, its end is of no interest.
-    late.catch(() => undefined);
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      late.reject(
+        new EnclaveError("LEDGER_UNAVAILABLE", `chaincode ${name} took longer than ${chaincodeTimeoutMs} ms`),
+      );
+    }, chaincodeTimeoutMs).unref();
     try {
-      return Buffer.from((await Promise.race([chaincode(simulation), late])) as string);
+      return Buffer.from((await Promise.race([chaincode(simulation), late.promise])) as string);
     } finally {
-      timer.abort();
+      clearTimeout(timer);
     }
   }
 

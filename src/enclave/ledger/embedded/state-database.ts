@@ -1,4 +1,4 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { EnclaveError } from "../../errors.ts";
 import type { CommittedState, CommittedValue, StateChange, Version } from "../committed-state.ts";
 import { sha256 } from "../low-s.ts";
@@ -84,27 +84,6 @@ export class StateReader implements CommittedState {
     };
     if (!rowHash(found).equals(hash)) throw damaged(this.#path);
     return found;
-  }
-}
-
-/** A view of the state that does not move while a chaincode runs. */
-export class StateSnapshot extends StateReader implements Disposable {
-  readonly #database: DatabaseSync;
-
-  private constructor(database: DatabaseSync, path: string) {
-    super(database, path);
-    this.#database = database;
-  }
-
-  static open(path: string): StateSnapshot {
-    const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 });
-    // The read is what fixes the view.
-    database.exec("BEGIN; SELECT number FROM head;");
-    return new StateSnapshot(database, path);
-  }
-
-  [Symbol.dispose](): void {
-    this.#database.close();
   }
 }
 

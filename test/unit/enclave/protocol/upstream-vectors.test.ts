@@ -80,6 +80,27 @@ test("upstream's keys are read, and written byte for byte as upstream writes the
   assert.equal(upstream.chaincode_dk_pem.length, upstream.chaincode_dk_pem_len);
 });
 
+test("a public key of the other kind, or not as upstream writes it, is refused however often the right one was read", () => {
+  for (let round = 0; round < 2; round += 1) {
+    assert.equal(readVerificationKey(vkPem, "vk").asymmetricKeyType, "ec");
+    assert.equal(readEncryptionKey(ekPem, "ek").asymmetricKeyType, "rsa");
+    assert.throws(() => readVerificationKey(ekPem, "Message.vk"), reason("MALFORMED", /^Message\.vk/));
+    assert.throws(() => readEncryptionKey(vkPem, "Message.ek"), reason("MALFORMED", /^Message\.ek/));
+    for (const [pem, read] of [
+      [vkPem, readVerificationKey],
+      [ekPem, readEncryptionKey],
+    ] as const)
+      for (const other of [
+        Buffer.alloc(0),
+        pem.subarray(0, -1),
+        Buffer.concat([pem, Buffer.from("\n")]),
+        Buffer.from(pem.toString().replaceAll("\n", "\r\n")),
+        Buffer.concat([pem, Buffer.alloc(4096)]),
+      ])
+        assert.throws(() => read(other, "Message.key"), reason("MALFORMED", /^Message\.key/));
+  }
+});
+
 test("a private key of the other kind is refused", () => {
   assert.throws(() => readSigningKey(secret(upstream.chaincode_dk_pem)), reason("MALFORMED"));
   assert.throws(() => readDecryptionKey(secret(upstream.enclave_sk_pem)), reason("MALFORMED"));
