@@ -10,6 +10,8 @@ export const recordNames = {
   chaincodeEk: (chaincodeId: string) => name(recordTypes.chaincodeEk, chaincodeId),
   credentials: (chaincodeId: string, enclaveId: string) => name(recordTypes.credentials, chaincodeId, enclaveId),
   provisioned: (chaincodeId: string, enclaveId: string) => name(recordTypes.provisioned, chaincodeId, enclaveId),
+  announced: (chaincodeId: string, receiverId: string, senderId: string) =>
+    name(recordTypes.announced, chaincodeId, receiverId, senderId),
   exported: (chaincodeId: string, receiverId: string) => name(recordTypes.exported, chaincodeId, receiverId),
   exportEntry: (chaincodeId: string, receiverId: string) => name(recordTypes.exportEntry, chaincodeId, receiverId),
   keyState: (chaincodeId: string) => name(recordTypes.keyState, chaincodeId),

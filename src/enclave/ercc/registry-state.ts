@@ -15,6 +15,8 @@ export const recordTypes = {
   credentials: "namespaces/credentials",
   /** [chaincode, enclave id]: SignedCCKeyRegistrationMessage of the newest generation that was active while it held it. */
   provisioned: "namespaces/provisioned",
+  /** [chaincode, receiver's id, sender's id]: ExportAnnouncement, which is there before the sender lets the keys go. */
+  announced: "namespaces/announced",
   /** [chaincode, receiver's id]: SignedExportMessage. */
   exported: "namespaces/exported",
   /** [chaincode, receiver's id]: ExportEntry of what lies in `exported`. */

@@ -4,6 +4,7 @@ import type { RegistryState } from "./registry-state.ts";
 import { checkArguments, type Transaction } from "./transaction.ts";
 import { abandonGeneration } from "./transactions/abandon-generation.ts";
 import { activateGeneration } from "./transactions/activate-generation.ts";
+import { announceExport } from "./transactions/announce-export.ts";
 import { proposeGeneration } from "./transactions/propose-generation.ts";
 import { putKeyExport } from "./transactions/put-key-export.ts";
 import { putRecovery } from "./transactions/put-recovery.ts";
@@ -20,6 +21,7 @@ const changes = {
   setPolicy,
   registerEnclave,
   registerCCKeys,
+  announceExport,
   putKeyExport,
   proposeGeneration,
   activateGeneration,

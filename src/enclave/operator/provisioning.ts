@@ -92,6 +92,10 @@ export async function exportKeys(
   const exported: Exported[] = [];
   for (const target of await exportTargets(client, own, receivers)) {
     const { enclaveId, mspId, credentials } = target;
+    const number = generation ?? (await client.keyState())?.active;
+    // Without a key on the ledger there is nothing to announce; the enclave says what is wrong.
+    if (number !== undefined)
+      await client.submit("announceExport", client.chaincodeId, own, enclaveId.text, `${number}`);
     const message = await stub.exportCCKeys(credentials, generation);
     await client.submit("putKeyExport", client.chaincodeId, message).catch(async (error: unknown) => {
       if (isCode(error, "CONFLICT") && (await waitsAlready(client, enclaveId.text, message))) return;

@@ -79,6 +79,8 @@ function describe({ transaction, args }: LedgerStep): string {
         const { sender, receiver, generation } = keyExport(args);
         return `export_message from ${short(sender)} to ${short(receiver)}, generation ${generation}`;
       }
+      case "announceExport":
+        return `from ${short(args[1] ?? "")} to ${short(args[2] ?? "")}, generation ${args[3] ?? ""}`;
       case "revokeEnclave":
         return `${short(args[1] ?? "")}, ${args[2] ?? ""}`;
       default:

@@ -3,6 +3,7 @@ import { CredentialsSchema } from "../messages/generated/fpc/fpc_pb.ts";
 import type { SignedExportMessage } from "../messages/generated/fpc/key_dist_pb.ts";
 import { decodeStrict } from "../messages/strict.ts";
 import { type ReadCredentials, readCredentials } from "../protocol/attested-data.ts";
+import type { ChaincodeGeneration } from "../protocol/chaincode-keys.ts";
 import { makeExport } from "../protocol/export.ts";
 import { allowsExport, allowsVersion, mayInherit } from "../protocol/policy.ts";
 import { checkLedgerKey } from "./ledger-key.ts";
@@ -16,7 +17,7 @@ import type { PolicyInForce } from "./policy-in-force.ts";
  * @param credentials - The receiver's, bytes of fpc.Credentials.
  * @param number - Left out: the active generation.
  * @throws EnclaveError NOT_PROVISIONED; MALFORMED; WRONG_CONTEXT: of another channel, chaincode or ledger, or this enclave's
- *   own; NOT_REGISTERED: not the ledger's credentials; POLICY_DENIED; BAD_EVIDENCE; EK_MISMATCH
+ *   own; NOT_REGISTERED: not the ledger's credentials; NOT_FOUND: the export is not announced; POLICY_DENIED; BAD_EVIDENCE; EK_MISMATCH
  */
 export async function exportKeys(
   enclave: OpenEnclave,
@@ -67,10 +68,23 @@ export async function exportKeys(
     atMs: parts.nowMs(),
     floor: await ledger.floor(),
   });
+  await checkAnnounced(enclave, receiver.enclaveId.text, held.keys);
   const sender = { sk: enclave.identity.signingKey, vkPem: own.vkPem, ccParamsHash: own.ccParamsHash };
   const signed = makeExport({ sender, receiver, generation: held.keys });
   parts.reached("signed");
   return signed;
+}
+
+/**
+ * What leaves here cannot be called back, whether or not it is ever put on the ledger. So the ledger has to name the receiver
+ * before: who revokes it then stops the generation (decision 0626).
+ */
+async function checkAnnounced(enclave: OpenEnclave, receiverId: string, keys: ChaincodeGeneration): Promise<void> {
+  const announced = await enclave.ledger.announced(receiverId, enclave.identity.read.enclaveId.text);
+  if (announced?.generation === keys.number && keys.ekHash.equals(announced.chaincodeEkHash)) return;
+  throw new EnclaveError("NOT_FOUND", `no export of generation ${keys.number} to ${receiverId} is announced`, {
+    hint: "submit announceExport for it, then export again",
+  });
 }
 
 function checkContext(own: ReadCredentials, receiver: ReadCredentials): void {

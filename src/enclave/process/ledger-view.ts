@@ -3,7 +3,12 @@ import { recordNames } from "../ercc/records.ts";
 import type { RecordName } from "../ercc/registry-state.ts";
 import { EnclaveError } from "../errors.ts";
 import { decodeArgument } from "../messages/argument.ts";
-import { type ChaincodeKeyState, ChaincodeKeyStateSchema } from "../messages/generated/fpc/ercc_pb.ts";
+import {
+  type ChaincodeKeyState,
+  ChaincodeKeyStateSchema,
+  type ExportAnnouncement,
+  ExportAnnouncementSchema,
+} from "../messages/generated/fpc/ercc_pb.ts";
 import { type EvidenceFloor, EvidenceFloorSchema } from "../messages/generated/fpc/evidence_pb.ts";
 import { CredentialsSchema } from "../messages/generated/fpc/fpc_pb.ts";
 import {
@@ -72,6 +77,10 @@ export class LedgerView {
 
   async confirmed(number: bigint, enclaveId: string): Promise<CCKeyRegistrationMessage | undefined> {
     return this.#registration(recordNames.confirmed(this.#chaincodeId, number, enclaveId));
+  }
+
+  announced(receiverId: string, senderId: string): Promise<ExportAnnouncement | undefined> {
+    return this.#message(ExportAnnouncementSchema, recordNames.announced(this.#chaincodeId, receiverId, senderId));
   }
 
   exported(enclaveId: string): Promise<SignedExportMessage | undefined> {

@@ -90,6 +90,8 @@ describe("docs/fpc.md", () => {
       "put_state\\(namespaces/chaincode_ek/auction\\)",
       "put_state\\(namespaces/provisioned/auction/",
       "block \\d+, VALID",
+      "announceExport\\(from .* to .*, generation 1\\)",
+      "put_state\\(namespaces/announced/auction/",
       "ecall_export_cc_keys\\(Enclave2_Credentials\\)",
       "can_endorse\\(auction, ",
       "putKeyExport\\(export_message from .* to .*, generation 1\\)",

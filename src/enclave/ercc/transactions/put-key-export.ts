@@ -6,10 +6,11 @@ import { type ExportMessage, SignedExportMessageSchema } from "../../messages/ge
 import type { Policy } from "../../messages/generated/fpc/policy_pb.ts";
 import { enclaveIdOf } from "../../protocol/enclave-id.ts";
 import { readExport, verifyExport } from "../../protocol/export.ts";
-import { allowsExport, isExportExpired, mayInherit } from "../../protocol/policy.ts";
+import { isExportExpired } from "../../protocol/policy.ts";
 import { requireEndorser } from "../can-endorse.ts";
 import { isRevoked, type RegisteredEnclave, requireEnclave, requirePolicy } from "../enclaves.ts";
-import { findOpen, hasRegistered, type OpenGeneration, requireKeyState } from "../generations.ts";
+import { checkAllowed, checkGeneration } from "../export-checks.ts";
+import { findOpen, hasRegistered } from "../generations.ts";
 import { readRecord, recordNames, writeRecord } from "../records.ts";
 import type { RegistryState } from "../registry-state.ts";
 import { readChaincodeId, requireAdmin, requireOrganisation, type Transaction } from "../transaction.ts";
@@ -36,7 +37,7 @@ export const putKeyExport: Transaction = {
     const policy = await requirePolicy(state, chaincodeId);
     await checkAllowed(state, chaincodeId, sender, receiver, policy);
     verifyExport(signed);
-    await checkGeneration(state, chaincodeId, senderId.text, message);
+    await checkGeneration(state, chaincodeId, senderId.text, message.generation, message.chaincodeEk);
     await checkSlot(state, chaincodeId, receiverId.text, message, policy);
 
     const entry = create(ExportEntrySchema, {
@@ -63,47 +64,6 @@ function checkParameters(
       throw new EnclaveError("WRONG_CONTEXT", `an enclave of the export is for another chaincode than ${chaincodeId}`);
   if (!sender.ccParamsHash.equals(message.ccParamsHash) || !receiver.ccParamsHash.equals(message.receiverCcParamsHash))
     throw new EnclaveError("WRONG_CONTEXT", "the export is for another channel, chaincode, version or sequence");
-}
-
-/** What the policy document says of these two, beyond step 19c. */
-async function checkAllowed(
-  state: RegistryState,
-  chaincodeId: string,
-  sender: RegisteredEnclave,
-  receiver: RegisteredEnclave,
-  policy: Policy,
-): Promise<void> {
-  // The sender may be of the version before, which endorses nothing any more; but it must not be put out.
-  if (await isRevoked(state, chaincodeId, sender.enclaveId.text))
-    throw new EnclaveError("POLICY_DENIED", `the sender, enclave ${sender.enclaveId.text}, is revoked`);
-  if (!mayInherit(policy, sender.ccParams, receiver.ccParams))
-    throw new EnclaveError(
-      "POLICY_DENIED",
-      "the receiver is of another version or sequence, and not the policy's successor",
-    );
-  if (!allowsExport(policy, sender.mspId, receiver.mspId))
-    throw new EnclaveError("POLICY_DENIED", `the policy has no export from ${sender.mspId} to ${receiver.mspId}`);
-}
-
-/** Steps 19e and 19f, and that no revocation has put an end to the generation. */
-async function checkGeneration(
-  state: RegistryState,
-  chaincodeId: string,
-  senderId: string,
-  { generation: number, chaincodeEk }: ExportMessage,
-): Promise<void> {
-  const generation = await findOpen(state, chaincodeId, number);
-  const claimed: OpenGeneration = { number, standing: generation?.standing ?? "active", chaincodeEk };
-  if (!(await hasRegistered(state, chaincodeId, senderId, claimed)))
-    throw new EnclaveError(
-      "NOT_PROVISIONED",
-      `enclave ${senderId} has not registered this key as generation ${number}`,
-    );
-  if (generation === undefined || !Buffer.from(generation.chaincodeEk).equals(chaincodeEk))
-    throw new EnclaveError("EK_MISMATCH", `generation ${number} of this key is neither the active one nor proposed`);
-  const { rotateAbove } = await requireKeyState(state, chaincodeId);
-  if (number <= rotateAbove)
-    throw new EnclaveError("POLICY_DENIED", `a revoked enclave may hold generation ${number}: rotate the keys first`);
 }
 
 /** A slot is free when what lies in it has done its work, or cannot do it any more. */

@@ -71,6 +71,7 @@ async function revoke(state: RegistryState, chaincodeId: string, enclaveId: stri
 async function mayHold(state: RegistryState, chaincodeId: string, enclaveId: string): Promise<boolean> {
   for (const name of [recordNames.provisioned(chaincodeId, enclaveId), recordNames.exported(chaincodeId, enclaveId)])
     if ((await state.get(name)) !== undefined) return true;
+  for await (const _announced of state.scan(recordTypes.announced, [chaincodeId, enclaveId])) return true;
   for await (const _released of state.scan(recordTypes.released, [chaincodeId, enclaveId])) return true;
   return false;
 }

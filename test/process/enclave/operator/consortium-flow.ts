@@ -140,6 +140,10 @@ export function runKeyFlow(start: () => Promise<FlowConsortium>): () => Flow {
   it("refuses an export that the admin of another organisation brings", async () => {
     const [first, second] = [flow.host(0), flow.host(1)];
     const receiver = await first.member.client.requireEnclave(ownId(second.agent));
+    await assert.rejects(first.agent.exportCCKeys(receiver.credentials), { code: "NOT_FOUND" });
+    const announcement = ["auction", ownId(first.agent), ownId(second.agent), "1"];
+    await assert.rejects(second.member.client.submit("announceExport", ...announcement), { code: "UNAUTHORIZED" });
+    await first.member.client.submit("announceExport", ...announcement);
     const message = await first.agent.exportCCKeys(receiver.credentials);
     await assert.rejects(second.member.client.submit("putKeyExport", "auction", message), { code: "UNAUTHORIZED" });
   });

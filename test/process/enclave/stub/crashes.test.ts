@@ -92,6 +92,10 @@ describe("an enclave and its stub, killed by kill -9", () => {
         await world.register(await (await hosts.stub(host)).initEnclave(world.creation(host)));
     });
     await then("provisioned", "registered", async (hosts) => generate(...(await at(hosts, first))));
+    await then("announced", "provisioned", async (hosts) => {
+      const ids = [ownId(await hosts.stub(first)), ownId(await hosts.stub(second))];
+      await hosts.client(first).submit("announceExport", hosts.client(first).chaincodeId, ...ids, "1");
+    });
     await then("exported", "provisioned", async (hosts) => {
       await exportKeys(...(await at(hosts, first)));
       exported = await hosts.client(first).keyExport(ownId(await hosts.stub(second)));
@@ -149,7 +153,7 @@ describe("an enclave and its stub, killed by kill -9", () => {
       host: first,
       enclaveSteps: ["signed"],
       stubSteps: 0,
-      before: () => moment("provisioned"),
+      before: () => moment("announced"),
       parts: () => [credentials],
       resume: async (hosts) => {
         await exportKeys(hosts.client(first), await hosts.stub(first));

@@ -79,6 +79,19 @@ describe("Of two transactions that are endorsed from one state", () => {
       assert.deepEqual(results, [true, false]);
     });
 
+  for (const isAnnouncedFirst of [true, false])
+    it(`a revocation does not pass by an announcement that comes ${isAnnouncedFirst ? "before" : "after"} it`, async () => {
+      const { consortium, a, b } = await start();
+      await consortium.registerKeys(a, first);
+      const announces: Call = ["Org1MSP", "announceExport", chaincodeId, a.id, b.id, "1"];
+      const revokes: Call = ["Org2MSP", "revokeEnclave", chaincodeId, b.id, "lost"];
+      const results = await race(
+        consortium,
+        ...(isAnnouncedFirst ? ([announces, revokes] as const) : ([revokes, announces] as const)),
+      );
+      assert.deepEqual(results, [true, false]);
+    });
+
   it("an export of the generation that a revocation has stopped is in conflict", async () => {
     const { consortium, a, b, c } = await start();
     await consortium.registerKeys(a, first);

@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { recordTypes } from "../../../../src/enclave/ercc/registry-state.ts";
 import { toEvidence } from "../../../../src/enclave/evidence/attestation-json.ts";
 import { packAny } from "../../../../src/enclave/messages/any.ts";
-import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
+import { decodeArgument, encodeArgument } from "../../../../src/enclave/messages/argument.ts";
+import {
+  ChaincodeKeyStateSchema,
+  ExportAnnouncementSchema,
+} from "../../../../src/enclave/messages/generated/fpc/ercc_pb.ts";
 import {
   type AttestedData,
   AttestedDataSchema,
@@ -65,6 +70,40 @@ describe("the export of chaincode keys", () => {
       code: "WRONG_CONTEXT",
     });
     await sender.registerKeys(message);
+  });
+
+  test("is refused before it is announced on the ledger, which then demands a rotation of who revokes the receiver", async () => {
+    await refused(receiver.credentials, "NOT_FOUND", /is announced/);
+    const third = await TestHost.registered(world, "Org3MSP");
+    await sender.announce(third);
+    await refused(receiver.credentials, "NOT_FOUND", /is announced/);
+    // What leaves the enclave now is never put on the ledger.
+    assert.ok((await sender.call("exportCCKeys", third.credentials)).length > 0);
+    const before = world.ledger;
+    world.ledger = world.copyOfLedger();
+    await world.call("Org3MSP", "revokeEnclave", chaincodeId, third.id, "lost");
+    const keyState = await world.call("Org1MSP", "queryKeyState", chaincodeId);
+    assert.equal(decodeArgument(ChaincodeKeyStateSchema, keyState).rotateAbove, 1n);
+    await refused(receiver.credentials, "POLICY_DENIED", /revoked/);
+    world.ledger = before;
+  });
+
+  test("is refused where another enclave, another generation or another key was announced", async () => {
+    const announced = recordTypes.announced;
+    const chaincodeEk = async () =>
+      Buffer.from(await world.call("Org1MSP", "queryChaincodeEncryptionKey", chaincodeId), "base64");
+    for (const change of [{ generation: 2n }, { chaincodeEkHash: Buffer.alloc(32, 1) }]) {
+      const hash = createHash("sha256")
+        .update(await chaincodeEk())
+        .digest();
+      const right = { generation: 1n, chaincodeEkHash: hash, announcedAtMs: 1n };
+      const text = encodeArgument(ExportAnnouncementSchema, create(ExportAnnouncementSchema, { ...right, ...change }));
+      world.lie = (question) =>
+        question.kind === "record" && question.name.type === announced ? [Buffer.from(text)] : undefined;
+      await refused(receiver.credentials, "NOT_FOUND", /is announced/);
+    }
+    world.lie = undefined;
+    await sender.announce(receiver);
   });
 
   test("is for the receiver's attested key, signed, and another one each time", async () => {

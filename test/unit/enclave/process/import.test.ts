@@ -34,6 +34,7 @@ describe("the import of chaincode keys", () => {
   };
 
   test("is refused before the export is on the ledger", async () => {
+    await sender.announce(receiver);
     await refused(await sender.call("exportCCKeys", receiver.credentials), "NOT_FOUND");
     message = await sender.export(receiver);
   });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { EnclaveError } from "../../../../src/enclave/errors.ts";
-import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
+import { decodeArgument, encodeArgument } from "../../../../src/enclave/messages/argument.ts";
+import { ChaincodeKeyStateSchema } from "../../../../src/enclave/messages/generated/fpc/ercc_pb.ts";
 import { CredentialsSchema } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
 import {
   SignedCCKeyRegistrationMessageSchema,
@@ -103,8 +104,18 @@ export class TestHost {
     return (await this.opened()).generations.map(({ number }) => number);
   }
 
-  /** Puts the export to `receiver` on the ledger. */
+  /** Without which the enclave exports nothing. */
+  async announce(receiver: TestHost, number = "1"): Promise<void> {
+    await this.world.call(this.mspId, "announceExport", chaincodeId, this.id, receiver.id, number);
+  }
+
+  /** Puts the export to `receiver` on the ledger, announced before. */
   async export(receiver: TestHost, ...number: Buffer[]): Promise<Buffer> {
+    const { active } = decodeArgument(
+      ChaincodeKeyStateSchema,
+      await this.world.call(this.mspId, "queryKeyState", chaincodeId),
+    );
+    await this.announce(receiver, `${number[0] ?? active}`);
     const message = await this.call("exportCCKeys", receiver.credentials, ...number);
     const text = encodeArgument(SignedExportMessageSchema, decodeStrict(SignedExportMessageSchema, message));
     await this.world.call(this.mspId, "putKeyExport", chaincodeId, text);

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fpc/ercc.proto.
  */
 export const file_fpc_ercc: GenFile = /*@__PURE__*/
-  fileDesc("Cg5mcGMvZXJjYy5wcm90bxIOc3Ryb25ncm9vbS5mcGMiSwoRQ2hhaW5jb2RlS2V5U3RhdGUSDgoGYWN0aXZlGAEgASgEEhAKCHByb3Bvc2VkGAIgASgEEhQKDHJvdGF0ZV9hYm92ZRgDIAEoBCI7CgtFeHBvcnRFbnRyeRIRCglwdXRfYXRfbXMYASABKAMSGQoRc2VuZGVyX2VuY2xhdmVfaWQYAiABKAxiBnByb3RvMw");
+  fileDesc("Cg5mcGMvZXJjYy5wcm90bxIOc3Ryb25ncm9vbS5mcGMiSwoRQ2hhaW5jb2RlS2V5U3RhdGUSDgoGYWN0aXZlGAEgASgEEhAKCHByb3Bvc2VkGAIgASgEEhQKDHJvdGF0ZV9hYm92ZRgDIAEoBCI7CgtFeHBvcnRFbnRyeRIRCglwdXRfYXRfbXMYASABKAMSGQoRc2VuZGVyX2VuY2xhdmVfaWQYAiABKAwiXAoSRXhwb3J0QW5ub3VuY2VtZW50EhIKCmdlbmVyYXRpb24YASABKAQSGQoRY2hhaW5jb2RlX2VrX2hhc2gYAiABKAwSFwoPYW5ub3VuY2VkX2F0X21zGAMgASgDYgZwcm90bzM");
 
 /**
  * Of a chaincode: which of its generations counts. It is there from the first registration of keys on.
@@ -75,4 +75,37 @@ export type ExportEntry = Message<"strongroom.fpc.ExportEntry"> & {
  */
 export const ExportEntrySchema: GenMessage<ExportEntry> = /*@__PURE__*/
   messageDesc(file_fpc_ercc, 1);
+
+/**
+ * That an enclave is about to give another one a generation: from here on the receiver counts as one that may hold it.
+ *
+ * @generated from message strongroom.fpc.ExportAnnouncement
+ */
+export type ExportAnnouncement = Message<"strongroom.fpc.ExportAnnouncement"> & {
+  /**
+   * @generated from field: uint64 generation = 1;
+   */
+  generation: bigint;
+
+  /**
+   * SHA-256 of the PEM of the generation's EK.
+   *
+   * @generated from field: bytes chaincode_ek_hash = 2;
+   */
+  chaincodeEkHash: Uint8Array;
+
+  /**
+   * Of the proposal that announced it.
+   *
+   * @generated from field: int64 announced_at_ms = 3;
+   */
+  announcedAtMs: bigint;
+};
+
+/**
+ * Describes the message strongroom.fpc.ExportAnnouncement.
+ * Use `create(ExportAnnouncementSchema)` to create a new message.
+ */
+export const ExportAnnouncementSchema: GenMessage<ExportAnnouncement> = /*@__PURE__*/
+  messageDesc(file_fpc_ercc, 2);
 
