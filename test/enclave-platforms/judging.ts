@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { create } from "@bufbuild/protobuf";
 import { EnclaveError } from "../../src/enclave/errors.ts";
 import { toEvidence } from "../../src/enclave/evidence/attestation-json.ts";
+import { dcapVerifiers } from "../../src/enclave/evidence/dcap.ts";
 import { AttestationJudge, type EvidenceToJudge, type Verdict } from "../../src/enclave/evidence/judge.ts";
+import { simulatedVerifier } from "../../src/enclave/evidence/simulated.ts";
+import { tpmVerifier } from "../../src/enclave/evidence/tpm.ts";
 import type { EvidenceVerifier } from "../../src/enclave/evidence/verifier.ts";
 import { type Policy, PolicySchema } from "../../src/enclave/messages/generated/fpc/policy_pb.ts";
 
@@ -22,6 +25,11 @@ export type JudgedCase = Omit<EvidenceToJudge, "evidence" | "floor"> & Partial<E
 export async function judge(good: JudgedCase, verifiers?: readonly EvidenceVerifier[]): Promise<Verdict> {
   const evidence = good.evidence ?? toEvidence(good.attestation);
   return await new AttestationJudge(verifiers).judge({ floor: undefined, ...good, evidence });
+}
+
+/** The judge of the product, but that Intel is the tests' own. @param intelRoot - DER */
+export function judgeUnder(intelRoot: Uint8Array): AttestationJudge {
+  return new AttestationJudge([simulatedVerifier(), tpmVerifier(), ...dcapVerifiers(intelRoot)]);
 }
 
 /** Fails unless it is refused as bad evidence, for a reason that matches. */

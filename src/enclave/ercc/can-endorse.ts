@@ -100,7 +100,7 @@ function checkOrganisation(mspId: string, definition: ChaincodeDefinition, polic
     throw new EnclaveError("POLICY_DENIED", `no peer of ${mspId} counts in the chaincode's endorsement policy`);
 }
 
-/** @throws EnclaveError BAD_EVIDENCE */
+/** @throws EnclaveError BAD_EVIDENCE; POLICY_DENIED: the policy does not allow the attestation's type */
 export async function judgeEvidence(
   state: EndorserState,
   evidence: EvidenceJudge,

@@ -45,7 +45,8 @@ export interface EvidenceJudge {
   /**
    * Deterministic: the same input has the same verdict, on every peer and on every day.
    *
-   * @throws EnclaveError BAD_EVIDENCE, saying what does not hold
+   * @throws EnclaveError BAD_EVIDENCE, saying what does not hold; POLICY_DENIED: an attestation of a type that the policy does
+   *   not allow
    */
   judge(input: EvidenceToJudge): Promise<Verdict>;
 }
@@ -68,7 +69,7 @@ export class AttestationJudge implements EvidenceJudge {
     if (attestation.type !== evidence.type)
       throw refused(`the attestation is of type ${attestation.type}, its evidence of type ${evidence.type}`);
     if (!input.policy.allowedAttestationTypes.includes(evidence.type))
-      throw refused(`the policy does not allow attestations of type ${evidence.type}`);
+      throw new EnclaveError("POLICY_DENIED", `the policy does not allow attestations of type ${evidence.type}`);
     const verifier = this.#verifiers.get(evidence.type);
     if (verifier === undefined) throw refused(`there is no verifier of attestations of type ${evidence.type}`);
     for (const [name, value] of attestation.fields)

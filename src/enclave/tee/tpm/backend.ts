@@ -39,8 +39,7 @@ export async function openTpmBackend(options: TpmBackendOptions): Promise<TeeBac
   });
   const code = await measureCode(options.code ?? ownCode(), options.platform);
   const digest = await tools.work(async (folder) => await measureInto(tools, folder, Buffer.from(code, "hex")));
-  const measurement = createHash("sha256").update(digest).digest("hex").toUpperCase();
-  return new TpmBackend(tools, measurement, certificate, options.now ?? Date.now);
+  return new TpmBackend(tools, digest, certificate, options.now ?? Date.now);
 }
 
 /** Extends the PCR with the code, once after each start of the machine. */
@@ -65,19 +64,20 @@ class TpmBackend implements TeeBackend {
   readonly kind = "tpm";
   readonly protectsFromRoot = false;
   readonly #tools: TpmTools;
-  readonly #measurement: string;
+  /** What the PCR holds while this code and nothing else was measured. */
+  readonly #pcr: Buffer;
   readonly #certificate: Buffer;
   readonly #now: () => number;
 
-  constructor(tools: TpmTools, measurement: string, certificate: Buffer, now: () => number) {
+  constructor(tools: TpmTools, pcr: Buffer, certificate: Buffer, now: () => number) {
     this.#tools = tools;
-    this.#measurement = measurement;
+    this.#pcr = pcr;
     this.#certificate = certificate;
     this.#now = now;
   }
 
   async measure(): Promise<string> {
-    return this.#measurement;
+    return createHash("sha256").update(this.#pcr).digest("hex").toUpperCase();
   }
 
   async quote(statement: Uint8Array): Promise<Buffer> {
@@ -97,14 +97,19 @@ class TpmBackend implements TeeBackend {
     });
   }
 
-  /** `version (1) ‖ u16 length ‖ public part ‖ u16 length ‖ private part ‖ sealed`: the parts are of an AES key inside the TPM. */
+  /**
+   * `version (1) ‖ u16 length ‖ public part ‖ u16 length ‖ private part ‖ sealed`: the parts are of an AES key inside the TPM. It
+   * opens under the PCR of this code, whatever the host has extended it with by now.
+   */
   async seal(secret: SecretBuffer, associatedData: Uint8Array): Promise<Buffer> {
     using key = SecretBuffer.random(32);
     const parts = await this.#tools.work(async (folder) => {
       const primary = await this.#loadPrimary(folder);
       const [policy, publicPart, privatePart] = ["policy", "public", "private"].map((name) => join(folder, name));
+      const pcr = join(folder, "pcr");
+      await writeFile(pcr, this.#pcr);
       const where = ["-L", policy ?? "", "-u", publicPart ?? "", "-r", privatePart ?? ""];
-      await this.#tools.run("tpm2_createpolicy", ["-Q", "--policy-pcr", "-l", bank, "-L", policy ?? ""]);
+      await this.#tools.run("tpm2_createpolicy", ["-Q", "--policy-pcr", "-l", bank, "-f", pcr, "-L", policy ?? ""]);
       const attributes = "fixedtpm|fixedparent|noda";
       await this.#tools.run("tpm2_create", ["-Q", "-C", primary, "-i", "-", "-a", attributes, ...where], key);
       return [await readFile(publicPart ?? ""), await readFile(privatePart ?? "")];

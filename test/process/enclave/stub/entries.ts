@@ -7,9 +7,14 @@ import type { TestEnclaveSettings } from "./test-enclave.ts";
 const module = new URL("./test-enclave.ts", import.meta.url).href;
 let written = 0;
 
-/** Writes the program of an enclave for tests: enclaves see nothing of the environment, so what tests want of one stands in its code. */
-export function testEntry(world: World, platform: string, more: Partial<TestEnclaveSettings> = {}): URL {
-  const settings: TestEnclaveSettings = { platform: world.platform(platform), code: world.code(), ...more };
+/**
+ * Writes the program of an enclave for tests: enclaves see nothing of the environment, so what tests want of one stands in its code.
+ *
+ * @param platform - An organisation's simulated one. Left out: the one that the stub names.
+ */
+export function testEntry(world: World, platform?: string, more: Partial<TestEnclaveSettings> = {}): URL {
+  const named = platform === undefined ? {} : { platform: world.platform(platform) };
+  const settings: TestEnclaveSettings = { ...named, code: world.code(), ...more };
   written += 1;
   const file = join(world.folder, `enclave-${written}.ts`);
   // Many are started, all of the same modules.

@@ -63,6 +63,18 @@ suite("a TPM 2.0, in software", { skip: noSwtpm() }, () => {
     assert.ok(opened.expose((bytes) => secret.equals(bytes)));
   });
 
+  test("what is sealed while the host has measured something more is for this code all the same", async () => {
+    using secret = SecretBuffer.random(64);
+    await using backend = await open();
+    tpm.extend(measuredPcr, "cd".repeat(32));
+    const sealed = await backend.seal(secret, Buffer.of(2));
+    await assert.rejects(backend.unseal(sealed, Buffer.of(2)), { code: "UNSEAL_FAILED" });
+    await tpm.restart();
+    await using again = await open();
+    using opened = await again.unseal(sealed, Buffer.of(2));
+    assert.ok(opened.expose((bytes) => secret.equals(bytes)));
+  });
+
   test("other code does not start on a machine that was started with this", async () => {
     await using backend = await open();
     await backend.measure();

@@ -1,33 +1,17 @@
-import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Registry } from "../../../../src/enclave/ercc/registry.ts";
-import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import type { LedgerConnection } from "../../../../src/enclave/ledger/ledger.ts";
 import { RegistryClient } from "../../../../src/enclave/operator/registry-client.ts";
 import type { Answerer } from "../../../../src/enclave/process/call-channel.ts";
 import { EnclaveServer } from "../../../../src/enclave/process/enclave-server.ts";
-import type { InvocationHandler } from "../../../../src/enclave/process/invocation.ts";
-import { decryptState, encryptState, generationOfState } from "../../../../src/enclave/protocol/state-encryption.ts";
 import type { RunningEnclave } from "../../../../src/enclave/stub/enclave-process.ts";
 import { journalFile, Stub } from "../../../../src/enclave/stub/stub.ts";
 import { openProcessBackend } from "../../../../src/enclave/tee/process/backend.ts";
 import { BelievingLedger } from "../process/believing-ledger.ts";
+import { decryptIn, encryptIn, probe } from "../process/probe.ts";
 import { chaincodeId, channelId, type World } from "../process/world.ts";
-
-const stateName = { chaincodeId, key: "probe" };
-const [toEncrypt, toDecrypt] = [1, 2];
-
-/** In the place of a chaincode: one value of private state, written under the active generation or read under any that is held. */
-const probe: InvocationHandler = async ([part], keys) => {
-  assert(part);
-  const value = part.subarray(1);
-  if (part[0] === toEncrypt) return [encryptState(await keys.active(), stateName, value)];
-  const generation = keys.held.find(({ number }) => number === generationOfState(value));
-  if (generation === undefined) throw new EnclaveError("NOT_PROVISIONED", "the value's generation is not held");
-  return [decryptState(generation, stateName, value)];
-};
 
 /** Told of each point at which an end of the operator's, the stub's or the enclave's process leaves something else behind. */
 export type Reached = (step: string) => void;
@@ -77,11 +61,11 @@ export class WorldHosts implements AsyncDisposable {
 
   /** A value of private state under the active generation, by this host's enclave. */
   async encrypt(name: string, text: string): Promise<Buffer> {
-    return this.#probe(name, toEncrypt, Buffer.from(text));
+    return encryptIn(await this.stub(name), text);
   }
 
   async decrypt(name: string, value: Uint8Array): Promise<string> {
-    return (await this.#probe(name, toDecrypt, value)).toString();
+    return decryptIn(await this.stub(name), value);
   }
 
   /** What the hosts' disks hold, to compare; journals are left out: they say only when something was. */
@@ -96,11 +80,6 @@ export class WorldHosts implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const stub of this.#stubs.values()) await stub[Symbol.asyncDispose]();
     this.#stubs.clear();
-  }
-
-  async #probe(name: string, verb: number, value: Uint8Array): Promise<Buffer> {
-    const stub = await this.stub(name);
-    return stub.invoke(Buffer.concat([Buffer.of(verb), value]), () => Promise.reject(new Error("nothing is asked")));
   }
 
   #start(mspId: string, answer: Answerer): RunningEnclave {

@@ -47,7 +47,7 @@ type PolicyChange = Exclude<MessageInitShape<typeof PolicySchema>, Policy>;
 export class World implements Disposable {
   readonly folder: string;
   ledger = new MemoryLedger(channelId, createHash("sha256").update("genesis").digest());
-  readonly judge = new AttestationJudge();
+  readonly judge: AttestationJudge;
   readonly policyKeys: ReadonlyMap<string, ReturnType<typeof signingPair>> = new Map(
     organisations.map((name) => [name, signingPair()]),
   );
@@ -61,14 +61,15 @@ export class World implements Disposable {
   #firstPolicyHash: Buffer | undefined;
   #root: AttestationRoot | undefined;
 
-  private constructor(measurement: string, folder: string) {
+  private constructor(measurement: string, folder: string, judge: AttestationJudge) {
+    this.judge = judge;
     this.measurement = measurement;
     this.folder = folder;
   }
 
-  static async start(policy: PolicyChange = {}): Promise<World> {
+  static async start(policy: PolicyChange = {}, judge: AttestationJudge = new AttestationJudge()): Promise<World> {
     const folder = mkdtempSync(join(tmpdir(), "strongroom-enclave-"));
-    const world = new World(await measureCode(makeCode(folder, "chaincode")), folder);
+    const world = new World(await measureCode(makeCode(folder, "chaincode")), folder, judge);
     const rootFolder = join(folder, "root");
     mkdirSync(rootFolder);
     world.#root = await createAttestationRoot(rootFolder, "test root");
@@ -96,6 +97,12 @@ export class World implements Disposable {
   define(change: { version?: string; sequence?: bigint } = {}): void {
     const { version = this.measurement, sequence = 1n } = change;
     this.ledger.definitions.set(chaincodeId, { version, sequence, validationParameter: endorsement(organisations) });
+  }
+
+  /** Which certifies the organisations' platforms. */
+  get root(): AttestationRoot {
+    assert(this.#root);
+    return this.#root;
   }
 
   get policy(): Policy {
@@ -176,10 +183,10 @@ export class World implements Disposable {
     return result;
   }
 
-  /** Registers what an enclave's creation gave. @returns Its credentials, with evidence */
-  async register(credentials: Uint8Array): Promise<Buffer> {
+  /** Registers what an enclave's creation gave. @param collateral - Of a quote of Intel's @returns Its credentials, with evidence */
+  async register(credentials: Uint8Array, collateral: Readonly<Record<string, string>> = {}): Promise<Buffer> {
     const message = decodeStrict(CredentialsSchema, credentials);
-    const complete = create(CredentialsSchema, { ...message, evidence: toEvidence(message.attestation) });
+    const complete = create(CredentialsSchema, { ...message, evidence: toEvidence(message.attestation, collateral) });
     const { mspId } = readCredentials(complete);
     await this.call(mspId, "registerEnclave", encodeArgument(CredentialsSchema, complete));
     return encode(CredentialsSchema, complete);
