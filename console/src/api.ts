@@ -6,6 +6,7 @@ import type {
   KeyDescription,
   LeaseDescription,
   PrincipalDescription,
+  ReportedEnclave,
 } from "../../src/client/protocol.ts";
 
 export type {
@@ -54,6 +55,17 @@ export interface NodesInView {
     readonly principal: string;
     readonly lastUnwrap: NonNullable<NodeInView["lastUnwrap"]>;
   }[];
+}
+
+export interface EnclaveInView extends Omit<ReportedEnclave, "state" | "generation" | "reportedAt"> {
+  /** Null: its host has told nothing of it. */
+  readonly reported: Pick<ReportedEnclave, "state" | "generation" | "reportedAt"> | null;
+  readonly lastKeyUse: NodeInView["lastUnwrap"];
+}
+
+export interface EnclavesInView {
+  readonly enclaves: readonly EnclaveInView[];
+  readonly unwrapsSince: string | null;
 }
 
 export interface Integration {
@@ -149,6 +161,8 @@ export const api = {
   principals: async () => (await get<{ principals: readonly PrincipalDescription[] }>("principals/list")).principals,
   setPrincipalState: (name: string, state: "enable" | "disable") =>
     post<PrincipalDescription>(`principals/${state}`, { name }),
+
+  enclaves: () => get<EnclavesInView>("enclaves/view"),
 
   devices: async () => (await get<Answer<"devices.list">>("devices/list")).devices as readonly Device[],
 

@@ -5,6 +5,7 @@ import { Preferences } from "./preferences.tsx";
 import { useSettings } from "./settings.tsx";
 import { AuditView } from "./views/audit.tsx";
 import { DevicesView } from "./views/devices.tsx";
+import { EnclavesView } from "./views/enclaves.tsx";
 import { IntegrationsView } from "./views/integrations.tsx";
 import { KeysView } from "./views/keys.tsx";
 import { NodesView } from "./views/nodes.tsx";
@@ -15,6 +16,7 @@ const views = {
   overview: OverviewView,
   keys: KeysView,
   nodes: NodesView,
+  enclaves: EnclavesView,
   devices: DevicesView,
   audit: AuditView,
   integrations: IntegrationsView,

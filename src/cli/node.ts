@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { handovers, identityKinds, manifestVolumeKinds, nodeKinds, protections } from "../node/manifest.ts";
 import { withConnection } from "./connection.ts";
 import { counterCommand } from "./node/counter-command.ts";
+import { enclaveCommand } from "./node/enclave-command.ts";
 import { keyCommand } from "./node/key-command.ts";
 import { withJson } from "./output.ts";
 
@@ -39,6 +40,7 @@ Example:
     revokeCommand,
     listCommand,
     counterCommand,
+    enclaveCommand,
   ])
     node.addCommand(make());
   return node;

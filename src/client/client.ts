@@ -12,6 +12,7 @@ import type {
   AuditVerdict,
   Checkpoint,
   DeviceState,
+  EnclaveReport,
   Grant,
   GroupDescription,
   Input,
@@ -23,6 +24,7 @@ import type {
   NodeCounter,
   PrincipalDescription,
   protocol,
+  ReportedEnclave,
   Rotation,
   RotationStatus,
   UserDescription,
@@ -121,6 +123,11 @@ export class KeyManagerClient implements Disposable {
   /** For a node: its own counter of this name; null when there is none. */
   async readCounter(name: string): Promise<Answer<"counters.read">["counter"]> {
     return (await this.#ask("counters.read", { name })).counter;
+  }
+
+  /** For a node: tells where an enclave at its host stands, in the place of what it told before. */
+  reportEnclave(report: EnclaveReport): Promise<void> {
+    return this.#order("enclaves.report", report);
   }
 
   /** To another key, another context, or (neither given) to the newest version of its own key. */
@@ -253,6 +260,15 @@ export class KeyManagerClient implements Disposable {
       list((await this.#ask("counters.list", node === undefined ? {} : { node })).counters),
     /** Removes it: the node begins it anew at any value. */
     reset: (node: string, name: string): Promise<void> => this.#order("counters.reset", { node, name }),
+  };
+
+  /** Enclaves, as their hosts tell of them. */
+  readonly enclaves = {
+    /** Of one node, or of all. */
+    list: async (node?: string): Promise<readonly ReportedEnclave[]> =>
+      list((await this.#ask("enclaves.list", node === undefined ? {} : { node })).enclaves),
+    /** Removes what a node said of an enclave. */
+    forget: (node: string, enclave: string): Promise<void> => this.#order("enclaves.forget", { node, enclave }),
   };
 
   readonly console = {

@@ -99,6 +99,10 @@ export const operations = {
   "counters.list": ask("/v1/counters/list"),
   "counters.reset": order("/v1/counters/reset"),
 
+  "enclaves.report": { ...ask("/v1/enclaves/report"), answer: "none" },
+  "enclaves.list": ask("/v1/enclaves/list"),
+  "enclaves.forget": order("/v1/enclaves/forget"),
+
   "console.createCode": { ...change("/v1/console/create-code"), answer: "secret" },
 
   "integrations.create": { ...change("/v1/integrations/create"), input: "secret" },

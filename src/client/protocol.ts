@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { counterProtocol } from "./counter-protocol.ts";
+import { enclaveProtocol } from "./enclave-protocol.ts";
 import type { OperationName } from "./operations.ts";
 import {
   accessKey,
@@ -230,6 +231,7 @@ export const protocol = {
   },
 
   ...counterProtocol,
+  ...enclaveProtocol,
 
   "console.createCode": {
     input: z.strictObject({ principal: name.exactOptional() }),
@@ -326,6 +328,8 @@ export type Rotation = Answer<"rotation.list">["rotations"][number];
 export type LeaseStatement = NonNullable<Input<"unwrap">["lease"]>;
 export type LeaseDescription = Answer<"nodes.leases">["leases"][number]["lease"];
 export type NodeCounter = Answer<"counters.list">["counters"][number];
+export type EnclaveReport = Input<"enclaves.report">;
+export type ReportedEnclave = Answer<"enclaves.list">["enclaves"][number];
 export type IntegrationDescription = Answer<"integrations.describe">;
 export type DeviceState = Answer<"devices.list">["devices"][number];
 export type LegacyEntry = Answer<"legacy.register">;

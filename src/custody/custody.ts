@@ -24,6 +24,7 @@ import { Audit } from "./operations/audit.ts";
 import { Counters } from "./operations/counters.ts";
 import { Data } from "./operations/data.ts";
 import { CustodyDevices, trustedDevicesName } from "./operations/devices.ts";
+import { Enclaves } from "./operations/enclaves.ts";
 import { Grants } from "./operations/grants.ts";
 import { Groups } from "./operations/groups.ts";
 import { Imports } from "./operations/imports.ts";
@@ -75,6 +76,7 @@ export class Custody implements CustodyService {
   readonly nodes: Nodes;
   readonly leases: Leases;
   readonly counters: Counters;
+  readonly enclaves: Enclaves;
   readonly legacy: Legacy;
   readonly integrations: Integrations;
   readonly devices: CustodyDevices;
@@ -141,6 +143,7 @@ export class Custody implements CustodyService {
     this.nodes = new Nodes(this.#core);
     this.leases = new Leases(this.#core, store);
     this.counters = new Counters(this.#core);
+    this.enclaves = new Enclaves(this.#core);
     this.integrations = new Integrations(this.#core, root);
     this.devices = new CustodyDevices(this.#core, shelf);
     this.legacy = new Legacy(this.#core, root.derive("legacyTag"));

@@ -24,6 +24,7 @@ export const custodyErrors = {
   DEVICE_REFUSED: { status: 502, exit: 3, meaning: "access refused by the device that holds the master key" },
   DEVICE_UNREACHABLE: { status: 503, exit: 4, meaning: "the device that holds the master key does not answer" },
   DRY_RUN: { status: 412, exit: 1, meaning: "the request would have succeeded; it was a dry run, so nothing was done" },
+  ENCLAVE_NOT_FOUND: { status: 404, exit: 1, meaning: "the node has told of no such enclave" },
   GRANT_NOT_FOUND: { status: 404, exit: 1, meaning: "there is no such grant on this key" },
   GROUP_EXISTS: { status: 409, exit: 1, meaning: "a group of that name exists" },
   GROUP_IN_USE: { status: 409, exit: 1, meaning: "the group still has members" },

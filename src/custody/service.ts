@@ -13,6 +13,7 @@ import type {
 } from "./contract/cryptography.ts";
 import type { DataOperations } from "./contract/data-keys.ts";
 import type { CustodyDeviceOperations } from "./contract/devices.ts";
+import type { EnclaveOperations } from "./contract/enclaves.ts";
 import type { GrantOperations } from "./contract/grants.ts";
 import type { IntegrationOperations } from "./contract/integrations.ts";
 import type { ImportOperations, RotationOperations, TagOperations, Tags } from "./contract/key-attributes.ts";
@@ -50,6 +51,7 @@ export interface CustodyService {
   readonly nodes: NodeOperations;
   readonly leases: LeaseOperations;
   readonly counters: CounterOperations;
+  readonly enclaves: EnclaveOperations;
   readonly legacy: LegacyOperations;
   readonly integrations: IntegrationOperations;
   readonly devices: CustodyDeviceOperations;

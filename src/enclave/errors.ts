@@ -29,6 +29,16 @@ export const enclaveErrors = {
   REPLAY: { exit: 3, meaning: "a message or answer is an older one, or was made for another request" },
   LEDGER_UNAVAILABLE: { exit: 4, meaning: "the ledger, or enough of its peers, does not answer" },
   ENCLAVE_ENDED: { exit: 4, meaning: "the enclave's process is not there, or ended before it had answered" },
+  KEY_MANAGER_REFUSED: { exit: 3, meaning: "the key manager does not agree that the enclave opens" },
+  KEY_MANAGER_UNREACHABLE: {
+    exit: 4,
+    meaning: "the key manager, without which the enclave does not open, does not answer",
+  },
+  KEY_MANAGER_FAILED: {
+    exit: 5,
+    meaning:
+      "the peer is not the key manager that the host is enrolled at, or its answer is not one that a key manager gives",
+  },
   SETTINGS_INVALID: { exit: 2, meaning: "a setting or argument is unknown, missing or of the wrong form" },
   STORE_FAILED: { exit: 1, meaning: "the host could not keep a sealed blob, so the enclave took the step back" },
 } as const;

@@ -6,6 +6,7 @@ const tones: Readonly<Record<string, string>> = {
   done: "good",
   held: "good",
   ready: "good",
+  provisioned: "good",
   degraded: "warn",
   locked: "bad",
   down: "bad",

@@ -2,12 +2,13 @@ import { Command } from "commander";
 import type { ChaincodeStatus, EnclaveRow } from "../../enclave/operator/status.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, table, withJson } from "../output.ts";
+import { chooseKeyManager, type KeyManagerOptions, withKeyManager } from "./key-manager-options.ts";
 import { asMember, type EnclaveOptions, type MemberOptions, withEnclave, withMember } from "./member-session.ts";
 
 export function enclaveCommand(): Command {
   const enclave = new Command("enclave").description("enclaves: create, list, show");
   enclave.addCommand(
-    withJson(withEnclave(new Command("create")))
+    withJson(withKeyManager(withEnclave(new Command("create"))))
       .description(
         "create an enclave at an organisation's host and register it; its keys come by `keys generate` or `import`",
       )
@@ -30,9 +31,10 @@ export function enclaveCommand(): Command {
   return enclave;
 }
 
-async function create(options: EnclaveOptions & OutputOptions): Promise<void> {
+async function create(options: EnclaveOptions & KeyManagerOptions & OutputOptions): Promise<void> {
   await asMember(options, async ({ member }) => {
     const { registerEnclave } = await import("../../enclave/operator/provisioning.ts");
+    await chooseKeyManager(member, options);
     await using agent = await member.agent(options.enclave);
     const credentials = await agent.initEnclave(await member.creation());
     const id = await registerEnclave(member.client, credentials);

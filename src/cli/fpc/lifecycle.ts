@@ -1,12 +1,13 @@
 import { Command } from "commander";
 import { type OutputOptions, printData, withJson } from "../output.ts";
+import { chooseKeyManager, type KeyManagerOptions, withKeyManager } from "./key-manager-options.ts";
 import { asMember, type EnclaveOptions, requireChaincode, withAgent, withEnclave } from "./member-session.ts";
 
 /** The commands of the document's diagram, as it prints them: `lifecycle chaincode initEnclave CC_ID`, and so on. */
 export function lifecycleCommand(): Command {
   const chaincode = new Command("chaincode").description("enclaves and keys of a private chaincode");
   chaincode.addCommand(
-    withJson(withEnclave(new Command("initEnclave").argument("<CC_ID>", "the private chaincode")))
+    withJson(withKeyManager(withEnclave(new Command("initEnclave").argument("<CC_ID>", "the private chaincode"))))
       .description("create and register the enclave; where the chaincode has no keys yet, generate and register them")
       .action(initEnclave),
   );
@@ -25,10 +26,14 @@ export function lifecycleCommand(): Command {
     .addCommand(chaincode);
 }
 
-async function initEnclave(chaincodeId: string, options: EnclaveOptions & OutputOptions): Promise<void> {
+async function initEnclave(
+  chaincodeId: string,
+  options: EnclaveOptions & KeyManagerOptions & OutputOptions,
+): Promise<void> {
   await asMember(options, async ({ member }) => {
     requireChaincode(member, chaincodeId);
     const { initialise } = await import("../../enclave/operator/provisioning.ts");
+    await chooseKeyManager(member, options);
     await using agent = await member.agent(options.enclave);
     const { enclaveId, generated } = await initialise(member.client, agent, await member.creation());
     printData(options, { enclaveId, generated }, () =>

@@ -3,6 +3,7 @@ import type { Member } from "../../enclave/operator/member.ts";
 import type { TrialNetwork } from "../../enclave/operator/trial-network.ts";
 import type { EnclaveAgent } from "../../enclave/stub/agent.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
+import { tell } from "../output.ts";
 import { inNetwork, type OrganisationOptions, withOrganisation } from "./network-session.ts";
 
 /** For commands that work on a trial network as on a channel of Fabric. */
@@ -34,7 +35,17 @@ export interface MemberSession {
   readonly network: TrialNetwork | undefined;
 }
 
+/** Works as a member; the key managers of its enclaves are told afterwards where these stand. */
 export async function asMember<T>(options: MemberOptions, use: (session: MemberSession) => Promise<T>): Promise<T> {
+  return await openMember(options, async (session) => {
+    const result = await use(session);
+    const { reportEnclaves } = await import("../../enclave/operator/report-enclaves.ts");
+    for (const problem of await reportEnclaves(session.member)) tell(problem);
+    return result;
+  });
+}
+
+async function openMember<T>(options: MemberOptions, use: (session: MemberSession) => Promise<T>): Promise<T> {
   if (options.connection !== undefined) {
     const { FabricMember } = await import("../../enclave/operator/fabric-member.ts");
     await using member = await FabricMember.open(options.connection);

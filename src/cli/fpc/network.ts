@@ -1,18 +1,20 @@
 import { Command } from "commander";
 import { printData, tell, withJson } from "../output.ts";
+import { type KeyManagerOptions, keyManagerSettings, withKeyManager } from "./key-manager-options.ts";
 import { type NetworkOptions, wholeNumber, withFolder } from "./network-session.ts";
 
 export function networkCommand(): Command {
   const network = new Command("network").description("a trial network: all organisations in one folder");
   network.addCommand(
-    withJson(withFolder(new Command("up")))
+    withJson(withKeyManager(withFolder(new Command("up"))))
       .description("make a channel with its organisations, ERCC, a private chaincode and its policy document")
       .option("--orgs <number>", "how many organisations, up to 16", wholeNumber, 3)
       .option("--chaincode <id>", "the private chaincode", "auction")
       .addHelpText(
         "after",
         `
-Nothing runs in the background: each later command opens the folder, and the enclave's process where it needs one.
+Nothing runs in the background: each later command opens the folder, and the enclave's process where it needs one. With
+--key-manager, every enclave opens by the word of that key manager only; enclave create can name another for one enclave.
 
 Example:
   strongroom fpc network up --orgs 3
@@ -24,10 +26,17 @@ Example:
   return network;
 }
 
-async function up(options: NetworkOptions & { orgs: number; chaincode: string; json?: boolean }): Promise<void> {
+interface UpOptions extends NetworkOptions, KeyManagerOptions {
+  readonly orgs: number;
+  readonly chaincode: string;
+  readonly json?: boolean;
+}
+
+async function up(options: UpOptions): Promise<void> {
   const { TrialNetwork } = await import("../../enclave/operator/trial-network.ts");
   const { folder, orgs: organisations, chaincode: chaincodeId } = options;
-  await using network = await TrialNetwork.create({ folder, organisations, chaincodeId });
+  const keyManager = await keyManagerSettings(options);
+  await using network = await TrialNetwork.create({ folder, organisations, chaincodeId, keyManager });
   const made = {
     folder: network.folder,
     channelId: network.ledger.channelId,

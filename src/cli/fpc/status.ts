@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import type { KeyManagedEnclave } from "../../enclave/operator/enclave-key-managers.ts";
 import type { ChaincodeStatus } from "../../enclave/operator/status.ts";
 import { type OutputOptions, printData, withJson } from "../output.ts";
 import { enclaveTable } from "./enclave.ts";
@@ -12,17 +13,25 @@ export function statusCommand(): Command {
         const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
         const { describeBackends } = await import("../../enclave/tee/open-backend.ts");
         const facts = describeBackends().find(({ kind }) => kind === member.teeKind);
-        const status = { ...(await chaincodeStatus(member.client)), tee: facts };
+        const keyManagers = member.keyManagers?.enclaves() ?? [];
+        const status = { ...(await chaincodeStatus(member.client)), tee: facts, keyManagers };
         printData(options, status, (value) =>
           [
             ...lines(value),
             ...(facts === undefined ? [] : [`tee         ${facts.kind}: ${facts.doesNotProtect}`]),
+            ...keyManagers.map(keyManagerLine),
             "",
             enclaveTable(value.enclaves),
           ].join("\n"),
         );
       }),
     );
+}
+
+/** Of this host's enclaves alone: others have key managers of their own. */
+function keyManagerLine({ id, name, keyManager }: KeyManagedEnclave): string {
+  const { servers, masterKey } = keyManager;
+  return `key manager ${id.slice(0, 16)} (${name}) opens by the word of ${servers.join(", ")} only: ${masterKey}`;
 }
 
 function lines(status: ChaincodeStatus): readonly string[] {

@@ -10,6 +10,7 @@ import type { ActionName } from "../policy/actions.ts";
 import type { Caller, Door, IdentityKind, PrincipalDescription } from "../service.ts";
 import { change, type PrincipalRecord, type StateChange, type TokenRecord } from "../state/records.ts";
 import { withoutCounters } from "./counters.ts";
+import { withoutEnclaves } from "./enclaves.ts";
 import { describePrincipal, findPrincipal, tokensOf, withCertificatesEnded } from "./principals.ts";
 
 const tokenLifeMs = 15 * 60 * 1000;
@@ -170,7 +171,10 @@ export class Nodes implements NodeOperations {
       if (!isItself || record.state !== "enabled") throw new CustodyError("ACCESS_DENIED");
       subject.detail = { ...told, ...whatIsDestroyed(input) };
       const { value, changes } = this.#revocationOf(record);
-      return { value, changes: [...changes, ...withoutCounters(this.#core, name)] };
+      return {
+        value,
+        changes: [...changes, ...withoutCounters(this.#core, name), ...withoutEnclaves(this.#core, name)],
+      };
     });
   }
 

@@ -34,6 +34,7 @@ const reading = [
   "strongroom:Checkpoint",
   "strongroom:LegacyList",
   "strongroom:ListCounters",
+  "strongroom:ListEnclaves",
   "strongroom:ListNodes",
   "strongroom:ListPrincipals",
   "strongroom:ReadAudit",

@@ -1,5 +1,6 @@
 import type { SuiteName } from "../../crypto/suite.ts";
 import type { AwsKmsSettings } from "../../devices/aws-kms/settings.ts";
+import type { EnclaveReport } from "../contract/enclaves.ts";
 import type { Rotation, Tags, WrappingAlgorithm, WrappingKeySpec } from "../contract/key-attributes.ts";
 import type { LegacyMode } from "../contract/legacy.ts";
 import type { Grant } from "../policy/grant.ts";
@@ -16,6 +17,7 @@ export interface Records {
   readonly group: GroupRecord;
   readonly token: TokenRecord;
   readonly counter: CounterRecord;
+  readonly enclave: EnclaveRecord;
   readonly importToken: ImportTokenRecord;
   readonly legacy: LegacyRecord;
   readonly integration: IntegrationRecord;
@@ -114,6 +116,12 @@ export interface CounterRecord {
   /** 64 hex digits. */
   readonly stamp: string;
   readonly advancedAt: string;
+}
+
+/** What a node said last of an enclave at its host. Its id is `node/enclave`. */
+export interface EnclaveRecord extends EnclaveReport {
+  readonly node: string;
+  readonly reportedAt: string;
 }
 
 export interface LegacyRecord {

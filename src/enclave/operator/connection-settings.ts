@@ -37,6 +37,10 @@ const form = z.strictObject({
           z.strictObject({ kind: z.literal("tpm"), platform: file, tcti: z.string().min(1) }),
           z.strictObject({ kind: z.literal("gramine"), folder: file.optional() }),
         ]),
+        /** Without whose word enclaves that are created here do not open; `identity` is a folder. */
+        keyManager: z
+          .strictObject({ servers: z.array(z.string()).min(1), identity: file, masterKey: z.string().min(1) })
+          .optional(),
       }),
     ])
     .optional(),
@@ -103,10 +107,20 @@ function absolute(settings: ConnectionSettings, folder: string): ConnectionSetti
       ...(tlsKey === undefined ? {} : { tlsKey: at(tlsKey) }),
     },
     identity: { ...identity, certificate: at(identity.certificate), key: at(identity.key) },
-    ...(host?.kind === "folder" ? { host: { ...host, folder: at(host.folder), tee: absoluteTee(host.tee, at) } } : {}),
+    ...(host?.kind === "folder" ? { host: absoluteHost(host, at) } : {}),
     ...(organisationKeys === undefined
       ? {}
       : { organisationKeys: { policy: at(organisationKeys.policy), recovery: at(organisationKeys.recovery) } }),
+  };
+}
+
+function absoluteHost(host: FolderHost, at: (path: string) => string): FolderHost {
+  const { keyManager } = host;
+  return {
+    ...host,
+    folder: at(host.folder),
+    tee: absoluteTee(host.tee, at),
+    ...(keyManager === undefined ? {} : { keyManager: { ...keyManager, identity: at(keyManager.identity) } }),
   };
 }
 

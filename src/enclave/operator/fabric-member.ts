@@ -22,6 +22,7 @@ import {
   teeSettings,
 } from "./connection-settings.ts";
 import { queryDefinition } from "./definition.ts";
+import { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import { checkEnclaveName } from "./enclave-name.ts";
 import { hostExchange } from "./host-exchange.ts";
 import type { Member } from "./member.ts";
@@ -77,6 +78,16 @@ export class FabricMember implements Member, AsyncDisposable {
     return this.#settings.host?.tee.kind;
   }
 
+  get keyManagers(): EnclaveKeyManagers | undefined {
+    const { host } = this.#settings;
+    if (host === undefined) return undefined;
+    return new EnclaveKeyManagers({
+      names: () => this.enclaves(),
+      folderOf: (name) => this.#enclaveFolder(name),
+      keyManager: () => host.keyManager,
+    });
+  }
+
   enclaves(): readonly string[] {
     try {
       return readdirSync(this.#host().folder).sort();
@@ -88,9 +99,10 @@ export class FabricMember implements Member, AsyncDisposable {
 
   async agent(name: string): Promise<EnclaveAgent> {
     const { tee } = this.#host();
+    const keyManager = this.keyManagers?.of(name);
     return await Stub.open({
       folder: this.#enclaveFolder(name),
-      tee: teeSettings(tee),
+      tee: { ...teeSettings(tee), ...(keyManager && { keyManager }) },
       exchange: hostExchange(this.client, this.identity),
     });
   }

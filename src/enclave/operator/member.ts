@@ -2,6 +2,7 @@ import type { LedgerIdentity } from "../ledger/ledger.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import type { EnclaveCreation } from "../stub/stub.ts";
 import type { TeeKind } from "../tee/backend.ts";
+import type { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import type { OrganisationKeys } from "./recovery.ts";
 import type { RegistryClient } from "./registry-client.ts";
 import type { StubRecords } from "./trace.ts";
@@ -18,6 +19,8 @@ export interface Member {
   readonly identity: LedgerIdentity;
   /** Of its host's platform; undefined where the host is not named. */
   readonly teeKind: TeeKind | undefined;
+  /** Of the enclaves at its host; undefined where the host is not at hand. */
+  readonly keyManagers: EnclaveKeyManagers | undefined;
   /** Names of the enclaves at its host, in order. */
   enclaves(): readonly string[];
   /**

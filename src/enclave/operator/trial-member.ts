@@ -1,6 +1,7 @@
 import type { LedgerIdentity } from "../ledger/ledger.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import type { EnclaveCreation } from "../stub/stub.ts";
+import type { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import type { Member } from "./member.ts";
 import type { OrganisationKeys } from "./recovery.ts";
 import type { RegistryClient } from "./registry-client.ts";
@@ -30,6 +31,10 @@ export class TrialMember implements Member {
 
   get mspId(): string {
     return this.organisation.mspId;
+  }
+
+  get keyManagers(): EnclaveKeyManagers {
+    return this.organisation.keyManagers(this.network.chaincodeId);
   }
 
   enclaves(): readonly string[] {

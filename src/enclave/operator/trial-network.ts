@@ -21,6 +21,7 @@ import { encode } from "../messages/strict.ts";
 import { policyHash, signPolicy } from "../protocol/policy.ts";
 import { type EnclaveCreation, Stub } from "../stub/stub.ts";
 import { createAttestationRoot } from "../tee/attestation-root.ts";
+import type { KeyManagerSettings } from "../tee/key-manager/settings.ts";
 import { measureCode, ownCode } from "../tee/measure-code.ts";
 import { writeNewFile } from "../tee/new-file.ts";
 import { hostExchange } from "./host-exchange.ts";
@@ -47,6 +48,8 @@ export interface NewTrialNetwork {
   readonly organisations: number;
   /** The private chaincode's id. */
   readonly chaincodeId: string;
+  /** Under which every organisation's enclaves are put, unless another is named when one is created. */
+  readonly keyManager?: KeyManagerSettings | undefined;
 }
 
 /**
@@ -95,6 +98,8 @@ export class TrialNetwork implements AsyncDisposable {
     const network = new TrialNetwork(folder, settings, ledger);
     try {
       await network.#make();
+      if (input.keyManager !== undefined)
+        for (const organisation of network.organisations) organisation.setKeyManager(input.keyManager);
       // Last: a folder without it is no network.
       await writeNewFile(join(folder, "network.json"), Buffer.from(`${JSON.stringify(settings, null, 2)}\n`), 0o644);
       return network;
@@ -134,9 +139,10 @@ export class TrialNetwork implements AsyncDisposable {
 
   /** The agent of an enclave of an organisation; the enclave need not be there yet. @throws EnclaveError CONFLICT: it is in use */
   async stub(client: RegistryClient, organisation: TrialOrganisation, name: string): Promise<Stub> {
+    const keyManager = organisation.keyManagers(this.chaincodeId).of(name);
     return await Stub.open({
       folder: organisation.enclaveFolder(this.chaincodeId, name),
-      tee: { kind: "process", platform: organisation.platform },
+      tee: { kind: "process", platform: organisation.platform, ...(keyManager && { keyManager }) },
       exchange: hostExchange(client, this.ledger.identity(organisation.mspId, "admin")),
     });
   }

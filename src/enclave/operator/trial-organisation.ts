@@ -8,9 +8,12 @@ import {
   verificationKeyOf,
 } from "../protocol/key-formats.ts";
 import type { AttestationRoot } from "../tee/attestation-root.ts";
+import type { KeyManagerSettings } from "../tee/key-manager/settings.ts";
 import { writeNewFile } from "../tee/new-file.ts";
 import { createProcessPlatform } from "../tee/process/platform.ts";
+import { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import { checkEnclaveName } from "./enclave-name.ts";
+import { readKeyManagerFile, writeKeyManagerFile } from "./key-manager-file.ts";
 import { readOrganisationKeys } from "./organisation-keys.ts";
 import type { OrganisationKeys } from "./recovery.ts";
 
@@ -68,6 +71,20 @@ export class TrialOrganisation {
     const folder = this.#enclavesFolder(chaincodeId);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     return join(folder, name);
+  }
+
+  /** Of its enclaves. */
+  keyManagers(chaincodeId: string): EnclaveKeyManagers {
+    return new EnclaveKeyManagers({
+      names: () => this.enclaves(chaincodeId),
+      folderOf: (name) => this.enclaveFolder(chaincodeId, name),
+      keyManager: () => readKeyManagerFile(this.#folder),
+    });
+  }
+
+  /** Names the key manager of enclaves that the host creates from now on. @throws EnclaveError SETTINGS_INVALID */
+  setKeyManager(settings: KeyManagerSettings): void {
+    writeKeyManagerFile(this.#folder, settings);
   }
 
   #enclavesFolder(chaincodeId: string): string {

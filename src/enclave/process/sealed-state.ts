@@ -13,7 +13,7 @@ import {
 } from "../messages/generated/fpc/sealed_pb.ts";
 import { decodeStrict, encode } from "../messages/strict.ts";
 import { ChaincodeGeneration } from "../protocol/chaincode-keys.ts";
-import type { TeeBackend } from "../tee/backend.ts";
+import type { SealedFor, TeeBackend } from "../tee/backend.ts";
 import { EnclaveIdentity } from "./identity.ts";
 
 /** A generation that this enclave holds. */
@@ -38,7 +38,7 @@ const formatVersion = 1;
 export async function sealState(backend: TeeBackend, state: EnclaveState): Promise<Buffer> {
   const header = await headerOf(backend, state);
   using secret = encodeState(state);
-  const ciphertext = await backend.seal(secret, encode(SealedHeaderSchema, header));
+  const ciphertext = await backend.seal(secret, encode(SealedHeaderSchema, header), subjectOf(state.identity));
   return encode(SealedBlobSchema, create(SealedBlobSchema, { header, ciphertext }));
 }
 
@@ -78,6 +78,10 @@ export function readSealedBlob(blob: Uint8Array): SealedBlob & { readonly header
 export function disposeState(state: EnclaveState): void {
   state.identity[Symbol.dispose]();
   for (const { keys } of state.generations) keys[Symbol.dispose]();
+}
+
+function subjectOf({ read: { enclaveId, mspId, ccParams } }: EnclaveIdentity): SealedFor {
+  return { enclaveId: enclaveId.text, mspId, channelId: ccParams.channelId, chaincodeId: ccParams.chaincodeId };
 }
 
 async function headerOf(backend: TeeBackend, { identity, generations, blobNumber }: EnclaveState) {

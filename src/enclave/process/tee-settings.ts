@@ -1,4 +1,5 @@
 import { EnclaveError } from "../errors.ts";
+import { readKeyManagerSettings } from "../tee/key-manager/settings.ts";
 import type { TeeSettings } from "../tee/open-backend.ts";
 
 /** Names of the settings of each kind of platform; those with a question mark may be left out. */
@@ -7,14 +8,14 @@ const names: Readonly<Record<TeeSettings["kind"], readonly string[]>> = {
   tpm: ["platform", "tcti"],
   gramine: ["folder?"],
 };
-const longestSettingsBytes = 4096;
+const longestSettingsBytes = 16_384;
 
 /**
  * @param bytes - JSON of {@link TeeSettings}, as the host says it. A wrong word of the host's shows in the quotes.
  * @throws EnclaveError SETTINGS_INVALID: unknown, missing, or not of its form
  */
 export function readTeeSettings(bytes: Buffer): TeeSettings {
-  const { kind, ...rest } = readObject(bytes);
+  const { kind, keyManager, ...rest } = readObject(bytes);
   if (typeof kind !== "string" || !Object.hasOwn(names, kind)) throw refused("there is no platform of that kind");
   const known = names[kind as TeeSettings["kind"]];
   for (const [name, value] of Object.entries(rest)) {
@@ -22,7 +23,8 @@ export function readTeeSettings(bytes: Buffer): TeeSettings {
     if (typeof value !== "string" || value === "") throw refused(`"${name}" is no text`);
   }
   for (const name of known) if (!name.endsWith("?") && rest[name] === undefined) throw refused(`"${name}" is missing`);
-  return { kind, ...rest } as TeeSettings;
+  const platform = { kind, ...rest } as TeeSettings;
+  return keyManager === undefined ? platform : { ...platform, keyManager: readKeyManagerSettings(keyManager) };
 }
 
 function readObject(bytes: Buffer): Record<string, unknown> {

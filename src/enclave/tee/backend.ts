@@ -4,6 +4,16 @@ import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 export const teeKinds = ["process", "tpm", "gramine"] as const;
 export type TeeKind = (typeof teeKinds)[number];
 
+/** Whose state is sealed, for whoever else has to agree that it is opened. */
+export interface SealedFor {
+  /** Upper-case hexadecimal. */
+  readonly enclaveId: string;
+  /** Of the organisation whose enclave it is. */
+  readonly mspId: string;
+  readonly channelId: string;
+  readonly chaincodeId: string;
+}
+
 /**
  * What a trusted execution environment gives a process that runs in it. `process` and `tpm` do not protect from the host's
  * root; `status` says so.
@@ -19,8 +29,15 @@ export interface TeeBackend extends AsyncDisposable {
    * @returns The attestation as upstream has it: JSON `{"attestation_type","attestation"}`, as bytes
    */
   quote(statement: Uint8Array): Promise<Buffer>;
-  /** Encrypts under a key of this platform and this measurement; `associatedData` is not hidden, and cannot be changed. */
-  seal(secret: SecretBuffer, associatedData: Uint8Array): Promise<Buffer>;
-  /** @throws EnclaveError UNSEAL_FAILED: of another platform, measurement, or associated data, or altered */
+  /**
+   * Encrypts under a key of this platform and this measurement; `associatedData` is not hidden, and cannot be changed.
+   *
+   * @param subject - Needed where a key manager has to agree to each opening; a platform alone has no use for it.
+   */
+  seal(secret: SecretBuffer, associatedData: Uint8Array, subject?: SealedFor): Promise<Buffer>;
+  /**
+   * @throws EnclaveError UNSEAL_FAILED: of another platform, measurement, or associated data, or altered; KEY_MANAGER_REFUSED,
+   *   KEY_MANAGER_UNREACHABLE, KEY_MANAGER_FAILED
+   */
   unseal(sealed: Uint8Array, associatedData: Uint8Array): Promise<SecretBuffer>;
 }

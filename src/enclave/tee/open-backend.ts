@@ -1,26 +1,36 @@
 import type { AttestationType } from "../evidence/attestation-json.ts";
 import type { TeeBackend, TeeKind } from "./backend.ts";
 import { openGramineBackend } from "./gramine/backend.ts";
+import { KeyManagedBackend } from "./key-manager/backend.ts";
+import type { KeyManagerSettings } from "./key-manager/settings.ts";
 import { type EnclaveRole, ownCode } from "./measure-code.ts";
 import { openProcessBackend } from "./process/backend.ts";
 import { openTpmBackend } from "./tpm/backend.ts";
 
 /** Where an enclave's platform is, as its host tells it. A host that lies gets quotes that nobody accepts. */
-export type TeeSettings =
+export type PlatformSettings =
   | { readonly kind: "process"; readonly platform: string }
   | { readonly kind: "tpm"; readonly platform: string; readonly tcti: string }
   | { readonly kind: "gramine"; readonly folder?: string };
+
+/** An enclave with a key manager opens only while that answers, and agrees. Ledger enclaves seal nothing, and have none. */
+export type TeeSettings = PlatformSettings & { readonly keyManager?: KeyManagerSettings };
 
 /**
  * @param role - A constant of the program that opens it; in Gramine the manifest is measured, and says which program that is
  * @throws EnclaveError SETTINGS_INVALID
  */
 export async function openTeeBackend(settings: TeeSettings, role: EnclaveRole): Promise<TeeBackend> {
+  const platform = await openPlatform(settings, role);
+  return settings.keyManager === undefined ? platform : new KeyManagedBackend(platform, settings.keyManager);
+}
+
+async function openPlatform(settings: PlatformSettings, role: EnclaveRole): Promise<TeeBackend> {
   switch (settings.kind) {
     case "process":
-      return await openProcessBackend({ ...settings, code: ownCode(role) });
+      return await openProcessBackend({ platform: settings.platform, code: ownCode(role) });
     case "tpm":
-      return await openTpmBackend({ ...settings, code: ownCode(role) });
+      return await openTpmBackend({ platform: settings.platform, tcti: settings.tcti, code: ownCode(role) });
     case "gramine":
       return await openGramineBackend(settings);
   }

@@ -7,6 +7,8 @@ const [ivBytes, tagBytes] = [12, 16] as const;
 
 /** Of the sealed form, and of how keys are derived. */
 export const sealVersion = 1;
+/** Of a sealed form that a key manager's key is needed for as well (key-manager/backend.ts). */
+export const keyManagedVersion = 2;
 
 /**
  * The key that a platform seals with for one measurement: HKDF-SHA-256 (RFC 5869) of the platform's secret, salted with the
@@ -44,6 +46,20 @@ export function unsealUnder(key: SecretBuffer, sealed: Uint8Array, associatedDat
     throw unsealFailed();
   }
   return SecretBuffer.adopt(text);
+}
+
+/** @throws EnclaveError UNSEAL_FAILED: of another form, with the reason where it is the key manager */
+export function requireSealVersion(sealed: Uint8Array, version: number): void {
+  const [found] = sealed;
+  if (found === version) return;
+  if (found === keyManagedVersion)
+    throw new EnclaveError(
+      "UNSEAL_FAILED",
+      "the enclave was created with a key manager, without whose key its blob does not open: the settings name none",
+    );
+  if (version === keyManagedVersion && found === sealVersion)
+    throw new EnclaveError("UNSEAL_FAILED", "the enclave was created without a key manager: the settings name one");
+  throw unsealFailed();
 }
 
 /** One message for every reason: which it was, the platform cannot know. */

@@ -6,6 +6,7 @@ import type { Caller, CustodyService } from "../../custody/service.ts";
 import type { Authority } from "../authority.ts";
 import { InputError } from "../native/failures.ts";
 import { endpoints } from "../native/table.ts";
+import { enclavesInView } from "./enclaves-in-view.ts";
 import { ConsoleError } from "./errors.ts";
 import type { IntegrationStore } from "./integrations.ts";
 import { nodesInView } from "./nodes-in-view.ts";
@@ -58,6 +59,7 @@ export const routes: ReadonlyMap<string, ConsoleRoute> = new Map([
   ...sharedOperations.map((name) => [protocolPath(name), shared(name)] as const),
   ...[
     own("nodes.view", "GET", "none", z.undefined(), ({ custody }, caller) => nodesInView(custody, caller)),
+    own("enclaves.view", "GET", "none", z.undefined(), ({ custody }, caller) => enclavesInView(custody, caller)),
     own("integrations.list", "GET", "none", z.undefined(), async ({ integrations }, caller) => ({
       available: integrations !== undefined,
       integrations: (await integrations?.list(caller)) ?? [],

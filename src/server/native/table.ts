@@ -4,6 +4,7 @@ import { consoleEndpoints } from "./console.ts";
 import { counterEndpoints } from "./counters.ts";
 import { dataEndpoints } from "./data.ts";
 import { deviceEndpoints } from "./devices.ts";
+import { enclaveEndpoints } from "./enclaves.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { identityEndpoints } from "./identity.ts";
 import { integrationEndpoints } from "./integrations.ts";
@@ -21,6 +22,7 @@ export const endpoints: readonly Endpoint[] = [
   ...userEndpoints,
   ...nodeEndpoints,
   ...counterEndpoints,
+  ...enclaveEndpoints,
   ...consoleEndpoints,
   ...integrationEndpoints,
   ...deviceEndpoints,

@@ -160,6 +160,56 @@ describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, (
     await window.close();
   });
 
+  it("shows enclaves as their hosts reported them, when, and the last use of each one's key", async () => {
+    const { context: window, page, problems } = await openPage(browser);
+    const { admin } = served.server;
+    const alias = "alias/enclaves";
+    await admin.keys.create({ alias, description: "Keys of enclaves of private chaincode" });
+    const names = { channel: "trade", chaincode: "auction", measurement: "9B17CA9E14E69D21".repeat(4) };
+    const idOf = (number: number) => createHash("sha256").update(`enclave ${number}`).digest("hex").toUpperCase();
+    const hosts = await Promise.all([1, 2, 3].map(async (n) => served.server.enrol(`enclave-host-${n}`, alias)));
+    for (const [index, host] of hosts.entries()) {
+      using client = served.server.clientOf(host);
+      const [enclave, organisation] = [idOf(index + 1), `Org${index + 1}MSP`];
+      const use = { node: `enclave-host-${index + 1}`, purpose: "enclave-key", enclave, organisation, ...names };
+      const { wrapped } = await client.generateDataKey({ key: alias, context: use });
+      if (index === 1) await admin.keys.disable(alias);
+      const asked = client.unwrap({ wrapped, context: use });
+      if (index === 1) await assert.rejects(asked, { code: "REFUSED" });
+      else (await asked).plaintext[Symbol.dispose]();
+      if (index === 1) await admin.keys.enable(alias);
+      const stands = { state: index === 1 ? "revoked" : "provisioned", generation: index === 1 ? 1 : 2 } as const;
+      if (index < 2) await client.reportEnclave({ enclave, organisation, ...names, ...stands });
+    }
+    await signIn(page, served.url, await code("--principal", "alice"));
+    await page.getByRole("link", { name: "Enclaves" }).click();
+    await page.getByText("Where they stand is what their hosts reported").waitFor();
+    const cellsOf = async (number: number) => {
+      const row = page.locator(`tr[data-enclave="${idOf(number)}"]`);
+      await row.waitFor();
+      return row.locator("td").allTextContents();
+    };
+    const [first, second, third] = [await cellsOf(1), await cellsOf(2), await cellsOf(3)];
+    assert.deepEqual(first.slice(0, 4), [
+      `${idOf(1).slice(0, 16)}host: enclave-host-1`,
+      "Org1MSP",
+      "auctiontrade",
+      "9B17CA9E14E69D21",
+    ]);
+    assert.match(first[4] ?? "", /^provisionedreported .*\d/);
+    assert.equal(first[5], "2");
+    assert.match(first[6] ?? "", /\d.*127\.0\.0\.1$/);
+    assert.match(second[4] ?? "", /^revokedreported /);
+    assert.match(second[6] ?? "", /refused \(KEY_DISABLED\)$/);
+    assert.deepEqual([third[4], third[5]], ["its host has reported nothing", "–"]);
+    assert.match(third[6] ?? "", /127\.0\.0\.1$/);
+    await screenshot(page, "enclaves");
+    await page.locator("select[name=language]").selectOption("zh");
+    await page.getByText("其状态由所在主机在所示时间上报").waitFor();
+    assert.deepEqual(problems, []);
+    await window.close();
+  });
+
   it("revokes a node: its next unwrap is refused, and other nodes go on", async () => {
     const { context: window, page, problems } = await openPage(browser);
     await signIn(page, served.url, await code());

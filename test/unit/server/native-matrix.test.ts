@@ -35,6 +35,8 @@ interface Scene {
   readonly integration: string;
   /** A counter of node-1. */
   readonly counter: string;
+  /** Told of by node-1. */
+  readonly enclave: string;
 }
 
 type Row = readonly [operation: string, allowed: string, ask: (client: KeyManagerClient, scene: Scene) => unknown];
@@ -125,12 +127,25 @@ const rows: readonly Row[] = [
   ["counters.list", "RAU", (client) => client.counters.list()],
   ["counters.list of one node", "RAU", (client) => client.counters.list("node-1")],
   ["counters.reset", "RA", (client, { counter }) => client.counters.reset("node-1", counter)],
+  ["enclaves.report", "M", (client, { enclave }) => client.reportEnclave({ ...reported, enclave })],
+  ["enclaves.list", "RAU", (client) => client.enclaves.list()],
+  ["enclaves.list of one node", "RAU", (client) => client.enclaves.list("node-1")],
+  ["enclaves.forget", "RA", (client, { enclave }) => client.enclaves.forget("node-1", enclave)],
   ["legacy.list", "RAUO", (client) => client.legacy.list()],
   ["audit.read", "RAU", (client) => client.audit.read({ after: 0, limit: 1 })],
   ["audit.search", "RAU", (client) => client.audit.search({ limit: 1 })],
   ["audit.export", "RAU", (client) => client.audit.export({ after: 0, limit: 1 })],
   ["audit.checkpoint", "RAU", (client) => client.audit.checkpoint()],
 ];
+
+const reported = {
+  organisation: "Org1MSP",
+  channel: "trade",
+  chaincode: "auction",
+  measurement: "AB".repeat(32),
+  state: "registered",
+  generation: null,
+} as const;
 
 const everyone = JSON.stringify({
   Version: "2012-10-17",
@@ -244,7 +259,9 @@ describe("the native door, operation by operation and principal by principal", (
     if ((await admin.counters.list("node-1")).some((each) => each.name === counter))
       await admin.counters.reset("node-1", counter);
     await clients.M.advanceCounter({ name: counter, previous: null, next: { value: 1, stamp: "0".repeat(64) } });
-    const spare = { integration, counter };
+    const enclave = "E0".repeat(32);
+    await clients.M.reportEnclave({ ...reported, enclave });
+    const spare = { integration, counter, enclave };
     return { key, alias, grant: made.id, wrapped, name: `new-${scenes}`, user: someone, accessKey: id, ...spare };
   }
 

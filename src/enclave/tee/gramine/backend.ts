@@ -6,7 +6,7 @@ import { EnclaveError } from "../../errors.ts";
 import { writeAttestation } from "../../evidence/attestation-json.ts";
 import { readDcapReport } from "../../evidence/dcap.ts";
 import type { TeeBackend } from "../backend.ts";
-import { sealingKey, sealUnder, sealVersion, unsealFailed, unsealUnder } from "../sealing.ts";
+import { requireSealVersion, sealingKey, sealUnder, sealVersion, unsealUnder } from "../sealing.ts";
 
 export interface GramineBackendOptions {
   /** @defaultValue `/dev/attestation` */
@@ -79,7 +79,7 @@ class GramineBackend implements TeeBackend {
   }
 
   async unseal(sealed: Uint8Array, associatedData: Uint8Array): Promise<SecretBuffer> {
-    if (sealed[0] !== sealVersion) throw unsealFailed();
+    requireSealVersion(sealed, sealVersion);
     return unsealUnder(this.#key, sealed.subarray(1), associatedData);
   }
 

@@ -12,7 +12,7 @@ import { signMessage } from "../../protocol/signing.ts";
 import { readKeyFile } from "../attestation-root.ts";
 import type { TeeBackend } from "../backend.ts";
 import { type EnclaveCode, measureCode, ownCode } from "../measure-code.ts";
-import { sealingKey, sealUnder, sealVersion, unsealFailed, unsealUnder } from "../sealing.ts";
+import { requireSealVersion, sealingKey, sealUnder, sealVersion, unsealUnder } from "../sealing.ts";
 import { platformFiles, platformSecretBytes } from "./platform.ts";
 
 export interface ProcessBackendOptions {
@@ -83,7 +83,7 @@ class ProcessBackend implements TeeBackend {
   }
 
   async unseal(sealed: Uint8Array, associatedData: Uint8Array): Promise<SecretBuffer> {
-    if (sealed[0] !== sealVersion) throw unsealFailed();
+    requireSealVersion(sealed, sealVersion);
     return unsealUnder(this.#key, sealed.subarray(1), associatedData);
   }
 

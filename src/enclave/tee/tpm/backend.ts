@@ -7,7 +7,7 @@ import { writeAttestation } from "../../evidence/attestation-json.ts";
 import { measuredPcr, tpmExtraData } from "../../evidence/tpm.ts";
 import type { TeeBackend } from "../backend.ts";
 import { type EnclaveCode, measureCode, ownCode } from "../measure-code.ts";
-import { sealUnder, sealVersion, unsealFailed, unsealUnder } from "../sealing.ts";
+import { requireSealVersion, sealUnder, sealVersion, unsealFailed, unsealUnder } from "../sealing.ts";
 import { attestationCertificateFile, loadAttestationKey } from "./attestation-key.ts";
 import { TpmTools } from "./tools.ts";
 
@@ -124,7 +124,7 @@ class TpmBackend implements TeeBackend {
 
   async unseal(sealed: Uint8Array, associatedData: Uint8Array): Promise<SecretBuffer> {
     const bytes = Buffer.from(sealed);
-    if (bytes[0] !== sealVersion) throw unsealFailed();
+    requireSealVersion(bytes, sealVersion);
     const [publicPart, afterPublic] = readPart(bytes, 1);
     const [privatePart, afterPrivate] = readPart(bytes, afterPublic);
     using key = await this.#tools.work(async (folder) => await this.#openKey(folder, publicPart, privatePart));

@@ -1,0 +1,92 @@
+import {
+  enclaveIdPattern,
+  enclaveMeasurementPattern,
+  enclaveNamePattern,
+  type ReportedEnclave,
+} from "../../custody/contract/enclaves.ts";
+import type { AuditRecord, Caller, CustodyService } from "../../custody/service.ts";
+
+/** Unwraps that are looked through for the last use of each enclave's key. */
+const maxUnwraps = 1000;
+const maxUnreported = 200;
+/** What an enclave's context says it asks for (docs/formats.md). */
+const enclaveKeyPurpose = "enclave-key";
+
+/** An enclave by what its host said last of it, and by the key manager's own record of its key. */
+export interface EnclaveInView {
+  readonly enclave: string;
+  /** Of the node that spoke or asked for it. */
+  readonly node: string;
+  readonly organisation: string;
+  readonly channel: string;
+  readonly chaincode: string;
+  readonly measurement: string;
+  /** Null: its host has told nothing of it; what else is known is what it asked under. */
+  readonly reported: Pick<ReportedEnclave, "state" | "generation" | "reportedAt"> | null;
+  /** The newest use of its key among the last thousand unwraps; null when there is none. */
+  readonly lastKeyUse: Pick<AuditRecord, "at" | "peer" | "result" | "error" | "sequence"> | null;
+}
+
+export interface EnclavesInView {
+  readonly enclaves: readonly EnclaveInView[];
+  /** When the oldest unwrap that was looked at happened; null when all were. */
+  readonly unwrapsSince: string | null;
+}
+
+/** Every part is asked of custody as the caller, who must be allowed to read it. */
+export async function enclavesInView(custody: CustodyService, caller: Caller): Promise<EnclavesInView> {
+  const [reported, unwraps] = await Promise.all([
+    custody.enclaves.list(caller),
+    custody.audit.search(caller, { action: "kms:Decrypt", order: "newest", limit: maxUnwraps }),
+  ]);
+  const uses = usesOf(unwraps.records);
+  const told = reported.map((each): EnclaveInView => {
+    const { state, generation, reportedAt, ...names } = each;
+    const id = idOf(names);
+    const use = uses.get(id);
+    uses.delete(id);
+    return { ...names, reported: { state, generation, reportedAt }, lastKeyUse: use?.lastKeyUse ?? null };
+  });
+  const untold = [...uses.values()].slice(0, maxUnreported);
+  return {
+    enclaves: [...told, ...untold].sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1)),
+    unwrapsSince: unwraps.next === null ? null : (unwraps.records.at(-1)?.at ?? null),
+  };
+}
+
+/** The newest use of each enclave's key by each node, refused ones too: what a start looks like that was not allowed. */
+function usesOf(unwraps: readonly AuditRecord[]): Map<string, EnclaveInView> {
+  const found = new Map<string, EnclaveInView>();
+  for (const record of unwraps) {
+    const node = /:node\/([^/]+)$/.exec(record.principal)?.[1];
+    const names = namesIn(record.context);
+    if (node === undefined || names === undefined) continue;
+    const { at, peer, result, error, sequence } = record;
+    const use = { node, ...names, reported: null, lastKeyUse: { at, peer, result, error, sequence } };
+    if (!found.has(idOf(use))) found.set(idOf(use), use);
+  }
+  return found;
+}
+
+/** A context is the caller's to choose: what does not name an enclave by all its names is not shown as one. */
+function namesIn(context: AuditRecord["context"]) {
+  if (context?.purpose !== enclaveKeyPurpose) return undefined;
+  const { enclave, organisation, channel, chaincode, measurement } = context;
+  const names = { enclave, organisation, channel, chaincode, measurement };
+  return isNamed(names) ? names : undefined;
+}
+
+type Names = Pick<EnclaveInView, "enclave" | "organisation" | "channel" | "chaincode" | "measurement">;
+
+function isNamed(names: { readonly [K in keyof Names]: string | undefined }): names is Names {
+  const { enclave = "", measurement = "", organisation, channel, chaincode } = names;
+  return (
+    enclaveIdPattern.test(enclave) &&
+    enclaveMeasurementPattern.test(measurement) &&
+    [organisation, channel, chaincode].every((name) => enclaveNamePattern.test(name ?? ""))
+  );
+}
+
+function idOf({ node, enclave }: { readonly node: string; readonly enclave: string }): string {
+  return `${node}/${enclave}`;
+}
