@@ -59,7 +59,7 @@ export class KeyManagedBackend implements TeeBackend {
     const bound = Buffer.concat([innerPurpose, associatedData]);
     // Before the key manager is asked: what this platform did not seal is no use of a key.
     using inner = await this.#platform.unseal(sealed.subarray(1), bound);
-    const { wrapped, context, state } = inner.expose(readInner);
+    const { wrapped, context, state } = readInner(inner);
     const key = await releaseEnclaveKey(this.#settings, { wrapped, context });
     try {
       const secret = unsealUnder(key, state, associatedData);
@@ -85,12 +85,12 @@ function lengthOf(part: Buffer): Buffer {
   return length;
 }
 
-/** None of it is secret. The platform's seal proves that this code wrote it. */
-function readInner(bytes: Uint8Array) {
-  const copy = Buffer.from(bytes);
-  const [json, afterContext] = readPart(copy, 0);
+/** None of it is secret, the state being ciphertext. The platform's seal proves that this code wrote it. */
+function readInner(inner: SecretBuffer) {
+  const copy = inner.expose((bytes) => Buffer.from(bytes));
+  const [context, afterContext] = readPart(copy, 0);
   const [wrapped, afterWrapped] = readPart(copy, afterContext);
-  return { context: JSON.parse(json.toString()) as Context, wrapped, state: copy.subarray(afterWrapped) };
+  return { context: JSON.parse(context.toString()) as Context, wrapped, state: copy.subarray(afterWrapped) };
 }
 
 function readPart(bytes: Buffer, at: number): readonly [Buffer, number] {
