@@ -82,6 +82,18 @@ describe("connection settings", () => {
     assert.equal(read.host?.tee.kind, "tpm");
   });
 
+  it("name the key manager of the host's enclaves, which each enclave takes at its creation", async () => {
+    const keyManager = { servers: ["https://km.example:8443"], identity: "host-identity", masterKey: "alias/enclaves" };
+    await using member = await FabricMember.open(host({ keyManager }));
+    assert.equal(member.keyManagers?.of("main"), undefined);
+    member.keyManagers?.choose("main", undefined);
+    const chosen = { ...keyManager, identity: join(folder, "host-identity") };
+    assert.deepEqual(member.keyManagers?.of("main"), chosen);
+    assert.deepEqual(member.keyManagers?.enclaves(), [], "none is created");
+    await using without = await FabricMember.open(settings({ host: undefined }));
+    assert.equal(without.keyManagers, undefined);
+  });
+
   it("are refused where a field is missing, unknown, or not of its form", () => {
     const refused = (path: string, says: RegExp) => assert.throws(() => readConnectionSettings(path), isInvalid(says));
     for (const name of Object.keys(whole).filter((one) => one !== "host"))
@@ -95,6 +107,10 @@ describe("connection settings", () => {
     refused(host({ kind: "elsewhere" }), /host/);
     refused(host({ tee: { kind: "sgx" } }), /host\.tee/);
     refused(host({ tee: { kind: "process" } }), /host\.tee\.platform/);
+    const keyManager = { servers: ["https://km.example:8443"], identity: "host-identity", masterKey: "alias/enclaves" };
+    refused(host({ keyManager: { ...keyManager, servers: [] } }), /host\.keyManager\.servers/);
+    refused(host({ keyManager: { ...keyManager, masterKey: undefined } }), /host\.keyManager\.masterKey/);
+    refused(host({ keyManager: { ...keyManager, pin: "1234" } }), /host\.keyManager.*pin/);
     refused(settings({ organisationKeys: { policy: "policy.pem" } }), /organisationKeys\.recovery/);
     refused(gateway({ tlsCertificate: "admin.pem" }), /belong together/);
     refused(gateway({ tlsKey: "admin-key.pem" }), /belong together/);
