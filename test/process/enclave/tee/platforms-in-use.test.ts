@@ -6,13 +6,9 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { measuredPcr } from "../../../../src/enclave/evidence/tpm.ts";
-import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import { CredentialsSchema } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
-import {
-  SignedCCKeyRegistrationMessageSchema,
-  SignedExportMessageSchema,
-} from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
 import { decodeStrict, encode } from "../../../../src/enclave/messages/strict.ts";
+import { exportKeys, generate, importKeys, ownId } from "../../../../src/enclave/operator/provisioning.ts";
 import { EnclaveProcess } from "../../../../src/enclave/stub/enclave-process.ts";
 import { Stub } from "../../../../src/enclave/stub/stub.ts";
 import { createAttestationRoot } from "../../../../src/enclave/tee/attestation-root.ts";
@@ -24,8 +20,9 @@ import { GramineFolder } from "../../../enclave-platforms/gramine-folder.ts";
 import { collateralOf, createIntel, type IntelStandIn } from "../../../enclave-platforms/intel.ts";
 import { judgeUnder } from "../../../enclave-platforms/judging.ts";
 import { noSwtpm, Swtpm } from "../../../enclave-platforms/swtpm.ts";
+import { clientOf } from "../../../unit/enclave/operator/world-hosts.ts";
 import { decryptIn, encryptIn } from "../../../unit/enclave/process/probe.ts";
-import { chaincodeId, codeIn, World } from "../../../unit/enclave/process/world.ts";
+import { codeIn, World } from "../../../unit/enclave/process/world.ts";
 import { isRunning } from "../stub/driven-stub.ts";
 import { testEntry } from "../stub/entries.ts";
 
@@ -70,16 +67,9 @@ describe("enclaves on a simulated platform, a TPM and Gramine", { skip: noSwtpm(
     opened.push(stub);
     return stub;
   };
-  const registerKeys = (mspId: string, message: Buffer) => {
-    const schema = SignedCCKeyRegistrationMessageSchema;
-    return world.call(mspId, "registerCCKeys", chaincodeId, encodeArgument(schema, decodeStrict(schema, message)));
-  };
-  const handOver = async (from: Stub, fromMsp: string, to: Stub, toMsp: string, credentials: Buffer) => {
-    const message = await from.exportCCKeys(credentials);
-    const text = encodeArgument(SignedExportMessageSchema, decodeStrict(SignedExportMessageSchema, message));
-    await world.call(fromMsp, "putKeyExport", chaincodeId, text);
-    await registerKeys(toMsp, await to.importCCKeys(message));
-    await to.compareWithLedger();
+  const handOver = async (from: Stub, fromMsp: string, to: Stub, toMsp: string) => {
+    await exportKeys(clientOf(world, fromMsp), from, [ownId(to)]);
+    await importKeys(clientOf(world, toMsp), to);
   };
   const endProcess = async (stub: Stub) => {
     const pid = await stub.pid();
@@ -114,7 +104,7 @@ describe("enclaves on a simulated platform, a TPM and Gramine", { skip: noSwtpm(
 
     simulated = await open("org1", { kind: "process", platform: world.platform("Org1MSP") });
     simulatedCredentials = await world.register(await simulated.initEnclave(world.creation("Org1MSP")));
-    await registerKeys("Org1MSP", await simulated.generateCCKeys());
+    await generate(clientOf(world, "Org1MSP"), simulated);
     value = await encryptIn(simulated, "a value");
   });
   after(async () => {
@@ -182,10 +172,10 @@ describe("enclaves on a simulated platform, a TPM and Gramine", { skip: noSwtpm(
   });
 
   it("hand the keys from one kind to the other, which read what was written before", async () => {
-    const tpmCredentials = await world.register(inTpm.credentials());
-    const gramineCredentials = await world.register(inGramine.credentials(), collateral);
-    await handOver(simulated, "Org1MSP", inTpm, "Org2MSP", tpmCredentials);
-    await handOver(inTpm, "Org2MSP", inGramine, "Org3MSP", gramineCredentials);
+    await world.register(inTpm.credentials());
+    await world.register(inGramine.credentials(), collateral);
+    await handOver(simulated, "Org1MSP", inTpm, "Org2MSP");
+    await handOver(inTpm, "Org2MSP", inGramine, "Org3MSP");
     for (const stub of [simulated, inTpm, inGramine]) assert.equal(await decryptIn(stub, value), "a value");
     world.define({ version: onTpm, sequence: 2n });
     const more = await encryptIn(inTpm, "another value");

@@ -56,7 +56,7 @@ export class WorldHosts implements AsyncDisposable {
   }
 
   client(name: string): RegistryClient {
-    return new RegistryClient(connectionOf(this.world, mspOf(name), this.#reached), "ercc", chaincodeId);
+    return clientOf(this.world, mspOf(name), this.#reached);
   }
 
   /** A value of private state under the active generation, by this host's enclave. */
@@ -110,6 +110,11 @@ export class WorldHosts implements AsyncDisposable {
     };
     return enclave;
   }
+}
+
+/** ERCC as an organisation's admin sees it. */
+export function clientOf(world: World, mspId: string, reached: Reached = () => undefined): RegistryClient {
+  return new RegistryClient(connectionOf(world, mspId, reached), "ercc", chaincodeId);
 }
 
 /** A channel as an organisation's admin reaches it: the registry of a {@link World}. */
