@@ -1,8 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { open, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { EnclaveError } from "../errors.ts";
 
 /** The code that an enclave consists of. */
@@ -50,11 +49,12 @@ export async function measureCode(code: EnclaveCode, cache?: string): Promise<st
     hash.update(length).update(bytes);
   };
   try {
-    for (const name of await namesOf(code)) {
+    // Hundreds of small files: to wait for each would take longer than to read it.
+    for (const name of namesOf(code)) {
       add(Buffer.from(name.split(sep).join("/"), "utf8"));
       add(
         createHash("sha256")
-          .update(await readFile(join(code.base, name)))
+          .update(readFileSync(join(code.base, name)))
           .digest(),
       );
     }
@@ -66,27 +66,31 @@ export async function measureCode(code: EnclaveCode, cache?: string): Promise<st
   return hash.digest("hex").toUpperCase();
 }
 
-async function namesOf({ base, parts }: EnclaveCode): Promise<readonly string[]> {
+function namesOf({ base, parts }: EnclaveCode): readonly string[] {
   const names: string[] = [];
   for (const part of parts) {
-    if ((await stat(join(base, part))).isFile()) names.push(part);
+    if (statSync(join(base, part)).isFile()) names.push(part);
     else
-      for (const entry of await readdir(join(base, part), { recursive: true, withFileTypes: true }))
+      for (const entry of readdirSync(join(base, part), { recursive: true, withFileTypes: true }))
         if (entry.isFile() && /\.(?:ts|js)$/.test(entry.name))
           names.push(relative(base, join(entry.parentPath, entry.name)));
   }
   return names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
+/** What this process has hashed itself, by what names the file as it is. There is one program, Node. */
+let hashed: { readonly name: string; readonly hash: Buffer } | undefined;
+
 /** Node is 150 MB. A file that was changed, or another in its place, has another inode or another time of change. */
 async function hashOfProgram(path: string, cache: string | undefined): Promise<Buffer> {
-  if (cache === undefined) return await hashOfFile(path);
   const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
   const name = createHash("sha256").update([path, dev, ino, size, mtimeNs, ctimeNs].join("\0")).digest("hex");
-  const file = join(cache, `program-${name}`);
-  const known = await readFile(file).catch(() => Buffer.alloc(0));
-  if (known.length === 32) return known;
-  const hash = await hashOfFile(path);
+  const file = cache === undefined ? undefined : join(cache, `program-${name}`);
+  const known = file === undefined ? undefined : await readFile(file).catch(() => undefined);
+  if (known?.length === 32) return known;
+  if (hashed?.name !== name) hashed = { name, hash: await hashOfFile(path) };
+  const { hash } = hashed;
+  if (file === undefined) return hash;
   const partial = `${file}.${randomUUID()}`;
   await writeFile(partial, hash, { mode: 0o600 });
   await rename(partial, file);
@@ -95,6 +99,11 @@ async function hashOfProgram(path: string, cache: string | undefined): Promise<B
 
 async function hashOfFile(path: string): Promise<Buffer> {
   const hash = createHash("sha256");
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
-  return hash.digest();
+  const buffer = Buffer.allocUnsafeSlow(1 << 20);
+  await using file = await open(path);
+  for (;;) {
+    const { bytesRead } = await file.read(buffer, 0, buffer.length);
+    if (bytesRead === 0) return hash.digest();
+    hash.update(buffer.subarray(0, bytesRead));
+  }
 }

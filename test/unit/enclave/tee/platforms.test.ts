@@ -96,7 +96,10 @@ suite("the measurement of code", () => {
     await writeFile(join(folder, "node"), "PROGRAM");
     const second = await measureCode(code, cache);
     assert.notEqual(second, first);
-    assert.equal(second, await measureCode(code));
+    // At another place it is not known, and is hashed.
+    await writeFile(join(folder, "copy"), "PROGRAM");
+    assert.equal(await measureCode({ ...code, program: join(folder, "copy") }), second);
+    assert.equal(await measureCode(code), second);
   });
 
   test("fails where a part is missing", async () => {
