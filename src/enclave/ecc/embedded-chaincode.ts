@@ -4,30 +4,21 @@ import { readMessage } from "../ledger/fabric-message.ts";
 import { readProposal } from "../ledger/proposal.ts";
 import { SignedProposalSchema } from "../messages/generated/fabric/peer_pb.ts";
 import { type EndorsementState, endorseResponses, endorseTransaction } from "./endorse.ts";
-
-/** Query for a value as it is stored, encrypted: base64, or empty text where there is none. */
-export const storedTransaction = "__stored";
+import { answerStateQuery } from "./state-queries.ts";
 
 /**
  * The part of a private chaincode that peers run, as a chaincode of the embedded ledger: takes over what enclaves answered,
- * and gives stored values to enclaves' hosts.
+ * and tells enclaves and their hosts what is stored.
  *
  * @param registry - ERCC's name on the channel
  */
 export function endorsingChaincode(registry: string): Chaincode {
   return async (stub) => {
-    switch (stub.transaction) {
-      case endorseTransaction:
-        return await endorseResponses(endorsementState(stub, registry), stub.args);
-      case storedTransaction: {
-        const [key = "", ...more] = stub.args;
-        if (key === "" || key.startsWith("\u0000") || more.length > 0)
-          throw new EnclaveError("MALFORMED", `${storedTransaction} takes one key of the state`);
-        return Buffer.from((await stub.getState(key)) ?? new Uint8Array()).toString("base64");
-      }
-      default:
-        throw new EnclaveError("MALFORMED", "the chaincode has no transaction of this name outside its enclaves");
-    }
+    if (stub.transaction === endorseTransaction)
+      return await endorseResponses(endorsementState(stub, registry), stub.args);
+    const told = await answerStateQuery((key) => stub.getState(key), stub.transaction, stub.args);
+    if (told !== undefined) return told;
+    throw new EnclaveError("MALFORMED", "the chaincode has no transaction of this name outside its enclaves");
   };
 }
 

@@ -3,8 +3,8 @@ import { type CalledStub, requireDirectCall } from "../ercc/direct-call.ts";
 import { FabricState, type FabricStub } from "../ercc/fabric-state.ts";
 import { EnclaveError, fromAbortText, toAbortText } from "../errors.ts";
 import { SerializedIdentitySchema } from "../messages/generated/fabric/peer_pb.ts";
-import { storedTransaction } from "./embedded-chaincode.ts";
 import { type EndorsementState, endorseResponses, endorseTransaction } from "./endorse.ts";
+import { answerStateQuery } from "./state-queries.ts";
 
 /** What is used of the shim's stub besides what the registry uses. */
 export interface EndorsingStub extends FabricStub, CalledStub {}
@@ -18,7 +18,7 @@ export interface ShimResponse {
 
 /**
  * The part of a private chaincode that peers run, as a chaincode of Hyperledger Fabric: takes over what enclaves answered, and
- * gives stored values to enclaves' hosts. It is no contract of fabric-contract-api, which has no transactions whose names begin
+ * tells enclaves and their hosts what is stored. It is no contract of fabric-contract-api, which has no transactions whose names begin
  * with an underscore; upstream's do.
  */
 export class EndorsingFabricChaincode {
@@ -49,19 +49,13 @@ export class EndorsingFabricChaincode {
 
   async #run(stub: EndorsingStub): Promise<string> {
     const [transaction, ...args] = stub.getBufferArgs().map((arg) => Buffer.from(arg).toString("utf8"));
-    switch (transaction) {
-      case endorseTransaction:
-        requireDirectCall(stub, this.#name);
-        return await endorseResponses(this.#state(stub), args);
-      case storedTransaction: {
-        const [key = "", ...more] = args;
-        if (key === "" || key.startsWith("\u0000") || more.length > 0)
-          throw new EnclaveError("MALFORMED", `${storedTransaction} takes one key of the state`);
-        return Buffer.from(await stub.getState(key)).toString("base64");
-      }
-      default:
-        throw new EnclaveError("MALFORMED", "the chaincode has no transaction of this name outside its enclaves");
+    if (transaction === endorseTransaction) {
+      requireDirectCall(stub, this.#name);
+      return await endorseResponses(this.#state(stub), args);
     }
+    const told = await answerStateQuery((key) => stub.getState(key), transaction, args);
+    if (told !== undefined) return told;
+    throw new EnclaveError("MALFORMED", "the chaincode has no transaction of this name outside its enclaves");
   }
 
   #state(stub: EndorsingStub): EndorsementState {

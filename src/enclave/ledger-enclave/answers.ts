@@ -10,8 +10,8 @@ export interface LedgerView {
   readonly blockNumber: bigint;
   /** The registry's namespace, whose values are kept. */
   readonly erccName: string;
-  /** Of the registry; undefined where there is none. */
-  value(key: string): Uint8Array | undefined;
+  /** SHA-256 of a value of any chaincode's state; undefined where there is none. */
+  hash(namespace: string, key: string): Uint8Array | undefined;
   /** Of the registry, keys that begin so, in order. */
   range(prefix: string): Iterable<readonly [key: string, value: Uint8Array]>;
   isMember(serializedIdentity: Uint8Array): boolean;
@@ -19,6 +19,7 @@ export interface LedgerView {
 }
 
 const noRecord = new Uint8Array(32);
+const maxKeys = 1000;
 
 /**
  * Answers trusted_ledger.Request with trusted_ledger.Response.
@@ -46,10 +47,15 @@ async function answer(view: LedgerView, request: Question): Promise<Answer> {
   switch (request.case) {
     case "metadata": {
       const { namespace, key } = request.value;
-      requireRegistry(view, namespace);
-      const value = view.value(key);
-      const hash = value === undefined ? noRecord : createHash("sha256").update(value).digest();
-      return { case: "metadata", value: { hash } };
+      return { case: "metadata", value: { hash: view.hash(namespace, key) ?? noRecord } };
+    }
+    case "stateHashes": {
+      const { namespace, keys } = request.value;
+      if (keys.length === 0 || keys.length > maxKeys)
+        throw new EnclaveError("MALFORMED", `GetStateHashesRequest.keys are not from 1 to ${maxKeys}`);
+      // No block comes in between: all of them are of one time.
+      const hashes = keys.map((key) => view.hash(namespace, key) ?? noRecord);
+      return { case: "stateHashes", value: { hashes } };
     }
     case "multiMetadata": {
       const { namespace, compoKey } = request.value;

@@ -89,6 +89,11 @@ export class ChannelFollower implements LedgerView {
     return this.#state.get(this.erccName, key)?.value;
   }
 
+  hash(namespace: string, key: string): Uint8Array | undefined {
+    this.#requireGoing();
+    return this.#state.hash(namespace, key);
+  }
+
   *range(prefix: string): Iterable<readonly [key: string, value: Uint8Array]> {
     this.#requireGoing();
     for (const { key, value } of this.#state.range(this.erccName, prefix, "")) {

@@ -1,10 +1,13 @@
 import type { CommittedState, CommittedValue, StateChange } from "../ledger/committed-state.ts";
 import { lifecycleName } from "../ledger/definitions.ts";
+import { sha256 } from "../ledger/low-s.ts";
 
 interface Namespace {
   /** In order, for ranges. */
   readonly keys: Buffer[];
   readonly values: Map<string, CommittedValue>;
+  /** SHA-256 of the values that are not kept, a byte a character: short texts take the least memory. */
+  readonly hashes: Map<string, string>;
 }
 
 const noBytes = new Uint8Array();
@@ -12,7 +15,7 @@ const noVersion = { blockNumber: 0n, position: 0n };
 
 /**
  * What the blocks so far have come to, in memory. Of every namespace it has keys and versions, by which transactions are
- * judged; values it keeps of the registry and of the definitions of chaincodes alone.
+ * judged, and the hashes of values; values it keeps of the registry and of the definitions of chaincodes alone.
  */
 export class SortedState implements CommittedState {
   readonly #namespaces = new Map<string, Namespace>();
@@ -26,6 +29,16 @@ export class SortedState implements CommittedState {
 
   get(namespace: string, key: string): CommittedValue | undefined {
     return this.#namespaces.get(namespace)?.values.get(key);
+  }
+
+  /** SHA-256 of a value; undefined where there is none. */
+  hash(namespace: string, key: string): Buffer | undefined {
+    if (this.#keptNamespaces.includes(namespace)) {
+      const found = this.get(namespace, key);
+      return found && sha256(found.value);
+    }
+    const hash = this.#namespaces.get(namespace)?.hashes.get(key);
+    return hash === undefined ? undefined : Buffer.from(hash, "latin1");
   }
 
   *range(namespace: string, startKey: string, endKey: string): Iterable<CommittedValue & { readonly key: string }> {
@@ -53,7 +66,7 @@ export class SortedState implements CommittedState {
   #change({ namespace, key, value, version }: StateChange): void {
     let found = this.#namespaces.get(namespace);
     if (found === undefined) {
-      found = { keys: [], values: new Map() };
+      found = { keys: [], values: new Map(), hashes: new Map() };
       this.#namespaces.set(namespace, found);
     }
     const bytes = Buffer.from(key);
@@ -62,10 +75,13 @@ export class SortedState implements CommittedState {
     if (value === undefined) {
       if (isThere) found.keys.splice(at, 1);
       found.values.delete(key);
+      found.hashes.delete(key);
       return;
     }
     if (!isThere) found.keys.splice(at, 0, bytes);
-    found.values.set(key, { value: this.#keptNamespaces.includes(namespace) ? value : noBytes, version });
+    const isKept = this.#keptNamespaces.includes(namespace);
+    found.values.set(key, { value: isKept ? value : noBytes, version });
+    if (!isKept) found.hashes.set(key, sha256(value).toString("latin1"));
   }
 }
 

@@ -74,6 +74,13 @@ export class LedgerEnclaveReads implements TrustedLedger {
     }
   }
 
+  async stateHashes(keys: readonly string[], minimumBlock = 0n): Promise<readonly (Uint8Array | undefined)[]> {
+    const value = { namespace: this.#settings.chaincodeId, keys: [...keys] };
+    const { response } = await this.#ask({ case: "stateHashes", value }, minimumBlock);
+    if (response.case !== "stateHashes" || response.value.hashes.length !== keys.length) throw anotherAnswer();
+    return response.value.hashes.map((hash) => (noRecord.equals(hash) ? undefined : hash));
+  }
+
   /** One hash over all records of the type whose first attributes are these; undefined where there is none. */
   async recordsHash(name: RecordName): Promise<Uint8Array | undefined> {
     const value = { namespace: this.#settings.erccName, compoKey: compositeKey(name) };
@@ -83,32 +90,34 @@ export class LedgerEnclaveReads implements TrustedLedger {
     return noRecord.equals(hash) ? undefined : hash;
   }
 
-  /** Whether msp.SerializedIdentity is one of a member of the channel, valid now. */
   async isMember(serializedIdentity: Uint8Array): Promise<boolean> {
     const { response } = await this.#ask({ case: "validateIdentity", value: { serializedIdentity } });
     if (response.case !== "validateIdentity") throw anotherAnswer();
     return response.value.isValid;
   }
 
-  #ask(request: Question): Promise<Response> {
-    const asked = this.#last.then(() => this.#askNow(request));
-    this.#last = asked.catch(() => undefined);
-    return asked;
-  }
-
-  async #askNow(request: Question): Promise<Response> {
-    const { minimumBlock, attempts, waitMs } = this.#settings;
+  async #ask(request: Question, demandedBlock = 0n): Promise<Response> {
+    const { attempts, waitMs } = this.#settings;
+    const minimumBlock = demandedBlock > this.#settings.minimumBlock ? demandedBlock : this.#settings.minimumBlock;
     const bytes = encode(RequestSchema, create(RequestSchema, { request, minimumBlock }));
     for (let attempt = 1; ; attempt += 1)
       try {
-        const response = decodeStrict(ResponseSchema, await this.#request(bytes));
-        this.#remember(response.blockNumber);
-        return response;
+        return await this.#inTurn(bytes);
       } catch (error) {
-        // After a restart the ledger enclave has to follow the blocks again, which takes a while.
+        // After a restart the ledger enclave has to follow the blocks again, which takes a while; others need not wait for it.
         if (!isBehind(error) || attempt >= attempts) throw error;
         await wait(waitMs * attempt);
       }
+  }
+
+  #inTurn(bytes: Uint8Array): Promise<Response> {
+    const answered = this.#last.then(async () => {
+      const response = decodeStrict(ResponseSchema, await this.#request(bytes));
+      this.#remember(response.blockNumber);
+      return response;
+    });
+    this.#last = answered.catch(() => undefined);
+    return answered;
   }
 
   /** @throws EnclaveError REPLAY */

@@ -54,6 +54,7 @@ export function openTrustedLedger(
     return new SignedQuorumReads(exchange, {
       channelId,
       erccName,
+      chaincodeId,
       quorum,
       nowMs,
       organisations: organisations.map(({ mspId, rootCertificates }) => ({

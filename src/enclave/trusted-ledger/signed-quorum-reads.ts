@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { hashesTransaction, readHashes } from "../ecc/state-queries.ts";
 import { compositeKey, type RecordName, recordTypes } from "../ercc/registry-state.ts";
 import { EnclaveError } from "../errors.ts";
 import { Membership, type Organisation } from "../ledger/membership.ts";
@@ -12,6 +13,8 @@ import type { TrustedLedger } from "./trusted-ledger.ts";
 export interface QuorumSettings {
   readonly channelId: string;
   readonly erccName: string;
+  /** The private chaincode. */
+  readonly chaincodeId: string;
   readonly organisations: readonly Organisation[];
   /** How many organisations have to have signed the same answer. */
   readonly quorum: number;
@@ -21,6 +24,13 @@ export interface QuorumSettings {
   readonly attempts?: number;
   /** Before the second attempt; each later one waits as long again. @defaultValue 100 */
   readonly waitMs?: number;
+}
+
+/** Signed for this question, and older than what was seen before. */
+class OlderAnswer extends EnclaveError {
+  constructor(message: string) {
+    super("REPLAY", message);
+  }
 }
 
 /** More answers than that are not looked at: a few peers an organisation. */
@@ -61,22 +71,33 @@ export class SignedQuorumReads implements TrustedLedger {
     return answer === "" ? undefined : decodeBase64(answer, "the answer to queryState");
   }
 
-  async #query(transaction: string, args: readonly string[]): Promise<string> {
+  async stateHashes(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
+    const answer = await this.#query(hashesTransaction, keys, this.#settings.chaincodeId);
+    return readHashes(answer, keys.length);
+  }
+
+  async isMember(serializedIdentity: Uint8Array): Promise<boolean> {
+    return this.#organisations.identify(serializedIdentity, this.#settings.nowMs()) !== undefined;
+  }
+
+  async #query(transaction: string, args: readonly string[], chaincode = this.#settings.erccName): Promise<string> {
     const { attempts, waitMs } = this.#settings;
     for (let attempt = 1; ; attempt += 1)
       try {
-        const answer = await this.#ask(transaction, args);
+        const answer = await this.#ask(chaincode, transaction, args);
         this.#remember(answer);
         return Buffer.from(answer.result).toString("utf8");
       } catch (error) {
-        const again = error instanceof EnclaveError && error.code === "LEDGER_UNAVAILABLE" && attempt < attempts;
-        if (!again) throw error;
+        // Of two questions at once, the answer that comes last may be the older one: asked again it is not.
+        const again =
+          error instanceof OlderAnswer || (error instanceof EnclaveError && error.code === "LEDGER_UNAVAILABLE");
+        if (!again || attempt >= attempts) throw error;
         await wait(waitMs * attempt);
       }
   }
 
-  async #ask(transaction: string, args: readonly string[]): Promise<SignedAnswer> {
-    const { channelId, erccName: chaincode, nowMs, quorum } = this.#settings;
+  async #ask(chaincode: string, transaction: string, args: readonly string[]): Promise<SignedAnswer> {
+    const { channelId, nowMs, quorum } = this.#settings;
     const [creator] = await this.#exchange({ kind: "creator" });
     if (creator === undefined) throw new EnclaveError("LEDGER_UNAVAILABLE", "the host has no identity to ask with");
     // The nonce is made here, in the enclave: no answer given before this call can fit the proposal.
@@ -99,19 +120,20 @@ export class SignedQuorumReads implements TrustedLedger {
 
   /**
    * Peers answer this proposal, but may be behind: what was read in a newer version before is not taken in an older one, nor as
-   * absent. Of the registry's records only confirmations are ever deleted; a revocation, above all, is not.
+   * absent. Of the registry's records only confirmations are ever deleted; a revocation, above all, is not. The private chaincode
+   * may delete what it likes.
    *
-   * @throws EnclaveError REPLAY
+   * @throws OlderAnswer
    */
   #remember({ reads, absent }: SignedAnswer): void {
     const own = `${this.#settings.erccName}\u0000`;
     const deletable = `${own}${compositeKey({ type: recordTypes.confirmed, attributes: [] })}`;
     for (const key of absent)
       if (this.#seen.has(key) && key.startsWith(own) && !key.startsWith(deletable))
-        throw new EnclaveError("REPLAY", "peers answered that there is no record where one was seen before");
+        throw new OlderAnswer("peers answered that there is no record where one was seen before");
     for (const read of reads)
       if (isBefore(read, this.#seen.get(read.key)))
-        throw new EnclaveError("REPLAY", `peers answered from block ${read.block}, which is older than what they had`);
+        throw new OlderAnswer(`peers answered from block ${read.block}, which is older than what they had`);
     for (const read of reads) {
       if (this.#seen.size >= mostRemembered) this.#seen.clear();
       this.#seen.set(read.key, read);

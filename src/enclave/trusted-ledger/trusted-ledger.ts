@@ -14,4 +14,19 @@ export interface TrustedLedger {
    *   organisations, or not theirs; WRONG_CONTEXT: another channel or chaincode; LEDGER_UNAVAILABLE
    */
   record(name: RecordName): Promise<Uint8Array | undefined>;
+  /**
+   * SHA-256 of what the private chaincode's own state has under each key, all at one time and in the order of the keys; undefined
+   * where there is none. A key may be a composite one.
+   *
+   * @param minimumBlock - What a ledger enclave's answer has to rest on at least. Peers of a quorum are asked as they are: none of
+   *   them says at which block it is.
+   * @throws EnclaveError as {@link record}
+   */
+  stateHashes(keys: readonly string[], minimumBlock?: bigint): Promise<readonly (Uint8Array | undefined)[]>;
+  /**
+   * Whether msp.SerializedIdentity is one of a member of the channel, whose certificate is valid now.
+   *
+   * @throws EnclaveError as {@link record}
+   */
+  isMember(serializedIdentity: Uint8Array): Promise<boolean>;
 }

@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
+import { endorsingChaincode } from "../../../../src/enclave/ecc/embedded-chaincode.ts";
 import { registryChaincode } from "../../../../src/enclave/ercc/embedded-chaincode.ts";
 import { toEvidence } from "../../../../src/enclave/evidence/attestation-json.ts";
 import { AttestationJudge } from "../../../../src/enclave/evidence/judge.ts";
+import type { ChaincodeStub } from "../../../../src/enclave/ledger/embedded/chaincode.ts";
 import { EmbeddedLedger } from "../../../../src/enclave/ledger/embedded/embedded-ledger.ts";
 import type { LedgerConnection } from "../../../../src/enclave/ledger/ledger.ts";
 import { policyOf } from "../../../../src/enclave/ledger/signature-policy.ts";
@@ -82,6 +84,7 @@ export class ChannelWorld implements AsyncDisposable {
       organisations: mspIds.map((mspId) => ({ mspId, peers: 1 })),
     });
     ledger.install(erccName, registryChaincode(new AttestationJudge()));
+    ledger.install(chaincodeId, privateChaincode);
     await ledger.define(erccName, { version: "1", sequence: 1n, policy: policyOf(2, mspIds) });
     const version = await backend.measure();
     await ledger.define(chaincodeId, { version, sequence: 1n, policy: policyOf(2, mspIds) });
@@ -126,6 +129,11 @@ export class ChannelWorld implements AsyncDisposable {
   async submit(transaction: string, ...args: string[]): Promise<bigint> {
     const { blockNumber } = await this.connection.submit(erccName, transaction, args);
     return blockNumber;
+  }
+
+  /** Writes to the private chaincode's own state; no value deletes. @returns The block */
+  async write(key: string, value = ""): Promise<bigint> {
+    return (await this.connection.submit(chaincodeId, "write", [key, value])).blockNumber;
   }
 
   /** Registers another enclave of Org1MSP on the test's platform. @returns Its id */
@@ -196,6 +204,15 @@ export class ChannelWorld implements AsyncDisposable {
     const signed = create(SignedPolicySchema, { policy: this.#policy, signatures });
     await this.submit("setPolicy", chaincodeId, encodeArgument(SignedPolicySchema, signed));
   }
+}
+
+/** The part that peers run, and beside it what the part for enclaves' answers would write. */
+async function privateChaincode(stub: ChaincodeStub): Promise<string> {
+  if (stub.transaction !== "write") return `${await endorsingChaincode(erccName)(stub)}`;
+  const [key = "", value = ""] = stub.args;
+  if (value === "") await stub.deleteState(key);
+  else await stub.putState(key, Buffer.from(value));
+  return "";
 }
 
 function quorumOf({ organisations }: EmbeddedLedger) {

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after, before, suite, test } from "node:test";
 import { recordNames } from "../../../../src/enclave/ercc/records.ts";
 import { EnclaveError } from "../../../../src/enclave/errors.ts";
+import { OrganisationAuthority } from "../../../../src/enclave/ledger/embedded/organisation-authority.ts";
+import { serializeIdentity } from "../../../../src/enclave/ledger/membership.ts";
 import type { LedgerExchange } from "../../../../src/enclave/trusted-ledger/exchange.ts";
 import { openTrustedLedger } from "../../../../src/enclave/trusted-ledger/open.ts";
 import { ChannelWorld, chaincodeId, trustedLedgerKinds } from "./channel-world.ts";
@@ -37,6 +40,57 @@ for (const kind of trustedLedgerKinds)
       await world.submit("revokeEnclave", chaincodeId, other, "a test");
       await eventually(async () => assert.equal(await ledger.canEndorse(chaincodeId, other), false));
       assert.equal(await ledger.canEndorse(chaincodeId, world.enclaveId), true);
+    });
+
+    test("hears the hashes of the private chaincode's state: as it is now, and of nobody else's", async () => {
+      const ledger = world.open();
+      const keys = ["lot", "none", "\u0000responses\u0000tx\u0000"];
+      const hashes = async (block?: bigint) =>
+        (await ledger.stateHashes(keys, block)).map((hash) => hash && Buffer.from(hash).toString("hex"));
+      const applied = await world.write(keys[2] ?? "", "applied");
+      for (const value of ["one", "two"]) {
+        const block = await world.write("lot", value);
+        assert.ok(block > applied);
+        // A ledger enclave is told what it has to know of; peers of a quorum have committed before the client is told.
+        assert.deepEqual(await hashes(block), [sha256(value), undefined, sha256("applied")]);
+      }
+      const deleted = await world.write("lot");
+      assert.deepEqual(await hashes(deleted), [undefined, undefined, sha256("applied")]);
+    });
+
+    test("hears who is a member of the channel", async () => {
+      const ledger = world.open();
+      const stranger = await OrganisationAuthority.create("Org1MSP");
+      const issued = await stranger.authority.issue({ commonName: "mallory", units: ["client"] });
+      const own = world.ledger.identity("Org2MSP", "client");
+      for (const [identity, isMember] of [
+        [own, true],
+        [world.ledger.identity("Org1MSP", "admin"), true],
+        [{ ...own, mspId: "Org1MSP" }, false],
+        [{ ...own, mspId: "Org9MSP" }, false],
+        [{ mspId: "Org1MSP", certificate: issued.certificate }, false],
+      ] as const)
+        assert.equal(await ledger.isMember(serializeIdentity(identity)), isMember);
+      assert.equal(await ledger.isMember(Buffer.from("noise")), false);
+    });
+
+    test("does not believe a host that alters the hashes, or gives those of another question", async () => {
+      const block = await world.write("altered", "value");
+      const truth = sha256("value");
+      for (const place of [0.2, 0.4, 0.6, 0.8]) {
+        const lying: LedgerExchange = async (asked) => {
+          const answers = await world.exchange(asked);
+          return asked.kind === "creator" ? answers : answers.map((answer) => flipped(answer, place));
+        };
+        try {
+          const [hash] = await world.open(lying).stateHashes(["altered"], block);
+          assert.equal(hash && Buffer.from(hash).toString("hex"), truth);
+        } catch (error) {
+          assert.ok(error instanceof EnclaveError, String(error));
+        }
+      }
+      const [, none] = await world.open().stateHashes(["altered", "other"], block);
+      assert.equal(none, undefined);
     });
 
     test("hears of a change once it is on the ledger", async () => {
@@ -110,6 +164,10 @@ async function eventually(check: () => Promise<void>): Promise<void> {
       if (attempt === 2400) throw error;
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 function flipped(bytes: Uint8Array, place: number): Uint8Array {

@@ -12,17 +12,23 @@ const records = new Map([
   ["b", Buffer.from("three")],
 ]);
 
+const states = new Map([["auction/a", Buffer.from("encrypted")]]);
+
 /** A view of a ledger that is made up for these tests. */
 const view: LedgerView = {
   blockNumber: 9n,
   erccName: "ercc",
-  value: (key) => records.get(key),
+  hash: (namespace, key) => hashOf(namespace === "ercc" ? records.get(key) : states.get(`${namespace}/${key}`)),
   *range(prefix) {
     for (const [key, value] of records) if (key.startsWith(prefix)) yield [key, value];
   },
   isMember: (identity) => Buffer.from(identity).toString() === "member",
   canEndorse: async (chaincodeId, enclaveId) => chaincodeId === "auction" && enclaveId === "AB",
 };
+
+function hashOf(value: Uint8Array | undefined): Buffer | undefined {
+  return value && createHash("sha256").update(value).digest();
+}
 
 async function ask(request: MessageInitShape<typeof RequestSchema>) {
   const bytes = encode(RequestSchema, create(RequestSchema, request));
@@ -37,6 +43,20 @@ suite("the ledger enclave answers", () => {
     const metadata = (key: string) => ask({ request: { case: "metadata", value: { namespace: "ercc", key } } });
     assert.deepEqual(Buffer.from(hashIn(await metadata("b"))), sha256(Buffer.from("three")));
     assert.deepEqual(Buffer.from(hashIn(await metadata("c"))), Buffer.alloc(32));
+  });
+
+  test("with the hashes of a private chaincode's state, in the order of the keys", async () => {
+    const { response } = await ask({
+      request: { case: "stateHashes", value: { namespace: "auction", keys: ["b", "a", "\u0000responses\u0000"] } },
+    });
+    assert.ok(response.case === "stateHashes");
+    const none = Buffer.alloc(32);
+    assert.deepEqual(
+      response.value.hashes.map((hash) => Buffer.from(hash)),
+      [none, sha256(Buffer.from("encrypted")), none],
+    );
+    const one = await ask({ request: { case: "metadata", value: { namespace: "auction", key: "a" } } });
+    assert.deepEqual(Buffer.from(hashIn(one)), sha256(Buffer.from("encrypted")));
   });
 
   test("with one hash over the records whose keys begin so", async () => {
@@ -76,9 +96,15 @@ suite("the ledger enclave does not answer", () => {
   });
 
   test("about namespaces that it does not keep", async () => {
-    const value = { namespace: "auction", key: "a1", compoKey: "a" };
-    for (const which of ["metadata", "multiMetadata"] as const)
-      await assert.rejects(ask({ request: { case: which, value } }), { code: "WRONG_CONTEXT" });
+    const value = { namespace: "auction", compoKey: "a" };
+    await assert.rejects(ask({ request: { case: "multiMetadata", value } }), { code: "WRONG_CONTEXT" });
+  });
+
+  test("about no keys, or more than a call may read", async () => {
+    for (const keys of [[], Array<string>(1001).fill("a")])
+      await assert.rejects(ask({ request: { case: "stateHashes", value: { namespace: "auction", keys } } }), {
+        code: "MALFORMED",
+      });
   });
 
   test("requests that ask nothing, and noise", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { suite, test } from "node:test";
 import fc from "fast-check";
 import { compareKeys, type StateChange } from "../../../../src/enclave/ledger/committed-state.ts";
@@ -46,5 +47,23 @@ suite("the state of a follower", () => {
     assert.deepEqual(state.get("auction", "key")?.version, { blockNumber: 7n, position: 2n });
     assert.deepEqual([state.hasTransaction("tx"), state.hasTransaction("other")], [true, false]);
     assert.deepEqual([...state.range("nobody", "", "")], []);
+  });
+
+  test("keeps the hash of every value, until it is written anew or deleted", () => {
+    const state = new SortedState("ercc");
+    const sha256 = (text: string) => createHash("sha256").update(text).digest();
+    const write = (namespace: string, value: string | undefined) =>
+      state.commit([{ namespace, key: "key", value: value === undefined ? value : Buffer.from(value), version }], []);
+    for (const namespace of ["ercc", "_lifecycle", "auction"]) {
+      assert.equal(state.hash(namespace, "key"), undefined);
+      for (const value of ["one", "two", "\u00ff\u0000"]) {
+        write(namespace, value);
+        assert.deepEqual(state.hash(namespace, "key"), sha256(value));
+      }
+      write(namespace, undefined);
+      assert.equal(state.hash(namespace, "key"), undefined);
+    }
+    write("auction", "one");
+    assert.equal(state.hash("other", "key"), undefined);
   });
 });

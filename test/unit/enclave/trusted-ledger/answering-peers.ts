@@ -1,5 +1,6 @@
-import { createPrivateKey } from "node:crypto";
+import { createHash, createPrivateKey } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { hashesTransaction } from "../../../../src/enclave/ecc/state-queries.ts";
 import { compositeKey, type RecordName } from "../../../../src/enclave/ercc/registry-state.ts";
 import {
   type IssueInput,
@@ -64,11 +65,31 @@ export async function newPeer(
     records,
     answer(bytes, changed = {}) {
       const { chaincode, args, hash } = readProposal(bytes);
-      const [transaction = "", type = "", ...attributes] = args.map((arg) => Buffer.from(arg).toString());
+      const [transaction = "", ...rest] = args.map((arg) => Buffer.from(arg).toString());
+      if (transaction === hashesTransaction) {
+        const of = (key: string) => peer.records.get(`${chaincode}/${key}`);
+        const hashes = rest.map((key) => {
+          const value = of(key)?.value;
+          return value === undefined ? "" : createHash("sha256").update(value).digest("hex");
+        });
+        const made = {
+          proposalHash: hash,
+          status: 200,
+          payload: Buffer.from(hashes.join(",")),
+          chaincode: { name: chaincode, version: "1" },
+          ...changed,
+        };
+        const results = readSet(
+          chaincode,
+          rest.map((key) => ({ key, block: of(key)?.block })),
+        );
+        return makeEndorsedResponse({ ...made, results, message: "" }, { serialized, key });
+      }
+      const [type = "", ...attributes] = rest;
       const name = compositeKey({ type: type as RecordName["type"], attributes });
       const held = peer.records.get(name);
       const text = transaction === "canEndorse" ? "true" : Buffer.from(held?.value ?? []).toString("base64");
-      const results = readSet(name, held?.block);
+      const results = readSet(erccName, [{ key: name, block: held?.block }]);
       const made = {
         proposalHash: hash,
         status: 200,
@@ -95,8 +116,13 @@ export function hostOf(
   };
 }
 
-function readSet(key: string, block: bigint | undefined): Uint8Array {
-  const read = block === undefined ? { key } : { key, version: { blockNum: block, txNum: 0n } };
-  const rwset = toBinary(KVRWSetSchema, create(KVRWSetSchema, { reads: [read] }));
-  return toBinary(TxReadWriteSetSchema, create(TxReadWriteSetSchema, { nsRwset: [{ namespace: erccName, rwset }] }));
+function readSet(
+  namespace: string,
+  read: readonly { readonly key: string; readonly block: bigint | undefined }[],
+): Uint8Array {
+  const reads = read.map(({ key, block }) =>
+    block === undefined ? { key } : { key, version: { blockNum: block, txNum: 0n } },
+  );
+  const rwset = toBinary(KVRWSetSchema, create(KVRWSetSchema, { reads }));
+  return toBinary(TxReadWriteSetSchema, create(TxReadWriteSetSchema, { nsRwset: [{ namespace, rwset }] }));
 }

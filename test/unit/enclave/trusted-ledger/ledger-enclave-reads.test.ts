@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { suite, test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { compositeKey, type RecordName, recordTypes } from "../../../../src/enclave/ercc/registry-state.ts";
@@ -18,6 +19,15 @@ const name: RecordName = { type: recordTypes.exported, attributes: ["auction", "
 const value = Buffer.from("an export");
 const common = { channelId: "private-channel", channelHash: Buffer.alloc(32, 7), erccName: "ercc" };
 
+const states = new Map([
+  ["auction/lot", Buffer.from("a stored value")],
+  ["other/lot", Buffer.from("another chaincode's")],
+]);
+
+function hashOf(bytes: Uint8Array | undefined): Buffer | undefined {
+  return bytes && createHash("sha256").update(bytes).digest();
+}
+
 /** A made-up ledger and a ledger enclave over it that can be started again, as its host sees them. */
 class Host {
   readonly records = new Map([[compositeKey(name), value]]);
@@ -36,7 +46,7 @@ class Host {
       get blockNumber() {
         return blockNumber();
       },
-      value: (key) => records.get(key),
+      hash: (namespace, key) => hashOf(namespace === "ercc" ? records.get(key) : states.get(`${namespace}/${key}`)),
       *range(prefix) {
         for (const [key, one] of records) if (key.startsWith(prefix)) yield [key, one];
       },
@@ -92,6 +102,25 @@ suite("reads from a ledger enclave", () => {
     assert.equal(reads.highestBlock, 5n);
   });
 
+  test("give the hashes of the own chaincode's state, and of no other's", async () => {
+    const reads = new Host().reads();
+    const [absent, lot] = await reads.stateHashes(["nothing", "lot"]);
+    assert.equal(absent, undefined);
+    assert.deepEqual(Buffer.from(lot ?? []), hashOf(states.get("auction/lot")));
+  });
+
+  test("wait for the block that is demanded, and let others be answered meanwhile", async () => {
+    const host = new Host();
+    const reads = host.reads({ attempts: 1000 });
+    const order: string[] = [];
+    const demanding = reads.stateHashes(["lot"], 7n).then(() => order.push("demanding"));
+    assert.ok(await reads.canEndorse("auction", "may"));
+    order.push("other");
+    host.blockNumber = 7n;
+    await demanding;
+    assert.deepEqual(order, ["other", "demanding"]);
+  });
+
   test("share one session, and keep their order when they are asked at once", async () => {
     const host = new Host();
     const reads = host.reads();
@@ -141,6 +170,25 @@ suite("reads from a ledger enclave refuse", () => {
     await assert.rejects(reads.canEndorse("auction", "may"), { code: "REPLAY" });
     await assert.rejects(host.reads({ minimumBlock: 5n }).record(name), { code: "LEDGER_UNAVAILABLE" });
     assert.ok(await host.reads({ minimumBlock: 4n }).record(name));
+  });
+
+  test("hashes that rest on fewer blocks than were demanded", async () => {
+    const host = new Host();
+    await assert.rejects(host.reads().stateHashes(["lot"], 6n), { code: "LEDGER_UNAVAILABLE" });
+    assert.ok(await host.reads().stateHashes(["lot"], 5n));
+    assert.ok(await host.reads({ minimumBlock: 3n }).stateHashes(["lot"], 1n));
+    await assert.rejects(host.reads({ minimumBlock: 6n }).stateHashes(["lot"], 1n), { code: "LEDGER_UNAVAILABLE" });
+  });
+
+  test("hashes of more or fewer keys than were asked for", async () => {
+    for (const hashes of [[], [Buffer.alloc(32), Buffer.alloc(32)]]) {
+      const host = new Host();
+      const response = { case: "stateHashes", value: { hashes } } as const;
+      host.responder = host.newResponder(async () =>
+        encode(ResponseSchema, create(ResponseSchema, { response, blockNumber: 9n })),
+      );
+      await assert.rejects(host.reads().stateHashes(["lot"]), { code: "MALFORMED" });
+    }
   });
 
   test("another record than the ledger has, and none where the ledger has one", async () => {

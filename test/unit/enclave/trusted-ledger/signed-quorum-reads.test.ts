@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { suite, test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { compositeKey, type RecordName, recordTypes } from "../../../../src/enclave/ercc/registry-state.ts";
@@ -31,6 +32,7 @@ function reads(exchange: LedgerExchange, changed: Partial<QuorumSettings> = {}):
   return new SignedQuorumReads(exchange, {
     channelId,
     erccName,
+    chaincodeId: "auction",
     organisations,
     quorum: 2,
     attempts: 1,
@@ -334,6 +336,135 @@ suite("signed quorum reads refuse", () => {
       ).record(name),
       "LEDGER_UNAVAILABLE",
     );
+  });
+});
+
+suite("signed quorum reads of a private chaincode's state", () => {
+  const stored = new Map([["auction/lot", { value: Buffer.from("encrypted"), block: 9n }]]);
+  const sha256 = (text: string) => createHash("sha256").update(text).digest();
+
+  async function threePeers(held = new Map(stored)) {
+    const made = await Promise.all(organisations.map((organisation) => newPeer(organisation, held)));
+    return { held, made };
+  }
+
+  test("give the hashes of many keys, asked in one question to this chaincode", async () => {
+    const { made } = await threePeers();
+    const asked: Uint8Array[] = [];
+    const ledger = reads(
+      hostOf(
+        () => made,
+        creator,
+        (proposal) => {
+          asked.push(proposal);
+          return made.map((peer) => peer.answer(proposal));
+        },
+      ),
+    );
+    const [absent, lot] = await ledger.stateHashes(["nothing", "lot"]);
+    assert.equal(absent, undefined);
+    assert.deepEqual(Buffer.from(lot ?? []), sha256("encrypted"));
+    assert.deepEqual(
+      asked
+        .map((proposal) => readProposal(proposal))
+        .map(({ chaincode, args }) => [chaincode, ...args.map((arg) => Buffer.from(arg).toString())]),
+      [["auction", "__hashes", "nothing", "lot"]],
+    );
+  });
+
+  test("follow what is written and deleted, and refuse what is older", async () => {
+    const { held, made } = await threePeers();
+    const ledger = reads(hostOf(() => made, creator));
+    await ledger.stateHashes(["lot"]);
+    held.set("auction/lot", { value: Buffer.from("next"), block: 10n });
+    assert.deepEqual(Buffer.from((await ledger.stateHashes(["lot"]))[0] ?? []), sha256("next"));
+    held.set("auction/lot", { value: Buffer.from("encrypted"), block: 9n });
+    await assertRefused(ledger.stateHashes(["lot"]), "REPLAY");
+    held.clear();
+    assert.deepEqual(await ledger.stateHashes(["lot"]), [undefined]);
+  });
+
+  test("ask again where an answer is older than another that came meanwhile", async () => {
+    const { held, made } = await threePeers();
+    const newer = new Map(held).set("auction/lot", { value: Buffer.from("next"), block: 10n });
+    let asked = 0;
+    const ledger = reads(
+      hostOf(() => {
+        asked += 1;
+        for (const peer of made) peer.records = asked === 2 ? held : newer;
+        return made;
+      }, creator),
+      { attempts: 2 },
+    );
+    await ledger.stateHashes(["lot"]);
+    assert.deepEqual(Buffer.from((await ledger.stateHashes(["lot"]))[0] ?? []), sha256("next"));
+    assert.equal(asked, 3);
+  });
+
+  test("refuse one signature too few, those of another chaincode, of other keys or of another question", async () => {
+    const { made } = await threePeers();
+    const [one, two] = made;
+    assert.ok(one && two);
+    await assertRefused(reads(hostOf(() => [one], creator)).stateHashes(["lot"]), "BAD_SIGNATURE");
+    const chaincode = { name: "other", version: "1" };
+    const elsewhere = hostOf(
+      () => made,
+      creator,
+      (proposal) => made.map((peer) => peer.answer(proposal, { chaincode })),
+    );
+    await assertRefused(reads(elsewhere).stateHashes(["lot"]), "WRONG_CONTEXT");
+    for (const text of ["", "0,0", "AB".repeat(32), `${"ab".repeat(32)},`, "ab".repeat(31)]) {
+      const odd = hostOf(
+        () => made,
+        creator,
+        (proposal) => made.map((peer) => peer.answer(proposal, { payload: Buffer.from(text) })),
+      );
+      if (text === "") assert.deepEqual(await reads(odd).stateHashes(["lot"]), [undefined]);
+      else await assertRefused(reads(odd).stateHashes(["lot"]), "MALFORMED");
+    }
+    let kept: readonly Uint8Array[] | undefined;
+    const replaying = hostOf(
+      () => made,
+      creator,
+      (proposal) => {
+        kept ??= made.map((peer) => peer.answer(proposal));
+        return kept;
+      },
+    );
+    const ledger = reads(replaying);
+    await ledger.stateHashes(["other"]);
+    await assertRefused(ledger.stateHashes(["lot"]), "REPLAY");
+  });
+});
+
+suite("who is a member, by the pinned roots", () => {
+  const ledger = (nowMs = Date.now()) => reads(async () => [], { nowMs: () => nowMs });
+
+  test("is whoever has a certificate of a pinned organisation, in any of its roles", async () => {
+    for (const units of [["client"], ["admin"], ["peer"]]) {
+      const { serialized } = await newPeer(org3, records, { units });
+      assert.equal(await ledger().isMember(serialized), true, `${units}`);
+    }
+  });
+
+  test("is nobody else", async () => {
+    const { serialized } = peer1;
+    const renamed = toBinary(
+      SerializedIdentitySchema,
+      create(SerializedIdentitySchema, { ...fromBinary(SerializedIdentitySchema, serialized), mspid: "Org2MSP" }),
+    );
+    const roleless = await newPeer(org3, records, { units: [] });
+    for (const [who, identity] of [
+      ["of another authority by the same name", impostor.serialized],
+      ["of an organisation that is not pinned", stranger.serialized],
+      ["under another organisation's name", renamed],
+      ["without a role", roleless.serialized],
+      ["noise", Buffer.from("noise")],
+      ["nothing", Buffer.alloc(0)],
+    ] as const)
+      assert.equal(await ledger().isMember(identity), false, who);
+    assert.equal(await ledger().isMember(serialized), true);
+    assert.equal(await ledger(Date.now() + 3700 * dayMs).isMember(serialized), false, "expired");
   });
 });
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fpc/trusted_ledger.proto.
  */
 export const file_fpc_trusted_ledger: GenFile = /*@__PURE__*/
-  fileDesc("ChhmcGMvdHJ1c3RlZF9sZWRnZXIucHJvdG8SDnRydXN0ZWRfbGVkZ2VyIjQKEkdldE1ldGFkYXRhUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSCwoDa2V5GAIgASgJIiMKE0dldE1ldGFkYXRhUmVzcG9uc2USDAoEaGFzaBgBIAEoDCI/ChdHZXRNdWx0aU1ldGFkYXRhUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEQoJY29tcG9fa2V5GAIgASgJIigKGEdldE11bHRpTWV0YWRhdGFSZXNwb25zZRIMCgRoYXNoGAEgASgMIjYKF1ZhbGlkYXRlSWRlbnRpdHlSZXF1ZXN0EhsKE3NlcmlhbGl6ZWRfaWRlbnRpdHkYASABKAwiLAoYVmFsaWRhdGVJZGVudGl0eVJlc3BvbnNlEhAKCGlzX3ZhbGlkGAEgASgIIj0KEUNhbkVuZG9yc2VSZXF1ZXN0EhQKDGNoYWluY29kZV9pZBgBIAEoCRISCgplbmNsYXZlX2lkGAIgASgJIiYKEkNhbkVuZG9yc2VSZXNwb25zZRIQCghpc192YWxpZBgBIAEoCCK6AgoHUmVxdWVzdBISCgp0eF9jb250ZXh0GAEgASgMEjYKCG1ldGFkYXRhGAIgASgLMiIudHJ1c3RlZF9sZWRnZXIuR2V0TWV0YWRhdGFSZXF1ZXN0SAASQQoObXVsdGlfbWV0YWRhdGEYAyABKAsyJy50cnVzdGVkX2xlZGdlci5HZXRNdWx0aU1ldGFkYXRhUmVxdWVzdEgAEkQKEXZhbGlkYXRlX2lkZW50aXR5GAQgASgLMicudHJ1c3RlZF9sZWRnZXIuVmFsaWRhdGVJZGVudGl0eVJlcXVlc3RIABI4CgtjYW5fZW5kb3JzZRgFIAEoCzIhLnRydXN0ZWRfbGVkZ2VyLkNhbkVuZG9yc2VSZXF1ZXN0SAASFQoNbWluaW11bV9ibG9jaxgGIAEoBEIJCgdyZXF1ZXN0IqsCCghSZXNwb25zZRI3CghtZXRhZGF0YRgBIAEoCzIjLnRydXN0ZWRfbGVkZ2VyLkdldE1ldGFkYXRhUmVzcG9uc2VIABJCCg5tdWx0aV9tZXRhZGF0YRgCIAEoCzIoLnRydXN0ZWRfbGVkZ2VyLkdldE11bHRpTWV0YWRhdGFSZXNwb25zZUgAEkUKEXZhbGlkYXRlX2lkZW50aXR5GAMgASgLMigudHJ1c3RlZF9sZWRnZXIuVmFsaWRhdGVJZGVudGl0eVJlc3BvbnNlSAASOQoLY2FuX2VuZG9yc2UYBCABKAsyIi50cnVzdGVkX2xlZGdlci5DYW5FbmRvcnNlUmVzcG9uc2VIABIUCgxibG9ja19udW1iZXIYBSABKARCCgoIcmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChhmcGMvdHJ1c3RlZF9sZWRnZXIucHJvdG8SDnRydXN0ZWRfbGVkZ2VyIjQKEkdldE1ldGFkYXRhUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSCwoDa2V5GAIgASgJIiMKE0dldE1ldGFkYXRhUmVzcG9uc2USDAoEaGFzaBgBIAEoDCI/ChdHZXRNdWx0aU1ldGFkYXRhUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEQoJY29tcG9fa2V5GAIgASgJIigKGEdldE11bHRpTWV0YWRhdGFSZXNwb25zZRIMCgRoYXNoGAEgASgMIjYKF1ZhbGlkYXRlSWRlbnRpdHlSZXF1ZXN0EhsKE3NlcmlhbGl6ZWRfaWRlbnRpdHkYASABKAwiLAoYVmFsaWRhdGVJZGVudGl0eVJlc3BvbnNlEhAKCGlzX3ZhbGlkGAEgASgIIj0KEUNhbkVuZG9yc2VSZXF1ZXN0EhQKDGNoYWluY29kZV9pZBgBIAEoCRISCgplbmNsYXZlX2lkGAIgASgJIiYKEkNhbkVuZG9yc2VSZXNwb25zZRIQCghpc192YWxpZBgBIAEoCCI4ChVHZXRTdGF0ZUhhc2hlc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEgwKBGtleXMYAiADKAkiKAoWR2V0U3RhdGVIYXNoZXNSZXNwb25zZRIOCgZoYXNoZXMYASADKAwi+QIKB1JlcXVlc3QSEgoKdHhfY29udGV4dBgBIAEoDBI2CghtZXRhZGF0YRgCIAEoCzIiLnRydXN0ZWRfbGVkZ2VyLkdldE1ldGFkYXRhUmVxdWVzdEgAEkEKDm11bHRpX21ldGFkYXRhGAMgASgLMicudHJ1c3RlZF9sZWRnZXIuR2V0TXVsdGlNZXRhZGF0YVJlcXVlc3RIABJEChF2YWxpZGF0ZV9pZGVudGl0eRgEIAEoCzInLnRydXN0ZWRfbGVkZ2VyLlZhbGlkYXRlSWRlbnRpdHlSZXF1ZXN0SAASOAoLY2FuX2VuZG9yc2UYBSABKAsyIS50cnVzdGVkX2xlZGdlci5DYW5FbmRvcnNlUmVxdWVzdEgAEj0KDHN0YXRlX2hhc2hlcxgHIAEoCzIlLnRydXN0ZWRfbGVkZ2VyLkdldFN0YXRlSGFzaGVzUmVxdWVzdEgAEhUKDW1pbmltdW1fYmxvY2sYBiABKARCCQoHcmVxdWVzdCLrAgoIUmVzcG9uc2USNwoIbWV0YWRhdGEYASABKAsyIy50cnVzdGVkX2xlZGdlci5HZXRNZXRhZGF0YVJlc3BvbnNlSAASQgoObXVsdGlfbWV0YWRhdGEYAiABKAsyKC50cnVzdGVkX2xlZGdlci5HZXRNdWx0aU1ldGFkYXRhUmVzcG9uc2VIABJFChF2YWxpZGF0ZV9pZGVudGl0eRgDIAEoCzIoLnRydXN0ZWRfbGVkZ2VyLlZhbGlkYXRlSWRlbnRpdHlSZXNwb25zZUgAEjkKC2Nhbl9lbmRvcnNlGAQgASgLMiIudHJ1c3RlZF9sZWRnZXIuQ2FuRW5kb3JzZVJlc3BvbnNlSAASPgoMc3RhdGVfaGFzaGVzGAYgASgLMiYudHJ1c3RlZF9sZWRnZXIuR2V0U3RhdGVIYXNoZXNSZXNwb25zZUgAEhQKDGJsb2NrX251bWJlchgFIAEoBEIKCghyZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message trusted_ledger.GetMetadataRequest
@@ -173,6 +173,49 @@ export const CanEndorseResponseSchema: GenMessage<CanEndorseResponse> = /*@__PUR
   messageDesc(file_fpc_trusted_ledger, 7);
 
 /**
+ * Added: of many keys at one time.
+ *
+ * @generated from message trusted_ledger.GetStateHashesRequest
+ */
+export type GetStateHashesRequest = Message<"trusted_ledger.GetStateHashesRequest"> & {
+  /**
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: repeated string keys = 2;
+   */
+  keys: string[];
+};
+
+/**
+ * Describes the message trusted_ledger.GetStateHashesRequest.
+ * Use `create(GetStateHashesRequestSchema)` to create a new message.
+ */
+export const GetStateHashesRequestSchema: GenMessage<GetStateHashesRequest> = /*@__PURE__*/
+  messageDesc(file_fpc_trusted_ledger, 8);
+
+/**
+ * @generated from message trusted_ledger.GetStateHashesResponse
+ */
+export type GetStateHashesResponse = Message<"trusted_ledger.GetStateHashesResponse"> & {
+  /**
+   * In the order of the keys, each as in GetMetadataResponse.
+   *
+   * @generated from field: repeated bytes hashes = 1;
+   */
+  hashes: Uint8Array[];
+};
+
+/**
+ * Describes the message trusted_ledger.GetStateHashesResponse.
+ * Use `create(GetStateHashesResponseSchema)` to create a new message.
+ */
+export const GetStateHashesResponseSchema: GenMessage<GetStateHashesResponse> = /*@__PURE__*/
+  messageDesc(file_fpc_trusted_ledger, 9);
+
+/**
  * @generated from message trusted_ledger.Request
  */
 export type Request = Message<"trusted_ledger.Request"> & {
@@ -208,6 +251,14 @@ export type Request = Message<"trusted_ledger.Request"> & {
      */
     value: CanEndorseRequest;
     case: "canEndorse";
+  } | {
+    /**
+     * Added.
+     *
+     * @generated from field: trusted_ledger.GetStateHashesRequest state_hashes = 7;
+     */
+    value: GetStateHashesRequest;
+    case: "stateHashes";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -223,7 +274,7 @@ export type Request = Message<"trusted_ledger.Request"> & {
  * Use `create(RequestSchema)` to create a new message.
  */
 export const RequestSchema: GenMessage<Request> = /*@__PURE__*/
-  messageDesc(file_fpc_trusted_ledger, 8);
+  messageDesc(file_fpc_trusted_ledger, 10);
 
 /**
  * @generated from message trusted_ledger.Response
@@ -256,6 +307,14 @@ export type Response = Message<"trusted_ledger.Response"> & {
      */
     value: CanEndorseResponse;
     case: "canEndorse";
+  } | {
+    /**
+     * Added.
+     *
+     * @generated from field: trusted_ledger.GetStateHashesResponse state_hashes = 6;
+     */
+    value: GetStateHashesResponse;
+    case: "stateHashes";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -271,5 +330,5 @@ export type Response = Message<"trusted_ledger.Response"> & {
  * Use `create(ResponseSchema)` to create a new message.
  */
 export const ResponseSchema: GenMessage<Response> = /*@__PURE__*/
-  messageDesc(file_fpc_trusted_ledger, 9);
+  messageDesc(file_fpc_trusted_ledger, 11);
 
