@@ -5,7 +5,11 @@ import { CodedError, type ErrorDetails } from "../crypto/coded-error.ts";
  * of the command. Codes are API: chaincode puts them first in the message of an aborted transaction, `CODE: text`.
  */
 export const enclaveErrors = {
-  UNAUTHORIZED: { exit: 3, meaning: "the caller is no admin, or none of the organisation whose enclave this is about" },
+  UNAUTHORIZED: {
+    exit: 3,
+    meaning:
+      "the caller is no member of the channel, no admin, or none of the organisation whose enclave this is about",
+  },
   NOT_REGISTERED: { exit: 3, meaning: "the ledger has no credentials of this enclave" },
   BAD_SIGNATURE: { exit: 3, meaning: "a signature does not verify, or too few organisations signed" },
   ALREADY_SET: { exit: 3, meaning: "the ledger has a chaincode key already, or a record that is written once" },

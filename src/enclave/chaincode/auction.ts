@@ -19,10 +19,9 @@ const auctionSchema = z.strictObject({
 type Auction = z.infer<typeof auctionSchema>;
 
 /**
- * A sealed-bid auction: nobody, not even whoever runs the peers, learns a bid before the seller has closed the auction, and
- * of the bids that lost nobody ever learns more than that they were lower. That holds against hosts without the seller: a
- * seller whose host keeps back what closed the auction can evaluate it all the same, at any of its former states
- * ({@link ConfidentialState}). Transactions, and the answers of Fabric Private Chaincode's own sample:
+ * A sealed-bid auction: nobody, not even whoever runs the peers, learns a bid before the ledger has the auction closed by its
+ * seller, and of the bids that lost nobody ever learns more than that they were lower. Transactions, and the answers of Fabric
+ * Private Chaincode's own sample:
  *
  *     create NAME          OK | AUCTION_ALREADY_EXISTING
  *     submit NAME AMOUNT   OK | AUCTION_NOT_EXISTING | AUCTION_ALREADY_CLOSED     a bidder's later bid replaces the earlier

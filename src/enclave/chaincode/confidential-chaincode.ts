@@ -1,6 +1,10 @@
 /**
  * A chaincode that runs inside the enclave: what it reads and writes is plain to it alone. Called with the same state and
- * request, two enclaves must write the same: no clock, no randomness, no order that is not defined.
+ * request, two enclaves must write and answer the same: no clock, no randomness, no order that is not defined.
+ *
+ * An answer with writes reaches the client once the ledger has applied them, and not otherwise. One without writes, a refusal above
+ * all, reaches him at once and leaves no trace: a chaincode that answers whether a guess is right without writing is asked any
+ * number of times. Anybody on the channel may also call to see whether a call would write, which keys, and how much.
  */
 export interface ConfidentialChaincode {
   /** @returns The answer; the writes count only where its status is 200 */
@@ -16,23 +20,18 @@ export interface ChaincodeCall {
 }
 
 export interface Caller {
-  /**
-   * As the proposal says. Peers hold it against the certificate before they apply what was written; of a call whose answer is
-   * not brought to them, nobody has. So what may be read is decided by the certificate alone.
-   */
+  /** An organisation of the channel, by whose authority the certificate is. */
   readonly mspId: string;
   /** SHA-256 of the certificate in DER, upper-case hexadecimal. */
   readonly certificateHash: string;
 }
 
 /**
- * State in clear. A value written is read back within the same call. Only peers find out whether a value that was read is the
- * one on the ledger: a host may bring one that was there before, or that an enclave wrote and nobody applied, and then gets an
- * answer that it can read where it is the client's as well. So an answer must give away nothing but what its client might
- * have had of any state that calls of his own could have made.
+ * State in clear, as the ledger holds it while the call runs; a value written is read back within the same call. Values asked for at
+ * once, before the first is waited for, cost one question to the trusted ledger; one after the other, one each.
  */
 export interface ConfidentialState {
-  /** Undefined where there is none. */
+  /** Undefined where there is none. Where it throws, the whole call is refused, also if the chaincode goes on. */
   get(key: string): Promise<Buffer | undefined>;
   put(key: string, value: Uint8Array): void;
   delete(key: string): void;

@@ -4,6 +4,7 @@ import { EnclaveError } from "../errors.ts";
 import { KVReadSchema, KVRWSetSchema, KVWriteSchema } from "../messages/generated/fabric/rwset_pb.ts";
 import { type FPCKVSet, FPCKVSetSchema } from "../messages/generated/fpc/fpc_pb.ts";
 import type { ConfidentialState } from "./confidential-chaincode.ts";
+import { LedgerValues, type StateSource } from "./ledger-values.ts";
 
 /** Encrypts values under the state encryption keys that the enclave holds. */
 export interface StateCipher {
@@ -14,62 +15,73 @@ export interface StateCipher {
 }
 
 const maxReads = 1000;
+/** The names of all that is read go into one question to the ledger. */
+const maxReadKeyBytes = 1 << 18;
 const maxValueBytes = 1 << 20;
 
 /**
- * The state as one call sees it, over stored values that the untrusted host brings. What was read is noted with its hash and
- * what was written is kept back: both go into the signed answer, and peers apply it only where the hashes are those of their
- * own state. So a host that lies about a value gets an answer that no peer accepts.
+ * The state as one call sees it. A value that is read is the ledger's ({@link LedgerValues}); it is noted with its hash. What is
+ * written is kept back: both go into the signed answer, and peers apply it only where the hashes are still those of their own
+ * state.
  */
 export class EncryptedState implements ConfidentialState {
   readonly #cipher: StateCipher;
-  readonly #stored: (key: string) => Promise<Uint8Array | undefined>;
+  readonly #values: LedgerValues;
   readonly #readHashes = new Map<string, Buffer>();
-  readonly #plain = new Map<string, Buffer | undefined>();
-  readonly #written = new Set<string>();
+  readonly #read = new Map<string, Promise<Buffer | undefined>>();
+  readonly #opened: Buffer[] = [];
+  readonly #written = new Map<string, Buffer | undefined>();
+  #readKeyBytes = 0;
+  #failure: { readonly error: unknown } | undefined;
 
-  /** @param stored - Asks the host; undefined where there is no such key. */
-  constructor(cipher: StateCipher, stored: (key: string) => Promise<Uint8Array | undefined>) {
+  constructor(cipher: StateCipher, source: StateSource) {
     this.#cipher = cipher;
-    this.#stored = stored;
+    this.#values = new LedgerValues(source);
   }
 
   async get(key: string): Promise<Buffer | undefined> {
     checkKey(key);
-    if (!this.#plain.has(key)) {
-      if (this.#readHashes.size >= maxReads)
-        throw new EnclaveError("MALFORMED", `a call reads more than ${maxReads} keys`);
-      const stored = await this.#stored(key);
-      // As upstream: an absent value has the hash of an empty one. Ciphertexts are never empty.
-      this.#readHashes.set(key, sha256(stored ?? new Uint8Array()));
-      this.#plain.set(key, stored === undefined || stored.length === 0 ? undefined : this.#cipher.decrypt(key, stored));
-    }
-    const value = this.#plain.get(key);
+    const value = this.#written.has(key) ? this.#written.get(key) : await this.#onLedger(key);
     return value === undefined ? undefined : Buffer.from(value);
   }
 
   put(key: string, value: Uint8Array): void {
     checkKey(key);
     if (value.length > maxValueBytes) throw new EnclaveError("MALFORMED", `the value of ${key} is too long`);
-    this.#plain.set(key, Buffer.from(value));
-    this.#written.add(key);
+    this.#written.get(key)?.fill(0);
+    this.#written.set(key, Buffer.from(value));
   }
 
   delete(key: string): void {
     checkKey(key);
-    this.#plain.set(key, undefined);
-    this.#written.add(key);
+    this.#written.get(key)?.fill(0);
+    this.#written.set(key, undefined);
+  }
+
+  /** Whether anything was written or deleted, be it with the value that was there. */
+  get hasWrites(): boolean {
+    return this.#written.size > 0;
+  }
+
+  /** Throws what a read failed with, also where the chaincode went on: a host may make reads fail, and must get nothing by it. */
+  requireAllRead(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** For an answer that goes out before any peer has checked what it rests on. @throws EnclaveError CONFLICT: it was never so at one time */
+  requireOneTime(): Promise<void> {
+    return this.#values.requireOneTime();
   }
 
   /** What was read and written, keys in byte order; without the writes where the call was refused. */
   readWriteSet(withWrites: boolean): FPCKVSet {
     const reads = [...this.#readHashes].sort(([a], [b]) => compare(a, b));
-    const writes = withWrites ? [...this.#written].sort(compare) : [];
+    const writes = withWrites ? [...this.#written.keys()].sort(compare) : [];
     return create(FPCKVSetSchema, {
       rwSet: create(KVRWSetSchema, {
         reads: reads.map(([key]) => create(KVReadSchema, { key })),
         writes: writes.map((key) => {
-          const value = this.#plain.get(key);
+          const value = this.#written.get(key);
           return value === undefined
             ? create(KVWriteSchema, { key, isDelete: true })
             : create(KVWriteSchema, { key, value: this.#cipher.encrypt(key, value) });
@@ -81,8 +93,36 @@ export class EncryptedState implements ConfidentialState {
 
   /** Wipes what is in clear. */
   [Symbol.dispose](): void {
-    for (const value of this.#plain.values()) value?.fill(0);
-    this.#plain.clear();
+    for (const value of [...this.#opened, ...this.#written.values()]) value?.fill(0);
+    this.#read.clear();
+    this.#written.clear();
+  }
+
+  #onLedger(key: string): Promise<Buffer | undefined> {
+    const known = this.#read.get(key);
+    if (known !== undefined) return known;
+    this.#readKeyBytes += Buffer.byteLength(key);
+    if (this.#read.size >= maxReads || this.#readKeyBytes > maxReadKeyBytes)
+      throw new EnclaveError(
+        "MALFORMED",
+        `a call reads more than ${maxReads} keys, or their names have more than ${maxReadKeyBytes} bytes`,
+      );
+    const reading = this.#open(key).catch((error: unknown) => {
+      this.#failure ??= { error };
+      throw error;
+    });
+    this.#read.set(key, reading);
+    return reading;
+  }
+
+  async #open(key: string): Promise<Buffer | undefined> {
+    const stored = await this.#values.read(key);
+    // As upstream: an absent value has the hash of an empty one. Ciphertexts are never empty.
+    this.#readHashes.set(key, sha256(stored ?? new Uint8Array()));
+    if (stored === undefined) return undefined;
+    const value = this.#cipher.decrypt(key, stored);
+    this.#opened.push(value);
+    return value;
   }
 }
 

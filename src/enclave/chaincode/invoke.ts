@@ -11,11 +11,13 @@ import {
 import { encode } from "../messages/strict.ts";
 import type { ChaincodeGeneration } from "../protocol/chaincode-keys.ts";
 import { signResponse } from "../protocol/chaincode-response.ts";
+import { commitHashOf, holdAnswer } from "../protocol/held-answer.ts";
 import { readDecryptionKey } from "../protocol/key-formats.ts";
 import { concealResponse, revealRequest } from "../protocol/request-encryption.ts";
 import { decryptState, encryptState, generationOfState } from "../protocol/state-encryption.ts";
 import type { ChaincodeAnswer, ChaincodeCall, ConfidentialChaincode } from "./confidential-chaincode.ts";
 import { EncryptedState, type StateCipher } from "./encrypted-state.ts";
+import type { StateSource } from "./ledger-values.ts";
 import { readSignedProposal } from "./signed-proposal.ts";
 
 /** Name of the transaction that a client proposes; its one argument is the base64 of the ChaincodeRequestMessage. */
@@ -33,18 +35,35 @@ export interface InvokedEnclave {
   /** The number of the one that the ledger says is in force, under which is written. */
   readonly activeGeneration: bigint;
   readonly chaincode: ConfidentialChaincode;
-  /** A stored value by its key; the host's word, which the answer's hashes let peers check. */
+  /** A stored value by its key; the host's word, which is held against the ledger's. */
   readonly stored: (key: string) => Promise<Uint8Array | undefined>;
+  readonly ledger: CalledLedger;
+  /** As {@link StateSource} has it. */
+  readonly patience?: Pick<StateSource, "attempts" | "waitMs">;
+}
+
+/** What a call asks of the trusted ledger. */
+export interface CalledLedger {
+  /** Whether msp.SerializedIdentity is one of a member of the channel. */
+  isMember(serializedIdentity: Uint8Array): Promise<boolean>;
+  /**
+   * SHA-256 of what the chaincode's state has under each key, all at one time; undefined where there is none.
+   *
+   * @param minimumBlock - As TrustedLedger.stateHashes has it.
+   */
+  stateHashes(keys: readonly string[], minimumBlock: bigint): Promise<readonly (Uint8Array | undefined)[]>;
 }
 
 /**
- * Runs a client's request: decrypts it with Chaincode_DK, runs the chaincode over the decrypted state, encrypts what it writes
+ * Runs a member's request: decrypts it with Chaincode_DK, runs the chaincode over what the ledger holds, encrypts what it writes
  * under SEK and its answer under the client's key, and signs all of it together with the proposal and the hashes of what was
- * read. A refusal by the chaincode is an answer as well, without writes.
+ * read. A refusal by the chaincode is an answer as well, without writes. The answer to a call that writes is held back until the
+ * ledger has applied the writes (decision 0623); any other rests on what the ledger held at one time, and can be read at once.
  *
  * @returns The SignedChaincodeResponseMessage
- * @throws EnclaveError WRONG_CONTEXT: the proposal is for another channel, chaincode or transaction; NOT_PROVISIONED;
- *   MALFORMED; BAD_SIGNATURE; BAD_CIPHERTEXT
+ * @throws EnclaveError WRONG_CONTEXT: the proposal is for another channel, chaincode or transaction; UNAUTHORIZED: its creator is
+ *   no member of the channel; NOT_PROVISIONED; MALFORMED; BAD_SIGNATURE; BAD_CIPHERTEXT; REPLAY: the host has other values than the
+ *   ledger; CONFLICT: a value changed while the chaincode ran; what the trusted ledger throws
  */
 export async function invokeInEnclave(enclave: InvokedEnclave, proposal: SignedProposal): Promise<Buffer> {
   const asked = readSignedProposal(proposal);
@@ -56,6 +75,10 @@ export async function invokeInEnclave(enclave: InvokedEnclave, proposal: SignedP
     );
   if (transaction !== invokeTransaction || argument === undefined || more.length > 0)
     throw new EnclaveError("WRONG_CONTEXT", `the proposal is not of ${invokeTransaction} with one argument`);
+  if (!(await enclave.ledger.isMember(asked.creator)))
+    throw new EnclaveError("UNAUTHORIZED", `the caller's certificate is not one of a member of ${asked.caller.mspId}`, {
+      hint: "call with a certificate of an organisation of the channel that is valid now",
+    });
   const active = enclave.generations.find(({ number }) => number === enclave.activeGeneration);
   if (active === undefined)
     throw new EnclaveError("NOT_PROVISIONED", `this enclave does not hold generation ${enclave.activeGeneration}`);
@@ -63,14 +86,26 @@ export async function invokeInEnclave(enclave: InvokedEnclave, proposal: SignedP
   const requestBytes = decodeBase64(argument, ChaincodeRequestMessageSchema.name);
   using request = revealRequest(requestBytes, readDecryptionKey(active.dkPem));
   const [name, ...args] = request.input.args.map((arg) => toText(arg));
-  using state = new EncryptedState(stateCipher(enclave, active, asked.txId), enclave.stored);
+  const { stored, ledger, patience } = enclave;
+  using state = new EncryptedState(stateCipher(enclave, active, asked.txId), {
+    stored,
+    hashes: (keys) => ledger.stateHashes(keys, request.minimumBlock),
+    ...patience,
+  });
   const answer = await run(enclave.chaincode, { transaction: name ?? "", args, caller: asked.caller, state });
+  state.requireAllRead();
+  const fpcRwSet = state.readWriteSet(answer.status === 200);
+  const isHeld = answer.status === 200 && state.hasWrites;
+  if (!isHeld) await state.requireOneTime();
+  const encryptedResponse = concealResponse(request.responseKey, toResponse(answer));
+  const commitHash = commitHashOf(proposal.proposalBytes, fpcRwSet);
   const message = create(ChaincodeResponseMessageSchema, {
-    encryptedResponse: concealResponse(request.responseKey, toResponse(answer)),
-    fpcRwSet: state.readWriteSet(answer.status === 200),
+    encryptedResponse: isHeld ? holdAnswer(active, commitHash, encryptedResponse) : encryptedResponse,
+    fpcRwSet,
     proposal,
     chaincodeRequestMessageHash: request.requestHash,
     enclaveId: enclave.enclaveId,
+    heldGeneration: isHeld ? active.number : 0n,
   });
   return encode(SignedChaincodeResponseMessageSchema, signResponse(message, enclave.sk));
 }

@@ -12,7 +12,7 @@ export interface CallersProposal extends ReadProposal {
 
 /**
  * Reads a signed proposal: its signature is by the certificate that it names, and its transaction id is the one that belongs to
- * its nonce and creator. Whether the certificate is one of the channel's is for peers to say.
+ * its nonce and creator. Whether the certificate is one of the channel's is for the trusted ledger, and for peers, to say.
  *
  * @throws EnclaveError MALFORMED, BAD_SIGNATURE
  */

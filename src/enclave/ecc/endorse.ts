@@ -17,6 +17,7 @@ import {
 import { encode } from "../messages/strict.ts";
 import { readCredentials } from "../protocol/attested-data.ts";
 import { readResponse, verifyResponse } from "../protocol/chaincode-response.ts";
+import { appliedKey, commitHashOf } from "../protocol/held-answer.ts";
 import { requestHashOf } from "../protocol/request-encryption.ts";
 import { generationOfState } from "../protocol/state-encryption.ts";
 
@@ -24,7 +25,6 @@ import { generationOfState } from "../protocol/state-encryption.ts";
 export const endorseTransaction = "__endorse";
 
 const maxResponses = 16;
-const usedType = "responses";
 
 /** What the private chaincode's part outside the enclave has to go by within one transaction, on every peer alike. */
 export interface EndorsementState {
@@ -75,11 +75,16 @@ export async function endorseResponses(state: EndorsementState, responses: reado
   }
   await requirePolicyMet(state, organisations);
   await requireActiveGeneration(state, first.fpcRwSet);
-  const usedKey = `\u0000${usedType}\u0000${proposal.txId}\u0000`;
-  if ((await state.get(usedKey)) !== undefined)
+  const applied = appliedKey(proposal.txId);
+  if ((await state.get(applied)) !== undefined)
     throw new EnclaveError("REPLAY", `the answers to proposal ${proposal.txId} are applied already`);
-  await apply(state, first.fpcRwSet);
-  await state.put(usedKey, requestHash);
+  const { proposal: signedProposal, fpcRwSet } = first;
+  if (signedProposal === undefined || fpcRwSet === undefined)
+    throw new EnclaveError("MALFORMED", "ChaincodeResponseMessage.fpc_rw_set is missing or empty");
+  const commitHash = commitHashOf(signedProposal.proposalBytes, fpcRwSet);
+  await apply(state, fpcRwSet);
+  // By this record enclaves know of the commit, and release the answers to what was applied, and to nothing else.
+  await state.put(applied, commitHash);
   return Buffer.from(first.encryptedResponse).toString("base64");
 }
 

@@ -1,19 +1,24 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { invokeTransaction } from "../chaincode/invoke.ts";
-import { storedTransaction } from "../ecc/embedded-chaincode.ts";
 import { endorseTransaction } from "../ecc/endorse.ts";
-import { EnclaveError } from "../errors.ts";
+import { storedTransaction } from "../ecc/state-queries.ts";
+import { EnclaveError, type EnclaveErrorCode } from "../errors.ts";
 import type { LedgerIdentity } from "../ledger/ledger.ts";
 import { serializeIdentity } from "../ledger/membership.ts";
 import { makeProposal } from "../ledger/proposal.ts";
-import { SignedProposalSchema } from "../messages/generated/fabric/peer_pb.ts";
+import { type Response, ResponseSchema, SignedProposalSchema } from "../messages/generated/fabric/peer_pb.ts";
 import {
   ChaincodeRequestMessageSchema,
+  type ChaincodeResponseMessage,
+  FPCKVSetSchema,
   SignedChaincodeResponseMessageSchema,
 } from "../messages/generated/fpc/fpc_pb.ts";
 import { decodeStrict, encode } from "../messages/strict.ts";
 import { stateQuestion } from "../process/confidential-invocation.ts";
+import type { Release } from "../process/release.ts";
 import { readResponse, verifyResponse } from "../protocol/chaincode-response.ts";
+import { commitHashOf, openHeldAnswer } from "../protocol/held-answer.ts";
 import { concealRequest, requestHashOf, revealResponse } from "../protocol/request-encryption.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import type { RegistryClient } from "./registry-client.ts";
@@ -23,53 +28,140 @@ export interface ConfidentialAnswer {
   readonly status: number;
   readonly message: string;
   readonly payload: Buffer;
-  /** Of the transaction that took the writes over; undefined where the chaincode refused. */
+  /** Of the transaction that took the writes over; undefined where nothing was written. */
   readonly txId: string | undefined;
+  /** Its block; to be demanded of a later call that has to see it. */
+  readonly blockNumber: bigint | undefined;
+}
+
+export interface ConfidentialCallOptions {
+  /**
+   * A block that what a ledger enclave says for this call has to rest on at least, such as that of an earlier call.
+   *
+   * @defaultValue `0n`
+   */
+  readonly minimumBlock?: bigint;
+  /** How often is asked while enclaves do not know of the commit yet. @defaultValue 8 */
+  readonly attempts?: number;
+  /** Before the second attempt; each later one waits as long again. @defaultValue 100 */
+  readonly waitMs?: number;
 }
 
 /**
- * Calls confidential chaincode: encrypts the arguments to the chaincode's key, has each enclave run them, verifies their answers
- * against their credentials, opens the first, and submits what they wrote.
+ * Calls confidential chaincode: encrypts the arguments to the chaincode's key, has each enclave run them, and verifies their answers
+ * against their credentials. Where they wrote, peers take over what all wrote alike, and only then an enclave releases the answers;
+ * else they are open at once, and nothing is submitted. All enclaves have to have answered the same.
  *
  * @param identity - That of the connection: peers take answers over from the client alone who made the request
  * @param words - The transaction's name, then its arguments
  * @param stubs - Of enclaves whose organisations together meet the chaincode's endorsement policy
  * @throws EnclaveError NOT_FOUND: the chaincode has no keys; what the enclaves or peers refuse with; CONFLICT: another call came
- *   first, or the enclaves' peers differ: call again
+ *   first, or the enclaves answer differently: call again
  */
 export async function callConfidentially(
   client: RegistryClient,
   identity: LedgerIdentity,
   stubs: readonly EnclaveAgent[],
   words: readonly string[],
+  options: ConfidentialCallOptions = {},
 ): Promise<ConfidentialAnswer> {
   const ek = await client.chaincodeEncryptionKey();
   if (ek === undefined) throw new EnclaveError("NOT_FOUND", `${client.chaincodeId} has no keys on the channel`);
-  const { message, responseKey } = concealRequest(
-    ek,
-    words.map((word) => Buffer.from(word)),
-  );
+  const args = words.map((word) => Buffer.from(word));
+  const { message, responseKey } = concealRequest(ek, args, options.minimumBlock);
   using key = responseKey;
   const request = encode(ChaincodeRequestMessageSchema, message);
   const proposal = await signedProposal(client, identity, request.toString("base64"));
   const answers: Buffer[] = [];
   for (const stub of stubs)
-    answers.push(await stub.invoke(proposal, (name, parts) => answerChaincode(client, name, parts)));
-  const [first] = await Promise.all(answers.map((answer) => verified(client, answer, request)));
-  if (first === undefined) throw new EnclaveError("SETTINGS_INVALID", "a call takes at least one enclave");
-  const { status, message: text, payload } = revealResponse(key, first.encryptedResponse);
+    answers.push(await stub.invoke(proposal.signed, (name, parts) => answerChaincode(client, name, parts)));
+  const messages = await Promise.all(answers.map((answer) => verified(client, answer, request)));
+  const held = commitOf(messages, proposal.bytes);
   const committed =
-    status === 200
-      ? await client.connection.submit(client.chaincodeId, endorseTransaction, answers.map(toBase64))
-      : undefined;
-  return { status, message: text, payload: Buffer.from(payload), txId: committed?.txId };
+    held && (await client.connection.submit(client.chaincodeId, endorseTransaction, answers.map(toBase64)));
+  const concealed =
+    held === undefined || committed === undefined
+      ? messages.map(({ encryptedResponse }) => encryptedResponse)
+      : await released(stubs, messages, { ...held, txId: proposal.txId, block: committed.blockNumber }, options);
+  const { status, message: text, payload } = sameAnswer(concealed.map((bytes) => revealResponse(key, bytes)));
+  return {
+    status,
+    message: text,
+    payload: Buffer.from(payload),
+    txId: committed?.txId,
+    blockNumber: committed?.blockNumber,
+  };
 }
 
 /** An enclave's answer, by its credentials on the ledger. @param answer - SignedChaincodeResponseMessage */
-async function verified(client: RegistryClient, answer: Buffer, request: Buffer) {
+async function verified(client: RegistryClient, answer: Buffer, request: Buffer): Promise<ChaincodeResponseMessage> {
   const signed = decodeStrict(SignedChaincodeResponseMessageSchema, answer);
   const { vkPem } = await client.requireEnclave(readResponse(signed).enclaveId);
   return verifyResponse(signed, vkPem, requestHashOf(request));
+}
+
+/** What peers are to apply, and enclaves to have seen applied; undefined where the enclaves wrote nothing. */
+function commitOf(
+  messages: readonly ChaincodeResponseMessage[],
+  proposal: Uint8Array,
+): Pick<Release, "commitHash" | "generation"> | undefined {
+  const [first, ...others] = messages.map(({ fpcRwSet = create(FPCKVSetSchema), heldGeneration }) => ({
+    commitHash: commitHashOf(proposal, fpcRwSet),
+    generation: heldGeneration,
+  }));
+  if (first === undefined) throw new EnclaveError("SETTINGS_INVALID", "a call takes at least one enclave");
+  if (others.some((one) => one.generation !== first.generation || !one.commitHash.equals(first.commitHash)))
+    throw new EnclaveError("CONFLICT", "the enclaves read or wrote different values", {
+      hint: "ask again: one of their ledgers may have been behind",
+    });
+  return first.generation === 0n ? undefined : first;
+}
+
+/** The answers without the layer that held them back, by the word of the first enclave that knows of the commit. */
+async function released(
+  stubs: readonly EnclaveAgent[],
+  messages: readonly ChaincodeResponseMessage[],
+  release: Release,
+  { attempts = 8, waitMs = 100 }: ConfidentialCallOptions,
+): Promise<readonly Buffer[]> {
+  let refusal: EnclaveError | undefined;
+  for (let attempt = 1; attempt <= attempts; attempt += 1) {
+    for (const stub of stubs)
+      try {
+        const key = await stub.release(release);
+        try {
+          return messages.map(({ encryptedResponse }) => openHeldAnswer(key, release.commitHash, encryptedResponse));
+        } finally {
+          key.fill(0);
+        }
+      } catch (error) {
+        // Its peers, or its ledger enclave, may not have the block yet; or it is gone, and another one answers.
+        if (!(error instanceof EnclaveError) || !notYetCodes.has(error.code)) throw error;
+        refusal = error;
+      }
+    if (attempt < attempts) await wait(waitMs * attempt);
+  }
+  throw new EnclaveError(
+    refusal?.code ?? "LEDGER_UNAVAILABLE",
+    `what was asked for is done, in block ${release.block}, and no enclave gives its answer: ${refusal?.message}`,
+  );
+}
+
+const notYetCodes: ReadonlySet<EnclaveErrorCode> = new Set([
+  "NOT_FOUND",
+  "LEDGER_UNAVAILABLE",
+  "REPLAY",
+  "ENCLAVE_ENDED",
+]);
+
+/** Peers hold against each other what enclaves read and wrote; what they answer, only the client can. */
+function sameAnswer(answers: readonly Response[]): Response {
+  const [first, ...others] = answers;
+  if (first === undefined) throw new EnclaveError("SETTINGS_INVALID", "a call takes at least one enclave");
+  const bytes = encode(ResponseSchema, first);
+  if (others.some((other) => !encode(ResponseSchema, other).equals(bytes)))
+    throw new EnclaveError("CONFLICT", "the enclaves give different answers: one of them is not what it should be");
+  return first;
 }
 
 /** What the chaincode asks the enclave's host for while it runs. */
@@ -84,16 +176,17 @@ async function answerChaincode(
   return text.length === 0 ? [] : [Buffer.from(text.toString("latin1"), "base64")];
 }
 
-async function signedProposal(client: RegistryClient, identity: LedgerIdentity, request: string): Promise<Buffer> {
-  const { proposal } = makeProposal({
+async function signedProposal(client: RegistryClient, identity: LedgerIdentity, request: string) {
+  const { proposal: bytes, txId } = makeProposal({
     channelId: client.connection.channelId,
     chaincode: client.chaincodeId,
     transaction: invokeTransaction,
     args: [request],
     creator: serializeIdentity(identity),
   });
-  const signature = await identity.sign(proposal);
-  return encode(SignedProposalSchema, create(SignedProposalSchema, { proposalBytes: proposal, signature }));
+  const signature = await identity.sign(bytes);
+  const signed = encode(SignedProposalSchema, create(SignedProposalSchema, { proposalBytes: bytes, signature }));
+  return { bytes, txId, signed };
 }
 
 function toBase64(bytes: Buffer): string {

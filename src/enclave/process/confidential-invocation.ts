@@ -29,6 +29,7 @@ export function confidentialInvocation(chaincode: ConfidentialChaincode): Invoca
         activeGeneration: active.number,
         chaincode,
         stored: async (key) => (await askHost(stateQuestion, Buffer.from(key)))[0],
+        ledger: keys.ledger,
       },
       readProposal(proposal),
     );

@@ -14,6 +14,7 @@ import { LedgerView } from "./ledger-view.ts";
 import { OpenEnclave } from "./open-enclave.ts";
 import type { EnclaveParts, LedgerContext } from "./parts.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
+import { readRelease, releaseAnswer } from "./release.ts";
 import { compareWithLedger } from "./rollback.ts";
 import { disposeState, type EnclaveState, unsealState } from "./sealed-state.ts";
 
@@ -48,7 +49,7 @@ interface Opened {
   readonly policy: PolicyInForce;
 }
 
-/** Answers the calls of the host's agent. Steps that change what the enclave holds wait for one another; invocations don't. */
+/** Answers the calls of the host's agent. Steps that change what the enclave holds wait for one another; invocations and releases don't. */
 export class EnclaveServer {
   readonly #program: EnclaveProgram;
   readonly #callHost: CallHost;
@@ -64,6 +65,7 @@ export class EnclaveServer {
   /** @throws EnclaveError what the call is refused with; MALFORMED: no such call */
   answer(name: string, parts: readonly Buffer[]): Promise<readonly Uint8Array[]> {
     if (name === "invoke") return this.#invoke(parts);
+    if (name === "release") return this.#release(parts);
     return this.#oneAtATime.run(() => this.#answerAlone(name, parts));
   }
 
@@ -187,6 +189,11 @@ export class EnclaveServer {
     return invoke(rest, new InvocationKeys(enclave), (name, ...asked) =>
       this.#callHost("invocation", ticket, Buffer.from(name), ...asked),
     );
+  }
+
+  /** Parts: as `writeRelease` makes them. Answers with the key. */
+  async #release(parts: readonly Buffer[]): Promise<readonly Uint8Array[]> {
+    return [await releaseAnswer(this.#need().enclave, readRelease(parts))];
   }
 
   /** JSON; nothing in it is secret. */

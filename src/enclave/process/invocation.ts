@@ -3,6 +3,7 @@ import type { CCParameters } from "../messages/generated/fpc/fpc_pb.ts";
 import type { ChaincodeGeneration } from "../protocol/chaincode-keys.ts";
 import type { EnclaveId } from "../protocol/enclave-id.ts";
 import { activeGeneration } from "./active-generation.ts";
+import type { LedgerView } from "./ledger-view.ts";
 import type { OpenEnclave } from "./open-enclave.ts";
 
 /** Asks the untrusted host for something of the transaction's, such as a stored value, while the invocation runs. */
@@ -34,6 +35,11 @@ export class InvocationKeys {
   /** Enclave_SK. */
   get signingKey(): KeyObject {
     return this.#enclave.identity.signingKey;
+  }
+
+  /** What the chaincode's state and the channel's members are. */
+  get ledger(): Pick<LedgerView, "stateHashes" | "isMember"> {
+    return this.#enclave.ledger;
   }
 
   /**

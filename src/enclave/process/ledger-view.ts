@@ -40,7 +40,7 @@ export interface LedgerGeneration {
 }
 
 /**
- * The registry's records of one chaincode, as the trusted ledger has them. Each is asked for anew: nothing is true for longer
+ * The registry's records of one chaincode, its own state and the channel's members, as the trusted ledger has them. Each is asked for anew: nothing is true for longer
  * than its answer. Every method throws what the trusted ledger does, and MALFORMED.
  */
 export class LedgerView {
@@ -109,6 +109,16 @@ export class LedgerView {
 
   floor(): Promise<EvidenceFloor | undefined> {
     return this.#message(EvidenceFloorSchema, recordNames.floor());
+  }
+
+  /** As {@link TrustedLedger.stateHashes}. */
+  stateHashes(keys: readonly string[], minimumBlock: bigint): Promise<readonly (Uint8Array | undefined)[]> {
+    return this.#ledger.stateHashes(keys, minimumBlock);
+  }
+
+  /** As {@link TrustedLedger.isMember}. */
+  isMember(serializedIdentity: Uint8Array): Promise<boolean> {
+    return this.#ledger.isMember(serializedIdentity);
   }
 
   async #registration(name: RecordName): Promise<CCKeyRegistrationMessage | undefined> {

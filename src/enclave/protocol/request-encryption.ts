@@ -30,9 +30,14 @@ export interface ConcealedRequest {
  * 7.1; here alone, because upstream's clients and enclaves speak nothing else) to the chaincode's EK.
  *
  * @param args - The function's name first.
+ * @param minimumBlock - What a ledger enclave's answers for this call have to rest on at least.
  * @throws EnclaveError MALFORMED: not an EK
  */
-export function concealRequest(chaincodeEk: Uint8Array, args: readonly Uint8Array[]): ConcealedRequest {
+export function concealRequest(
+  chaincodeEk: Uint8Array,
+  args: readonly Uint8Array[],
+  minimumBlock = 0n,
+): ConcealedRequest {
   const ek = readEncryptionKey(chaincodeEk, "chaincode_ek");
   const requestKey = kernelRandomBytes(messageKeyBytes);
   const responseKey = kernelRandomBytes(messageKeyBytes);
@@ -42,7 +47,10 @@ export function concealRequest(chaincodeEk: Uint8Array, args: readonly Uint8Arra
   );
   try {
     const input = create(ChaincodeInputSchema, { args: [...args] });
-    const request = encode(CleartextChaincodeRequestSchema, create(CleartextChaincodeRequestSchema, { input }));
+    const request = encode(
+      CleartextChaincodeRequestSchema,
+      create(CleartextChaincodeRequestSchema, { input, minimumBlock }),
+    );
     const message = create(ChaincodeRequestMessageSchema, {
       encryptedRequest: encryptMessage(requestKey, request),
       encryptedKeyTransportMessage: publicEncrypt(oaepWithSha1(ek), transport),
@@ -59,11 +67,14 @@ export class RevealedRequest implements Disposable {
   readonly responseKey: SecretBuffer;
   /** SHA-256 of the ChaincodeRequestMessage, which the answer carries. */
   readonly requestHash: Buffer;
+  /** What the client wants a ledger enclave's answers for this call to rest on at least. */
+  readonly minimumBlock: bigint;
 
-  constructor(input: ChaincodeInput, responseKey: SecretBuffer, requestHash: Buffer) {
+  constructor(input: ChaincodeInput, responseKey: SecretBuffer, requestHash: Buffer, minimumBlock: bigint) {
     this.input = input;
     this.responseKey = responseKey;
     this.requestHash = requestHash;
+    this.minimumBlock = minimumBlock;
   }
 
   [Symbol.dispose](): void {
@@ -95,10 +106,10 @@ export function revealRequest(bytes: Uint8Array, dk: KeyObject): RevealedRequest
     if (message.encryptedRequest.length <= 28)
       throw new EnclaveError("BAD_CIPHERTEXT", "the request is too short to be one");
     const text = decryptMessage(requestEncryptionKey, message.encryptedRequest, "the request");
-    const { input } = decodeStrict(CleartextChaincodeRequestSchema, text, ["input"]);
+    const { input, minimumBlock } = decodeStrict(CleartextChaincodeRequestSchema, text, ["input"]);
     if (input === undefined || input.args.length === 0)
       throw new EnclaveError("MALFORMED", "ChaincodeInput.args is missing or empty");
-    return new RevealedRequest(input, SecretBuffer.copyOf(responseEncryptionKey), requestHashOf(bytes));
+    return new RevealedRequest(input, SecretBuffer.copyOf(responseEncryptionKey), requestHashOf(bytes), minimumBlock);
   });
 }
 

@@ -4,6 +4,7 @@ import { CredentialsSchema } from "../messages/generated/fpc/fpc_pb.ts";
 import { decodeStrict } from "../messages/strict.ts";
 import type { Answerer } from "../process/call-channel.ts";
 import { sha256 } from "../process/identity.ts";
+import { type Release, writeRelease } from "../process/release.ts";
 import { readSealedBlob } from "../process/sealed-state.ts";
 import { type ReadCredentials, readCredentials } from "../protocol/attested-data.ts";
 import type { TeeSettings } from "../tee/open-backend.ts";
@@ -196,6 +197,15 @@ export class Stub implements AsyncDisposable {
     return this.#answers.withAnswerer(answerer, (ticket) => this.#one("invoke", ticket, proposal));
   }
 
+  /**
+   * The key that opens an answer which was held back, once peers have applied it.
+   *
+   * @throws EnclaveError NOT_FOUND: nothing is applied for the proposal, or not yet; WRONG_CONTEXT: another answer to it was
+   */
+  release(release: Release): Promise<Buffer> {
+    return this.#one("release", ...writeRelease(release));
+  }
+
   /** Also before there is an enclave: its measurement is the version to define the chaincode with. */
   async status(): Promise<EnclaveStatus> {
     const enclave = await this.#process();
@@ -223,7 +233,7 @@ export class Stub implements AsyncDisposable {
     if (!this.created) throw new EnclaveError("NOT_FOUND", `no enclave was created in ${this.#folder.path}`);
     const enclave = await this.#process();
     // Calls of the chaincode come by the thousand, and the ledger has each.
-    if (name === "invoke") return enclave.call(name, ...parts);
+    if (name === "invoke" || name === "release") return enclave.call(name, ...parts);
     return this.#journal.around("stub", name, () => enclave.call(name, ...parts));
   }
 

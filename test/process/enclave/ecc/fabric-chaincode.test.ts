@@ -3,17 +3,21 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { hashesTransaction, readHashes } from "../../../../src/enclave/ecc/state-queries.ts";
 import type { EnclaveErrorCode } from "../../../../src/enclave/errors.ts";
 import { FabricLedger } from "../../../../src/enclave/ledger/fabric/fabric-ledger.ts";
 import type { LedgerConnection } from "../../../../src/enclave/ledger/ledger.ts";
+import { sha256 } from "../../../../src/enclave/ledger/low-s.ts";
+import { Membership } from "../../../../src/enclave/ledger/membership.ts";
 import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import { ChaincodeKeyStateSchema } from "../../../../src/enclave/messages/generated/fpc/ercc_pb.ts";
+import { appliedKey, commitHashOf } from "../../../../src/enclave/protocol/held-answer.ts";
 import { ChaincodeProcess } from "../../../fabric/chaincode-process.ts";
 import { TestChannel } from "../../../fabric/channel.ts";
 import { GatewayService } from "../../../fabric/gateway-service.ts";
 import type { TestIdentity } from "../../../fabric/organisation.ts";
 import { relayTo } from "../../../fabric/relay.ts";
-import { ask, BareEnclave, chaincodeId, channelId } from "../../../unit/enclave/chaincode/enclaves.ts";
+import { ask, BareEnclave, chaincodeId, channelId, readAnswer } from "../../../unit/enclave/chaincode/enclaves.ts";
 
 const entry = join(import.meta.dirname, "../../../../src/enclave/ecc/service/main.ts");
 const mspIds = ["Org1MSP", "Org2MSP"] as const;
@@ -23,6 +27,7 @@ let connection: LedgerConnection;
 let mallory: LedgerConnection;
 let channel: TestChannel;
 let enclaves: readonly BareEnclave[];
+let members: Membership;
 
 before(async () => {
   const registry = join(import.meta.dirname, "../../../fabric/registry-chaincode");
@@ -39,6 +44,7 @@ before(async () => {
   }
   const gateway = stack.use(await GatewayService.start(channel, "Org1MSP"));
   const ledger = stack.use(FabricLedger.open({ channelId, gateways: { Org1MSP: { address: gateway.address } } }));
+  members = new Membership(mspIds.map((mspId) => ({ mspId, roots: [channel.organisation(mspId).root] })));
   alice = await channel.organisation("Org1MSP").issue("client", "alice");
   connection = stack.use(await ledger.connect(alice));
   mallory = stack.use(await ledger.connect(await channel.organisation("Org1MSP").issue("client", "mallory")));
@@ -64,7 +70,7 @@ async function answers(words: readonly string[], by = enclaves): Promise<string[
   const { signed } = ask(words, { by: alice });
   const value = await stored("auction/a");
   const state = new Map(value === "" ? [] : [["auction/a", Buffer.from(value, "base64")]]);
-  return await Promise.all(by.map(async (one) => (await one.invoke(signed, state)).toString("base64")));
+  return await Promise.all(by.map(async (one) => (await one.invoke(signed, state, { members })).toString("base64")));
 }
 
 describe("a private chaincode's part in Fabric's peers", () => {
@@ -73,6 +79,26 @@ describe("a private chaincode's part in Fabric's peers", () => {
     const { result } = await connection.submit(chaincodeId, "__endorse", await answers(["create", "a"]));
     assert.match(result.toString(), /^[A-Za-z0-9+/]+=*$/);
     assert.notEqual(await stored("auction/a"), "");
+  });
+
+  it("tells the hashes of what it has, of the records of commits too", async () => {
+    const { signed, txId } = ask(["create", "b"], { by: alice });
+    const both = await Promise.all(enclaves.map((one) => one.invoke(signed, new Map(), { members })));
+    await connection.submit(
+      chaincodeId,
+      "__endorse",
+      both.map((answer) => answer.toString("base64")),
+    );
+    const { fpcRwSet } = readAnswer(both[0] ?? Buffer.alloc(0));
+    assert.ok(fpcRwSet);
+    const keys = ["auction/b", appliedKey(txId), "none"];
+    const told = (await connection.evaluate(chaincodeId, hashesTransaction, keys)).toString();
+    const value = Buffer.from(await stored("auction/b"), "base64");
+    assert.deepEqual(readHashes(told, 3), [
+      sha256(value),
+      sha256(commitHashOf(signed.proposalBytes, fpcRwSet)),
+      undefined,
+    ]);
   });
 
   it("refuses answers of too few organisations, and those that were taken over already", async () => {

@@ -17,12 +17,18 @@ const fakeCipher: StateCipher = {
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
+const hashOf = (text: string | undefined) =>
+  text === undefined ? undefined : createHash("sha256").update(text).digest();
+
 function stateOver(stored: Record<string, string>) {
   const asked: string[] = [];
-  const state = new EncryptedState(fakeCipher, (key) => {
-    asked.push(key);
-    const value = stored[key];
-    return Promise.resolve(value === undefined ? undefined : Buffer.from(value));
+  const state = new EncryptedState(fakeCipher, {
+    stored: async (key) => {
+      asked.push(key);
+      const value = stored[key];
+      return value === undefined ? undefined : Buffer.from(value);
+    },
+    hashes: async (keys) => keys.map((key) => hashOf(stored[key])),
   });
   const set = (withWrites = true) => {
     const { rwSet, readValueHashes } = state.readWriteSet(withWrites);

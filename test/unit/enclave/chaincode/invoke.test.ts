@@ -1,31 +1,27 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { ConfidentialChaincode } from "../../../../src/enclave/chaincode/confidential-chaincode.ts";
 import { SignedProposalSchema } from "../../../../src/enclave/messages/generated/fabric/peer_pb.ts";
-import {
-  ChaincodeResponseMessageSchema,
-  SignedChaincodeResponseMessageSchema,
-} from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
-import { revealResponse } from "../../../../src/enclave/protocol/request-encryption.ts";
 import { generationOfState } from "../../../../src/enclave/protocol/state-encryption.ts";
-import { type AskedRequest, ask, BareEnclave, generations, organisation, propose, type Stored } from "./enclaves.ts";
+import {
+  type AskedRequest,
+  answerAfterCommit,
+  answerTo,
+  apply,
+  ask,
+  BareEnclave,
+  generations,
+  organisation,
+  propose,
+  readAnswer,
+  type Stored,
+} from "./enclaves.ts";
 
 const [first, second] = [await BareEnclave.make("Org1MSP"), await BareEnclave.make("Org2MSP")];
 
-function readAnswer(bytes: Uint8Array) {
-  const signed = fromBinary(SignedChaincodeResponseMessageSchema, bytes);
-  return fromBinary(ChaincodeResponseMessageSchema, signed.chaincodeResponseMessage);
-}
-
-function reveal(asked: AskedRequest, bytes: Uint8Array) {
-  const { status, message, payload } = revealResponse(asked.responseKey, readAnswer(bytes).encryptedResponse);
-  return status === 200 ? Buffer.from(payload).toString() : `${status} ${message}`;
-}
-
-/** Writes what an enclave answered, as peers do once they have checked it. */
-function apply(stored: Stored, bytes: Uint8Array) {
-  for (const { key, value } of readAnswer(bytes).fpcRwSet?.rwSet?.writes ?? []) stored.set(key, value);
+function reveal(asked: AskedRequest, bytes: Uint8Array, generation = generations[1]) {
+  return readAnswer(bytes).heldGeneration === 0n ? answerTo(asked, bytes) : answerAfterCommit(asked, bytes, generation);
 }
 
 describe("a request to confidential chaincode", () => {

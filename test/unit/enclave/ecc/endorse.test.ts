@@ -11,7 +11,17 @@ import {
   type SignedChaincodeResponseMessage,
   SignedChaincodeResponseMessageSchema,
 } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
-import { ask, BareEnclave, chaincodeId, channelId, client, organisation, type Stored } from "../chaincode/enclaves.ts";
+import { appliedKey, commitHashOf } from "../../../../src/enclave/protocol/held-answer.ts";
+import {
+  ask,
+  BareEnclave,
+  chaincodeId,
+  channelId,
+  client,
+  organisation,
+  readAnswer,
+  type Stored,
+} from "../chaincode/enclaves.ts";
 
 const [first, second, third] = [
   await BareEnclave.make("Org1MSP"),
@@ -105,6 +115,16 @@ describe("the endorsement of enclaves' answers", () => {
     assert.match(await peer.endorse(...answers), /^[A-Za-z0-9+/]+=*$/);
     assert.ok(peer.state.has("auction/a"));
     await peer.endorse(...(await both(peer, ["submit", "a", "10"])));
+  });
+
+  it("notes what was applied, by which enclaves know of the commit", async () => {
+    const peer = new Peer();
+    const { signed, txId } = ask(["create", "a"]);
+    const answers = [await first.invoke(signed, peer.state), await second.invoke(signed, peer.state)];
+    await peer.endorse(...answers);
+    const { fpcRwSet } = readAnswer(answers[0] ?? Buffer.alloc(0));
+    assert.ok(fpcRwSet);
+    assert.deepEqual(peer.state.get(appliedKey(txId)), commitHashOf(signed.proposalBytes, fpcRwSet));
   });
 
   it("takes the answer of one enclave where the policy asks for one organisation", async () => {

@@ -1,3 +1,4 @@
+import { readHashes } from "../../../../src/enclave/ecc/state-queries.ts";
 import type { RecordName } from "../../../../src/enclave/ercc/registry-state.ts";
 import type { LedgerExchange } from "../../../../src/enclave/trusted-ledger/exchange.ts";
 import type { TrustedLedger } from "../../../../src/enclave/trusted-ledger/trusted-ledger.ts";
@@ -14,12 +15,24 @@ export class BelievingLedger implements TrustedLedger {
   }
 
   async canEndorse(chaincodeId: string, enclaveId: string): Promise<boolean> {
-    const proposal = Buffer.from(JSON.stringify({ canEndorse: [chaincodeId, enclaveId] }));
-    const [answer] = await this.#exchange({ kind: "endorse", proposal, organisations: [] });
-    return Buffer.from(answer ?? []).toString() === "true";
+    return (await this.#ask("canEndorse", chaincodeId, enclaveId)) === "true";
+  }
+
+  async stateHashes(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
+    return readHashes((await this.#ask("stateHashes", ...keys)) ?? "", keys.length);
+  }
+
+  async isMember(serializedIdentity: Uint8Array): Promise<boolean> {
+    return (await this.#ask("isMember", Buffer.from(serializedIdentity).toString("base64"))) === "true";
   }
 
   async record(name: RecordName): Promise<Uint8Array | undefined> {
     return (await this.#exchange({ kind: "record", name }))[0];
+  }
+
+  async #ask(what: string, ...args: readonly string[]): Promise<string | undefined> {
+    const proposal = Buffer.from(JSON.stringify({ [what]: args }));
+    const [answer] = await this.#exchange({ kind: "endorse", proposal, organisations: [] });
+    return answer === undefined ? undefined : Buffer.from(answer).toString();
   }
 }

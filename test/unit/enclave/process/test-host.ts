@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { auction } from "../../../../src/enclave/chaincode/auction.ts";
 import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import { decodeArgument, encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import { ChaincodeKeyStateSchema } from "../../../../src/enclave/messages/generated/fpc/ercc_pb.ts";
@@ -9,6 +10,7 @@ import {
   SignedGenerationProposalMessageSchema,
 } from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
 import { decodeStrict } from "../../../../src/enclave/messages/strict.ts";
+import { confidentialInvocation } from "../../../../src/enclave/process/confidential-invocation.ts";
 import { EnclaveServer } from "../../../../src/enclave/process/enclave-server.ts";
 import { decodeQuestion } from "../../../../src/enclave/process/ledger-questions.ts";
 import { readCredentials } from "../../../../src/enclave/protocol/attested-data.ts";
@@ -29,6 +31,8 @@ export class TestHost {
   /** Role of the code: another one is another version. */
   role = "chaincode";
   storeFails = false;
+  /** The chaincode's state as this host shows it to its enclave. */
+  shown: ReadonlyMap<string, Uint8Array>;
   /** With evidence. */
   credentials: Buffer = Buffer.alloc(0);
   #server: EnclaveServer | undefined;
@@ -37,6 +41,7 @@ export class TestHost {
     this.world = world;
     this.mspId = mspId;
     this.platform = mspId;
+    this.shown = world.chaincodeState;
   }
 
   /** Created and registered. */
@@ -145,6 +150,7 @@ export class TestHost {
         openBackend: () => openProcessBackend({ platform, code: codeIn(this.world.folder, this.role) }),
         judge: this.world.judge,
         openLedger: async (_, exchange) => new BelievingLedger(exchange),
+        invoke: confidentialInvocation(auction),
       },
       (name, ...parts) =>
         this.#answer(
@@ -160,6 +166,10 @@ export class TestHost {
     if (name === "ledger") {
       const answer = await this.world.exchange(decodeQuestion(parts));
       return answer.map((part) => Buffer.from(part));
+    }
+    if (name === "invocation") {
+      const value = this.shown.get(parts[2]?.toString() ?? "");
+      return value === undefined ? [] : [Buffer.from(value)];
     }
     assert.equal(name, "store");
     if (this.storeFails) throw new EnclaveError("STORE_FAILED", "the disk is full");

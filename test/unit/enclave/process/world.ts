@@ -4,10 +4,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { answerStateQuery, hashesTransaction } from "../../../../src/enclave/ecc/state-queries.ts";
 import { Registry } from "../../../../src/enclave/ercc/registry.ts";
 import type { Creator } from "../../../../src/enclave/ercc/registry-state.ts";
 import { toEvidence } from "../../../../src/enclave/evidence/attestation-json.ts";
 import { AttestationJudge } from "../../../../src/enclave/evidence/judge.ts";
+import { Membership } from "../../../../src/enclave/ledger/membership.ts";
 import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import {
   CCParametersSchema,
@@ -55,6 +57,10 @@ export class World implements Disposable {
   stale: MemoryLedger | undefined;
   /** What a lying ledger answers, where it answers something of its own. */
   lie: ((question: LedgerQuestion) => readonly Uint8Array[] | undefined) | undefined;
+  /** The private chaincode's own, as the ledger has it. */
+  readonly chaincodeState = new Map<string, Uint8Array>();
+  /** Of who may call it. */
+  membership = new Membership([]);
   /** Of the enclaves' code. */
   readonly measurement: string;
   #policy: Policy | undefined;
@@ -206,9 +212,21 @@ export class World implements Disposable {
       return text === "" ? [] : [Buffer.from(text, "base64")];
     }
     assert(question.kind === "endorse");
-    const { canEndorse } = JSON.parse(Buffer.from(question.proposal).toString()) as { canEndorse: string[] };
-    return [Buffer.from(await ask("canEndorse", ...canEndorse))];
+    const asked = JSON.parse(Buffer.from(question.proposal).toString()) as Record<string, string[]>;
+    const [[what, args] = ["", []]] = Object.entries(asked);
+    return [Buffer.from(await this.#answer(what, args, ask))];
   };
+
+  async #answer(
+    what: string,
+    args: string[],
+    ask: (name: string, ...args: string[]) => Promise<string>,
+  ): Promise<string> {
+    if (what === "isMember") return `${this.membership.identify(Buffer.from(args[0] ?? "", "base64")) !== undefined}`;
+    if (what !== "stateHashes") return await ask(what, ...args);
+    const get = async (key: string) => this.chaincodeState.get(key);
+    return (await answerStateQuery(get, hashesTransaction, args)) ?? "";
+  }
 
   /** What the state is now, to answer from later. */
   copyOfLedger(): MemoryLedger {
