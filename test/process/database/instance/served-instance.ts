@@ -4,12 +4,15 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { generateKeyPair } from "../../../../src/crypto/curve.ts";
+import { scryptBounds } from "../../../../src/crypto/kdf.ts";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
-import { sealPrivateKey } from "../../../../src/database/gm/private-key.ts";
+import { sealContainer } from "../../../../src/database/gm/private-key-v2.ts";
 import { reservePort } from "../../../reserved-ports.ts";
 
 const cli = new URL("../../../../src/cli/main.ts", import.meta.url).pathname;
 const pincodeText = "a pincode of some length";
+/** The least that is opened: every start opens it. */
+const leastCost = { cost: scryptBounds.minCost, blockSize: scryptBounds.blockSize, parallelization: 1 };
 
 export const skip: string | false = !existsSync("/usr/bin/influxd")
   ? "influxd is not there: install Debian's influxdb"
@@ -40,7 +43,7 @@ export class InstanceInTest {
     instance.port = await reservePort();
     const { scalar, publicKey } = generateKeyPair("sm2");
     using pincode = SecretBuffer.take(Buffer.from(pincodeText));
-    writeFileSync(join(instance.folder, "master.key"), await sealPrivateKey({ scalar, publicKey, pincode }, "v2"));
+    writeFileSync(join(instance.folder, "master.key"), await sealContainer({ scalar, publicKey, pincode }, leastCost));
     writeFileSync(instance.pincodeFile, pincodeText, { mode: 0o600 });
     const database = `[database]\ndata = "data"\nlisten = "127.0.0.1:${instance.port}"\ninfluxd = "/usr/bin/influxd"\n${more}`;
     writeFileSync(instance.withoutKey, database);
@@ -55,9 +58,14 @@ export class InstanceInTest {
     return this.#child?.pid ?? 0;
   }
 
-  /** What it has printed since it was started. */
+  /** What it has printed since it was started, or since that was forgotten. */
   get output(): string {
     return this.#output;
+  }
+
+  /** So that {@link until} waits for what is yet to come. */
+  forgetOutput(): void {
+    this.#output = "";
   }
 
   /** Starts it, and resolves when it is ready; rejects with what it printed when it ends before. */
