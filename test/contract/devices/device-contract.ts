@@ -1,7 +1,7 @@
 /** What every device must do, run over each of them by a test file that says how one is made. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import type { CryptoDevice, DeviceKey, DeviceKeyChoice, UpstreamKeyChoice } from "../../../src/devices/device.ts";
 
 export interface DeviceSubject extends AsyncDisposable {
@@ -46,16 +46,29 @@ async function seal(device: CryptoDevice, key: DeviceKey): Promise<Sealed> {
 }
 
 /**
- * @param make - A device that is ready; called for each test.
+ * @param make - A device that is ready; called once: all that is asked of it is asked of one device, one after another.
  * @param skip - Why the device is not to be had here, or false.
  */
 export function deviceContract(make: () => Promise<DeviceSubject>, skip: string | false = false): void {
-  const says = (behaviour: string, test: (subject: DeviceSubject) => Promise<void>) =>
-    it(behaviour, { skip }, async () => {
-      await using subject = await make();
-      await test(subject);
+  describe("as every device", { skip }, () => {
+    let subject: DeviceSubject | undefined;
+    before(async () => {
+      subject = await make();
     });
+    after(() => subject?.[Symbol.asyncDispose]());
+    deviceTests((behaviour, test) =>
+      it(behaviour, async () => {
+        assert.ok(subject !== undefined, "the device is ready");
+        await test(subject);
+      }),
+    );
+  });
+}
 
+type Says = (behaviour: string, test: (subject: DeviceSubject) => Promise<void>) => void;
+
+/** The last one locks the device. */
+function deviceTests(says: Says): void {
   says(
     "gives back the box secret that it gave, under the same key and context, as often as it is asked",
     async (subject) => {
