@@ -6,6 +6,10 @@ import { recordNames } from "../../../../src/enclave/ercc/records.ts";
 import { CCParametersSchema, HostParametersSchema } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
 import { TrustedLedgerParametersSchema } from "../../../../src/enclave/messages/generated/fpc/policy_pb.ts";
 import { encode } from "../../../../src/enclave/messages/strict.ts";
+import {
+  type ConfidentialCallOptions,
+  callConfidentially,
+} from "../../../../src/enclave/operator/confidential-call.ts";
 import { hostExchange } from "../../../../src/enclave/operator/host-exchange.ts";
 import { exportKeys, importKeys, initialise } from "../../../../src/enclave/operator/provisioning.ts";
 import { RegistryClient } from "../../../../src/enclave/operator/registry-client.ts";
@@ -33,7 +37,7 @@ suite("chaincode keys among enclaves that believe a ledger enclave", () => {
       tee,
       exchange: hostExchange(client, identity, session),
     });
-    return { client, stub, creation: await creation(mspId) };
+    return { client, identity, stub, creation: await creation(mspId) };
   }
 
   async function creation(mspId: string) {
@@ -70,6 +74,23 @@ suite("chaincode keys among enclaves that believe a ledger enclave", () => {
     assert.deepEqual([...provisioned].sort(), [first.enclaveId, second.enclaveId].sort());
     // What the ledger enclave says is what the registry has.
     assert.ok(await world.open().record(recordNames.chaincodeEk(chaincodeId)));
+  });
+
+  test("serve calls whose answers open once the ledger enclave knows of the commit, killed before", async () => {
+    const one = await host("Org1MSP");
+    const two = await host("Org2MSP");
+    await using _one = one.stub;
+    await using _two = two.stub;
+    const call = (options: ConfidentialCallOptions, ...words: string[]) =>
+      callConfidentially(one.client, one.identity, [one.stub, two.stub], words, options);
+    const created = await call({}, "create", "lot");
+    assert.deepEqual([created.payload.toString(), created.blockNumber === undefined], ["OK", false]);
+    process.kill((await world.host?.status())?.pid ?? Number.NaN, "SIGKILL");
+    const height = world.ledger.height;
+    const evaluated = await call({ minimumBlock: created.blockNumber ?? 0n }, "eval", "lot");
+    assert.deepEqual([evaluated.message, evaluated.txId], ["AUCTION_STILL_OPEN", undefined]);
+    assert.equal(world.ledger.height, height, "a query made a transaction");
+    await assert.rejects(call({ minimumBlock: height + 10n }, "eval", "lot"), { code: "LEDGER_UNAVAILABLE" });
   });
 
   test("are not exported to an enclave that the ledger enclave knows to be revoked", async () => {
