@@ -65,7 +65,7 @@ export interface EnclaveInView extends Omit<ReportedEnclave, "state" | "generati
 
 export interface EnclavesInView {
   readonly enclaves: readonly EnclaveInView[];
-  readonly unwrapsSince: string | null;
+  readonly usesSince: string | null;
 }
 
 export interface Integration {

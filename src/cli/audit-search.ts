@@ -9,6 +9,7 @@ interface SearchOptions extends ConnectionOptions, OutputOptions {
   readonly principal?: string;
   readonly key?: string;
   readonly node?: string;
+  readonly purpose?: string;
   readonly action?: string;
   readonly since?: string;
   readonly until?: string;
@@ -27,6 +28,7 @@ export function searchCommand(): Command {
     .option("--principal <name>", "ARN, node/NAME, user/NAME, a name, or an access key id")
     .option("--key <key>", "id, alias or ARN")
     .option("--node <name>", "a node's own requests, and those that name it")
+    .option("--purpose <text>", "uses of keys whose context has this purpose, such as enclave-key")
     .option("--action <action>", "kms:Decrypt, or Decrypt; * at the end stands for any rest")
     .option("--since <time>", "ISO 8601, such as 2026-11-21T12:00:00Z, or a day (UTC)")
     .option("--until <time>", "records before this time")
@@ -74,11 +76,12 @@ async function search(
 }
 
 function filterOf(options: SearchOptions): Omit<Query, "limit" | "cursor"> {
-  const { principal, key, node, action, since, until, denied, oldestFirst } = options;
+  const { principal, key, node, purpose, action, since, until, denied, oldestFirst } = options;
   return {
     ...(principal === undefined ? {} : { principal }),
     ...(key === undefined ? {} : { key }),
     ...(node === undefined ? {} : { node }),
+    ...(purpose === undefined ? {} : { purpose }),
     ...(action === undefined ? {} : { action }),
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),

@@ -274,6 +274,7 @@ export const protocol = {
       principal: text(512).exactOptional(),
       key: key.exactOptional(),
       node: name.exactOptional(),
+      purpose: text(256).exactOptional(),
       action: text(128).exactOptional(),
       since: text(64).exactOptional(),
       until: text(64).exactOptional(),

@@ -36,7 +36,7 @@ export function EnclavesView() {
                     </thead>
                     <tbody>
                       {enclaves.map((each) => (
-                        <EnclaveRow key={`${each.node}/${each.enclave}`} enclave={each} since={value.unwrapsSince} />
+                        <EnclaveRow key={`${each.node}/${each.enclave}`} enclave={each} since={value.usesSince} />
                       ))}
                     </tbody>
                   </table>

@@ -19,12 +19,12 @@ export interface CompiledFilter {
  * @throws {CustodyError} `INPUT_INVALID` for a time that is none.
  */
 export function compileFilter(filter: AuditFilter): CompiledFilter {
-  const { principal, key, node, action, denied } = filter;
+  const { principal, key, node, purpose, action, denied } = filter;
   const sinceMs = timeOf("since", filter.since) ?? Number.NEGATIVE_INFINITY;
   const untilMs = timeOf("until", filter.until) ?? Number.POSITIVE_INFINITY;
   const fitsAction = action === undefined ? undefined : actionTest(action);
   const needles = [
-    ...[principal, key, node].filter((each) => each !== undefined).map((each) => asciiJson(each).slice(1, -1)),
+    ...[principal, key, node, purpose].filter((each) => each !== undefined).map((each) => asciiJson(each).slice(1, -1)),
     ...(action === undefined ? [] : [needleOfAction(action)]),
     ...(denied === true ? ['"result":"refused"'] : []),
   ];
@@ -36,6 +36,7 @@ export function compileFilter(filter: AuditFilter): CompiledFilter {
       (principal === undefined || isPrincipal(record, principal)) &&
       (key === undefined || record.key === key || record.detail.toKey === key) &&
       (node === undefined || isAboutNode(record, node)) &&
+      (purpose === undefined || record.context?.purpose === purpose) &&
       (fitsAction === undefined || fitsAction(record.action)) &&
       (denied !== true || record.result === "refused")
     );

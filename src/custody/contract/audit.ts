@@ -8,6 +8,8 @@ export interface AuditFilter {
   readonly key?: string;
   /** Name of a node: its own requests, and those whose context or details name it. */
   readonly node?: string;
+  /** What a use of a key was said to be for: the `purpose` in its context. */
+  readonly purpose?: string;
   /** `kms:Decrypt`, or `Decrypt`; a `*` at the end stands for any rest. */
   readonly action?: string;
   /** ISO 8601; records of this moment and later. */

@@ -6,8 +6,9 @@ import {
 } from "../../custody/contract/enclaves.ts";
 import type { AuditRecord, Caller, CustodyService } from "../../custody/service.ts";
 
-/** Unwraps that are looked through for the last use of each enclave's key. */
-const maxUnwraps = 1000;
+/** Uses of enclaves' keys that are looked at for the last of each, at a time and so often; one time is of up to 20,000 records. */
+const maxUses = 1000;
+const maxSearches = 3;
 const maxUnreported = 200;
 /** What an enclave's context says it asks for (docs/formats.md). */
 const enclaveKeyPurpose = "enclave-key";
@@ -23,23 +24,22 @@ export interface EnclaveInView {
   readonly measurement: string;
   /** Null: its host has told nothing of it; what else is known is what it asked under. */
   readonly reported: Pick<ReportedEnclave, "state" | "generation" | "reportedAt"> | null;
-  /** The newest use of its key among the last thousand unwraps; null when there is none. */
+  /** The newest use of its key among those that were looked at; null when there is none. */
   readonly lastKeyUse: Pick<AuditRecord, "at" | "peer" | "result" | "error" | "sequence"> | null;
 }
 
 export interface EnclavesInView {
   readonly enclaves: readonly EnclaveInView[];
-  /** When the oldest unwrap that was looked at happened; null when all were. */
-  readonly unwrapsSince: string | null;
+  /** Since when the chain was looked at for uses of keys; null for all of it. */
+  readonly usesSince: string | null;
 }
 
+type Asked = Pick<CustodyService, "enclaves" | "audit">;
+
 /** Every part is asked of custody as the caller, who must be allowed to read it. */
-export async function enclavesInView(custody: CustodyService, caller: Caller): Promise<EnclavesInView> {
-  const [reported, unwraps] = await Promise.all([
-    custody.enclaves.list(caller),
-    custody.audit.search(caller, { action: "kms:Decrypt", order: "newest", limit: maxUnwraps }),
-  ]);
-  const uses = usesOf(unwraps.records);
+export async function enclavesInView(custody: Asked, caller: Caller): Promise<EnclavesInView> {
+  const [reported, { records, since }] = await Promise.all([custody.enclaves.list(caller), findUses(custody, caller)]);
+  const uses = usesOf(records);
   const told = reported.map((each): EnclaveInView => {
     const { state, generation, reportedAt, ...names } = each;
     const id = idOf(names);
@@ -50,14 +50,32 @@ export async function enclavesInView(custody: CustodyService, caller: Caller): P
   const untold = [...uses.values()].slice(0, maxUnreported);
   return {
     enclaves: [...told, ...untold].sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1)),
-    unwrapsSince: unwraps.next === null ? null : (unwraps.records.at(-1)?.at ?? null),
+    usesSince: since,
   };
 }
 
+/** The newest uses, and the time of the oldest record that was looked at where that was not the chain's first. */
+async function findUses(
+  { audit }: Asked,
+  caller: Caller,
+): Promise<{ readonly records: readonly AuditRecord[]; readonly since: string | null }> {
+  const records: AuditRecord[] = [];
+  let next: number | null = null;
+  for (let searches = 0; searches < maxSearches; searches++) {
+    const wanted = { action: "kms:Decrypt", purpose: enclaveKeyPurpose, order: "newest", limit: maxUses } as const;
+    const page = await audit.search(caller, next === null ? wanted : { ...wanted, cursor: next });
+    records.push(...page.records);
+    next = page.next;
+    if (next === null) return { records, since: null };
+  }
+  const [oldest] = await audit.read(caller, { after: (next ?? 1) - 1, limit: 1 });
+  return { records, since: oldest?.at ?? null };
+}
+
 /** The newest use of each enclave's key by each node, refused ones too: what a start looks like that was not allowed. */
-function usesOf(unwraps: readonly AuditRecord[]): Map<string, EnclaveInView> {
+function usesOf(records: readonly AuditRecord[]): Map<string, EnclaveInView> {
   const found = new Map<string, EnclaveInView>();
-  for (const record of unwraps) {
+  for (const record of records) {
     const node = /:node\/([^/]+)$/.exec(record.principal)?.[1];
     const names = namesIn(record.context);
     if (node === undefined || names === undefined) continue;

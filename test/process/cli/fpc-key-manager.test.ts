@@ -44,7 +44,12 @@ describe("strongroom fpc with a key manager", { timeout: 600_000 }, () => {
 
   const named = (key = "alias/enclaves") => ["--key-manager", server.url, "--identity", identity, "--master-key", key];
   async function uses() {
-    const { records } = await server.admin.audit.search({ action: "kms:Decrypt", order: "newest", limit: 100 });
+    const { records } = await server.admin.audit.search({
+      action: "kms:Decrypt",
+      purpose: "enclave-key",
+      order: "newest",
+      limit: 100,
+    });
     return records;
   }
 

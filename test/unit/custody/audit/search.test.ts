@@ -30,12 +30,15 @@ function fits(record: AuditRecord, filter: AuditFilter): boolean {
     isPrincipal &&
     isNode &&
     isAction &&
+    (filter.purpose === undefined || record.context?.purpose === filter.purpose) &&
     (filter.key === undefined || record.key === filter.key || record.detail.toKey === filter.key) &&
     (filter.since === undefined || record.at >= filter.since) &&
     (filter.until === undefined || record.at < filter.until) &&
     (!filter.denied || record.result === "refused")
   );
 }
+
+const purposes = [{}, { purpose: "backup" }, { purpose: "node-data-key" }, { about: "backup" }];
 
 describe("a search of the audit chain", () => {
   let km: TestKeyManager;
@@ -57,7 +60,7 @@ describe("a search of the audit chain", () => {
       km.nowMs = startMs + round * 60_000;
       const node = nodes[round % 3] as Caller;
       const name = ["n1", "n11", "n2"][round % 5] ?? "nobody";
-      const input = { key: round % 2 === 0 ? "alias/a" : "alias/b", context: { node: name } };
+      const input = { key: round % 2 === 0 ? "alias/a" : "alias/b", context: { node: name, ...purposes[round % 4] } };
       await custody.data.generateDataKeyWithoutPlaintext(node, input).catch(() => {});
       await custody.keys.describe({ ...user, accessKeyId }, "alias/a");
       await custody.keys.describe(user, "alias/none").catch(() => {});
@@ -89,6 +92,7 @@ describe("a search of the audit chain", () => {
     const filter = fc.record({
       principal: optional(fc.constantFrom("n1", "node/n1", "n11", "n1-auditor", accessKeyId, "nobody")),
       node: optional(fc.constantFrom("n1", "n11", "n2", "n3")),
+      purpose: optional(fc.constantFrom("backup", "node-data-key", "node")),
       key: optional(fc.constantFrom("alias/a", "alias/b")),
       action: optional(fc.constantFrom("kms:DescribeKey", "DescribeKey", "kms:*", "Gen*", "Describe", "EnrollNode")),
       since: optional(time),

@@ -6,16 +6,29 @@ import { after, before, suite, test } from "node:test";
 import type { Enrolment } from "../../../../src/client/enroll.ts";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
 import { EnclaveError, type EnclaveErrorCode } from "../../../../src/enclave/errors.ts";
-import { createAttestationRoot } from "../../../../src/enclave/tee/attestation-root.ts";
+import { type AttestationRoot, createAttestationRoot } from "../../../../src/enclave/tee/attestation-root.ts";
 import type { SealedFor, TeeBackend } from "../../../../src/enclave/tee/backend.ts";
+import { openGramineBackend } from "../../../../src/enclave/tee/gramine/backend.ts";
 import { KeyManagedBackend } from "../../../../src/enclave/tee/key-manager/backend.ts";
 import type { KeyManagerSettings } from "../../../../src/enclave/tee/key-manager/settings.ts";
+import type { EnclaveCode } from "../../../../src/enclave/tee/measure-code.ts";
 import { openProcessBackend } from "../../../../src/enclave/tee/process/backend.ts";
 import { createProcessPlatform } from "../../../../src/enclave/tee/process/platform.ts";
+import { certifyTpm } from "../../../../src/enclave/tee/tpm/attestation-key.ts";
+import { openTpmBackend } from "../../../../src/enclave/tee/tpm/backend.ts";
+import { GramineFolder } from "../../../enclave-platforms/gramine-folder.ts";
+import { createIntel } from "../../../enclave-platforms/intel.ts";
+import { noSwtpm, Swtpm } from "../../../enclave-platforms/swtpm.ts";
 import { reservePort } from "../../../reserved-ports.ts";
 import { type RunningKeyManager, startKeyManager } from "../../server/running-key-manager.ts";
 
 const header = Buffer.from("header of the blob");
+const code: EnclaveCode = {
+  base: import.meta.dirname,
+  parts: ["key-manager.test.ts"],
+  program: "/bin/sh",
+  role: "chaincode",
+};
 const state = "all that an enclave keeps";
 const subject: SealedFor = {
   enclaveId: "E1".repeat(32),
@@ -29,6 +42,7 @@ suite("an enclave's platform under a key manager", () => {
   let running: RunningKeyManager;
   let masterKey: string;
   let settings: KeyManagerSettings;
+  let root: AttestationRoot;
   let sealed: Buffer;
 
   before(async () => {
@@ -40,7 +54,7 @@ suite("an enclave's platform under a key manager", () => {
       identity: await identityFolder("host-1", await running.enrolled("host-1", masterKey)),
       masterKey: "alias/enclaves",
     };
-    const root = await createAttestationRoot(join(folder, "root"), "Org1");
+    root = await createAttestationRoot(join(folder, "root"), "Org1");
     for (const name of ["first", "second"]) await createProcessPlatform(join(folder, name), root, name);
     await using backend = await open();
     sealed = await backend.seal(secret(), header, subject);
@@ -62,7 +76,7 @@ suite("an enclave's platform under a key manager", () => {
   const platform = (name = "first") =>
     openProcessBackend({
       platform: join(folder, name),
-      code: { base: import.meta.dirname, parts: ["key-manager.test.ts"], program: "/bin/sh", role: "chaincode" },
+      code,
     });
   const open = async (change: Partial<KeyManagerSettings> = {}, name = "first"): Promise<TeeBackend> =>
     new KeyManagedBackend(await platform(name), { ...settings, ...change });
@@ -120,6 +134,40 @@ suite("an enclave's platform under a key manager", () => {
     await using other = await open();
     assert.equal(await unsealed(other, again), state);
   });
+
+  for (const [kind, skip, openPlatform] of [
+    ["tpm", noSwtpm(), inTpm],
+    ["gramine", false, inGramine],
+  ] as const)
+    test(`works over a platform of kind ${kind}`, { skip }, async () => {
+      await using stack = new AsyncDisposableStack();
+      const backend = new KeyManagedBackend(await openPlatform(stack), settings);
+      stack.use(backend);
+      const own = await backend.seal(secret(), header, subject);
+      assert.equal(backend.kind, kind);
+      assert.equal(await unsealed(backend, own), state);
+      await running.admin.keys.disable(masterKey);
+      await refused(unsealed(backend, own), "KEY_MANAGER_REFUSED");
+      await running.admin.keys.enable(masterKey);
+      assert.equal(await unsealed(backend, own), state);
+    });
+
+  async function inTpm(stack: AsyncDisposableStack): Promise<TeeBackend> {
+    const tpm = stack.use(await Swtpm.start(join(folder, "tpm")));
+    const host = join(folder, "tpm-host");
+    await certifyTpm(host, tpm.tcti, root, "tpm-host");
+    return await openTpmBackend({ platform: host, tcti: tpm.tcti, code });
+  }
+
+  async function inGramine(stack: AsyncDisposableStack): Promise<TeeBackend> {
+    const device = await GramineFolder.create(
+      join(folder, "gramine"),
+      await createIntel(),
+      Buffer.alloc(32, 0xe1),
+      Buffer.alloc(16, 0x5a),
+    );
+    return await openGramineBackend({ folder: stack.use(device).folder });
+  }
 
   test("does not ask the key manager for what the platform did not seal", async () => {
     const before = (await uses()).length;

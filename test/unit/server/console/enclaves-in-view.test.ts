@@ -51,7 +51,7 @@ describe("the console's view of enclaves", () => {
       await assert.rejects(enclavesInView(km.custody, caller), { code: "ACCESS_DENIED" });
     assert.deepEqual(await enclavesInView(km.custody, await km.user("auditor", "auditor")), {
       enclaves: [],
-      unwrapsSince: null,
+      usesSince: null,
     });
   });
 
@@ -72,6 +72,28 @@ describe("the console's view of enclaves", () => {
       reported: { state: "provisioned", generation: 4, reportedAt: new Date(km.nowMs).toISOString() },
     });
     assert.deepEqual([lastKeyUse?.at, lastKeyUse?.result, lastKeyUse?.peer], [usedAt, "done", "127.0.0.1"]);
+  });
+
+  it("finds a use of an enclave's key among many of others' keys", async () => {
+    const [host, busy] = [await km.enrol("host-0", "alias/enclaves"), await km.enrol("busy", "alias/enclaves")];
+    await useKey(host, contextOf("host-0", id("E0")));
+    await Promise.all(Array.from({ length: 1100 }, () => useKey(busy, { node: "busy", purpose: "node-data-key" })));
+    assert.equal((await rowOf(id("E0")))?.lastKeyUse?.result, "done");
+  });
+
+  it("says since when it looked where that was not the whole chain", async () => {
+    const { audit, enclaves } = km.custody;
+    const cursors: (number | undefined)[] = [];
+    const search: typeof audit.search = async (_caller, { cursor }) => {
+      cursors.push(cursor);
+      return { records: [], next: 12 - 3 * cursors.length };
+    };
+    const read = audit.read.bind(audit);
+    const long = { enclaves, audit: Object.assign(Object.create(audit), { search, read }) as typeof audit };
+    const { usesSince } = await enclavesInView(long, km.admin);
+    const [third] = await audit.read(km.admin, { after: 2, limit: 1 });
+    assert.deepEqual(cursors, [undefined, 9, 6]);
+    assert.equal(usesSince, third?.at);
   });
 
   it("shows a refused use as the last one", async () => {
