@@ -88,7 +88,7 @@ function usesOf(records: readonly AuditRecord[]): Map<string, EnclaveInView> {
 
 /** A context is the caller's to choose: what does not name an enclave by all its names is not shown as one. */
 function namesIn(context: AuditRecord["context"]) {
-  if (context?.purpose !== enclaveKeyPurpose) return undefined;
+  if (context === null) return undefined;
   const { enclave, organisation, channel, chaincode, measurement } = context;
   const names = { enclave, organisation, channel, chaincode, measurement };
   return isNamed(names) ? names : undefined;
