@@ -1,9 +1,11 @@
-import { type ClientDuplexStream, credentials } from "@grpc/grpc-js";
+import { type ClientDuplexStream, credentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { ledger, peer } from "@hyperledger/fabric-protos";
 import type { Entry, Simulation } from "./world-state.ts";
 
 type Message = InstanceType<typeof peer.ChaincodeMessage>;
 type Response = InstanceType<typeof peer.Response>;
+/** Between chaincode and peer, whoever opened it. */
+export type ChatStream = ClientDuplexStream<Message, Message> | ServerDuplexStream<Message, Message>;
 const { Type } = peer.ChaincodeMessage;
 
 /** A call of chaincode: what the peer's proposal has, and how chaincode calls another one on the same channel. */
@@ -41,21 +43,16 @@ export class ChaincodeStream implements Disposable {
   /** As the chaincode registered: the id of its package. */
   readonly chaincodeId: string;
   readonly #namespace: string;
-  readonly #client: InstanceType<typeof peer.ChaincodeClient>;
-  readonly #stream: ClientDuplexStream<Message, Message>;
+  readonly #stream: ChatStream;
+  readonly #close: () => void;
   readonly #running = new Map<string, Running>();
   #iterators = 0;
 
-  private constructor(
-    chaincodeId: string,
-    namespace: string,
-    client: InstanceType<typeof peer.ChaincodeClient>,
-    stream: ClientDuplexStream<Message, Message>,
-  ) {
+  private constructor(chaincodeId: string, namespace: string, stream: ChatStream, close: () => void) {
     this.chaincodeId = chaincodeId;
     this.#namespace = namespace;
-    this.#client = client;
     this.#stream = stream;
+    this.#close = close;
     stream.on("data", (message: Message) => this.#take(message));
     stream.on("error", (error: Error) => this.#fail(error));
     stream.on("end", () => this.#fail(new Error("the chaincode ended its stream")));
@@ -69,20 +66,29 @@ export class ChaincodeStream implements Disposable {
     const client = new peer.ChaincodeClient(address, credentials.createInsecure());
     const stream: ClientDuplexStream<Message, Message> = client.connect();
     try {
-      const first = await new Promise<Message>((resolve, reject) => {
-        stream.once("data", resolve);
-        stream.once("error", reject);
-      });
-      if (first.getType() !== Type.REGISTER) throw new Error(`chaincode began with message ${first.getType()}`);
-      const id = peer.ChaincodeID.deserializeBinary(first.getPayload_asU8()).getName();
-      stream.write(newMessage(Type.REGISTERED));
-      stream.write(newMessage(Type.READY));
-      return new ChaincodeStream(id, namespace, client, stream);
+      return await ChaincodeStream.accept(stream, namespace, () => client.close());
     } catch (error) {
       stream.on("error", () => undefined);
       client.close();
       throw error;
     }
+  }
+
+  /**
+   * The same of a stream that chaincode has opened: of a service, or of chaincode that the peer has started.
+   *
+   * @throws Error when the chaincode does not register
+   */
+  static async accept(stream: ChatStream, namespace: string, close: () => void): Promise<ChaincodeStream> {
+    const first = await new Promise<Message>((resolve, reject) => {
+      stream.once("data", resolve);
+      stream.once("error", reject);
+    });
+    if (first.getType() !== Type.REGISTER) throw new Error(`chaincode began with message ${first.getType()}`);
+    const id = peer.ChaincodeID.deserializeBinary(first.getPayload_asU8()).getName();
+    stream.write(newMessage(Type.REGISTERED));
+    stream.write(newMessage(Type.READY));
+    return new ChaincodeStream(id, namespace, stream, close);
   }
 
   execute(call: ChaincodeCall): Promise<ChaincodeAnswer> {
@@ -99,7 +105,7 @@ export class ChaincodeStream implements Disposable {
   [Symbol.dispose](): void {
     this.#fail(new Error("the peer left the chaincode"));
     this.#stream.end();
-    this.#client.close();
+    this.#close();
   }
 
   #take(message: Message): void {

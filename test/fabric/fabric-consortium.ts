@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
+import { FabricLedger } from "../../src/enclave/ledger/fabric/fabric-ledger.ts";
 import { PolicySchema, SignedPolicySchema } from "../../src/enclave/messages/generated/fpc/policy_pb.ts";
 import { encode } from "../../src/enclave/messages/strict.ts";
 import { FabricMember } from "../../src/enclave/operator/fabric-member.ts";
@@ -74,8 +75,24 @@ export class FabricConsortium implements AsyncDisposable {
     return join(this.folderOf(number), "connection.json");
   }
 
-  async member(number: number): Promise<FabricMember> {
-    return this.#stack.use(await FabricMember.open(this.connectionOf(number)));
+  member(number: number): Promise<FabricMember> {
+    return this.memberOf(this.connectionOf(number));
+  }
+
+  /** By connection settings of one's own. */
+  async memberOf(path: string): Promise<FabricMember> {
+    return this.#stack.use(await FabricMember.open(path));
+  }
+
+  /** For identities that are not in files. Not of the first organisation, whose peer wants a certificate of clients. */
+  ledger(mspId: string): FabricLedger {
+    const index = (mspIds as readonly string[]).indexOf(mspId);
+    const address = this.gateways[index]?.address ?? "";
+    const tlsRoots = this.channel.organisation(mspId).root;
+    const gateway = { address, tlsRoots, tlsServerName: `peer0.${mspId.toLowerCase()}.example.com` };
+    // Any organisation's identities may ask a peer.
+    const gateways = Object.fromEntries(mspIds.map((one) => [one, gateway]));
+    return FabricLedger.open({ channelId: this.channel.channelId, gateways });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -165,7 +165,7 @@ function sameAnswer(answers: readonly Response[]): Response {
 }
 
 /** What the chaincode asks the enclave's host for while it runs. */
-async function answerChaincode(
+export async function answerChaincode(
   client: RegistryClient,
   name: string,
   [key]: readonly Buffer[],

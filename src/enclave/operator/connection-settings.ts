@@ -42,6 +42,8 @@ const form = z.strictObject({
           .strictObject({ servers: z.array(z.string()).min(1), identity: file, masterKey: z.string().min(1) })
           .optional(),
       }),
+      /** Beside the own peer, which started it: reached through the gateway. */
+      z.strictObject({ kind: z.literal("chaincode"), peerEndpoint: endpoint }),
     ])
     .optional(),
   organisationKeys: z.strictObject({ policy: file, recovery: file }).optional(),

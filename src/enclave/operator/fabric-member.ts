@@ -27,6 +27,7 @@ import { checkEnclaveName } from "./enclave-name.ts";
 import { hostExchange } from "./host-exchange.ts";
 import type { Member } from "./member.ts";
 import { readOrganisationKeys } from "./organisation-keys.ts";
+import { PeerAgent } from "./peer-agent.ts";
 import type { OrganisationKeys } from "./recovery.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { readStubRecords } from "./stub-records.ts";
@@ -75,22 +76,30 @@ export class FabricMember implements Member, AsyncDisposable {
   }
 
   get teeKind(): TeeKind | undefined {
-    return this.#settings.host?.tee.kind;
+    const { host } = this.#settings;
+    return host?.kind === "folder" ? host.tee.kind : undefined;
+  }
+
+  /** Whether the enclaves' files are on this machine, and not with a peer that runs the agent. */
+  get isOwnHost(): boolean {
+    return this.#settings.host?.kind === "folder";
   }
 
   get keyManagers(): EnclaveKeyManagers | undefined {
     const { host } = this.#settings;
-    if (host === undefined) return undefined;
+    if (host?.kind !== "folder") return undefined;
     return new EnclaveKeyManagers({
       names: () => this.enclaves(),
-      folderOf: (name) => this.#enclaveFolder(name),
+      folderOf: (name) => enclaveFolder(host, name),
       keyManager: () => host.keyManager,
     });
   }
 
   enclaves(): readonly string[] {
+    const host = this.#host();
+    if (host.kind === "chaincode") return [peersEnclave];
     try {
-      return readdirSync(this.#host().folder).sort();
+      return readdirSync(host.folder).sort();
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
       throw error;
@@ -98,10 +107,16 @@ export class FabricMember implements Member, AsyncDisposable {
   }
 
   async agent(name: string): Promise<EnclaveAgent> {
-    const { tee } = this.#host();
+    const host = this.#host();
+    if (host.kind === "chaincode") {
+      if (name !== peersEnclave)
+        throw new EnclaveError("SETTINGS_INVALID", `the enclave that a peer runs is ${peersEnclave}, not ${name}`);
+      return await PeerAgent.open(this.#connection, this.#settings.chaincode);
+    }
+    const { tee } = host;
     const keyManager = this.keyManagers?.of(name);
     return await Stub.open({
-      folder: this.#enclaveFolder(name),
+      folder: enclaveFolder(host, name),
       tee: { ...teeSettings(tee), ...(keyManager && { keyManager }) },
       exchange: hostExchange(this.client, this.identity),
     });
@@ -137,8 +152,9 @@ export class FabricMember implements Member, AsyncDisposable {
 
   /** Of this organisation's host: the others' are not at hand. */
   stubRecords(): readonly StubRecords[] {
-    if (this.#settings.host === undefined) return [];
-    return this.enclaves().flatMap((name) => readStubRecords(this.mspId, this.#enclaveFolder(name)));
+    const { host } = this.#settings;
+    if (host?.kind !== "folder") return [];
+    return this.enclaves().flatMap((name) => readStubRecords(this.mspId, enclaveFolder(host, name)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -146,18 +162,20 @@ export class FabricMember implements Member, AsyncDisposable {
     await this.#ledger[Symbol.asyncDispose]();
   }
 
-  #host(): FolderHost {
+  #host(): NonNullable<ConnectionSettings["host"]> {
     const { host } = this.#settings;
     if (host === undefined) throw missing("host", "the host of the organisation's enclaves");
     return host;
   }
+}
 
-  #enclaveFolder(name: string): string {
-    checkEnclaveName(name);
-    const { folder } = this.#host();
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    return join(folder, name);
-  }
+/** Of the enclave beside a peer that started its agent. */
+const peersEnclave = "main";
+
+function enclaveFolder({ folder }: FolderHost, name: string): string {
+  checkEnclaveName(name);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return join(folder, name);
 }
 
 function missing(name: string, what: string): EnclaveError {

@@ -36,16 +36,21 @@ const connectionForm = z
 
 export type Connection = z.output<typeof connectionForm>;
 
-/** Whether a package is for this builder. @param metadataFolder - Where the peer has put its metadata.json. */
-export async function isForBuilder(metadataFolder: string): Promise<boolean> {
+/** The type of a package. @param metadataFolder - Where the peer has put its metadata.json. @returns Undefined where it has none */
+export async function readPackageType(metadataFolder: string): Promise<string | undefined> {
   const metadata = await readJson(join(metadataFolder, "metadata.json"));
-  return typeof metadata === "object" && metadata !== null && "type" in metadata && metadata.type === packageType;
+  if (typeof metadata !== "object" || metadata === null || !("type" in metadata)) return undefined;
+  return typeof metadata.type === "string" ? metadata.type : undefined;
 }
 
 /** @throws EnclaveError MALFORMED: a field is missing, unknown or wrong; NOT_FOUND: there is no such file */
-export async function readConnection(folder: string): Promise<Connection> {
-  const path = join(folder, connectionFile);
-  const result = connectionForm.safeParse(await readJson(path));
+export function readConnection(folder: string): Promise<Connection> {
+  return readForm(join(folder, connectionFile), connectionForm);
+}
+
+/** @throws EnclaveError as {@link readConnection} */
+export async function readForm<Form extends z.ZodType>(path: string, form: Form): Promise<z.output<Form>> {
+  const result = form.safeParse(await readJson(path));
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const where = issue?.path.join(".") ?? "";

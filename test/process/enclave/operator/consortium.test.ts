@@ -12,6 +12,7 @@ import { activateRotation, proposeRotation } from "../../../../src/enclave/opera
 import { chaincodeStatus } from "../../../../src/enclave/operator/status.ts";
 import { TrialMember } from "../../../../src/enclave/operator/trial-member.ts";
 import { TrialNetwork } from "../../../../src/enclave/operator/trial-network.ts";
+import { Stub } from "../../../../src/enclave/stub/stub.ts";
 import { type Host, runKeyFlow } from "./consortium-flow.ts";
 
 /** Whoever asks before the host has heard of the end is told that the enclave ended. */
@@ -59,6 +60,7 @@ describe("a consortium of three organisations and five enclaves on the embedded 
 
   it("goes on from the sealed blob when an enclave's process was killed", async () => {
     const { agent } = host(2);
+    assert.ok(agent instanceof Stub);
     process.kill(await agent.pid(), "SIGKILL");
     await eventually(() => agent.compareWithLedger());
     assert.match(await call(2, [2, 4], "eval", "lot"), /"amount":"300"/);

@@ -1,14 +1,19 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { enclaveErrors } from "../../../../src/enclave/errors.ts";
+import type { LedgerIdentity } from "../../../../src/enclave/ledger/ledger.ts";
 import { FabricMember } from "../../../../src/enclave/operator/fabric-member.ts";
+import { exportKeys, ownId } from "../../../../src/enclave/operator/provisioning.ts";
+import { BuilderPeer } from "../../../fabric/builder-peer.ts";
 import { FabricConsortium } from "../../../fabric/fabric-consortium.ts";
 import { TestOrganisation } from "../../../fabric/organisation.ts";
+import { relayTo } from "../../../fabric/relay.ts";
 import { type Outcome, runStrongroom } from "../../running-server.ts";
-import { runKeyFlow } from "./consortium-flow.ts";
+import { type Host, runKeyFlow } from "./consortium-flow.ts";
 
 const unavailable = "LEDGER_UNAVAILABLE";
 
@@ -21,6 +26,167 @@ describe("a consortium of three organisations and five enclaves on a channel of 
     return consortium;
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
+
+  describe("a private chaincode that a peer builds and runs, with the enclave's agent in it", () => {
+    const packaged = {
+      metadata: { type: "strongroom-fpc", label: "auction_1.0" },
+      source: { "private-chaincode.json": { chaincode: "auction" } },
+    };
+    const packageId = "auction_1.0:4567";
+    let peer: BuilderPeer;
+    let output: string;
+    let host: Host;
+
+    /** The second organisation's own folder, with other settings. */
+    const settingsWith = (name: string, change: object) => {
+      const settings = JSON.parse(readFileSync(consortium.connectionOf(2), "utf8"));
+      const path = join(consortium.folderOf(2), name);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, JSON.stringify({ ...settings, ...change }));
+      return path;
+    };
+    const start = async () => consortium.channel.install("Org2MSP", "auction", await peer.run(output, packageId));
+
+    before(async () => {
+      const builderFolder = join(consortium.folderOf(2), "builder");
+      const own = (name: string) => join(consortium.folderOf(2), name);
+      settingsWith("builder/auction/connection.json", {
+        gateway: {
+          ...JSON.parse(readFileSync(consortium.connectionOf(2), "utf8")).gateway,
+          tlsRoots: own("tls-root.pem"),
+        },
+        identity: { mspId: "Org2MSP", certificate: own("client.pem"), key: own("client-key.pem") },
+        host: {
+          kind: "folder",
+          folder: "enclaves",
+          peerEndpoint: "peer0.org2msp.example.com:7051",
+          tee: { kind: "process", platform: own("platform") },
+        },
+      });
+      const client = await consortium.channel.organisation("Org2MSP").issue("client");
+      writeFileSync(own("client.pem"), client.certificate);
+      writeFileSync(own("client-key.pem"), client.key, { mode: 0o600 });
+      peer = await BuilderPeer.start(join(folder, "peer"), consortium.channel.organisation("Org2MSP"), "auction", {
+        STRONGROOM_BUILDER_FOLDER: builderFolder,
+      });
+      output = peer.build(packaged);
+      await start();
+      const path = settingsWith("through-peer.json", {
+        host: { kind: "chaincode", peerEndpoint: "peer0.org2msp.example.com:7051" },
+      });
+      const member = await consortium.memberOf(path);
+      host = { member, agent: await member.agent("main") };
+    });
+    after(() => peer?.[Symbol.asyncDispose]());
+
+    it("creates and registers the enclave for its organisation's admin, and takes the keys", async () => {
+      await assert.rejects(flow().import(host), { code: "NOT_FOUND" });
+      assert.equal((await flow().init(host)).generated, false);
+      const first = flow().host(0);
+      await exportKeys(first.member.client, first.agent, [ownId(host.agent)]);
+      await flow().import(host);
+      const { enclave, tee } = await host.agent.status();
+      assert.deepEqual([enclave?.id, tee, enclave?.generations.length], [ownId(host.agent), "process", 1]);
+    });
+
+    it("runs the auction together with another organisation's enclave", async () => {
+      flow().hosts.push(host);
+      const own = flow().hosts.indexOf(host);
+      assert.equal(await flow().call(own, [own, 0], "create", "hosted"), "OK");
+      await assert.rejects(flow().call(own, [own], "submit", "hosted", "7"), { code: "POLICY_DENIED" });
+    });
+
+    it("is commanded by nobody but admins of its own organisation, who call it themselves", async () => {
+      const ask = async (identity: LedgerIdentity, transaction: string, ...args: string[]) => {
+        await using ledger = consortium.ledger("Org2MSP");
+        await using connection = await ledger.connect(identity);
+        return await connection.evaluate("auction", transaction, args);
+      };
+      const organisation = consortium.channel.organisation("Org2MSP");
+      const [admin, client] = [await organisation.issue("admin"), await organisation.issue("client")];
+      const stranger = await consortium.channel.organisation("Org3MSP").issue("admin");
+      for (const identity of [client, stranger])
+        for (const [transaction, ...args] of [["__status"], ["__reEmitRegistration"], ["__exportCCKeys", "QUJD"]])
+          await assert.rejects(ask(identity, transaction ?? "", ...args), { code: "UNAUTHORIZED" }, transaction);
+      const [, answer] =
+        /"tee":"(\w+)"/.exec(Buffer.from(JSON.parse(`${await ask(admin, "__status")}`)[0], "base64").toString()) ?? [];
+      assert.equal(answer, "process");
+      await assert.rejects(ask(admin, "__status", "QUJD"), { code: "MALFORMED" });
+      await assert.rejects(ask(admin, "__exportCCKeys"), { code: "MALFORMED" });
+      await assert.rejects(ask(admin, "__exportCCKeys", "QUI"), { code: "MALFORMED" });
+      await assert.rejects(ask(admin, "__reEmitRegistration", "MA=="), { code: "MALFORMED" });
+      await assert.rejects(ask(admin, "__pid"), { code: "MALFORMED" });
+      await assert.rejects(ask(admin, "__invoke", "QUJD"), { code: "MALFORMED" });
+      consortium.channel.install("Org2MSP", "relay", relayTo("auction"));
+      consortium.channel.define("relay", "1.0", 1, 1);
+      await using ledger = consortium.ledger("Org2MSP");
+      await using connection = await ledger.connect(admin);
+      await assert.rejects(connection.evaluate("relay", "__status", []), { code: "UNAUTHORIZED" });
+    });
+
+    it("has its keys again when it was killed, the peer has built it anew, and runs it again", async () => {
+      await peer.end("SIGKILL");
+      await assert.rejects(host.agent.status(), { code: unavailable });
+      rmSync(join(folder, "peer"), { recursive: true });
+      output = peer.build(packaged);
+      await start();
+      const { enclave } = await host.agent.status();
+      assert.deepEqual(
+        [enclave?.id, enclave?.generations.map(({ registered }) => registered)],
+        [ownId(host.agent), [true]],
+      );
+      const own = flow().hosts.indexOf(host);
+      assert.equal(await flow().call(own, [own, 0], "submit", "hosted", "7"), "OK");
+    });
+
+    it("keeps of what the peer gave it nothing on disk, and has no key among its arguments", () => {
+      const own = join(consortium.folderOf(2), "builder/auction");
+      assert.deepEqual(readdirSync(own).sort(), ["connection.json", "enclaves"]);
+      for (const name of ["cmdline", "environ"])
+        assert.doesNotMatch(readFileSync(`/proc/${peer.pid}/${name}`, "utf8"), /BEGIN|KEY-----/);
+    });
+
+    it("is one of an enclave: a second one is refused, and the first goes on", async () => {
+      const second = spawnSync(runStep, [output, metadataFor({})], builderRun(join(consortium.folderOf(2), "builder")));
+      assert.equal(second.status, enclaveErrors.CONFLICT.exit);
+      assert.match(second.stderr, /^external-builder run: CONFLICT: /m);
+      assert.equal((await host.agent.status()).enclave?.id, ownId(host.agent));
+    });
+
+    it("is not run for another organisation's peer, without the builder's folder, or by a peer elsewhere without TLS", () => {
+      const builder = join(consortium.folderOf(2), "builder");
+      for (const [told, place, says] of [
+        [{ mspid: "Org1MSP" }, builder, /for Org2MSP, and the peer runs auction under ercc for Org1MSP/],
+        [{}, undefined, /STRONGROOM_BUILDER_FOLDER/],
+        [{}, "builder", /STRONGROOM_BUILDER_FOLDER/],
+        [{}, join(builder, "nowhere"), /connection\.json cannot be read/],
+      ] as const) {
+        const { status, stderr } = spawnSync(runStep, [output, metadataFor(told)], builderRun(place));
+        assert.match(stderr, says);
+        assert.equal(status, 2);
+      }
+    });
+
+    it("ends in good order when the peer tells it to, or is gone", async () => {
+      assert.equal(await peer.end("SIGTERM"), 0, peer.log);
+      await start();
+      peer.leave();
+      assert.equal(await peer.ended(), 0, peer.log);
+    });
+
+    const runStep = join(import.meta.dirname, "../../../../bin/external-builder/bin/run");
+    const builderRun = (builder: string | undefined) => ({
+      env: { PATH: "/usr/bin:/bin", ...(builder === undefined ? {} : { STRONGROOM_BUILDER_FOLDER: builder }) },
+      encoding: "utf8" as const,
+      timeout: 60_000,
+    });
+    const metadataFor = (change: object) => {
+      const at = mkdtempSync(join(folder, "told-"));
+      const told = { chaincode_id: packageId, peer_address: peer.address, mspid: "Org2MSP", ...change };
+      writeFileSync(join(at, "chaincode.json"), JSON.stringify(told));
+      return at;
+    };
+  });
 
   describe("its commands, by an organisation's connection settings", () => {
     before(() => flow().closeAgents());
@@ -55,7 +221,7 @@ describe("a consortium of three organisations and five enclaves on a channel of 
     it("tell the chaincode's state, and what the kind of enclave does not protect from", async () => {
       const status = JSON.parse(printed(await run(2, "status", "--json")));
       assert.equal(status.channelId, "channel1");
-      assert.equal(status.enclaves.length, 6);
+      assert.equal(status.enclaves.length, 7);
       assert.equal(status.tee.protectsFromRoot, false);
     });
 
@@ -74,7 +240,7 @@ describe("a consortium of three organisations and five enclaves on a channel of 
       refused(await run(1, "keys", "rotate", "--enclave", "a"), 2, /in its two phases/);
       const proposed = printed(await run(1, "keys", "rotate", "--phase", "propose", "--enclave", "a"));
       assert.match(proposed, /^generation 2 is proposed\n/);
-      assert.equal(proposed.match(/exported to/g)?.length, 4, "to every holder that is left");
+      assert.equal(proposed.match(/exported to/g)?.length, 5, "to every holder that is left");
       refused(await run(2, "keys", "rotate", "--phase", "activate"), enclaveErrors.POLICY_DENIED.exit, /error: /);
     });
 

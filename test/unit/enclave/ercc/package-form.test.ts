@@ -3,7 +3,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { isForBuilder, readConnection } from "../../../../src/enclave/ercc/external-builder/package-form.ts";
+import { readConnection, readPackageType } from "../../../../src/enclave/ercc/external-builder/package-form.ts";
+import {
+  readPrivateChaincode,
+  readRunMetadata,
+} from "../../../../src/enclave/ercc/external-builder/private-chaincode.ts";
 import { EnclaveError, type EnclaveErrorCode } from "../../../../src/enclave/errors.ts";
 
 const connection = { address: "127.0.0.1:9999", dial_timeout: "5s", tls_required: false };
@@ -22,13 +26,14 @@ const refusal = (code: EnclaveErrorCode, text: RegExp) => (error: unknown) =>
 
 describe("a chaincode package of a service", () => {
   it("is known by its type alone", async () => {
-    const isOurs = async (metadata: unknown) => {
+    const typeOf = async (metadata: unknown) => {
       await writeFile(join(folder, "metadata.json"), JSON.stringify(metadata));
-      return await isForBuilder(folder);
+      return await readPackageType(folder);
     };
-    assert.equal(await isOurs({ type: "ccaas", label: "ercc_1.0" }), true);
-    for (const other of [{ type: "golang" }, { type: "CCAAS" }, { type: ["ccaas"] }, {}, null, "ccaas", ["ccaas"]])
-      assert.equal(await isOurs(other), false);
+    assert.equal(await typeOf({ type: "ccaas", label: "ercc_1.0" }), "ccaas");
+    assert.equal(await typeOf({ type: "golang" }), "golang");
+    for (const other of [{ type: ["ccaas"] }, {}, null, "ccaas", ["ccaas"]])
+      assert.equal(await typeOf(other), undefined);
   });
 
   it("names a service on the peer's own machine, or one on another with its certificates", async () => {
@@ -70,5 +75,43 @@ describe("a chaincode package of a service", () => {
     await assert.rejects(read("{"), refusal("MALFORMED", /not JSON/));
     await assert.rejects(read(`"${"x".repeat(1 << 20)}"`), refusal("MALFORMED", /longer/));
     await assert.rejects(readConnection(join(folder, "absent")), refusal("NOT_FOUND", /cannot be read/));
+  });
+});
+
+describe("a package of private chaincode that the peer starts", () => {
+  const readPackage = async (value: unknown) => {
+    await writeFile(join(folder, "private-chaincode.json"), JSON.stringify(value));
+    return await readPrivateChaincode(folder);
+  };
+
+  it("names the chaincode, and ERCC where it is not `ercc`", async () => {
+    assert.deepEqual(await readPackage({ chaincode: "auction" }), { chaincode: "auction", registry: "ercc" });
+    assert.deepEqual(await readPackage({ chaincode: "a-b", registry: "reg" }), { chaincode: "a-b", registry: "reg" });
+  });
+
+  it("is MALFORMED with a name that leads elsewhere, or a field that is unknown", async () => {
+    for (const chaincode of [undefined, "", "..", "../auction", "a/b", "auction.json", "-a", 1])
+      await assert.rejects(readPackage({ chaincode }), refusal("MALFORMED", /chaincode/));
+    await assert.rejects(readPackage({ chaincode: "auction", folder: "/" }), refusal("MALFORMED", /folder/));
+    await assert.rejects(readPackage({ chaincode: "auction", registry: "" }), refusal("MALFORMED", /registry/));
+  });
+});
+
+describe("what a peer tells the chaincode that it starts", () => {
+  const told = { chaincode_id: "auction_1.0:0123", peer_address: "127.0.0.1:7052", mspid: "Org1MSP" };
+  const readTold = async (value: unknown) => {
+    await writeFile(join(folder, "chaincode.json"), JSON.stringify(value));
+    return await readRunMetadata(folder);
+  };
+
+  it("is read without TLS, and whatever later peers tell beside", async () => {
+    const none = { client_cert: "", client_key: "", root_cert: "" };
+    assert.deepEqual(await readTold({ ...told, later: true }), { ...told, ...none });
+  });
+
+  it("is MALFORMED where the peer, its organisation or the chaincode's id is missing", async () => {
+    for (const name of Object.keys(told))
+      await assert.rejects(readTold({ ...told, [name]: undefined }), refusal("MALFORMED", new RegExp(name)));
+    await assert.rejects(readTold({ ...told, peer_address: "peer" }), refusal("MALFORMED", /peer_address/));
   });
 });

@@ -1,0 +1,131 @@
+import { invokeTransaction } from "../chaincode/invoke.ts";
+import { EnclaveError } from "../errors.ts";
+import { readMessage } from "../ledger/fabric-message.ts";
+import type { LedgerConnection } from "../ledger/ledger.ts";
+import { decodeBase64 } from "../messages/argument.ts";
+import { ProposalResponseSchema, SignedProposalSchema } from "../messages/generated/fabric/peer_pb.ts";
+import type { EnclaveAgent } from "../stub/agent.ts";
+import { type EnclaveStatus, readStatus } from "../stub/enclave-status.ts";
+import type { EnclaveCreation } from "../stub/stub.ts";
+
+/**
+ * The agent of an enclave that runs as chaincode beside a peer of the own organisation, reached through the peer's gateway. Closing it
+ * ends nothing: the peer has started the agent.
+ */
+export class PeerAgent implements EnclaveAgent {
+  readonly #connection: LedgerConnection;
+  readonly #chaincode: string;
+  #credentials: Buffer | undefined;
+
+  private constructor(connection: LedgerConnection, chaincode: string) {
+    this.#connection = connection;
+    this.#chaincode = chaincode;
+  }
+
+  /** @throws EnclaveError UNAUTHORIZED: the connection is no admin's; LEDGER_UNAVAILABLE: the peer runs no such chaincode */
+  static async open(connection: LedgerConnection, chaincode: string): Promise<PeerAgent> {
+    const agent = new PeerAgent(connection, chaincode);
+    agent.#credentials = await agent.#one("__credentials").catch((error: unknown) => {
+      if (error instanceof EnclaveError && error.code === "NOT_FOUND") return undefined;
+      throw error;
+    });
+    return agent;
+  }
+
+  get created(): boolean {
+    return this.#credentials !== undefined;
+  }
+
+  credentials(): Buffer {
+    if (this.#credentials === undefined)
+      throw new EnclaveError("NOT_FOUND", `no enclave was created beside the peer of ${this.#connection.mspId}`, {
+        hint: "create one (initEnclave)",
+      });
+    return this.#credentials;
+  }
+
+  async initEnclave({ ccParams, hostParams, channelHash, trustedLedger }: EnclaveCreation): Promise<Buffer> {
+    this.#credentials = await this.#one("__initEnclave", ccParams, hostParams, channelHash, trustedLedger);
+    return this.#credentials;
+  }
+
+  attestAgain(): Promise<Buffer> {
+    return this.#one("__attestAgain");
+  }
+
+  generateCCKeys(): Promise<Buffer> {
+    return this.#one("__generateCCKeys");
+  }
+
+  reEmitRegistration(generation?: bigint): Promise<Buffer> {
+    return this.#one("__reEmitRegistration", ...numberPart(generation));
+  }
+
+  async discardNeverRegisteredKeys(): Promise<readonly bigint[]> {
+    return (await this.#call("__discardNeverRegisteredKeys")).map((number) => BigInt(number.toString("latin1")));
+  }
+
+  exportCCKeys(credentials: Uint8Array, generation?: bigint): Promise<Buffer> {
+    return this.#one("__exportCCKeys", credentials, ...numberPart(generation));
+  }
+
+  importCCKeys(signedExport: Uint8Array): Promise<Buffer> {
+    return this.#one("__importCCKeys", signedExport);
+  }
+
+  proposeGeneration(): Promise<Buffer> {
+    return this.#one("__proposeGeneration");
+  }
+
+  issueRecovery(): Promise<Buffer> {
+    return this.#one("__issueRecovery");
+  }
+
+  recover(): Promise<Buffer> {
+    return this.#one("__recover");
+  }
+
+  async compareWithLedger(): Promise<void> {
+    await this.#call("__compareWithLedger");
+  }
+
+  async status(): Promise<EnclaveStatus> {
+    return readStatus(await this.#one("__status"));
+  }
+
+  /** The proposal goes to the peer as it is; what the chaincode asks its host, the agent beside the peer answers. */
+  async invoke(proposal: Uint8Array): Promise<Buffer> {
+    const { proposalBytes } = readMessage(SignedProposalSchema, proposal);
+    const [answer = new Uint8Array()] = await this.#connection.endorse(proposalBytes, [this.#connection.mspId]);
+    const { response } = readMessage(ProposalResponseSchema, answer);
+    return decodeBase64(Buffer.from(response?.payload ?? []).toString("latin1"), `the answer to ${invokeTransaction}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing of it is here.
+  }
+
+  async #one(transaction: string, ...parts: readonly Uint8Array[]): Promise<Buffer> {
+    const [answer] = await this.#call(transaction, ...parts);
+    if (answer === undefined) throw new EnclaveError("MALFORMED", `${transaction} answered nothing`);
+    return answer;
+  }
+
+  async #call(transaction: string, ...parts: readonly Uint8Array[]): Promise<readonly Buffer[]> {
+    const args = parts.map((part) => Buffer.from(part).toString("base64"));
+    const text = (await this.#connection.evaluate(this.#chaincode, transaction, args)).toString("utf8");
+    let list: unknown;
+    try {
+      list = JSON.parse(text);
+    } catch {
+      // Said below.
+    }
+    if (!Array.isArray(list) || !list.every((one) => typeof one === "string"))
+      throw new EnclaveError("MALFORMED", `${transaction} answered something that is not a list of texts`);
+    return list.map((one) => decodeBase64(one, `the answer to ${transaction}`));
+  }
+}
+
+function numberPart(generation: bigint | undefined): readonly Buffer[] {
+  return generation === undefined ? [] : [Buffer.from(`${generation}`)];
+}
