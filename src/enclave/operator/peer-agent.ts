@@ -4,6 +4,7 @@ import { readMessage } from "../ledger/fabric-message.ts";
 import type { LedgerConnection } from "../ledger/ledger.ts";
 import { decodeBase64 } from "../messages/argument.ts";
 import { ProposalResponseSchema, SignedProposalSchema } from "../messages/generated/fabric/peer_pb.ts";
+import { type Release, writeRelease } from "../process/release.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import { type EnclaveStatus, readStatus } from "../stub/enclave-status.ts";
 import type { EnclaveCreation } from "../stub/stub.ts";
@@ -99,6 +100,10 @@ export class PeerAgent implements EnclaveAgent {
     const [answer = new Uint8Array()] = await this.#connection.endorse(proposalBytes, [this.#connection.mspId]);
     const { response } = readMessage(ProposalResponseSchema, answer);
     return decodeBase64(Buffer.from(response?.payload ?? []).toString("latin1"), `the answer to ${invokeTransaction}`);
+  }
+
+  release(release: Release): Promise<Buffer> {
+    return this.#one("__release", ...writeRelease(release));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

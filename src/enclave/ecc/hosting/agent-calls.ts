@@ -1,11 +1,14 @@
 import { EnclaveError } from "../../errors.ts";
 import { decodeBase64 } from "../../messages/argument.ts";
+import { readRelease } from "../../process/release.ts";
 import type { EnclaveAgent } from "../../stub/agent.ts";
 
 interface AgentCall {
   /** What the parts are, for the error where there are others; the last may be left out where it is `optional`. */
   readonly parts: readonly string[];
   readonly optional?: boolean;
+  /** Whether every client of the channel may call it, and not only the own organisation's admins. */
+  readonly isForClients?: boolean;
   call(agent: EnclaveAgent, parts: readonly Buffer[]): Promise<readonly Uint8Array[]>;
 }
 
@@ -13,7 +16,7 @@ const none = Buffer.alloc(0);
 
 /**
  * The transactions by which an organisation's admin reaches its enclave's agent through the peer, as the diagram's command line
- * does (`__initEnclave` is upstream's name). Arguments and answers are bytes in base64, a generation's number decimal text.
+ * does (`__initEnclave` is upstream's name), and a client the answer that was held back for it. Arguments and answers are bytes in base64, a generation's number decimal text.
  */
 export const agentCalls: Readonly<Record<string, AgentCall>> = {
   __initEnclave: {
@@ -52,6 +55,11 @@ export const agentCalls: Readonly<Record<string, AgentCall>> = {
       await agent.compareWithLedger();
       return [];
     },
+  },
+  __release: {
+    parts: ["a transaction id", "the commit's hash", "a generation's number", "a block's number"],
+    isForClients: true,
+    call: async (agent, parts) => [await agent.release(readRelease(parts))],
   },
   __status: { parts: [], call: async (agent) => [Buffer.from(JSON.stringify(await agent.status()))] },
 };

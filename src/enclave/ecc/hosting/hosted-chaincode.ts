@@ -78,6 +78,7 @@ export class HostedChaincode {
     const { name, mspId, agent } = this.#options;
     requireDirectCall(stub, name);
     const { creator } = new FabricState(stub);
+    if (agentCalls[transaction]?.isForClients) return await agent.command(transaction, args);
     if (!creator.isAdmin || creator.mspId !== mspId)
       throw new EnclaveError("UNAUTHORIZED", `only an admin of ${mspId} commands the enclave beside its peer`);
     return await agent.command(transaction, args);
