@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { type DescField, type DescMessage, fromBinary, type MessageShape, ScalarType } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { EnclaveError } from "../errors.ts";
@@ -13,52 +14,110 @@ const maxDepth = 32;
  */
 export function readMessage<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
   try {
-    checkFields(schema, bytes, 0);
+    checkFields(fieldsOf(schema), new MessageReader(bytes), bytes.length, 0);
     return fromBinary(schema, bytes);
   } catch (cause) {
     throw new EnclaveError("MALFORMED", `${schema.name} is not a message of protobuf`, { cause });
   }
 }
 
-function checkFields(schema: DescMessage, bytes: Uint8Array, depth: number): void {
+/** What is checked of a field. */
+interface Field {
+  readonly name: string;
+  readonly wireType: WireType;
+  readonly isText: boolean;
+  /** What a message within it is of. */
+  readonly message: DescMessage | undefined;
+  readonly map: (DescField & { fieldKind: "map" }) | undefined;
+}
+
+const checkedFields = new WeakMap<DescMessage, ReadonlyMap<number, Field>>();
+
+function fieldsOf(schema: DescMessage): ReadonlyMap<number, Field> {
+  const known = checkedFields.get(schema);
+  if (known !== undefined) return known;
+  const fields = new Map(
+    schema.fields.map((field) => [
+      field.number,
+      {
+        name: field.name,
+        wireType: wireTypeOf(field),
+        isText: isText(field),
+        message: field.fieldKind === "map" ? undefined : field.message,
+        map: field.fieldKind === "map" ? field : undefined,
+      },
+    ]),
+  );
+  checkedFields.set(schema, fields);
+  return fields;
+}
+
+class MessageReader extends BinaryReader {
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    super(bytes);
+    this.#bytes = bytes;
+  }
+
+  /** A view from the reader's place on. */
+  bytesTo(end: number): Uint8Array {
+    return this.#bytes.subarray(this.pos, end);
+  }
+}
+
+/** Checks what lies between the reader's place and `end`. */
+function checkFields(fields: ReadonlyMap<number, Field>, reader: MessageReader, end: number, depth: number): void {
   if (depth > maxDepth) throw new RangeError("nested too deeply");
-  const reader = new BinaryReader(bytes);
-  while (reader.pos < reader.len) {
+  while (reader.pos < end) {
     const [number, wireType] = reader.tag();
-    const field = schema.fields.find((one) => one.number === number);
+    const field = fields.get(number);
     if (field === undefined) {
       reader.skip(wireType, number);
       continue;
     }
-    if (wireType !== wireTypeOf(field)) throw new TypeError(`${field.name} has wire type ${wireType}`);
+    if (wireType !== field.wireType) throw new TypeError(`${field.name} has wire type ${wireType}`);
     if (wireType !== WireType.LengthDelimited) {
       reader.skip(wireType, number);
       continue;
     }
-    const content = reader.bytes();
-    if (field.fieldKind === "map") checkEntry(field, content, depth);
-    else if (field.message !== undefined) checkFields(field.message, content, depth + 1);
-    else if (isText(field)) new TextDecoder("utf-8", { fatal: true }).decode(content);
+    const contentEnd = endOfContent(reader, end);
+    if (field.map !== undefined) checkEntry(field.map, reader, contentEnd, depth);
+    else if (field.message !== undefined) checkFields(fieldsOf(field.message), reader, contentEnd, depth + 1);
+    else skipContent(reader, contentEnd, field.isText);
   }
-  if (reader.pos !== reader.len) throw new RangeError("cut short");
+  if (reader.pos !== end) throw new RangeError("cut short");
 }
 
 /** One entry of a map: field 1 is the key, a text in Fabric's messages here, and field 2 the value. */
-function checkEntry(map: DescField & { fieldKind: "map" }, bytes: Uint8Array, depth: number): void {
-  const reader = new BinaryReader(bytes);
+function checkEntry(map: DescField & { fieldKind: "map" }, reader: MessageReader, end: number, depth: number): void {
   const ofValue =
     map.mapKind === "scalar" && map.scalar === ScalarType.BOOL ? WireType.Varint : WireType.LengthDelimited;
-  while (reader.pos < reader.len) {
+  while (reader.pos < end) {
     const [number, wireType] = reader.tag();
     if (wireType !== (number === 2 ? ofValue : WireType.LengthDelimited))
       throw new TypeError(`${map.name} has an entry with wire type ${wireType}`);
-    if (wireType === WireType.Varint) reader.uint64();
-    else {
-      const content = reader.bytes();
-      if (number === 1) new TextDecoder("utf-8", { fatal: true }).decode(content);
-      else if (map.mapKind === "message") checkFields(map.message, content, depth + 1);
+    if (wireType === WireType.Varint) {
+      reader.uint64();
+      continue;
     }
+    const contentEnd = endOfContent(reader, end);
+    if (number !== 1 && map.mapKind === "message") checkFields(fieldsOf(map.message), reader, contentEnd, depth + 1);
+    else skipContent(reader, contentEnd, number === 1);
   }
+  if (reader.pos !== end) throw new RangeError("cut short");
+}
+
+/** Where what has a length ends, which has to be within what it is in. */
+function endOfContent(reader: MessageReader, end: number): number {
+  const length = reader.uint32();
+  if (length > end - reader.pos) throw new RangeError("cut short");
+  return reader.pos + length;
+}
+
+function skipContent(reader: MessageReader, end: number, isText: boolean): void {
+  if (isText && !isUtf8(reader.bytesTo(end))) throw new TypeError("a text is not UTF-8");
+  reader.pos = end;
 }
 
 /** Of the kinds of field that Fabric's messages here have: numbers that are varints, and what has a length. */

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { WireType } from "@bufbuild/protobuf/wire";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
@@ -17,85 +18,131 @@ const maxFields = 50_000;
  * @throws EnclaveError MALFORMED, naming the field as `Message.field`
  */
 export function checkCanonical(schema: DescMessage, bytes: Uint8Array): void {
-  walk(schema, bytes, { path: schema.name, depth: 0, fields: { left: maxFields } });
+  walk(schema, bytes, { name: schema.name, outer: undefined, depth: 0, fields: { left: maxFields } });
 }
 
+/** Where in a message; its path is put together only for an error. */
 interface Place {
-  readonly path: string;
+  readonly name: string;
+  readonly outer: Place | undefined;
   readonly depth: number;
   readonly fields: { left: number };
 }
 
+/** What is checked of a field. */
+interface Field {
+  readonly number: number;
+  readonly name: string;
+  /** On the wire, where all elements may stand in one piece. */
+  readonly wireType: WireType;
+  readonly isPacked: boolean;
+  readonly isList: boolean;
+  readonly isMap: boolean;
+  /** Of one value. */
+  readonly valueWireType: WireType;
+  readonly scalar: ScalarType | undefined;
+  readonly message: DescMessage | undefined;
+  /** Whether its default is not written: a field of a oneof, or a message within, says by being there that it was chosen. */
+  readonly isImplicit: boolean;
+  readonly oneof: string | undefined;
+}
+
+const checkedFields = new WeakMap<DescMessage, ReadonlyMap<number, Field>>();
+
+function fieldsOf(schema: DescMessage): ReadonlyMap<number, Field> {
+  const known = checkedFields.get(schema);
+  if (known !== undefined) return known;
+  const fields = new Map(schema.fields.map((field) => [field.number, readField(field)]));
+  checkedFields.set(schema, fields);
+  return fields;
+}
+
+function readField(field: DescField): Field {
+  const isPacked = field.fieldKind === "list" && field.packed;
+  const valueWireType = wireTypeOf(field);
+  return {
+    number: field.number,
+    name: field.name,
+    wireType: isPacked ? WireType.LengthDelimited : valueWireType,
+    isPacked,
+    isList: field.fieldKind === "list",
+    isMap: field.fieldKind === "map",
+    valueWireType,
+    scalar: scalarOf(field),
+    message: field.message,
+    isImplicit: field.fieldKind !== "list" && field.presence === FeatureSet_FieldPresence.IMPLICIT,
+    oneof: field.oneof?.name,
+  };
+}
+
 function walk(schema: DescMessage, bytes: Uint8Array, place: Place): void {
-  const { path, depth, fields } = place;
-  if (depth > maxDepth) throw malformed(path, "is nested too deeply");
+  if (place.depth > maxDepth) throw refused(place, "is nested too deeply");
+  const known = fieldsOf(schema);
   const reader = new WireReader(bytes);
-  const oneofs = new Set<string>();
-  let last: DescField | undefined;
+  let oneofs: Set<string> | undefined;
+  let last: Field | undefined;
   while (!reader.isAtEnd) {
-    fields.left -= 1;
-    if (fields.left < 0) throw malformed(path, `has more than ${maxFields} fields, with those within`);
-    const field = readTag(schema, reader, path);
-    const name = `${path}.${field.name}`;
-    if (last !== undefined && field.number < last.number) throw malformed(name, "is out of order");
-    if (field === last && (field.fieldKind !== "list" || isPacked(field))) throw malformed(name, "is given twice");
+    place.fields.left -= 1;
+    if (place.fields.left < 0) throw refused(place, `has more than ${maxFields} fields, with those within`);
+    const field = readTag(known, reader, place);
+    if (last !== undefined && field.number < last.number) throw refusedField(place, field, "is out of order");
+    if (field === last && (!field.isList || field.isPacked)) throw refusedField(place, field, "is given twice");
     if (field.oneof !== undefined) {
-      if (oneofs.has(field.oneof.name)) throw malformed(name, `is given beside another of ${field.oneof.name}`);
-      oneofs.add(field.oneof.name);
+      oneofs ??= new Set();
+      if (oneofs.has(field.oneof)) throw refusedField(place, field, `is given beside another of ${field.oneof}`);
+      oneofs.add(field.oneof);
     }
     last = field;
-    const value = { path: name, depth: depth + 1, fields };
-    if (field.fieldKind === "list" && isPacked(field)) readPacked(field, reader, value);
-    else readValue(field, reader, value);
+    if (field.isPacked) readPacked(field, reader, place);
+    else readValue(field, reader, place);
   }
 }
 
-function readTag(schema: DescMessage, reader: WireReader, path: string): DescField {
-  const tag = reader.varint();
-  if (tag === undefined || tag > 0xffff_ffffn) throw malformed(path, "has a broken field tag");
-  const [number, wireType] = [Number(tag >> 3n), Number(tag & 7n)];
-  const field = schema.fields.find((one) => one.number === number);
-  if (field === undefined) throw malformed(path, `has a field of number ${number}, which is unknown`);
-  if (field.fieldKind === "map") throw malformed(`${path}.${field.name}`, "is a map, which is not taken");
-  if (wireType !== (isPacked(field) ? WireType.LengthDelimited : wireTypeOf(field)))
-    throw malformed(`${path}.${field.name}`, `has wire type ${wireType}`);
+function readTag(known: ReadonlyMap<number, Field>, reader: WireReader, place: Place): Field {
+  const tag = reader.smallVarint();
+  if (tag === undefined || tag > 0xffff_ffff) throw refused(place, "has a broken field tag");
+  const [number, wireType] = [tag >>> 3, tag & 7];
+  const field = known.get(number);
+  if (field === undefined) throw refused(place, `has a field of number ${number}, which is unknown`);
+  if (field.isMap) throw refusedField(place, field, "is a map, which is not taken");
+  if (wireType !== field.wireType) throw refusedField(place, field, `has wire type ${wireType}`);
   return field;
 }
 
 /** In one piece, and not empty: an empty list is not written. */
-function readPacked(field: DescField, reader: WireReader, place: Place): void {
+function readPacked(field: Field, reader: WireReader, place: Place): void {
   const bytes = reader.lengthDelimited();
-  if (bytes === undefined) throw cut(place.path);
-  if (bytes.length === 0) throw malformed(place.path, "is spelt out at its default");
+  if (bytes === undefined) throw refusedField(place, field, "is cut short");
+  if (bytes.length === 0) throw refusedField(place, field, "is spelt out at its default");
   const elements = new WireReader(bytes);
   while (!elements.isAtEnd) readValue(field, elements, place);
 }
 
-function readValue(field: DescField, reader: WireReader, place: Place): void {
-  const isDefault = isNumber(field) ? readNumber(field, reader, place) : readBytes(field, reader, place);
-  // A field of a oneof, or a message within, says by being there that it was chosen.
-  const isImplicit = field.fieldKind !== "list" && field.presence === FeatureSet_FieldPresence.IMPLICIT;
-  if (isDefault && isImplicit) throw malformed(place.path, "is spelt out at its default");
+/** @param place - Of the message that the field is in. */
+function readValue(field: Field, reader: WireReader, place: Place): void {
+  const isNumber = field.valueWireType !== WireType.LengthDelimited;
+  const isDefault = isNumber ? readNumber(field, reader, place) : readBytes(field, reader, place);
+  if (isDefault && field.isImplicit) throw refusedField(place, field, "is spelt out at its default");
 }
 
-function readBytes(field: DescField, reader: WireReader, place: Place): boolean {
+function readBytes(field: Field, reader: WireReader, place: Place): boolean {
   const bytes = reader.lengthDelimited();
-  if (bytes === undefined) throw cut(place.path);
-  if (field.message !== undefined) walk(field.message, bytes, place);
-  else if (scalarOf(field) === ScalarType.STRING && !isUtf8(bytes)) throw malformed(place.path, "is not UTF-8");
+  if (bytes === undefined) throw refusedField(place, field, "is cut short");
+  if (field.message !== undefined) walk(field.message, bytes, within(place, field));
+  else if (field.scalar === ScalarType.STRING && !isUtf8(bytes)) throw refusedField(place, field, "is not UTF-8");
   return bytes.length === 0;
 }
 
-function readNumber(field: DescField, reader: WireReader, place: Place): boolean {
-  const wireType = wireTypeOf(field);
+function readNumber(field: Field, reader: WireReader, place: Place): boolean {
+  const wireType = field.valueWireType;
   if (wireType !== WireType.Varint) {
     const bytes = reader.fixed(wireType === WireType.Bit64 ? 8 : 4);
-    if (bytes === undefined) throw cut(place.path);
+    if (bytes === undefined) throw refusedField(place, field, "is cut short");
     return bytes.every((byte) => byte === 0);
   }
   const value = reader.varint();
-  if (value === undefined) throw malformed(place.path, "is cut short, or longer than it has to be");
-  if (!isInRange(scalarOf(field), value)) throw malformed(place.path, "is out of its range");
+  if (value === undefined) throw refusedField(place, field, "is cut short, or longer than it has to be");
+  if (!isInRange(field.scalar, value)) throw refusedField(place, field, "is out of its range");
   return value === 0n;
 }
 
@@ -114,23 +161,6 @@ function isInRange(scalar: ScalarType | undefined, value: bigint): boolean {
     default:
       return value <= 0x7fff_ffffn || value >= 0xffff_ffff_8000_0000n;
   }
-}
-
-function isUtf8(bytes: Uint8Array): boolean {
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function isPacked(field: DescField): boolean {
-  return field.fieldKind === "list" && field.packed;
-}
-
-function isNumber(field: DescField): boolean {
-  return wireTypeOf(field) !== WireType.LengthDelimited;
 }
 
 function scalarOf(field: DescField): ScalarType | undefined {
@@ -159,8 +189,18 @@ function wireTypeOf(field: DescField): WireType {
   }
 }
 
-function cut(name: string): EnclaveError {
-  return malformed(name, "is cut short");
+function within(place: Place, { name }: Field): Place {
+  return { name, outer: place, depth: place.depth + 1, fields: place.fields };
+}
+
+function refusedField(place: Place, field: Field, how: string): EnclaveError {
+  return refused(within(place, field), how);
+}
+
+function refused(place: Place, how: string): EnclaveError {
+  const names: string[] = [];
+  for (let at: Place | undefined = place; at !== undefined; at = at.outer) names.unshift(at.name);
+  return malformed(names.join("."), how);
 }
 
 export function malformed(what: string, how: string): EnclaveError {

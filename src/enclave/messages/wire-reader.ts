@@ -27,10 +27,25 @@ export class WireReader {
     return undefined;
   }
 
+  /** As {@link varint}, of a number of which only those below 2^53 are told exactly: all that tags and lengths can be. */
+  smallVarint(): number | undefined {
+    let value = 0;
+    let place = 1;
+    for (let index = 0; index < 10; index += 1) {
+      const byte = this.#bytes[this.#at];
+      if (byte === undefined) return undefined;
+      this.#at += 1;
+      value += (byte & 0x7f) * place;
+      place *= 0x80;
+      if (byte < 0x80) return index === 0 || byte !== 0 ? value : undefined;
+    }
+    return undefined;
+  }
+
   /** A view of the next bytes, whose length stands before them. */
   lengthDelimited(): Uint8Array | undefined {
-    const length = this.varint();
-    return length === undefined || length > BigInt(this.#bytes.length) ? undefined : this.fixed(Number(length));
+    const length = this.smallVarint();
+    return length === undefined ? undefined : this.fixed(length);
   }
 
   /** A view of the next bytes. */
