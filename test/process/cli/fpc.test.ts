@@ -137,6 +137,21 @@ describe("docs/fpc.md", () => {
     );
   });
 
+  it("names tests that there are, of each reason class one at least", () => {
+    const [, refusals = ""] = page.split("## What is refused, and the test that shows it");
+    const cited = refusals.split("\n").filter((line) => /^\| (?!---|.* test \|$)/.test(line));
+    assert.ok(cited.length > 70, `${cited.length}`);
+    for (const row of cited) {
+      const [, file = "", title = ""] = /\| `([\w/-]+\.test\.ts)` "(.+)" \|$/.exec(row) ?? [];
+      const text = readFileSync(join(repository, "test", file), "utf8");
+      assert.ok(text.includes(`("${title}"`) || text.includes(`(\`${title}\``), row);
+    }
+    const shown = new Set(cited.map((row) => row.split(" ")[1]));
+    const classes = Object.entries(enclaveErrors).filter(([code, { exit }]) => page.includes(`| ${code} | ${exit} |`));
+    assert.ok(classes.length >= 16, `${classes.length}`);
+    for (const [code] of classes) assert.ok(shown.has(code), code);
+  });
+
   it("names each reason class with its exit code and meaning", () => {
     for (const [code, { exit, meaning }] of Object.entries(enclaveErrors))
       assert.ok(page.includes(`| ${code} | ${exit} | ${meaning} |`) || page.includes(`\`${code}\``), code);
