@@ -57,9 +57,12 @@ export class EnclaveError extends CodedError<EnclaveErrorCode> {
   }
 }
 
-/** The text of an error as it goes through a ledger or over a process boundary: `CODE: message`. */
-export function toAbortText(error: EnclaveError): string {
-  return `${error.code}: ${error.message}`;
+const longestHint = 500;
+
+/** The text of an error as it goes through a ledger or over a process boundary: `CODE: message`, and its hint on a line of its own. */
+export function toAbortText({ code, message, hint }: EnclaveError): string {
+  const text = `${code}: ${oneLine(message)}`;
+  return hint === undefined ? text : `${text}\nhint: ${oneLine(hint).slice(0, longestHint)}`;
 }
 
 /** The error that {@link toAbortText} made, found anywhere in `text` (peers put words of their own before it); undefined where there is none. */
@@ -68,8 +71,13 @@ export function fromAbortText(text: string): EnclaveError | undefined {
   for (const match of text.matchAll(/\b([A-Z][A-Z_]{3,}): /g)) {
     const [prefix, code = ""] = match;
     if (!Object.hasOwn(enclaveErrors, code)) continue;
-    const [message] = text.slice(match.index + prefix.length).split("\n", 1);
-    return new EnclaveError(code as EnclaveErrorCode, message);
+    const [message, next = ""] = text.slice(match.index + prefix.length).split("\n", 2);
+    const hint = /^hint: (.+)$/.exec(next)?.[1]?.slice(0, longestHint);
+    return new EnclaveError(code as EnclaveErrorCode, message, { hint });
   }
   return undefined;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, " ");
 }

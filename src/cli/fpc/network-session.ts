@@ -3,6 +3,7 @@ import type { RegistryClient } from "../../enclave/operator/registry-client.ts";
 import type { TrialNetwork } from "../../enclave/operator/trial-network.ts";
 import type { TrialOrganisation } from "../../enclave/operator/trial-organisation.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
+import { tellingRefusals } from "./refusal.ts";
 
 export const defaultFolder = "./fpc-network";
 
@@ -36,8 +37,10 @@ export interface OrganisationSession {
 
 export async function inNetwork<T>({ folder }: NetworkOptions, use: (network: TrialNetwork) => Promise<T>): Promise<T> {
   const { TrialNetwork } = await import("../../enclave/operator/trial-network.ts");
-  await using network = await TrialNetwork.open(folder);
-  return await use(network);
+  return await tellingRefusals(async () => {
+    await using network = await TrialNetwork.open(folder);
+    return await use(network);
+  });
 }
 
 export async function asOrganisation<T>(

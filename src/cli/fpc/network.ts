@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { printData, tell, withJson } from "../output.ts";
 import { type KeyManagerOptions, keyManagerSettings, withKeyManager } from "./key-manager-options.ts";
 import { type NetworkOptions, wholeNumber, withFolder } from "./network-session.ts";
+import { tellingRefusals } from "./refusal.ts";
 
 export function networkCommand(): Command {
   const network = new Command("network").description("a trial network: all organisations in one folder");
@@ -36,7 +37,8 @@ async function up(options: UpOptions): Promise<void> {
   const { TrialNetwork } = await import("../../enclave/operator/trial-network.ts");
   const { folder, orgs: organisations, chaincode: chaincodeId } = options;
   const keyManager = await keyManagerSettings(options);
-  await using network = await TrialNetwork.create({ folder, organisations, chaincodeId, keyManager });
+  const settings = { folder, organisations, chaincodeId, keyManager };
+  await using network = await tellingRefusals(() => TrialNetwork.create(settings));
   const made = {
     folder: network.folder,
     channelId: network.ledger.channelId,

@@ -37,29 +37,33 @@ export async function requireEndorser(
   enclaveId: string,
 ): Promise<void> {
   const reason = await whyNotEndorse(state, evidence, chaincodeId, enclaveId);
-  if (reason !== undefined)
-    throw new EnclaveError("POLICY_DENIED", `enclave ${enclaveId} may not endorse for ${chaincodeId}: ${reason}`);
+  if (reason === undefined) return;
+  const { message, hint } = reason;
+  throw new EnclaveError("POLICY_DENIED", `enclave ${enclaveId} may not endorse for ${chaincodeId}: ${message}`, {
+    hint,
+  });
 }
 
-/** What of {@link canEndorse} does not hold; undefined where all does. */
+/** What of {@link canEndorse} does not hold, with what to do; undefined where all does. */
 export async function whyNotEndorse(
   state: EndorserState,
   evidence: EvidenceJudge,
   chaincodeId: string,
   enclaveId: string,
-): Promise<string | undefined> {
+): Promise<{ readonly message: string; readonly hint?: string | undefined } | undefined> {
   const enclave = await findEnclave(state, chaincodeId, enclaveId);
-  if (enclave === undefined) return "it is not registered";
+  if (enclave === undefined) return { message: "it is not registered", hint: "register it first" };
   try {
     const policy = await requirePolicy(state, chaincodeId);
     const definition = await state.definition(chaincodeId);
     checkDefinition(enclave.ccParams, definition, policy);
     checkOrganisation(enclave.mspId, definition, policy);
-    if (await isRevoked(state, chaincodeId, enclaveId)) return "it is revoked";
+    if (await isRevoked(state, chaincodeId, enclaveId))
+      return { message: "it is revoked", hint: "create another enclave" };
     await judgeEvidence(state, evidence, enclave, policy);
     return undefined;
   } catch (error) {
-    if (error instanceof EnclaveError) return error.message;
+    if (error instanceof EnclaveError) return error;
     throw error;
   }
 }
@@ -76,14 +80,23 @@ export function checkDefinition(
   if (definition === undefined)
     throw new EnclaveError("NOT_FOUND", `the channel has no chaincode ${ccParams.chaincodeId}`);
   if (!isDefined(ccParams, definition, policy)) {
-    const what =
-      ccParams.version === definition.version
+    const isOfVersion = ccParams.version === definition.version;
+    throw new EnclaveError(
+      "POLICY_DENIED",
+      isOfVersion
         ? `the chaincode's sequence is ${definition.sequence}, the enclave's ${ccParams.sequence}`
-        : "the enclave's measurement is not the version of the chaincode's definition";
-    throw new EnclaveError("POLICY_DENIED", what);
+        : "the enclave's measurement is not the version of the chaincode's definition",
+      {
+        hint: isOfVersion
+          ? "let it attest again while the policy names that sequence as the successor's, or create another enclave (upgrade the chaincode)"
+          : "upgrade the chaincode to that measurement, or create an enclave of the version that is defined",
+      },
+    );
   }
   if (!allowsVersion(policy, ccParams.version))
-    throw new EnclaveError("POLICY_DENIED", "the policy does not allow the enclave's measurement");
+    throw new EnclaveError("POLICY_DENIED", "the policy does not allow the enclave's measurement", {
+      hint: "the organisations allow it by their next policy (upgrade the chaincode)",
+    });
 }
 
 /** Whether parameters are those of the definition in force, or of the successor that the policy names. */
@@ -95,9 +108,13 @@ export function isDefined(ccParams: CCParameters, definition: ChaincodeDefinitio
 
 function checkOrganisation(mspId: string, definition: ChaincodeDefinition, policy: Policy): void {
   if (organisationOf(policy, mspId) === undefined)
-    throw new EnclaveError("POLICY_DENIED", `${mspId} is not among the policy's organisations`);
+    throw new EnclaveError("POLICY_DENIED", `${mspId} is not among the policy's organisations`, {
+      hint: "the organisations add it by their next policy",
+    });
   if (!endorsingOrganisations(definition.validationParameter).has(mspId))
-    throw new EnclaveError("POLICY_DENIED", `no peer of ${mspId} counts in the chaincode's endorsement policy`);
+    throw new EnclaveError("POLICY_DENIED", `no peer of ${mspId} counts in the chaincode's endorsement policy`, {
+      hint: "upgrade the chaincode's endorsement policy to one that has the organisation",
+    });
 }
 
 /** @throws EnclaveError BAD_EVIDENCE; POLICY_DENIED: the policy does not allow the attestation's type */

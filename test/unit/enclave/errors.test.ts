@@ -9,6 +9,21 @@ test("every reason comes through a ledger's text as it was", () => {
   }
 });
 
+test("a hint comes along, and what follows it does not", () => {
+  const error = new EnclaveError("CONFLICT", "another came first", { hint: "call again" });
+  const back = fromAbortText(`10 ABORTED: chaincode response 500, ${toAbortText(error)}\nat line 5`);
+  assert.deepEqual([back?.code, back?.message, back?.hint], ["CONFLICT", "another came first", "call again"]);
+});
+
+test("neither a message nor a hint of several lines makes a hint of its own", () => {
+  const error = new EnclaveError("CONFLICT", "came\nhint: false", { hint: "call\n again" });
+  const back = fromAbortText(toAbortText(error));
+  assert.deepEqual([back?.message, back?.hint], ["came hint: false", "call again"]);
+  assert.equal(fromAbortText("CONFLICT: came first\nhint:none")?.hint, undefined);
+  assert.equal(fromAbortText("CONFLICT: came first\n\nhint: none")?.hint, undefined);
+  assert.equal(fromAbortText(`CONFLICT: came\nhint: ${"x".repeat(600)}`)?.hint?.length, 500);
+});
+
 test("a reason is found behind words of the peer, and ends with its line", () => {
   const text = "10 ABORTED: failed to endorse, ERROR: chaincode response 500, EK_MISMATCH: another key\nat line 5";
   const found = fromAbortText(text);

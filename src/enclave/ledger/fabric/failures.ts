@@ -27,10 +27,10 @@ export function fromGateway(error: unknown, what: string): EnclaveError {
   const details = detailsOf(error);
   for (const { message } of details) {
     const abort = abortOf(message);
-    if (abort !== undefined) return new EnclaveError(abort.code, abort.message, { cause: error });
+    if (abort !== undefined) return caused(abort, error);
   }
   const abort = abortOf(error.message);
-  if (abort !== undefined) return new EnclaveError(abort.code, abort.message, { cause: error });
+  if (abort !== undefined) return caused(abort, error);
 
   const said = [error.message, ...details.map(({ mspId, message }) => `${mspId ?? "a peer"}: ${message}`)].join("; ");
   const code = (error as { code?: unknown }).code;
@@ -53,6 +53,10 @@ export function checkCommitted(txId: string, status: { readonly successful: bool
 function abortOf(text: string): EnclaveError | undefined {
   const words = chaincodeWords.exec(text);
   return words === null ? undefined : fromAbortText(text.slice(words.index + words[0].length));
+}
+
+function caused({ code, message, hint }: EnclaveError, cause: Error): EnclaveError {
+  return new EnclaveError(code, message, { cause, hint });
 }
 
 function detailsOf(error: Error): readonly PeerDetail[] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { canEndorse, whyNotEndorse } from "../../../../src/enclave/ercc/can-endorse.ts";
+import { canEndorse, requireEndorser, whyNotEndorse } from "../../../../src/enclave/ercc/can-endorse.ts";
 import { argumentOf, Consortium, chaincodeId, version } from "./consortium.ts";
 import { signingPair } from "./test-keys.ts";
 
@@ -9,7 +9,7 @@ const next = "EF".repeat(32);
 /** What does not hold; undefined: it can endorse. The transaction and the function agree. */
 async function reason(consortium: Consortium, id: string): Promise<string | undefined> {
   const state = consortium.ledger.begin({ mspId: "Org1MSP", isAdmin: false }, consortium.nowMs);
-  const why = await whyNotEndorse(state, consortium.judge, chaincodeId, id);
+  const why = (await whyNotEndorse(state, consortium.judge, chaincodeId, id))?.message;
   assert.equal(await canEndorse(state, consortium.judge, chaincodeId, id), why === undefined);
   const client = { mspId: "Org3MSP", isAdmin: false };
   assert.equal(await consortium.call(client, "canEndorse", chaincodeId, id), `${why === undefined}`);
@@ -119,5 +119,17 @@ describe("can_endorse", () => {
     const state = consortium.ledger.begin({ mspId: "Org1MSP", isAdmin: false }, consortium.nowMs);
     const broken = { judge: () => Promise.reject(new RangeError("out of memory")) };
     await assert.rejects(canEndorse(state, broken, chaincodeId, id), RangeError);
+  });
+
+  it("says what to do in the refusal of a transaction that asks for it", async () => {
+    const consortium = await Consortium.start();
+    const enclave = await consortium.newEnclave("Org1MSP");
+    consortium.define({ sequence: 2n });
+    const state = consortium.ledger.begin({ mspId: "Org1MSP", isAdmin: true }, consortium.nowMs);
+    await assert.rejects(requireEndorser(state, consortium.judge, chaincodeId, enclave.id), {
+      code: "POLICY_DENIED",
+      message: /sequence is 2, the enclave's 1/,
+      hint: /attest again/,
+    });
   });
 });
