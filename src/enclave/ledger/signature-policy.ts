@@ -21,7 +21,7 @@ export const channelPolicies = {
 
 const roleClassification = 0;
 /** MSPRole's numbers. */
-const roleNumbers = { member: 0, admin: 1, client: 2, peer: 3, orderer: 4 } as const;
+export const roleNumbers = { member: 0, admin: 1, client: 2, peer: 3, orderer: 4 } as const;
 const maxDepth = 8;
 const maxRules = 256;
 
