@@ -7,6 +7,7 @@ import {
   SignedRecoveryMessageSchema,
 } from "../messages/generated/fpc/key_dist_pb.ts";
 import { encode } from "../messages/strict.ts";
+import { attestAgain } from "./attest-again.ts";
 import { discardNeverRegisteredKeys } from "./discard.ts";
 import { exportKeys } from "./export-keys.ts";
 import { generateKeys, reEmitRegistration } from "./generate.ts";
@@ -26,11 +27,13 @@ type EnclaveCall = (context: CallContext, parts: readonly Buffer[]) => Promise<r
 
 /** The calls that an open enclave takes (ecalls of the document), one at a time. Each answer is the bytes of its message. */
 export const enclaveCalls: Readonly<Record<string, EnclaveCall>> = {
-  /** For a newer quote, or the credentials that the host lost; not as of creation. */
-  attest: async ({ enclave }) => {
-    const credentials = await enclave.identity.attest(enclave.parts.backend, false);
-    return [encode(CredentialsSchema, credentials)];
-  },
+  /**
+   * For a newer quote, or the credentials that the host lost; not as of creation. Parts: the sequence of the definition to be
+   * of from now on, or nothing for the one that it is of.
+   */
+  attest: async ({ enclave, policy }, [sequence]) => [
+    encode(CredentialsSchema, await attestAgain(enclave, policy, readNumber(sequence))),
+  ],
   generateCCKeys: async ({ enclave }) => [encode(SignedCCKeyRegistrationMessageSchema, await generateKeys(enclave))],
   /** Parts: the generation's number, or nothing for the newest. */
   reEmitRegistration: async ({ enclave }, [number]) => [
@@ -75,6 +78,6 @@ function needed(part: Buffer | undefined): Buffer {
 function readNumber(part: Buffer | undefined): bigint | undefined {
   const text = part?.toString("latin1");
   if (text === undefined || text === "") return undefined;
-  if (!/^[1-9][0-9]{0,9}$/.test(text)) throw new EnclaveError("MALFORMED", "the generation is not a number from 1");
+  if (!/^[1-9][0-9]{0,9}$/.test(text)) throw new EnclaveError("MALFORMED", "a generation or sequence is not a number from 1");
   return BigInt(text);
 }

@@ -92,6 +92,13 @@ export class EnclaveIdentity implements Disposable {
     return new EnclaveIdentity(attested, signing.privatePem, encryption.privatePem);
   }
 
+  /** The same enclave for another sequence of its chaincode's definition, with copies of its secrets. */
+  withSequence(sequence: bigint): EnclaveIdentity {
+    const ccParams = create(CCParametersSchema, { ...this.read.ccParams, sequence });
+    const attested = create(AttestedDataSchema, { ...this.attested, ccParams });
+    return new EnclaveIdentity(attested, this.sk.clone(), this.dk.clone());
+  }
+
   get signingKey(): KeyObject {
     return readSigningKey(this.sk);
   }

@@ -54,19 +54,40 @@ export class OpenEnclave implements Disposable {
    */
   async keep(generations: readonly HeldGeneration[]): Promise<void> {
     const before = this.#state;
-    this.#lastNumber += 1n;
-    const after: EnclaveState = { ...before, generations, blobNumber: this.#lastNumber };
     try {
-      const blob = await sealState(this.parts.backend, after);
-      this.parts.reached("sealed");
-      await this.parts.host.storeBlob(blob);
-      this.parts.reached("stored");
+      await this.#store({ generations });
     } catch (error) {
       wipeAllBut(before.generations, generations);
       throw error;
     }
-    this.#state = after;
     wipeAllBut(generations, before.generations);
+  }
+
+  /**
+   * Is this identity from now on, which has the same keys; it becomes the enclave's own, and the one before is wiped. Where the
+   * host could not keep the blob, all is as before and the new one is wiped.
+   *
+   * @throws EnclaveError STORE_FAILED, or what the backend failed with
+   */
+  async become(identity: EnclaveIdentity): Promise<void> {
+    const before = this.#state.identity;
+    try {
+      await this.#store({ identity });
+    } catch (error) {
+      identity[Symbol.dispose]();
+      throw error;
+    }
+    before[Symbol.dispose]();
+  }
+
+  async #store(change: Partial<Pick<EnclaveState, "generations" | "identity">>): Promise<void> {
+    this.#lastNumber += 1n;
+    const after: EnclaveState = { ...this.#state, ...change, blobNumber: this.#lastNumber };
+    const blob = await sealState(this.parts.backend, after);
+    this.parts.reached("sealed");
+    await this.parts.host.storeBlob(blob);
+    this.parts.reached("stored");
+    this.#state = after;
   }
 
   [Symbol.dispose](): void {

@@ -17,7 +17,7 @@ export interface EnclaveParts {
 export interface EnclaveHost {
   /** Durable when it resolves. @throws EnclaveError STORE_FAILED */
   storeBlob(blob: Uint8Array): Promise<void>;
-  /** Of the creation, which cannot be made again. @throws EnclaveError STORE_FAILED */
+  /** Of the creation, which cannot be made again, and of each later sequence. @throws EnclaveError STORE_FAILED */
   storeCredentials(credentials: Uint8Array): Promise<void>;
 }
 

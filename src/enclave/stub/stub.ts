@@ -114,9 +114,14 @@ export class Stub implements AsyncDisposable {
     return kept;
   }
 
-  /** @returns fpc.Credentials, newer, but not of the creation */
-  attestAgain(): Promise<Buffer> {
-    return this.#one("attest");
+  /**
+   * @param sequence - Of the chaincode's definition that the enclave is for from now on, as the policy names it; the host keeps
+   *   these credentials. Left out: newer evidence of what the enclave is.
+   * @returns fpc.Credentials, newer, but not of the creation
+   * @throws EnclaveError NOT_REGISTERED, REPLAY, POLICY_DENIED: see attest-again.ts; STORE_FAILED; ENCLAVE_ENDED
+   */
+  attestAgain(sequence?: bigint): Promise<Buffer> {
+    return this.#one("attest", numberPart(sequence));
   }
 
   /**

@@ -38,7 +38,7 @@ export const putKeyExport: Transaction = {
     await checkAllowed(state, chaincodeId, sender, receiver, policy);
     verifyExport(signed);
     await checkGeneration(state, chaincodeId, senderId.text, message.generation, message.chaincodeEk);
-    await checkSlot(state, chaincodeId, receiverId.text, message, policy);
+    await checkSlot(state, chaincodeId, receiver, message, policy);
 
     const entry = create(ExportEntrySchema, {
       putAtMs: BigInt(state.timestampMs),
@@ -70,16 +70,19 @@ function checkParameters(
 async function checkSlot(
   state: RegistryState,
   chaincodeId: string,
-  receiverId: string,
+  receiver: RegisteredEnclave,
   message: ExportMessage,
   policy: Policy,
 ): Promise<void> {
+  const receiverId = receiver.enclaveId.text;
   const signed = await readRecord(state, recordNames.exported(chaincodeId, receiverId), SignedExportMessageSchema);
   const entry = await readRecord(state, recordNames.exportEntry(chaincodeId, receiverId), ExportEntrySchema);
   if (signed === undefined || entry === undefined) return;
   const former = readExport(signed);
   if (Buffer.from(former.exportNonce).equals(message.exportNonce))
     throw new EnclaveError("REPLAY", `this export lies in the slot of enclave ${receiverId} already`);
+  // The receiver has attested for a later sequence since, and imports nothing that is for another.
+  if (!receiver.ccParamsHash.equals(former.receiverCcParamsHash)) return;
   if (await isSpent(state, chaincodeId, receiverId, former, entry, policy)) return;
   throw new EnclaveError(
     "CONFLICT",

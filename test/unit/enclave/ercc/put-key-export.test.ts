@@ -128,6 +128,22 @@ describe("putKeyExport", () => {
 });
 
 describe("The slot of an export", () => {
+  it("is free again when its receiver has attested for a later sequence: it imports nothing that is for the former", async () => {
+    const { consortium, sender, receiver } = await start();
+    await consortium.putExport(sender, receiver, first);
+    await consortium.setPolicy({ successor: { version, sequence: 2n } });
+    const text = textOf(consortium.export(sender, receiver, first));
+    await consortium.refuses("CONFLICT", /waits for enclave/, "Org1MSP", "putKeyExport", chaincodeId, text);
+    const keys = { key: receiver.sk, publicPem: receiver.read.vkPem };
+    const again = consortium.enclave(
+      receiver.mspId,
+      { rsa: 1, ccParams: { sequence: 2n }, attested: { onCreation: false } },
+      keys,
+    );
+    await consortium.register(again);
+    await consortium.share(sender, again, first);
+  });
+
   it("is not taken from an export that waits: CONFLICT", async () => {
     const { consortium, sender, receiver, refused } = await start();
     await consortium.putExport(sender, receiver, first);
