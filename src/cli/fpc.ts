@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { chaincodeCommand } from "./fpc/chaincode.ts";
 import { enclaveCommand } from "./fpc/enclave.ts";
 import { invokeCommand } from "./fpc/invoke.ts";
 import { keysCommand } from "./fpc/keys.ts";
@@ -28,6 +29,7 @@ Example:
     .addCommand(networkCommand())
     .addCommand(enclaveCommand())
     .addCommand(keysCommand())
+    .addCommand(chaincodeCommand())
     .addCommand(statusCommand())
     .addCommand(invokeCommand())
     .addCommand(traceCommand())

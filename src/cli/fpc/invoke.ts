@@ -44,31 +44,24 @@ async function invoke(
   });
 }
 
-/** An enclave of each of as many organisations as endorse the chaincode: a majority in a trial network. */
+/** Enclaves that together meet the chaincode's endorsement policy. */
 async function openEndorsing(
   network: TrialNetwork,
   client: RegistryClient,
   stack: AsyncDisposableStack,
 ): Promise<readonly Stub[]> {
-  const { ownId } = await import("../../enclave/operator/provisioning.ts");
-  const provisioned = new Set(await client.provisioned());
-  const needed = Math.floor(network.organisations.length / 2) + 1;
-  const opened: Stub[] = [];
-  for (const organisation of network.organisations) {
-    if (opened.length === needed) break;
-    const own = await network.client(organisation);
-    for (const name of organisation.enclaves(network.chaincodeId)) {
-      const stub = stack.use(await network.stub(own, organisation, name));
-      if (!stub.created || !provisioned.has(ownId(stub))) continue;
-      opened.push(stub);
-      break;
-    }
-  }
-  if (opened.length < needed)
+  const { endorsingEnclaves } = await import("../../enclave/operator/trial-enclaves.ts");
+  const { enclaves, isEnough, organisationsNeeded } = await endorsingEnclaves(network, client);
+  if (!isEnough)
     throw new CommandFailure(
       exitCodes.refused,
-      `enclaves of ${needed} organisations have to run ${network.chaincodeId}, and ${opened.length} hold its keys`,
-      "strongroom fpc keys export, then keys import at the others",
+      `enclaves of ${organisationsNeeded} organisations have to run ${network.chaincodeId}, and ${enclaves.length} hold its keys and may endorse`,
+      "strongroom fpc status shows who endorses; strongroom fpc keys export, then keys import at the others",
     );
+  const opened: Stub[] = [];
+  for (const { mspId, name } of enclaves) {
+    const organisation = network.organisationOf(mspId);
+    opened.push(stack.use(await network.stub(await network.client(organisation), organisation, name)));
+  }
   return opened;
 }

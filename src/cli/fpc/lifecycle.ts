@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { type OutputOptions, printData, withJson } from "../output.ts";
+import { upgradeCommand } from "./chaincode.ts";
 import { chooseKeyManager, type KeyManagerOptions, withKeyManager } from "./key-manager-options.ts";
 import { asMember, type EnclaveOptions, requireChaincode, withAgent, withEnclave } from "./member-session.ts";
 
@@ -21,6 +22,7 @@ export function lifecycleCommand(): Command {
       .description("import the keys that were exported to this host's enclave")
       .action(importKeys),
   );
+  chaincode.addCommand(upgradeCommand());
   return new Command("lifecycle")
     .description("the commands of Fabric Private Chaincode's diagram of key distribution")
     .addCommand(chaincode);

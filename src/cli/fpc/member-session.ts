@@ -5,6 +5,7 @@ import type { EnclaveAgent } from "../../enclave/stub/agent.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { tell } from "../output.ts";
 import { inNetwork, type OrganisationOptions, withOrganisation } from "./network-session.ts";
+import { tellingRefusals } from "./refusal.ts";
 
 /** For commands that work on a trial network as on a channel of Fabric. */
 export interface MemberOptions extends OrganisationOptions {
@@ -47,9 +48,12 @@ export async function asMember<T>(options: MemberOptions, use: (session: MemberS
 
 async function openMember<T>(options: MemberOptions, use: (session: MemberSession) => Promise<T>): Promise<T> {
   if (options.connection !== undefined) {
+    const { connection } = options;
     const { FabricMember } = await import("../../enclave/operator/fabric-member.ts");
-    await using member = await FabricMember.open(options.connection);
-    return await use({ member, network: undefined });
+    return await tellingRefusals(async () => {
+      await using member = await FabricMember.open(connection);
+      return await use({ member, network: undefined });
+    });
   }
   return await inNetwork(options, async (network) => {
     const { TrialMember } = await import("../../enclave/operator/trial-member.ts");

@@ -3,6 +3,7 @@ import type { RegistryClient } from "../../enclave/operator/registry-client.ts";
 import type { TrialNetwork } from "../../enclave/operator/trial-network.ts";
 import type { TrialOrganisation } from "../../enclave/operator/trial-organisation.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
+import { tell } from "../output.ts";
 import { tellingRefusals } from "./refusal.ts";
 
 export const defaultFolder = "./fpc-network";
@@ -35,10 +36,17 @@ export interface OrganisationSession {
   readonly client: RegistryClient;
 }
 
-export async function inNetwork<T>({ folder }: NetworkOptions, use: (network: TrialNetwork) => Promise<T>): Promise<T> {
+/** @param isQuiet - Says nothing where the network is another version's, for commands to which that is no news */
+export async function inNetwork<T>(
+  { folder }: NetworkOptions,
+  use: (network: TrialNetwork) => Promise<T>,
+  { isQuiet = false } = {},
+): Promise<T> {
   const { TrialNetwork } = await import("../../enclave/operator/trial-network.ts");
   return await tellingRefusals(async () => {
     await using network = await TrialNetwork.open(folder);
+    const { mismatch } = network;
+    if (mismatch !== undefined && !isQuiet) tell(`${mismatch.message}: ${mismatch.hint}`);
     return await use(network);
   });
 }

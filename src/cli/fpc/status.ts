@@ -35,8 +35,16 @@ function keyManagerLine({ id, name, keyManager }: KeyManagedEnclave): string {
 }
 
 function lines(status: ChaincodeStatus): readonly string[] {
-  const { chaincodeId, channelId, activeGeneration, proposedGeneration, mustRotate, recoveryThreshold, policyNumber } =
-    status;
+  const {
+    chaincodeId,
+    channelId,
+    activeGeneration,
+    proposedGeneration,
+    mustRotate,
+    recoveryThreshold,
+    policyNumber,
+    definition,
+  } = status;
   const generation = [
     activeGeneration === undefined ? "none generated" : `${activeGeneration} in force`,
     ...(proposedGeneration === undefined ? [] : [`${proposedGeneration} proposed`]),
@@ -47,5 +55,6 @@ function lines(status: ChaincodeStatus): readonly string[] {
     `keys        ${generation}`,
     `recovery    ${recoveryThreshold === undefined ? "no shares issued" : `by ${recoveryThreshold} organisations`}`,
     `policy      number ${policyNumber}`,
+    `definition  sequence ${definition.sequence}, endorsed by ${definition.endorsement}`,
   ];
 }

@@ -9,6 +9,7 @@ import {
 import { decodeStrict, encode } from "../messages/strict.ts";
 import { readCredentials } from "../protocol/attested-data.ts";
 import { readExport } from "../protocol/export.ts";
+import { mayInherit } from "../protocol/policy.ts";
 import { readRegistration } from "../protocol/registration.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import type { EnclaveCreation } from "../stub/stub.ts";
@@ -43,15 +44,16 @@ export async function initialise(
 }
 
 /**
- * Makes an attestation into evidence and registers the enclave, unless it is.
+ * Makes an attestation into evidence and registers the enclave, unless it is for this sequence or a later one.
  *
  * @param credentials - fpc.Credentials as the stub gives them, without evidence
  * @returns The enclave's id, upper-case hexadecimal
  */
 export async function registerEnclave(client: RegistryClient, credentials: Uint8Array): Promise<string> {
   const message = decodeStrict(CredentialsSchema, credentials, ["serialized_attested_data", "attestation"]);
-  const { enclaveId } = readCredentials(message, "not yet");
-  if ((await client.enclave(enclaveId.text)) !== undefined) return enclaveId.text;
+  const { enclaveId, ccParams } = readCredentials(message, "not yet");
+  const registered = await client.enclave(enclaveId.text);
+  if (registered !== undefined && registered.ccParams.sequence >= ccParams.sequence) return enclaveId.text;
   message.evidence = toEvidence(message.attestation);
   await client.submit("registerEnclave", encode(CredentialsSchema, message));
   return enclaveId.text;
@@ -121,12 +123,25 @@ async function exportTargets(
   if (receivers !== undefined) return await Promise.all(receivers.map((id) => client.requireEnclave(id)));
   const revoked = (await client.revocations()).map((one) => Buffer.from(one.enclaveId).toString("hex").toUpperCase());
   const skipped = new Set([own, ...revoked, ...(await client.provisioned())]);
-  const targets = (await client.enclaves()).filter(({ enclaveId }) => !skipped.has(enclaveId.text));
+  const missing = (await client.enclaves()).filter(({ enclaveId }) => !skipped.has(enclaveId.text));
+  const eligible = await inheritors(client, own, missing);
+  // Where none is, the refusal of the first says why.
+  const targets = eligible.length > 0 ? eligible : missing;
   if (targets.length === 0)
     throw new EnclaveError("NOT_FOUND", `every other enclave of ${client.chaincodeId} has its keys, or is revoked`, {
       hint: "create and register the enclave first that is to have them",
     });
   return targets;
+}
+
+/** Those to which an enclave's keys may go: of its own parameters, or of the successor that the policy names. */
+export async function inheritors(
+  client: RegistryClient,
+  own: string,
+  enclaves: readonly RegisteredEnclave[],
+): Promise<readonly RegisteredEnclave[]> {
+  const [policy, { ccParams }] = await Promise.all([client.policy(), client.requireEnclave(own)]);
+  return enclaves.filter((one) => mayInherit(policy, ccParams, one.ccParams));
 }
 
 /**

@@ -71,6 +71,11 @@ export class RegistryClient {
     return (await this.record({ type: recordTypes.provisioned, attributes: [this.chaincodeId, id] })) !== undefined;
   }
 
+  /** Whether an enclave may endorse for the chaincode as it is defined now (decision 0609). @param id - Upper-case hexadecimal */
+  async canEndorse(id: string): Promise<boolean> {
+    return (await this.#query("canEndorse", this.chaincodeId, id)) === "true";
+  }
+
   /** Ids of the enclaves that hold the active generation and are not revoked. */
   provisioned(): Promise<readonly string[]> {
     return this.#list("queryListProvisionedEnclaves", this.chaincodeId);

@@ -1,6 +1,6 @@
 import { EnclaveError } from "../errors.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
-import { type Exported, exportKeys, ownId, registerKeys } from "./provisioning.ts";
+import { type Exported, exportKeys, inheritors, ownId, registerKeys } from "./provisioning.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 export interface Proposed {
@@ -27,7 +27,12 @@ export async function proposeRotation(client: RegistryClient, stub: EnclaveAgent
     throw new EnclaveError("CONFLICT", `the proposal for ${client.chaincodeId} has ended already: look at its state`);
   const confirmed = await client.confirmations(generation);
   if (!confirmed.includes(own)) await registerKeys(client, stub, await stub.reEmitRegistration(generation));
-  const receivers = (await client.provisioned()).filter((id) => id !== own && !confirmed.includes(id));
+  const holders = new Set(await client.provisioned());
+  const missing = (await client.enclaves()).filter(({ enclaveId: { text } }) => text !== own && holders.has(text));
+  // Enclaves that an upgrade left behind get no more keys.
+  const receivers = (await inheritors(client, own, missing))
+    .map(({ enclaveId }) => enclaveId.text)
+    .filter((id) => !confirmed.includes(id));
   return { generation, exported: await exportKeys(client, stub, receivers, generation) };
 }
 

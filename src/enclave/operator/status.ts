@@ -1,11 +1,14 @@
+import { isDefined } from "../ercc/can-endorse.ts";
 import { recordTypes } from "../ercc/registry-state.ts";
+import { formatPolicy } from "../ledger/policy-text.ts";
 import { decodeArgument } from "../messages/argument.ts";
 import { SignedCCKeyRegistrationMessageSchema } from "../messages/generated/fpc/key_dist_pb.ts";
 import { readRegistration } from "../protocol/registration.ts";
+import { queryDefinition } from "./definition.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
-/** Where an enclave stands: on the ledger without keys, with them, or put out. */
-export type EnclaveState = "registered" | "provisioned" | "revoked";
+/** Where an enclave stands: on the ledger without keys, with them, left behind by the chaincode's definition, or put out. */
+export type EnclaveState = "registered" | "provisioned" | "former" | "revoked";
 
 export interface EnclaveRow {
   /** Upper-case hexadecimal. */
@@ -34,12 +37,20 @@ export interface ChaincodeStatus {
   /** Of the recovery shares on the ledger; undefined where the active generation has none. */
   readonly recoveryThreshold: number | undefined;
   readonly policyNumber: number;
+  readonly definition: {
+    readonly sequence: number;
+    /** The measurement of its enclaves. */
+    readonly version: string;
+    /** The endorsement policy, as Fabric writes it. */
+    readonly endorsement: string;
+  };
   readonly enclaves: readonly EnclaveRow[];
 }
 
 /** What the ledger says of a chaincode's enclaves and keys. */
 export async function chaincodeStatus(client: RegistryClient): Promise<ChaincodeStatus> {
-  const [keyState, policy, enclaves, provisioned, revocations] = await Promise.all([
+  const [definition, keyState, policy, enclaves, provisioned, revocations] = await Promise.all([
+    queryDefinition(client.connection, client.chaincodeId),
     client.keyState(),
     client.policy(),
     client.enclaves(),
@@ -59,7 +70,11 @@ export async function chaincodeStatus(client: RegistryClient): Promise<Chaincode
       endpoint: attested.hostParams?.peerEndpoint ?? "",
       measurement: ccParams.version,
       sequence: Number(ccParams.sequence),
-      state: reasons.has(id) ? "revoked" : provisioned.includes(id) ? "provisioned" : "registered",
+      state: stateOf({
+        isRevoked: reasons.has(id),
+        isDefined: isDefined(ccParams, definition, policy),
+        isProvisioned: provisioned.includes(id),
+      }),
       generation: await generationOf(client, id),
       revokedBecause: reasons.get(id),
     });
@@ -72,11 +87,27 @@ export async function chaincodeStatus(client: RegistryClient): Promise<Chaincode
     mustRotate: keyState !== undefined && keyState.rotateAbove >= keyState.active,
     recoveryThreshold: recovery === undefined ? undefined : policy.recoveryThreshold,
     policyNumber: Number(policy.number),
+    definition: {
+      sequence: Number(definition.sequence),
+      version: definition.version,
+      endorsement: formatPolicy(definition.validationParameter),
+    },
     enclaves: rows,
   };
 }
 
-async function generationOf(client: RegistryClient, enclaveId: string): Promise<number | undefined> {
+function stateOf(enclave: {
+  readonly isRevoked: boolean;
+  readonly isDefined: boolean;
+  readonly isProvisioned: boolean;
+}): EnclaveState {
+  if (enclave.isRevoked) return "revoked";
+  if (!enclave.isDefined) return "former";
+  return enclave.isProvisioned ? "provisioned" : "registered";
+}
+
+/** The newest of the keys that the ledger lists an enclave for. @param enclaveId - Upper-case hexadecimal */
+export async function generationOf(client: RegistryClient, enclaveId: string): Promise<number | undefined> {
   const bytes = await client.record({ type: recordTypes.provisioned, attributes: [client.chaincodeId, enclaveId] });
   if (bytes === undefined) return undefined;
   return Number(

@@ -17,14 +17,20 @@ import {
   type TrustedLedgerParameters,
   TrustedLedgerParametersSchema,
 } from "../messages/generated/fpc/policy_pb.ts";
-import { encode } from "../messages/strict.ts";
+import type { SealedHeader } from "../messages/generated/fpc/sealed_pb.ts";
+import { encode, maxMessageBytes } from "../messages/strict.ts";
+import type { Answerer } from "../process/call-channel.ts";
+import { readSealedBlob } from "../process/sealed-state.ts";
 import { policyHash, signPolicy } from "../protocol/policy.ts";
+import { readIfThere } from "../stub/durable-file.ts";
+import { EnclaveProcess } from "../stub/enclave-process.ts";
 import { type EnclaveCreation, Stub } from "../stub/stub.ts";
 import { createAttestationRoot } from "../tee/attestation-root.ts";
 import type { KeyManagerSettings } from "../tee/key-manager/settings.ts";
 import { measureCode, ownCode } from "../tee/measure-code.ts";
 import { writeNewFile } from "../tee/new-file.ts";
 import { hostExchange } from "./host-exchange.ts";
+import type { Installation } from "./installation.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { TrialOrganisation } from "./trial-organisation.ts";
 
@@ -62,10 +68,13 @@ export class TrialNetwork implements AsyncDisposable {
   readonly chaincodeId: string;
   readonly organisations: readonly TrialOrganisation[];
   readonly folder: string;
+  /** Of the enclaves that this installation runs: 64 upper-case hex digits. The network may have been made by another one. */
+  readonly measurement: string;
 
-  private constructor(folder: string, settings: Settings, ledger: EmbeddedLedger) {
+  private constructor(folder: string, settings: Settings, ledger: EmbeddedLedger, measurement: string) {
     this.folder = folder;
     this.ledger = ledger;
+    this.measurement = measurement;
     this.chaincodeId = settings.chaincode;
     this.organisations = settings.organisations.map(
       (mspId) => new TrialOrganisation(mspId, join(folder, "organisations", mspId)),
@@ -95,7 +104,7 @@ export class TrialNetwork implements AsyncDisposable {
       organisations: mspIds.map((mspId) => ({ mspId, peers: 1 })),
     });
     const settings: Settings = { format: 1, organisations: mspIds, chaincode: chaincodeId };
-    const network = new TrialNetwork(folder, settings, ledger);
+    const network = new TrialNetwork(folder, settings, ledger, await measureCode(ownCode()));
     try {
       await network.#make();
       if (input.keyManager !== undefined)
@@ -113,10 +122,23 @@ export class TrialNetwork implements AsyncDisposable {
   static async open(path: string): Promise<TrialNetwork> {
     const folder = resolve(path);
     const settings = readSettings(folder);
-    return new TrialNetwork(
-      folder,
-      settings,
-      await EmbeddedLedger.open(join(folder, "ledger"), { lockWaitMs: 10_000 }),
+    const [first = ""] = settings.organisations;
+    const { platform } = new TrialOrganisation(first, join(folder, "organisations", first));
+    const measurement = await measureCode(ownCode(), platform);
+    const ledger = await EmbeddedLedger.open(join(folder, "ledger"), { lockWaitMs: 10_000 });
+    return new TrialNetwork(folder, settings, ledger, measurement);
+  }
+
+  /** Undefined where the chaincode is defined for the enclaves of this installation; else what is the matter, and what to do. */
+  get mismatch(): EnclaveError | undefined {
+    const version = this.ledger.definition(this.chaincodeId)?.version;
+    if (version === undefined || version === this.measurement) return undefined;
+    return new EnclaveError(
+      "POLICY_DENIED",
+      `${this.chaincodeId} is defined for enclaves of version ${version}, and this installation's are ${this.measurement}`,
+      {
+        hint: `use the installation of that version, or move the network to this one: strongroom fpc chaincode upgrade ${this.chaincodeId} --old-installation DIR`,
+      },
     );
   }
 
@@ -131,33 +153,81 @@ export class TrialNetwork implements AsyncDisposable {
     return found;
   }
 
+  /** @throws EnclaveError NOT_FOUND */
+  organisationOf(mspId: string): TrialOrganisation {
+    const found = this.organisations.find((one) => one.mspId === mspId);
+    if (found === undefined) throw new EnclaveError("NOT_FOUND", `the network has no organisation ${mspId}`);
+    return found;
+  }
+
   /** ERCC as an organisation's admin sees it. */
   async client(organisation: TrialOrganisation): Promise<RegistryClient> {
     const connection = await this.ledger.connect(this.ledger.identity(organisation.mspId, "admin"));
     return new RegistryClient(connection, registryName, this.chaincodeId);
   }
 
-  /** The agent of an enclave of an organisation; the enclave need not be there yet. @throws EnclaveError CONFLICT: it is in use */
-  async stub(client: RegistryClient, organisation: TrialOrganisation, name: string): Promise<Stub> {
+  /**
+   * The agent of an enclave of an organisation; the enclave need not be there yet.
+   *
+   * @param installation - Whose enclave it is. Left out: this one's
+   * @throws EnclaveError CONFLICT: it is in use; UNSEAL_FAILED: it is of another version than the installation's enclaves
+   */
+  async stub(
+    client: RegistryClient,
+    organisation: TrialOrganisation,
+    name: string,
+    installation?: Installation,
+  ): Promise<Stub> {
+    const sealed = this.sealedHeader(organisation, name)?.measurement;
+    const { measurement } = installation ?? this;
+    if (sealed !== undefined && sealed !== measurement)
+      throw new EnclaveError(
+        "UNSEAL_FAILED",
+        `enclave ${name} of ${organisation.mspId} is of version ${sealed}; the installation's enclaves are ${measurement} and cannot open what it sealed`,
+        {
+          hint: `use the installation of that version, or hand its keys on to an enclave of this one: strongroom fpc chaincode upgrade ${this.chaincodeId} --old-installation DIR`,
+        },
+      );
     const keyManager = organisation.keyManagers(this.chaincodeId).of(name);
     return await Stub.open({
       folder: organisation.enclaveFolder(this.chaincodeId, name),
       tee: { kind: "process", platform: organisation.platform, ...(keyManager && { keyManager }) },
       exchange: hostExchange(client, this.ledger.identity(organisation.mspId, "admin")),
+      ...(installation === undefined
+        ? {}
+        : { start: (answer: Answerer) => new EnclaveProcess({ answer, ...installation }) }),
     });
   }
 
-  /** What an enclave of this network is to be. */
+  /** What an enclave's sealed blob says of itself, by its host's word; undefined where none was created. */
+  sealedHeader(organisation: TrialOrganisation, name: string): SealedHeader | undefined {
+    const blob = readIfThere(join(organisation.enclaveFolder(this.chaincodeId, name), "blob"), maxMessageBytes);
+    return blob === undefined ? undefined : readSealedBlob(blob).header;
+  }
+
+  /** Names of an organisation's enclaves that this installation can run. */
+  runnable(organisation: TrialOrganisation): readonly string[] {
+    return organisation
+      .enclaves(this.chaincodeId)
+      .filter((name) => this.sealedHeader(organisation, name)?.measurement === this.measurement);
+  }
+
+  /**
+   * What an enclave of this network is to be: for the chaincode's definition, or while it is upgraded for the one that the policy
+   * names as its successor.
+   *
+   * @throws EnclaveError POLICY_DENIED: neither is for enclaves of this installation
+   */
   async creation(client: RegistryClient, organisation: TrialOrganisation): Promise<EnclaveCreation> {
-    const version = await measureCode(ownCode());
+    const { measurement: version, mismatch } = this;
     const policy = await client.policy();
     const first = policy.number === 1n ? policy : await client.policy(1n);
-    const ccParams = create(CCParametersSchema, {
-      chaincodeId: this.chaincodeId,
-      version,
-      sequence: this.ledger.definition(this.chaincodeId)?.sequence ?? 1n,
-      channelId,
-    });
+    const defined = this.ledger.definition(this.chaincodeId)?.sequence ?? 1n;
+    const { successor } = policy;
+    const isUpgraded = successor?.version === version && successor.sequence > defined;
+    if (mismatch !== undefined && !isUpgraded) throw mismatch;
+    const sequence = isUpgraded ? successor.sequence : defined;
+    const ccParams = create(CCParametersSchema, { chaincodeId: this.chaincodeId, version, sequence, channelId });
     const index = this.organisations.indexOf(organisation);
     const hostParams = create(HostParametersSchema, {
       peerMspId: organisation.mspId,
@@ -181,7 +251,7 @@ export class TrialNetwork implements AsyncDisposable {
     for (const { mspId } of this.organisations)
       await TrialOrganisation.create(mspId, join(this.folder, "organisations", mspId), root);
     const majority = policyOf(Math.floor(mspIds.length / 2) + 1, mspIds);
-    const version = await measureCode(ownCode());
+    const version = this.measurement;
     await this.ledger.define(registryName, { version: "1.0", sequence: 1n, policy: majority });
     await this.ledger.define(this.chaincodeId, { version, sequence: 1n, policy: majority });
     const policy = encode(PolicySchema, this.#firstPolicy(version, root.pem));

@@ -12,7 +12,7 @@ export async function confirmByAll(network: TrialNetwork, enclaveIds: readonly s
   const confirmed: string[] = [];
   for (const organisation of network.organisations) {
     const client = await network.client(organisation);
-    for (const name of organisation.enclaves(network.chaincodeId)) {
+    for (const name of network.runnable(organisation)) {
       const stub = await network.stub(client, organisation, name).catch((error: unknown) => {
         // The proposer's own, which is open already.
         if (error instanceof EnclaveError && error.code === "CONFLICT") return undefined;

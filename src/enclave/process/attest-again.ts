@@ -22,7 +22,10 @@ export async function attestAgain(
   if (sequence === undefined) return await enclave.identity.attest(enclave.parts.backend, false);
   const { ccParams } = enclave.identity.read;
   if (sequence < ccParams.sequence)
-    throw new EnclaveError("REPLAY", `this enclave is of sequence ${ccParams.sequence}, and goes back to none before it`);
+    throw new EnclaveError(
+      "REPLAY",
+      `this enclave is of sequence ${ccParams.sequence}, and goes back to none before it`,
+    );
   if (sequence > ccParams.sequence) {
     await requireFollowing(enclave, policyInForce, sequence);
     await enclave.become(enclave.identity.withSequence(sequence));
@@ -34,15 +37,16 @@ export async function attestAgain(
 
 async function requireFollowing(enclave: OpenEnclave, policyInForce: PolicyInForce, sequence: bigint): Promise<void> {
   const { ccParams, enclaveId } = enclave.identity.read;
-  const [registered, policy] = await Promise.all([
-    enclave.ledger.credentials(enclaveId.text),
-    policyInForce.read(),
-  ]);
+  const [registered, policy] = await Promise.all([enclave.ledger.credentials(enclaveId.text), policyInForce.read()]);
   // What is attested again is never of the creation, so nothing else could register it afterwards.
   if (registered === undefined)
-    throw new EnclaveError("NOT_REGISTERED", `enclave ${enclaveId.text} is not registered, so it attests nothing newer`, {
-      hint: "register it as it was created, or create another enclave",
-    });
+    throw new EnclaveError(
+      "NOT_REGISTERED",
+      `enclave ${enclaveId.text} is not registered, so it attests nothing newer`,
+      {
+        hint: "register it as it was created, or create another enclave",
+      },
+    );
   // Sealed before the blob at hand was: the host has lost the newer blob, and the keys are the same.
   if (registered.ccParams.sequence === sequence) return;
   const { successor } = policy;

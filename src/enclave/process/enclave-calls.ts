@@ -78,6 +78,7 @@ function needed(part: Buffer | undefined): Buffer {
 function readNumber(part: Buffer | undefined): bigint | undefined {
   const text = part?.toString("latin1");
   if (text === undefined || text === "") return undefined;
-  if (!/^[1-9][0-9]{0,9}$/.test(text)) throw new EnclaveError("MALFORMED", "a generation or sequence is not a number from 1");
+  if (!/^[1-9][0-9]{0,9}$/.test(text))
+    throw new EnclaveError("MALFORMED", "a generation or sequence is not a number from 1");
   return BigInt(text);
 }

@@ -18,6 +18,8 @@ export interface EnclaveProcessOptions {
   readonly answer: Answerer;
   /** Module that the process runs. @defaultValue the enclave of the product */
   readonly entry?: URL;
+  /** Node that runs it. @defaultValue this process's */
+  readonly program?: string;
 }
 
 /** A running enclave, as its host sees it. */
@@ -39,9 +41,9 @@ export class EnclaveProcess implements RunningEnclave {
   #alive = true;
 
   /** @throws EnclaveError ENCLAVE_ENDED: no process can be started */
-  constructor({ answer, entry = productEntry }: EnclaveProcessOptions) {
+  constructor({ answer, entry = productEntry, program = process.execPath }: EnclaveProcessOptions) {
     // What it prints is discarded: libraries are known to print what they were given.
-    this.#child = spawn(process.execPath, [...nodeFlags, entry.pathname], {
+    this.#child = spawn(program, [...nodeFlags, entry.pathname], {
       env: environment,
       cwd: "/",
       stdio: ["ignore", "ignore", "ignore", "pipe"],

@@ -25,11 +25,20 @@ export type EnclaveRole = "chaincode" | "ledger";
  * @param role - A constant of the program that asks; since that program is measured, its host cannot pick another.
  */
 export function ownCode(role: EnclaveRole = "chaincode"): EnclaveCode {
-  const sources = join(import.meta.dirname, "..", "..");
+  return codeAt(join(import.meta.dirname, "..", ".."), process.execPath, role);
+}
+
+/**
+ * The same of an installation that may be another one.
+ *
+ * @param sources - Its folder `src` or `dist`
+ * @param program - The Node that runs it
+ */
+export function codeAt(sources: string, program: string, role: EnclaveRole): EnclaveCode {
   const base = join(sources, "..");
   const folder = relative(base, sources);
   const parts = ["enclave", "crypto", "client"].map((part) => join(folder, part));
-  return { base, parts: [...parts, "package.json"], program: process.execPath, role };
+  return { base, parts: [...parts, "package.json"], program, role };
 }
 
 /**
