@@ -12,7 +12,7 @@ const report = {
   channel: name,
   chaincode: name,
   measurement,
-  state: z.enum(["registered", "provisioned", "revoked"]),
+  state: z.enum(["registered", "provisioned", "former", "revoked"]),
   generation: z.int().min(1).max(0xffff_ffff).nullable(),
 };
 

@@ -89,6 +89,7 @@ export const en = {
   "state.destroyed": "destroyed",
   "state.registered": "registered",
   "state.provisioned": "provisioned",
+  "state.former": "former",
   "state.ready": "ready",
   "state.degraded": "degraded",
   "state.locked": "locked",

@@ -91,6 +91,7 @@ export const zh: Readonly<Record<TextKey, string>> = {
   "state.destroyed": "已销毁",
   "state.registered": "已注册",
   "state.provisioned": "已持有密钥",
+  "state.former": "已过时",
   "state.ready": "就绪",
   "state.degraded": "降级",
   "state.locked": "已锁定",

@@ -44,10 +44,11 @@ Example:
 }
 
 async function upgrade(chaincodeId: string, options: UpgradeOptions): Promise<void> {
-  const { parsePolicy } = await import("../../enclave/ledger/policy-text.ts");
+  const { formatPolicy, parsePolicy } = await import("../../enclave/ledger/policy-text.ts");
   const { openInstallation } = await import("../../enclave/operator/installation.ts");
+  const { reportEnclaves } = await import("../../enclave/operator/report-enclaves.ts");
+  const { TrialMember } = await import("../../enclave/operator/trial-member.ts");
   const { upgradeChaincode } = await import("../../enclave/operator/trial-upgrade.ts");
-  const { formatPolicy } = await import("../../enclave/ledger/policy-text.ts");
   const { endorsement, oldInstallation, recover = false } = options;
   const isOfOtherCode = options.code === true || oldInstallation !== undefined || recover;
   await inNetwork(
@@ -62,6 +63,8 @@ async function upgrade(chaincodeId: string, options: UpgradeOptions): Promise<vo
         by: options.by?.map((number) => network.organisation(number)) ?? network.organisations,
         told: tell,
       });
+      for (const organisation of network.organisations)
+        for (const problem of await reportEnclaves(await TrialMember.open(network, organisation))) tell(problem);
       const { version, sequence } = upgraded;
       const policy = formatPolicy(upgraded.endorsement);
       const result = { chaincodeId, version, sequence: Number(sequence), endorsement: policy, done, leftBehind };

@@ -9,8 +9,8 @@ export const enclaveNamePattern: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]{0,248}$/;
 /** A host has few enclaves; those that are no more are forgotten by an administrator. */
 export const maxEnclavesOfNode = 64;
 
-/** Where an enclave stands on its ledger: there without the chaincode's keys, with them, or put out. */
-export const enclaveStates = ["registered", "provisioned", "revoked"] as const;
+/** Where an enclave stands on its ledger: there without the chaincode's keys, with them, left behind by the chaincode's definition, or put out. */
+export const enclaveStates = ["registered", "provisioned", "former", "revoked"] as const;
 export type EnclaveState = (typeof enclaveStates)[number];
 
 /** What the host of an enclave says of it. Nothing of it is proven here: it is the word of the node that calls. */

@@ -111,6 +111,8 @@ export class InheritedKeys {
     const organisation = this.#network.organisationOf(former.mspId);
     const client = await this.#network.client(organisation);
     const name = successorName(former.name, this.#target.sequence);
+    const keyManagers = organisation.keyManagers(this.#network.chaincodeId);
+    keyManagers.choose(name, keyManagers.of(former.name));
     await using stub = await this.#network.stub(client, organisation, name);
     const id = await registerEnclave(
       client,
