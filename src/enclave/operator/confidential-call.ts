@@ -1,26 +1,23 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { invokeTransaction } from "../chaincode/invoke.ts";
 import { endorseTransaction } from "../ecc/endorse.ts";
 import { storedTransaction } from "../ecc/state-queries.ts";
-import { EnclaveError, type EnclaveErrorCode } from "../errors.ts";
+import { EnclaveError } from "../errors.ts";
 import type { LedgerIdentity } from "../ledger/ledger.ts";
 import { serializeIdentity } from "../ledger/membership.ts";
 import { makeProposal } from "../ledger/proposal.ts";
-import { type Response, ResponseSchema, SignedProposalSchema } from "../messages/generated/fabric/peer_pb.ts";
+import { SignedProposalSchema } from "../messages/generated/fabric/peer_pb.ts";
 import {
   ChaincodeRequestMessageSchema,
   type ChaincodeResponseMessage,
-  FPCKVSetSchema,
   SignedChaincodeResponseMessageSchema,
 } from "../messages/generated/fpc/fpc_pb.ts";
 import { decodeStrict, encode } from "../messages/strict.ts";
 import { stateQuestion } from "../process/confidential-invocation.ts";
-import type { Release } from "../process/release.ts";
 import { readResponse, verifyResponse } from "../protocol/chaincode-response.ts";
-import { commitHashOf, openHeldAnswer } from "../protocol/held-answer.ts";
 import { concealRequest, requestHashOf, revealResponse } from "../protocol/request-encryption.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
+import { commitOf, type ReleasePatience, released, sameAnswer } from "./held-answers.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 export interface ConfidentialAnswer {
@@ -34,17 +31,13 @@ export interface ConfidentialAnswer {
   readonly blockNumber: bigint | undefined;
 }
 
-export interface ConfidentialCallOptions {
+export interface ConfidentialCallOptions extends ReleasePatience {
   /**
    * A block that what a ledger enclave says for this call has to rest on at least, such as that of an earlier call.
    *
    * @defaultValue `0n`
    */
   readonly minimumBlock?: bigint;
-  /** How often is asked while enclaves do not know of the commit yet. @defaultValue 8 */
-  readonly attempts?: number;
-  /** Before the second attempt; each later one waits as long again. @defaultValue 100 */
-  readonly waitMs?: number;
 }
 
 /**
@@ -72,9 +65,9 @@ export async function callConfidentially(
   using key = responseKey;
   const request = encode(ChaincodeRequestMessageSchema, message);
   const proposal = await signedProposal(client, identity, request.toString("base64"));
-  const answers: Buffer[] = [];
-  for (const stub of stubs)
-    answers.push(await stub.invoke(proposal.signed, (name, parts) => answerChaincode(client, name, parts)));
+  const answers = await fromEach(stubs, (stub) =>
+    stub.invoke(proposal.signed, (name, parts) => answerChaincode(client, name, parts)),
+  );
   const messages = await Promise.all(answers.map((answer) => verified(client, answer, request)));
   const held = commitOf(messages, proposal.bytes);
   const committed =
@@ -93,75 +86,20 @@ export async function callConfidentially(
   };
 }
 
+/** All at once, and all of them over when this ends: none is still asking its host when the first refuses. */
+async function fromEach<T>(stubs: readonly EnclaveAgent[], ask: (stub: EnclaveAgent) => Promise<T>): Promise<T[]> {
+  const asked = await Promise.allSettled(stubs.map(ask));
+  return asked.map((one) => {
+    if (one.status === "rejected") throw one.reason;
+    return one.value;
+  });
+}
+
 /** An enclave's answer, by its credentials on the ledger. @param answer - SignedChaincodeResponseMessage */
 async function verified(client: RegistryClient, answer: Buffer, request: Buffer): Promise<ChaincodeResponseMessage> {
   const signed = decodeStrict(SignedChaincodeResponseMessageSchema, answer);
   const { vkPem } = await client.requireEnclave(readResponse(signed).enclaveId);
   return verifyResponse(signed, vkPem, requestHashOf(request));
-}
-
-/** What peers are to apply, and enclaves to have seen applied; undefined where the enclaves wrote nothing. */
-function commitOf(
-  messages: readonly ChaincodeResponseMessage[],
-  proposal: Uint8Array,
-): Pick<Release, "commitHash" | "generation"> | undefined {
-  const [first, ...others] = messages.map(({ fpcRwSet = create(FPCKVSetSchema), heldGeneration }) => ({
-    commitHash: commitHashOf(proposal, fpcRwSet),
-    generation: heldGeneration,
-  }));
-  if (first === undefined) throw new EnclaveError("SETTINGS_INVALID", "a call takes at least one enclave");
-  if (others.some((one) => one.generation !== first.generation || !one.commitHash.equals(first.commitHash)))
-    throw new EnclaveError("CONFLICT", "the enclaves read or wrote different values", {
-      hint: "ask again: one of their ledgers may have been behind",
-    });
-  return first.generation === 0n ? undefined : first;
-}
-
-/** The answers without the layer that held them back, by the word of the first enclave that knows of the commit. */
-async function released(
-  stubs: readonly EnclaveAgent[],
-  messages: readonly ChaincodeResponseMessage[],
-  release: Release,
-  { attempts = 8, waitMs = 100 }: ConfidentialCallOptions,
-): Promise<readonly Buffer[]> {
-  let refusal: EnclaveError | undefined;
-  for (let attempt = 1; attempt <= attempts; attempt += 1) {
-    for (const stub of stubs)
-      try {
-        const key = await stub.release(release);
-        try {
-          return messages.map(({ encryptedResponse }) => openHeldAnswer(key, release.commitHash, encryptedResponse));
-        } finally {
-          key.fill(0);
-        }
-      } catch (error) {
-        // Its peers, or its ledger enclave, may not have the block yet; or it is gone, and another one answers.
-        if (!(error instanceof EnclaveError) || !notYetCodes.has(error.code)) throw error;
-        refusal = error;
-      }
-    if (attempt < attempts) await wait(waitMs * attempt);
-  }
-  throw new EnclaveError(
-    refusal?.code ?? "LEDGER_UNAVAILABLE",
-    `what was asked for is done, in block ${release.block}, and no enclave gives its answer: ${refusal?.message}`,
-  );
-}
-
-const notYetCodes: ReadonlySet<EnclaveErrorCode> = new Set([
-  "NOT_FOUND",
-  "LEDGER_UNAVAILABLE",
-  "REPLAY",
-  "ENCLAVE_ENDED",
-]);
-
-/** Peers hold against each other what enclaves read and wrote; what they answer, only the client can. */
-function sameAnswer(answers: readonly Response[]): Response {
-  const [first, ...others] = answers;
-  if (first === undefined) throw new EnclaveError("SETTINGS_INVALID", "a call takes at least one enclave");
-  const bytes = encode(ResponseSchema, first);
-  if (others.some((other) => !encode(ResponseSchema, other).equals(bytes)))
-    throw new EnclaveError("CONFLICT", "the enclaves give different answers: one of them is not what it should be");
-  return first;
 }
 
 /** What the chaincode asks the enclave's host for while it runs. */

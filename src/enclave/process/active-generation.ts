@@ -9,9 +9,13 @@ import type { HeldGeneration } from "./sealed-state.ts";
  *   POLICY_DENIED: an enclave was revoked, and no generation that it does not know is active yet
  */
 export async function activeGeneration(enclave: OpenEnclave): Promise<HeldGeneration> {
-  enclave.newest();
-  const [ek, state] = await Promise.all([enclave.ledger.chaincodeEk(), enclave.ledger.keyState()]);
-  if (ek === undefined || state === undefined)
+  // What the ledger has once been seen to list this enclave for, it does not have otherwise later: one question suffices then.
+  const { registered } = enclave.newest();
+  const [state, asked] = await Promise.all([
+    enclave.ledger.keyState(),
+    registered ? undefined : enclave.ledger.chaincodeEk(),
+  ]);
+  if (state === undefined)
     throw new EnclaveError("NOT_PROVISIONED", "the ledger has no chaincode key yet", {
       hint: "register this enclave's keys",
     });
@@ -20,7 +24,8 @@ export async function activeGeneration(enclave: OpenEnclave): Promise<HeldGenera
     throw new EnclaveError("NOT_PROVISIONED", `this enclave does not hold generation ${state.active} of the keys`, {
       hint: "have it exported to this enclave and import it",
     });
-  if (!held.keys.ekPem.equals(ek))
+  const ek = held.registered ? held.keys.ekPem : (asked ?? (await enclave.ledger.chaincodeEk()));
+  if (ek === undefined || !held.keys.ekPem.equals(ek))
     throw new EnclaveError("EK_MISMATCH", `this enclave's generation ${state.active} is not the ledger's`, {
       hint: "discard the keys that were never registered, and import the chaincode's",
     });
