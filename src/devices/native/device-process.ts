@@ -17,8 +17,11 @@ const longestConfigBytes = 1024 * 1024;
 const mostOperations = 1000;
 /** Calls beyond the sessions that may run in libuv's threads: resolving names, reading files. */
 const spareThreads = 2;
-/** What of this process's environment a library may see: where programs and its user's files are, language and time zone. */
-const handedOnVariables = /^(?:PATH|HOME|TZ|LANG|LC_[A-Z]+)$/;
+/**
+ * What of this process's environment a library may see: where programs and its user's files are, language and time zone; and where
+ * our own compiled code is kept, with which a start takes half the processor time.
+ */
+const handedOnVariables = /^(?:PATH|HOME|TZ|LANG|LC_[A-Z]+|NODE_COMPILE_CACHE)$/;
 
 export interface DeviceProcessOptions {
   readonly program: URL;

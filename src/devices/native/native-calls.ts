@@ -45,7 +45,7 @@ export interface NativeDeviceOptions {
   readonly pool?: Partial<PoolSettings>;
   /**
    * For libraries that are configured by it; no secrets. Of this process's own environment the device's gets nothing but PATH, HOME,
-   * TZ, LANG and LC_*.
+   * TZ, LANG and LC_*, and the folder of our own compiled code.
    */
   readonly environment?: Readonly<Record<string, string>>;
   /** Names the device in messages. @defaultValue `the device` */

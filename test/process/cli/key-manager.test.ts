@@ -12,6 +12,7 @@ import {
 } from "../../fisco-stand-in/processes.ts";
 import { fiscoCall } from "../../fisco-stand-in/raw-exchange.ts";
 import { reservePort } from "../../reserved-ports.ts";
+import { scaled } from "../../run-settings.ts";
 
 const golden = { standard: "ed157f4588b86d61a2e1745efe71e6ea", sm: "b287d5c483e99ed63ebd361c22a8d7b2" };
 const running: RunningProgram[] = [];
@@ -139,7 +140,8 @@ describe("key-manager as the document starts it", () => {
       assert.equal(Buffer.from(opened.dataKey, "hex").toString(), "A".repeat(16));
     });
 
-  it("answers 8 callers with 800 calls each, all right, with every use on record", async () => {
+  const calls = scaled(800);
+  it(`answers 8 callers with ${calls} calls each, all right, with every use on record`, async () => {
     const data = temporaryFolder();
     const km = await keyManager("123xyz", "--data", data);
     const keys = await Promise.all(
@@ -150,7 +152,7 @@ describe("key-manager as the document starts it", () => {
     );
     await Promise.all(
       keys.map(async ({ dataKey, hex }, caller) => {
-        for (let index = 0; index < 800; index++) {
+        for (let index = 0; index < calls; index++) {
           const id = caller * 1000 + index;
           const body = JSON.stringify({ id, jsonrpc: "2.0", method: "decDataKey", params: [dataKey] });
           const answer = await fetch(`http://127.0.0.1:${km.port}/`, { method: "POST", body });

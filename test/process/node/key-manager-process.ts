@@ -1,6 +1,9 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { SecretBuffer } from "../../../src/crypto/secret-buffer.ts";
+import { initCustody } from "../../../src/custody/open.ts";
 import { reservePort } from "../../reserved-ports.ts";
 import { NodeFolder } from "../../unit/node/fake-key-manager.ts";
 
@@ -43,7 +46,9 @@ export class KeyManagerProcess implements AsyncDisposable {
 
   static async started(): Promise<KeyManagerProcess> {
     const keyManager = new KeyManagerProcess();
-    await succeed("init", "--data", keyManager.data, "--unlock-file", keyManager.#unlock);
+    // By a key file, so that no start waits for scrypt.
+    using unlock = SecretBuffer.take(readFileSync(keyManager.#unlock));
+    await initCustody({ dataDir: keyManager.data, unlock, slotKind: "key-file" });
     await keyManager.#startOnFreePort();
     await succeed("key", "create", "--data", keyManager.data, "--alias", "alias/nodes");
     return keyManager;

@@ -343,15 +343,20 @@ test("a library sees nothing of this process's environment but what programs nee
   const secrets = ["AWS_SECRET_ACCESS_KEY", "LD_PRELOAD_CANARY", "NODE_EXTRA_CA_CERTS", "LCX_SECRET", "PATH_TO_SECRET"];
   for (const name of secrets) process.env[name] = canary;
   process.env.LC_ALL = "C.UTF-8";
+  const { NODE_COMPILE_CACHE: given } = process.env;
+  process.env.NODE_COMPILE_CACHE = join(folder, "compiled");
   try {
     await using device = await open({ environment: { FAKE_SETTING: "on" } });
     const [told] = await device.call("environment", []);
     const { env } = JSON.parse(told?.toString() ?? "") as { readonly env: Readonly<Record<string, string>> };
     const environ = Object.entries(env).map(([name, value]) => `${name}=${value}`);
     assert.ok(environ.includes("FAKE_SETTING=on") && environ.includes("LC_ALL=C.UTF-8"), environ.join());
+    assert.ok(environ.includes(`NODE_COMPILE_CACHE=${join(folder, "compiled")}`), environ.join());
     for (const variable of environ)
-      assert.match(variable, /^(?:PATH|HOME|TZ|LANG|LC_[A-Z]+|FAKE_SETTING|UV_THREADPOOL_SIZE)=/);
+      assert.match(variable, /^(?:PATH|HOME|TZ|LANG|LC_[A-Z]+|NODE_COMPILE_CACHE|FAKE_SETTING|UV_THREADPOOL_SIZE)=/);
   } finally {
+    if (given === undefined) delete process.env.NODE_COMPILE_CACHE;
+    else process.env.NODE_COMPILE_CACHE = given;
     for (const name of [...secrets, "LC_ALL"]) delete process.env[name];
   }
 });
