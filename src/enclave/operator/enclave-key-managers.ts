@@ -61,8 +61,10 @@ export class EnclaveKeyManagers {
   enclaves(): readonly KeyManagedEnclave[] {
     return this.#host.names().flatMap((name) => {
       const keyManager = this.of(name);
-      const credentials = join(this.#host.folderOf(name), "credentials");
-      if (keyManager === undefined || !existsSync(credentials)) return [];
+      const folder = this.#host.folderOf(name);
+      const credentials = join(folder, "credentials");
+      // Credentials without a blob are of a creation that did not come to its end.
+      if (keyManager === undefined || !existsSync(join(folder, "blob")) || !existsSync(credentials)) return [];
       const { enclaveId } = readCredentials(decodeStrict(CredentialsSchema, readFileSync(credentials)), "not yet");
       return [{ name, id: enclaveId.text, keyManager }];
     });

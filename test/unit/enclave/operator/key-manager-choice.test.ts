@@ -50,6 +50,12 @@ describe("the key manager of an enclave", () => {
     assert.deepEqual(chosen()?.servers, ["https://km-4:8443"]);
   });
 
+  it("is of no enclave whose creation did not come to its end", () => {
+    choose(own);
+    writeFileSync(join(organisation.enclaveFolder("auction", "main"), "credentials"), "of a creation");
+    assert.deepEqual(organisation.keyManagers("auction").enclaves(), []);
+  });
+
   it("is not given to an enclave that was created without one", () => {
     choose();
     create();
