@@ -6,7 +6,7 @@ import {
   GenerationRecordSchema,
   SignedCCKeyRegistrationMessageSchema,
 } from "../messages/generated/fpc/key_dist_pb.ts";
-import { readProposal } from "../protocol/generation.ts";
+import { ekHashOf, readProposal } from "../protocol/generation.ts";
 import { readRegistration } from "../protocol/registration.ts";
 import { type RecordReader, readRecord, recordNames, writeRecord } from "./records.ts";
 import { type RegistryState, recordTypes } from "./registry-state.ts";
@@ -109,16 +109,18 @@ export async function hasRegistered(
   return registered.generation === number && Buffer.from(chaincodeEk).equals(registered.chaincodeEk);
 }
 
-/** Ends a proposal: its record says so, and who had confirmed it has not any more. The key state is the caller's to change. */
+/**
+ * Ends a proposal: its record says so, for as long as the ledger lasts, and who had confirmed it has not any more. The key state is the
+ * caller's to change.
+ */
 export async function endProposal(state: RegistryState, chaincodeId: string, number: bigint): Promise<void> {
   const record = await requireGeneration(state, chaincodeId, number);
   const confirmations: string[] = [];
   for await (const { attributes } of state.scan(recordTypes.confirmed, [chaincodeId, `${number}`]))
     confirmations.push(attributes[2] ?? "");
-  await writeGeneration(state, chaincodeId, number, {
-    ...record,
-    state: "abandoned",
-    changedAtMs: BigInt(state.timestampMs),
-  });
+  const ended: GenerationRecord = { ...record, state: "abandoned", changedAtMs: BigInt(state.timestampMs) };
+  await writeGeneration(state, chaincodeId, number, ended);
+  const name = recordNames.abandoned(chaincodeId, number, ekHashOf(record.chaincodeEk));
+  await writeRecord(state, name, GenerationRecordSchema, ended);
   for (const enclaveId of confirmations) await state.delete(recordNames.confirmed(chaincodeId, number, enclaveId));
 }

@@ -16,6 +16,8 @@ export const recordNames = {
   exportEntry: (chaincodeId: string, receiverId: string) => name(recordTypes.exportEntry, chaincodeId, receiverId),
   keyState: (chaincodeId: string) => name(recordTypes.keyState, chaincodeId),
   generation: (chaincodeId: string, number: bigint) => name(recordTypes.generation, chaincodeId, `${number}`),
+  abandoned: (chaincodeId: string, number: bigint, ekHash: Uint8Array) =>
+    name(recordTypes.generation, chaincodeId, `${number}`, Buffer.from(ekHash).toString("hex").toUpperCase()),
   confirmed: (chaincodeId: string, number: bigint, enclaveId: string) =>
     name(recordTypes.confirmed, chaincodeId, `${number}`, enclaveId),
   revoked: (chaincodeId: string, enclaveId: string) => name(recordTypes.revoked, chaincodeId, enclaveId),

@@ -23,7 +23,7 @@ export const recordTypes = {
   exportEntry: "namespaces/export_entries",
   /** [chaincode]: ChaincodeKeyState; from the first registration of keys on. */
   keyState: "namespaces/key_state",
-  /** [chaincode, number]: GenerationRecord. */
+  /** [chaincode, number]: GenerationRecord; [chaincode, number, SHA-256 of the EK's PEM]: each one that was abandoned. */
   generation: "namespaces/generations",
   /** [chaincode, number, enclave id]: SignedCCKeyRegistrationMessage of a generation while it was proposed. */
   confirmed: "namespaces/confirmed",

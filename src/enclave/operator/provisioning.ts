@@ -155,7 +155,16 @@ export async function importKeys(client: RegistryClient, stub: EnclaveAgent): Pr
   if ((await client.enclave(own)) === undefined)
     throw new EnclaveError("NOT_REGISTERED", `enclave ${own} of this host is not registered for ${client.chaincodeId}`);
   const message = await client.keyExport(own);
-  await registerKeys(client, stub, await madeOrThere(stub, stub.importCCKeys(message)));
+  try {
+    await registerKeys(client, stub, await madeOrThere(stub, stub.importCCKeys(message)));
+  } catch (error) {
+    if (!isCode(error, "EK_MISMATCH")) throw error;
+    // Keys of a proposal that came to nothing are in the way: the enclave drops them where the ledger has others of their number.
+    await stub.discardNeverRegisteredKeys().catch(() => {
+      throw error;
+    });
+    await registerKeys(client, stub, await stub.importCCKeys(message));
+  }
 }
 
 /**

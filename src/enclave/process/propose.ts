@@ -8,7 +8,7 @@ import type { HeldGeneration } from "./sealed-state.ts";
 
 /**
  * The next generation of the keys, sealed and stored before anybody hears of it, with the active one wrapped under it. Called
- * again, it signs the proposal of the same keys again.
+ * again, it signs the proposal of the same keys again, unless that was abandoned: then it makes others.
  *
  * @throws EnclaveError NOT_PROVISIONED: it does not hold the active generation; EK_MISMATCH; CONFLICT: another enclave's
  *   proposal stands; STORE_FAILED
@@ -22,9 +22,10 @@ export async function proposeGeneration(enclave: OpenEnclave): Promise<SignedGen
   await checkLedgerKey(enclave, previous.keys.number, previous.keys.ekPem);
 
   const number = state.active + 1n;
-  const pending = enclave.generation(number);
-  const standing = state.proposed === number ? await enclave.ledger.generation(number) : undefined;
-  if (standing !== undefined && !pending?.keys.ekPem.equals(standing.chaincodeEk))
+  const onLedger = await enclave.ledger.generation(number);
+  // Keys of a proposal that was abandoned went to enclaves that may be put out since: they are dropped for others.
+  const pending = onLedger?.state === "abandoned" ? undefined : enclave.generation(number);
+  if (state.proposed === number && !(onLedger && pending?.keys.ekPem.equals(onLedger.chaincodeEk)))
     throw new EnclaveError("CONFLICT", `another enclave has proposed generation ${number}`, {
       hint: "have that one exported to this enclave and import it",
     });
@@ -46,6 +47,6 @@ export async function proposeGeneration(enclave: OpenEnclave): Promise<SignedGen
 async function made(enclave: OpenEnclave, number: bigint): Promise<HeldGeneration> {
   const held: HeldGeneration = { keys: await newGeneration(number), registered: false };
   enclave.parts.reached("generated");
-  await enclave.keep([...enclave.generations, held]);
+  await enclave.keep([...enclave.generations.filter(({ keys }) => keys.number < number), held]);
   return held;
 }

@@ -10,6 +10,7 @@ import { ekHashOf, readProposal, verifyProposal } from "../../protocol/generatio
 import { requireEndorser } from "../can-endorse.ts";
 import { requireEnclave } from "../enclaves.ts";
 import { changeKeyState, hasRegistered, requireActive, requireKeyState, writeGeneration } from "../generations.ts";
+import { recordNames } from "../records.ts";
 import { readChaincodeId, requireAdmin, requireOrganisation, type Transaction } from "../transaction.ts";
 
 /**
@@ -47,6 +48,13 @@ export const proposeGeneration: Transaction = {
       throw new EnclaveError("EK_MISMATCH", "the proposal follows another chaincode key than the ledger has");
     if (Buffer.from(active.chaincodeEk).equals(message.chaincodeEk))
       throw new EnclaveError("EK_MISMATCH", "the proposal has the chaincode key that is in force");
+    // It went to enclaves already, one of which may have been put out since.
+    const abandoned = recordNames.abandoned(chaincodeId, message.number, ekHashOf(message.chaincodeEk));
+    if ((await state.get(abandoned)) !== undefined)
+      throw new EnclaveError(
+        "REPLAY",
+        `this key was proposed before, and abandoned: generation ${message.number} needs another`,
+      );
 
     const atMs = BigInt(state.timestampMs);
     const record = create(GenerationRecordSchema, {

@@ -284,4 +284,17 @@ describe("abandonGeneration", () => {
     await consortium.share(b, a, otherSecond);
     await consortium.call("Org2MSP", "activateGeneration", chaincodeId, "2");
   });
+
+  it("lets none of the abandoned keys be proposed again: who was put out may hold them (REPLAY)", async () => {
+    const { consortium, a, b } = await start();
+    await consortium.propose(a, second, first);
+    await consortium.call("Org1MSP", "abandonGeneration", chaincodeId, "2");
+    const again = ["proposeGeneration", chaincodeId, consortium.proposal(a, second, first)] as const;
+    await consortium.refuses("REPLAY", /was proposed before, and abandoned/, "Org1MSP", ...again);
+    const others = ["proposeGeneration", chaincodeId, consortium.proposal(b, second, first)] as const;
+    await consortium.refuses("REPLAY", /was proposed before, and abandoned/, "Org2MSP", ...others);
+    await consortium.propose(b, otherSecond, first);
+    await consortium.call("Org2MSP", "abandonGeneration", chaincodeId, "2");
+    await consortium.refuses("REPLAY", /was proposed before, and abandoned/, "Org1MSP", ...again);
+  });
 });

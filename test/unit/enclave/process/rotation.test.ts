@@ -86,6 +86,17 @@ describe("generations of chaincode keys in enclaves", () => {
     assert.deepEqual(await second.held(), [1, 2]);
   });
 
+  test("that were proposed and abandoned are not proposed again: another enclave may have got them", async () => {
+    await second.propose(await second.call("proposeGeneration"));
+    const abandoned = (await second.opened()).generations[2]?.ekHash;
+    await world.call("Org2MSP", "abandonGeneration", chaincodeId, "3");
+    await second.propose(await second.call("proposeGeneration"));
+    assert.deepEqual(await second.held(), [1, 2, 3]);
+    assert.notEqual((await second.opened()).generations[2]?.ekHash, abandoned);
+    await world.call("Org2MSP", "abandonGeneration", chaincodeId, "3");
+    await second.all("discardNeverRegisteredKeys");
+  });
+
   test("are exported no more once an enclave was revoked that may hold them", async () => {
     await world.call("Org3MSP", "revokeEnclave", chaincodeId, third.id, "lost");
     const another = await TestHost.registered(world, "Org3MSP");
