@@ -1,7 +1,9 @@
+import { create } from "@bufbuild/protobuf";
 import { InTurn } from "../../crypto/turns.ts";
 import { EnclaveError } from "../errors.ts";
 import type { EvidenceJudge } from "../evidence/judge.ts";
 import { CredentialsSchema } from "../messages/generated/fpc/fpc_pb.ts";
+import { LedgerSeenSchema } from "../messages/generated/fpc/sealed_pb.ts";
 import { encode } from "../messages/strict.ts";
 import type { TeeBackend } from "../tee/backend.ts";
 import type { LedgerExchange } from "../trusted-ledger/exchange.ts";
@@ -9,6 +11,7 @@ import type { TrustedLedger } from "../trusted-ledger/trusted-ledger.ts";
 import { enclaveCalls } from "./enclave-calls.ts";
 import { EnclaveIdentity, sha256 } from "./identity.ts";
 import { type InvocationHandler, InvocationKeys } from "./invocation.ts";
+import { seenOf } from "./ledger-marks.ts";
 import { encodeQuestion } from "./ledger-questions.ts";
 import { LedgerView } from "./ledger-view.ts";
 import { OpenEnclave } from "./open-enclave.ts";
@@ -92,7 +95,14 @@ export class EnclaveServer {
       default: {
         const call = Object.hasOwn(enclaveCalls, name) ? enclaveCalls[name] : undefined;
         if (call === undefined) throw new EnclaveError("MALFORMED", "the enclave has no such call");
-        return call(this.#need(), parts);
+        const opened = this.#need();
+        // Sealed before anybody hears: an enclave that forgot what made it answer so, or refuse, could be made to answer otherwise.
+        const answer = await call(opened, parts).catch(async (refusal: unknown) => {
+          await opened.enclave.keepSeen().catch(() => undefined);
+          throw refusal;
+        });
+        await opened.enclave.keepSeen();
+        return answer;
       }
     }
   }
@@ -110,7 +120,10 @@ export class EnclaveServer {
     };
     const identity = await EnclaveIdentity.create(settings, await backend.measure());
     this.#reached("generated");
-    const opened = await this.#openState({ identity, generations: [], blobNumber: 0n }, trustedLedger);
+    const opened = await this.#openState(
+      { identity, generations: [], blobNumber: 0n, seen: create(LedgerSeenSchema) },
+      trustedLedger,
+    );
     try {
       const credentials = encode(CredentialsSchema, await identity.attest(backend, true));
       // Before the blob: an enclave that is stored has the credentials of its creation, which cannot be made again.
@@ -138,6 +151,7 @@ export class EnclaveServer {
     const opened = await this.#openState(state, trustedLedger);
     try {
       await compareWithLedger(opened.enclave);
+      await opened.enclave.keepSeen();
     } catch (error) {
       opened.enclave[Symbol.dispose]();
       throw error;
@@ -157,6 +171,7 @@ export class EnclaveServer {
       channelHash: attested.channelHash,
       chaincodeId: ccParams.chaincodeId,
       enclaveId: enclaveId.text,
+      seen: seenOf(state.seen),
     };
     try {
       const ledger = await openLedger(context, (question) => this.#callHost("ledger", ...encodeQuestion(question)), {
@@ -164,7 +179,7 @@ export class EnclaveServer {
         judge,
       });
       const parts: EnclaveParts = { backend, judge, nowMs, host: this.#host(), reached: (step) => this.#reached(step) };
-      const view = new LedgerView(ledger, ccParams.chaincodeId);
+      const view = new LedgerView(ledger, ccParams.chaincodeId, state.seen);
       return { enclave: new OpenEnclave(parts, view, state), policy: new PolicyInForce(view, trustedLedger) };
     } catch (error) {
       disposeState(state);

@@ -24,10 +24,12 @@ import {
   SignedReleasedShareMessageSchema,
 } from "../messages/generated/fpc/key_dist_pb.ts";
 import { type SignedPolicy, SignedPolicySchema } from "../messages/generated/fpc/policy_pb.ts";
+import type { LedgerSeen } from "../messages/generated/fpc/sealed_pb.ts";
 import { type ReadCredentials, readCredentials } from "../protocol/attested-data.ts";
 import { readProposal } from "../protocol/generation.ts";
 import { readRegistration } from "../protocol/registration.ts";
 import type { TrustedLedger } from "../trusted-ledger/trusted-ledger.ts";
+import { LedgerMarks } from "./ledger-marks.ts";
 
 /** A generation as the ledger has it. */
 export interface LedgerGeneration {
@@ -46,10 +48,28 @@ export interface LedgerGeneration {
 export class LedgerView {
   readonly #ledger: TrustedLedger;
   readonly #chaincodeId: string;
+  readonly #marks: LedgerMarks;
 
-  constructor(ledger: TrustedLedger, chaincodeId: string) {
+  /** @param seen - As it was sealed: nothing older is believed. */
+  constructor(ledger: TrustedLedger, chaincodeId: string, seen: LedgerSeen) {
     this.#ledger = ledger;
     this.#chaincodeId = chaincodeId;
+    this.#marks = new LedgerMarks(seen);
+  }
+
+  /** What has been seen of the ledger until now, to be sealed. */
+  get seen(): LedgerSeen {
+    return this.#marks.toMessage(this.#ledger.seen);
+  }
+
+  /** @throws EnclaveError REPLAY: a policy that is older than one seen in force */
+  checkPolicy(number: bigint): void {
+    this.#marks.checkPolicy(number);
+  }
+
+  /** @param number - Of the policy in force, once its line is verified. @throws EnclaveError REPLAY */
+  notePolicy(number: bigint): void {
+    this.#marks.notePolicy(number);
   }
 
   canEndorse(enclaveId: string): Promise<boolean> {
@@ -62,8 +82,11 @@ export class LedgerView {
     return bytes === undefined ? undefined : Buffer.from(bytes);
   }
 
-  keyState(): Promise<ChaincodeKeyState | undefined> {
-    return this.#message(ChaincodeKeyStateSchema, recordNames.keyState(this.#chaincodeId));
+  /** @throws EnclaveError REPLAY: an older one than was seen before */
+  async keyState(): Promise<ChaincodeKeyState | undefined> {
+    const state = await this.#message(ChaincodeKeyStateSchema, recordNames.keyState(this.#chaincodeId));
+    this.#marks.noteKeyState(state);
+    return state;
   }
 
   async credentials(enclaveId: string): Promise<ReadCredentials | undefined> {

@@ -1,4 +1,6 @@
 import { EnclaveError } from "../errors.ts";
+import { LedgerSeenSchema } from "../messages/generated/fpc/sealed_pb.ts";
+import { encode } from "../messages/strict.ts";
 import type { EnclaveIdentity } from "./identity.ts";
 import type { LedgerView } from "./ledger-view.ts";
 import type { EnclaveParts } from "./parts.ts";
@@ -80,9 +82,20 @@ export class OpenEnclave implements Disposable {
     before[Symbol.dispose]();
   }
 
+  /**
+   * Seals what has been seen of the ledger, where that is more than is sealed: whatever this enclave does because of it, it
+   * knows of it after its next start as well.
+   *
+   * @throws EnclaveError STORE_FAILED, or what the backend failed with
+   */
+  async keepSeen(): Promise<void> {
+    const [sealed, seen] = [this.#state.seen, this.ledger.seen].map((one) => encode(LedgerSeenSchema, one));
+    if (sealed !== undefined && seen !== undefined && !sealed.equals(seen)) await this.#store({});
+  }
+
   async #store(change: Partial<Pick<EnclaveState, "generations" | "identity">>): Promise<void> {
     this.#lastNumber += 1n;
-    const after: EnclaveState = { ...this.#state, ...change, blobNumber: this.#lastNumber };
+    const after: EnclaveState = { ...this.#state, ...change, blobNumber: this.#lastNumber, seen: this.ledger.seen };
     const blob = await sealState(this.parts.backend, after);
     this.parts.reached("sealed");
     await this.parts.host.storeBlob(blob);

@@ -1,5 +1,6 @@
 import type { EvidenceJudge } from "../evidence/judge.ts";
 import type { TeeBackend } from "../tee/backend.ts";
+import type { SeenLedger } from "../trusted-ledger/trusted-ledger.ts";
 
 /** What an enclave is put together from. */
 export interface EnclaveParts {
@@ -30,4 +31,6 @@ export interface LedgerContext {
   readonly chaincodeId: string;
   /** Upper-case hexadecimal. */
   readonly enclaveId: string;
+  /** Of the time when the enclave was sealed. */
+  readonly seen: SeenLedger;
 }

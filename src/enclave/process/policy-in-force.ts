@@ -27,12 +27,12 @@ export class PolicyInForce {
     const signed = await this.#ledger.signedPolicy();
     if (signed === undefined) throw new EnclaveError("NOT_FOUND", "the ledger has no policy for this chaincode");
     const { number } = readPolicy(signed.policy);
-    if (this.#verified !== undefined && number < this.#verified.number)
-      throw new EnclaveError("REPLAY", `the ledger answers with policy ${number}, and had ${this.#verified.number}`);
+    this.#ledger.checkPolicy(number);
     let policy = this.#verified;
     while (policy === undefined || policy.number < number) policy = await this.#next(policy, number, signed.policy);
     if (!policyHash(policy).equals(policyHash(readPolicy(signed.policy))))
       throw new EnclaveError("WRONG_CONTEXT", `the ledger has two policies of number ${number}`);
+    this.#ledger.notePolicy(number);
     this.#verified = policy;
     return policy;
   }

@@ -4,6 +4,8 @@ import { EnclaveError } from "../errors.ts";
 import { AttestedDataSchema } from "../messages/generated/fpc/fpc_pb.ts";
 import { KeyGenerationSchema } from "../messages/generated/fpc/key_dist_pb.ts";
 import {
+  type LedgerSeen,
+  LedgerSeenSchema,
   type SealedBlob,
   SealedBlobSchema,
   type SealedEnclave,
@@ -30,6 +32,8 @@ export interface EnclaveState {
   readonly generations: readonly HeldGeneration[];
   /** One more with each blob of this enclave. */
   readonly blobNumber: bigint;
+  /** Of the ledger, at the time of the seal. */
+  readonly seen: LedgerSeen;
 }
 
 const formatVersion = 1;
@@ -114,7 +118,7 @@ async function checkSealer(backend: TeeBackend, header: SealedHeader): Promise<v
     );
 }
 
-function encodeState({ identity, generations, blobNumber }: EnclaveState): SecretBuffer {
+function encodeState({ identity, generations, blobNumber, seen }: EnclaveState): SecretBuffer {
   const held = generations.map(({ keys }) =>
     create(KeyGenerationSchema, {
       number: keys.number,
@@ -129,6 +133,7 @@ function encodeState({ identity, generations, blobNumber }: EnclaveState): Secre
     generations: held,
     registered: generations.map(({ registered }) => registered),
     blobNumber,
+    seen,
   });
   try {
     return SecretBuffer.take(encode(SealedEnclaveSchema, message));
@@ -144,6 +149,8 @@ function decodeState(secret: SecretBuffer): EnclaveState {
   const generations: HeldGeneration[] = [];
   try {
     const { attestedData, registered } = message;
+    // In memory of its own, as what is attested below.
+    const seen = decodeStrict(LedgerSeenSchema, encode(LedgerSeenSchema, message.seen ?? create(LedgerSeenSchema)));
     if (attestedData === undefined || registered.length !== message.generations.length) throw refused();
     for (const [index, generation] of message.generations.entries())
       generations.push({
@@ -152,12 +159,12 @@ function decodeState(secret: SecretBuffer): EnclaveState {
       });
     checkNumbers(generations);
     const identity = new EnclaveIdentity(
-      // In memory of its own: what was decoded are views of the secret, which is wiped.
+      // What was decoded are views of the secret, which is wiped.
       decodeStrict(AttestedDataSchema, encode(AttestedDataSchema, attestedData)),
       SecretBuffer.copyOf(message.enclaveSk),
       SecretBuffer.copyOf(message.enclaveDk),
     );
-    return { identity, generations, blobNumber: message.blobNumber };
+    return { identity, generations, blobNumber: message.blobNumber, seen };
   } catch (cause) {
     for (const { keys } of generations) keys[Symbol.dispose]();
     throw new EnclaveError("UNSEAL_FAILED", "what is sealed is not the state of an enclave", { cause });

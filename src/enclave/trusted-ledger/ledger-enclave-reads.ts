@@ -12,7 +12,7 @@ import {
 import { decodeStrict, encode } from "../messages/strict.ts";
 import type { LedgerExchange } from "./exchange.ts";
 import { RequesterSession, type RequesterSettings, SessionLost } from "./session/requester.ts";
-import type { TrustedLedger } from "./trusted-ledger.ts";
+import type { SeenLedger, TrustedLedger } from "./trusted-ledger.ts";
 
 export interface LedgerEnclaveSettings extends RequesterSettings {
   /** A block that every answer has to rest on at least: of what was sealed, say. @defaultValue `0n` */
@@ -43,9 +43,9 @@ export class LedgerEnclaveReads implements TrustedLedger {
     this.#highestBlock = this.#settings.minimumBlock;
   }
 
-  /** Of the newest answer. An enclave that keeps it hands it over as `minimumBlock` after its restart. */
-  get highestBlock(): bigint {
-    return this.#highestBlock;
+  /** An enclave that keeps it hands the block over as `minimumBlock` after its restart. */
+  get seen(): SeenLedger {
+    return { block: this.#highestBlock, records: [] };
   }
 
   async canEndorse(chaincodeId: string, enclaveId: string): Promise<boolean> {

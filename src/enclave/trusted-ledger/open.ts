@@ -8,7 +8,7 @@ import type { LedgerExchange } from "./exchange.ts";
 import { LedgerEnclaveReads } from "./ledger-enclave-reads.ts";
 import type { EvidenceCheck } from "./session/attestation.ts";
 import { SignedQuorumReads } from "./signed-quorum-reads.ts";
-import type { TrustedLedger } from "./trusted-ledger.ts";
+import type { SeenLedger, TrustedLedger } from "./trusted-ledger.ts";
 
 /** What an enclave knows of itself when it opens its view of the ledger. */
 export interface TrustedLedgerContext {
@@ -22,8 +22,8 @@ export interface TrustedLedgerContext {
   readonly judge: EvidenceJudge;
   /** Puts collateral beside an attestation. @defaultValue none is needed, as with every type but Intel's */
   readonly toEvidence?: (attestation: Uint8Array) => Promise<Uint8Array>;
-  /** A block below which no answer of a ledger enclave is taken. */
-  readonly minimumBlock?: bigint;
+  /** Of an earlier opening: nothing older is taken. @defaultValue nothing */
+  readonly seen?: SeenLedger;
   /** @defaultValue the system's clock */
   readonly nowMs?: () => number;
 }
@@ -49,7 +49,7 @@ export function openTrustedLedger(
       "MALFORMED",
       "TrustedLedgerParameters names neither organisations nor a ledger enclave, or both",
     );
-  const { channelId, channelHash, chaincodeId, enclaveId, minimumBlock = 0n, nowMs = Date.now } = context;
+  const { channelId, channelHash, chaincodeId, enclaveId, seen, nowMs = Date.now } = context;
   if (tlccMrenclave === "")
     return new SignedQuorumReads(exchange, {
       channelId,
@@ -57,6 +57,7 @@ export function openTrustedLedger(
       chaincodeId,
       quorum,
       nowMs,
+      ...(seen && { seen: seen.records }),
       organisations: organisations.map(({ mspId, rootCertificates }) => ({
         mspId,
         roots: rootCertificates.map((pem) => Buffer.from(pem).toString("latin1")),
@@ -69,7 +70,7 @@ export function openTrustedLedger(
     chaincodeId,
     enclaveId,
     erccName,
-    minimumBlock,
+    minimumBlock: seen?.block ?? 0n,
     check: ledgerEnclaveCheck(parameters, context.judge, nowMs),
     attest: async (statement) => {
       const attestation = await context.tee.quote(statement);

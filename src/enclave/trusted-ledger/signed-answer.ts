@@ -9,6 +9,7 @@ import {
 } from "../messages/generated/fabric/peer_pb.ts";
 import { KVRWSetSchema, TxReadWriteSetSchema } from "../messages/generated/fabric/rwset_pb.ts";
 import { maxMessageBytes } from "../messages/strict.ts";
+import type { ReadVersion } from "./trusted-ledger.ts";
 
 /** What a peer has signed to be the result of a query. */
 export interface SignedAnswer {
@@ -21,13 +22,6 @@ export interface SignedAnswer {
   readonly reads: readonly ReadVersion[];
   /** What it looked for and did not find: the namespace and the key. */
   readonly absent: readonly string[];
-}
-
-export interface ReadVersion {
-  /** The namespace and the key. */
-  readonly key: string;
-  readonly block: bigint;
-  readonly transaction: bigint;
 }
 
 export interface AnswerExpected {

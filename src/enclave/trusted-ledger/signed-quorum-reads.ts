@@ -7,8 +7,8 @@ import { makeProposal, readProposal } from "../ledger/proposal.ts";
 import { decodeBase64 } from "../messages/argument.ts";
 import type { LedgerExchange } from "./exchange.ts";
 import { countVotes } from "./quorum.ts";
-import { type ReadVersion, readSignedAnswer, type SignedAnswer } from "./signed-answer.ts";
-import type { TrustedLedger } from "./trusted-ledger.ts";
+import { readSignedAnswer, type SignedAnswer } from "./signed-answer.ts";
+import type { ReadVersion, SeenLedger, TrustedLedger } from "./trusted-ledger.ts";
 
 export interface QuorumSettings {
   readonly channelId: string;
@@ -18,6 +18,8 @@ export interface QuorumSettings {
   readonly organisations: readonly Organisation[];
   /** How many organisations have to have signed the same answer. */
   readonly quorum: number;
+  /** Of an earlier opening. @defaultValue none */
+  readonly seen?: readonly ReadVersion[];
   /** @defaultValue the system's clock */
   readonly nowMs?: () => number;
   /** How often is asked when peers do not answer, or not at the same block. @defaultValue 5 */
@@ -36,6 +38,10 @@ class OlderAnswer extends EnclaveError {
 /** More answers than that are not looked at: a few peers an organisation. */
 const mostAnswersEach = 8;
 const mostRemembered = 100_000;
+/** Of what is handed on: a few records for each enclave of the chaincode, some 150 bytes each. */
+const mostHandedOn = 1000;
+/** Where chaincodes' definitions lie. */
+const lifecycle = "_lifecycle";
 
 /**
  * Hears of the ledger without a ledger enclave: every question is a proposal whose nonce is made here, which the host has
@@ -55,8 +61,16 @@ export class SignedQuorumReads implements TrustedLedger {
     if (!Number.isInteger(quorum) || quorum < 1 || quorum > organisations.length)
       throw new EnclaveError("MALFORMED", `a quorum of ${quorum} among ${organisations.length} organisations`);
     this.#exchange = exchange;
-    this.#settings = { nowMs: Date.now, attempts: 5, waitMs: 100, ...settings };
+    this.#settings = { nowMs: Date.now, attempts: 5, waitMs: 100, seen: [], ...settings };
     this.#organisations = membershipOf(organisations);
+    for (const read of this.#settings.seen) this.#seen.set(read.key, read);
+  }
+
+  /** What peers that are behind answer from are older versions than these; the newest are in the most danger. */
+  get seen(): SeenLedger {
+    const own = [this.#settings.erccName, lifecycle].map((namespace) => `${namespace}\u0000`);
+    const records = [...this.#seen.values()].filter(({ key }) => own.some((prefix) => key.startsWith(prefix)));
+    return { block: 0n, records: records.sort(newestFirst).slice(0, mostHandedOn) };
   }
 
   async canEndorse(chaincodeId: string, enclaveId: string): Promise<boolean> {
@@ -152,6 +166,12 @@ function membershipOf(organisations: readonly Organisation[]): Membership {
   } catch (cause) {
     throw new EnclaveError("MALFORMED", "a root certificate of an organisation is none", { cause });
   }
+}
+
+function newestFirst(a: ReadVersion, b: ReadVersion): number {
+  if (isBefore(a, b)) return 1;
+  if (isBefore(b, a)) return -1;
+  return a.key < b.key ? -1 : 1;
 }
 
 function isBefore(read: ReadVersion, seen: ReadVersion | undefined): boolean {

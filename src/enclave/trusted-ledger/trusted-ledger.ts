@@ -1,10 +1,28 @@
 import type { RecordName } from "../ercc/registry-state.ts";
 
+/** A record as it was read: where it was written last. */
+export interface ReadVersion {
+  /** The namespace, U+0000, the key. */
+  readonly key: string;
+  readonly block: bigint;
+  readonly transaction: bigint;
+}
+
+/** What has been seen of the ledger. Whoever hands it to the next opening of the same ledger is told nothing older there. */
+export interface SeenLedger {
+  /** The newest block that an answer rested on; 0 where answers do not tell. */
+  readonly block: bigint;
+  /** The newest that answers were made from, newest first; of the registry and of the chaincodes' definitions. */
+  readonly records: readonly ReadVersion[];
+}
+
 /**
  * What an enclave knows of the ledger for certain, though everything that it hears comes through an untrusted host
  * (steps 16 and 24 of the document). Each answer is authentic and fresh, or there is none.
  */
 export interface TrustedLedger {
+  /** At this time. */
+  readonly seen: SeenLedger;
   /** Whether this enclave may endorse for the chaincode: definition, policy, revocation, evidence (decision 0609). */
   canEndorse(chaincodeId: string, enclaveId: string): Promise<boolean>;
   /**

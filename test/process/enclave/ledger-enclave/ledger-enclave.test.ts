@@ -90,7 +90,7 @@ suite("the process of a ledger enclave", () => {
     assert.ok(await world.open(through(() => cut)).record(policy));
     const demanding = world.open(
       through(() => cut),
-      { minimumBlock: height },
+      { seen: { block: height, records: [] } },
     );
     await assert.rejects(demanding.record(policy), { code: "LEDGER_UNAVAILABLE" });
   });

@@ -121,7 +121,7 @@ describe("an enclave and its stub, killed by kill -9", () => {
   });
   after(() => world[Symbol.dispose]());
 
-  /** Opened, and what the ledger lists is noted. */
+  /** Opened, and what is new on the ledger is noted. */
   const noted = ["sealed", "stored"];
   const cases: Readonly<Record<DrivenAction, Case>> = {
     initEnclave: {
@@ -151,8 +151,9 @@ describe("an enclave and its stub, killed by kill -9", () => {
     },
     exportCCKeys: {
       host: first,
-      enclaveSteps: ["signed"],
-      stubSteps: 0,
+      // And what was seen of the ledger for it is sealed.
+      enclaveSteps: ["signed", "sealed", "stored"],
+      stubSteps: 4,
       before: () => moment("announced"),
       parts: () => [credentials],
       resume: async (hosts) => {
@@ -162,8 +163,8 @@ describe("an enclave and its stub, killed by kill -9", () => {
     },
     importCCKeys: {
       host: second,
-      enclaveSteps: ["opened", "sealed", "stored", "signed"],
-      stubSteps: 4,
+      enclaveSteps: [...noted, "opened", "sealed", "stored", "signed"],
+      stubSteps: 8,
       before: () => moment("exported"),
       parts: () => [exported],
       resume: async (hosts) => importKeys(hosts.client(second), await hosts.stub(second)),
@@ -198,8 +199,8 @@ describe("an enclave and its stub, killed by kill -9", () => {
     },
     recover: {
       host: second,
-      enclaveSteps: ["opened", "sealed", "stored", "signed"],
-      stubSteps: 4,
+      enclaveSteps: [...noted, "opened", "sealed", "stored", "signed"],
+      stubSteps: 8,
       before: () => moment("released"),
       parts: () => [],
       resume: async (hosts) => recoverKeys(hosts.client(second), await hosts.stub(second)),
@@ -207,8 +208,8 @@ describe("an enclave and its stub, killed by kill -9", () => {
     },
     discardNeverRegisteredKeys: {
       host: second,
-      enclaveSteps: noted,
-      stubSteps: 4,
+      enclaveSteps: [...noted, ...noted],
+      stubSteps: 8,
       before: () => moment("lost"),
       parts: () => [],
       resume: async (hosts) => {

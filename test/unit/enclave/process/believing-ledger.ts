@@ -1,13 +1,15 @@
 import { readHashes } from "../../../../src/enclave/ecc/state-queries.ts";
 import type { RecordName } from "../../../../src/enclave/ercc/registry-state.ts";
 import type { LedgerExchange } from "../../../../src/enclave/trusted-ledger/exchange.ts";
-import type { TrustedLedger } from "../../../../src/enclave/trusted-ledger/trusted-ledger.ts";
+import type { SeenLedger, TrustedLedger } from "../../../../src/enclave/trusted-ledger/trusted-ledger.ts";
 
 /**
  * A fake: it believes whatever its host answers. What enclaves do with what a trusted ledger says can be tested over it; how
  * a trusted ledger comes to know is tested with those of the product.
  */
 export class BelievingLedger implements TrustedLedger {
+  /** It tells of none but what a test gives it. */
+  seen: SeenLedger = { block: 0n, records: [] };
   readonly #exchange: LedgerExchange;
 
   constructor(exchange: LedgerExchange) {

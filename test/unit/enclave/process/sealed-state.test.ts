@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
+import { decodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import { CredentialsSchema } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
 import { SealedBlobSchema, type SealedHeader } from "../../../../src/enclave/messages/generated/fpc/sealed_pb.ts";
 import { decodeStrict, encode } from "../../../../src/enclave/messages/strict.ts";
@@ -8,7 +9,7 @@ import { readCredentials } from "../../../../src/enclave/protocol/attested-data.
 import { scaled, seed } from "../../../run-settings.ts";
 import { flipBit, numbers } from "./noise.ts";
 import { TestHost } from "./test-host.ts";
-import { World } from "./world.ts";
+import { chaincodeId, World } from "./world.ts";
 
 describe("the sealed blob of an enclave", () => {
   let world: World;
@@ -27,6 +28,11 @@ describe("the sealed blob of an enclave", () => {
   });
   after(() => world[Symbol.dispose]());
 
+  const provisionedOf = async (mspId: string) => {
+    const list = JSON.parse(await world.call("Org1MSP", "queryListEnclaveCredentials", chaincodeId)) as string[];
+    const enclaves = list.map((text) => readCredentials(decodeArgument(CredentialsSchema, text)));
+    return enclaves.filter((one) => one.mspId === mspId).map(({ enclaveId }) => enclaveId.text);
+  };
   const refused = (blob: Buffer, code = "UNSEAL_FAILED", id = host.id) => assert.rejects(host.open(blob, id), { code });
 
   test("says in clear whose it is and which keys it holds", async () => {
@@ -128,6 +134,55 @@ describe("the sealed blob of an enclave", () => {
     await assert.rejects(third.open(), { code: "REPLAY" });
     world.stale = undefined;
     await third.open();
+  });
+
+  test("holds what was seen of the ledger, sealed before what it led to is told", async () => {
+    await host.open(newest);
+    const records = [
+      { key: "ercc\u0000\u0000namespaces/revoked\u0000auction\u0000", block: 9n, transaction: 1n },
+      { key: "_lifecycle\u0000namespaces/fields/auction", block: 3n, transaction: 0n },
+    ];
+    host.seen = { block: 12n, records };
+    const stored = host.blobs.length;
+    host.storeFails = true;
+    await assert.rejects(host.all("compare"), { code: "STORE_FAILED" });
+    host.storeFails = false;
+    await host.all("compare");
+    await host.all("compare");
+    assert.equal(host.blobs.length, stored + 1, "once, as nothing new was seen then");
+    await host.open();
+    assert.deepEqual(host.sealedSeen, { block: 12n, records });
+    assert.equal(host.blobs.length, stored + 1);
+    await host.open(newest);
+    assert.deepEqual(host.sealedSeen, { block: 0n, records: [] });
+    host.seen = { block: 0n, records: [] };
+  });
+
+  test("is refused by a ledger whose keys are not stopped yet, where it has seen them stopped", async () => {
+    const whole = world.ledger;
+    world.ledger = world.copyOfLedger();
+    const before = world.copyOfLedger();
+    const [third = ""] = await provisionedOf("Org3MSP");
+    await host.open(newest);
+    await world.call("Org3MSP", "revokeEnclave", chaincodeId, third, "lost");
+    await assert.rejects(host.call("issueRecovery"), { code: "POLICY_DENIED" });
+    world.stale = before;
+    await assert.rejects(host.open(), { code: "REPLAY" });
+    world.stale = undefined;
+    await host.open();
+    world.ledger = whole;
+  });
+
+  test("lets no policy be believed that is older than one it has seen", async () => {
+    await host.open(newest);
+    const before = world.copyOfLedger();
+    await world.setPolicy({});
+    await host.call("issueRecovery");
+    world.stale = before;
+    await host.open();
+    await assert.rejects(host.call("issueRecovery"), { code: "REPLAY", message: /policy 1, and had 2/ });
+    world.stale = undefined;
+    await host.call("issueRecovery");
   });
 
   test("is refused with the parameters of another trusted ledger", async () => {

@@ -16,6 +16,7 @@ import { decodeQuestion } from "../../../../src/enclave/process/ledger-questions
 import { readCredentials } from "../../../../src/enclave/protocol/attested-data.ts";
 import { type OpenedStatus, readStatus } from "../../../../src/enclave/stub/enclave-status.ts";
 import { openProcessBackend } from "../../../../src/enclave/tee/process/backend.ts";
+import type { SeenLedger } from "../../../../src/enclave/trusted-ledger/trusted-ledger.ts";
 import { BelievingLedger } from "./believing-ledger.ts";
 import { chaincodeId, codeIn, type World } from "./world.ts";
 
@@ -33,6 +34,9 @@ export class TestHost {
   storeFails = false;
   /** The chaincode's state as this host shows it to its enclave. */
   shown: ReadonlyMap<string, Uint8Array>;
+  /** What the ledger that the enclave believes says that it has seen; and what the enclave had sealed of it, when it was opened. */
+  seen: SeenLedger = { block: 0n, records: [] };
+  sealedSeen: SeenLedger | undefined;
   /** With evidence. */
   credentials: Buffer = Buffer.alloc(0);
   #server: EnclaveServer | undefined;
@@ -149,8 +153,13 @@ export class TestHost {
       {
         openBackend: () => openProcessBackend({ platform, code: codeIn(this.world.folder, this.role) }),
         judge: this.world.judge,
-        openLedger: async (_, exchange) => new BelievingLedger(exchange),
         invoke: confidentialInvocation(auction),
+        openLedger: async ({ seen }, exchange) => {
+          this.sealedSeen = seen;
+          const ledger = new BelievingLedger(exchange);
+          Object.defineProperty(ledger, "seen", { get: () => this.seen });
+          return ledger;
+        },
       },
       (name, ...parts) =>
         this.#answer(

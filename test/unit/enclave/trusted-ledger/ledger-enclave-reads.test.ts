@@ -99,7 +99,7 @@ suite("reads from a ledger enclave", () => {
       [await reads.isMember(Buffer.from("member")), await reads.isMember(Buffer.from("stranger"))],
       [true, false],
     );
-    assert.equal(reads.highestBlock, 5n);
+    assert.equal(reads.seen.block, 5n);
   });
 
   test("give the hashes of the own chaincode's state, and of no other's", async () => {
@@ -147,7 +147,7 @@ suite("reads from a ledger enclave", () => {
       host.blockNumber = 6n;
     }, 2);
     assert.ok(await reads.canEndorse("auction", "may"));
-    assert.equal(reads.highestBlock, 6n);
+    assert.equal(reads.seen.block, 6n);
   });
 
   test("take a record that the host has a moment later", async () => {

@@ -299,6 +299,39 @@ suite("signed quorum reads refuse", () => {
     assert.equal(asked, 3);
   });
 
+  test("what is older than what was handed on from an opening before", async () => {
+    const revoked: RecordName = { type: recordTypes.revoked, attributes: ["auction", "AB".repeat(32)] };
+    const held = new Map([
+      [compositeKey(name), { value: Buffer.from("an export"), block: 7n }],
+      [compositeKey(revoked), { value: Buffer.from("a revocation"), block: 8n }],
+    ]);
+    const own = await Promise.all(organisations.map((organisation) => newPeer(organisation, held)));
+    const before = reads(hostOf(() => own, creator));
+    assert.equal(before.seen.records.length, 0);
+    await before.record(name);
+    await before.record(revoked);
+    const { records } = before.seen;
+    assert.deepEqual(
+      records.map(({ key, block }) => [key, block]),
+      [
+        [`${erccName}\u0000${compositeKey(revoked)}`, 8n],
+        [`${erccName}\u0000${compositeKey(name)}`, 7n],
+      ],
+    );
+    held.delete(compositeKey(revoked));
+    const behind = await Promise.all(organisations.map((organisation) => newPeer(organisation, held)));
+    const asked = (seen: typeof records) =>
+      reads(
+        hostOf(() => behind, creator),
+        { seen },
+      );
+    assert.equal(await asked([]).record(revoked), undefined);
+    await assertRefused(asked(records).record(revoked), "REPLAY");
+    assert.ok(await asked(records).record(name));
+    const later = records.map((read) => ({ ...read, transaction: read.transaction + 1n }));
+    await assertRefused(asked(later).record(name), "REPLAY");
+  });
+
   test("a record in an older version than one that was seen, though signed for this question", async () => {
     const held = new Map(records);
     const [one, two] = await Promise.all([newPeer(org1, held), newPeer(org3, held)]);

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fpc/sealed.proto.
  */
 export const file_fpc_sealed: GenFile = /*@__PURE__*/
-  fileDesc("ChBmcGMvc2VhbGVkLnByb3RvEg5zdHJvbmdyb29tLmZwYyLAAQoNU2VhbGVkRW5jbGF2ZRIoCg1hdHRlc3RlZF9kYXRhGAEgASgLMhEuZnBjLkF0dGVzdGVkRGF0YRISCgplbmNsYXZlX3NrGAIgASgMEhIKCmVuY2xhdmVfZGsYAyABKAwSNAoLZ2VuZXJhdGlvbnMYBCADKAsyHy5rZXlfZGlzdHJpYnV0aW9uLktleUdlbmVyYXRpb24SEgoKcmVnaXN0ZXJlZBgFIAMoCBITCgtibG9iX251bWJlchgGIAEoBCLUAQoMU2VhbGVkSGVhZGVyEgsKA3RlZRgBIAEoCRITCgttZWFzdXJlbWVudBgCIAEoCRIOCgZmb3JtYXQYAyABKA0SEgoKY2hhbm5lbF9pZBgEIAEoCRIUCgxjaGFpbmNvZGVfaWQYBSABKAkSEAoIc2VxdWVuY2UYBiABKAMSEgoKZW5jbGF2ZV9pZBgHIAEoDBISCgpnZW5lcmF0aW9uGAggASgEEhkKEWNoYWluY29kZV9la19oYXNoGAkgASgMEhMKC2Jsb2JfbnVtYmVyGAogASgEIk4KClNlYWxlZEJsb2ISLAoGaGVhZGVyGAEgASgLMhwuc3Ryb25ncm9vbS5mcGMuU2VhbGVkSGVhZGVyEhIKCmNpcGhlcnRleHQYAiABKAxiBnByb3RvMw", [file_fpc_fpc, file_fpc_key_dist]);
+  fileDesc("ChBmcGMvc2VhbGVkLnByb3RvEg5zdHJvbmdyb29tLmZwYyLqAQoNU2VhbGVkRW5jbGF2ZRIoCg1hdHRlc3RlZF9kYXRhGAEgASgLMhEuZnBjLkF0dGVzdGVkRGF0YRISCgplbmNsYXZlX3NrGAIgASgMEhIKCmVuY2xhdmVfZGsYAyABKAwSNAoLZ2VuZXJhdGlvbnMYBCADKAsyHy5rZXlfZGlzdHJpYnV0aW9uLktleUdlbmVyYXRpb24SEgoKcmVnaXN0ZXJlZBgFIAMoCBITCgtibG9iX251bWJlchgGIAEoBBIoCgRzZWVuGAcgASgLMhouc3Ryb25ncm9vbS5mcGMuTGVkZ2VyU2VlbiKTAQoKTGVkZ2VyU2VlbhINCgVibG9jaxgBIAEoBBIuCgdyZWNvcmRzGAIgAygLMh0uc3Ryb25ncm9vbS5mcGMuUmVjb3JkVmVyc2lvbhIVCg1wb2xpY3lfbnVtYmVyGAMgASgEEhkKEWFjdGl2ZV9nZW5lcmF0aW9uGAQgASgEEhQKDHJvdGF0ZV9hYm92ZRgFIAEoBCJACg1SZWNvcmRWZXJzaW9uEgsKA2tleRgBIAEoDBINCgVibG9jaxgCIAEoBBITCgt0cmFuc2FjdGlvbhgDIAEoBCLUAQoMU2VhbGVkSGVhZGVyEgsKA3RlZRgBIAEoCRITCgttZWFzdXJlbWVudBgCIAEoCRIOCgZmb3JtYXQYAyABKA0SEgoKY2hhbm5lbF9pZBgEIAEoCRIUCgxjaGFpbmNvZGVfaWQYBSABKAkSEAoIc2VxdWVuY2UYBiABKAMSEgoKZW5jbGF2ZV9pZBgHIAEoDBISCgpnZW5lcmF0aW9uGAggASgEEhkKEWNoYWluY29kZV9la19oYXNoGAkgASgMEhMKC2Jsb2JfbnVtYmVyGAogASgEIk4KClNlYWxlZEJsb2ISLAoGaGVhZGVyGAEgASgLMhwuc3Ryb25ncm9vbS5mcGMuU2VhbGVkSGVhZGVyEhIKCmNpcGhlcnRleHQYAiABKAxiBnByb3RvMw", [file_fpc_fpc, file_fpc_key_dist]);
 
 /**
  * The plaintext of a sealed blob.
@@ -63,6 +63,11 @@ export type SealedEnclave = Message<"strongroom.fpc.SealedEnclave"> & {
    * @generated from field: uint64 blob_number = 6;
    */
   blobNumber: bigint;
+
+  /**
+   * @generated from field: strongroom.fpc.LedgerSeen seen = 7;
+   */
+  seen?: LedgerSeen | undefined;
 };
 
 /**
@@ -71,6 +76,82 @@ export type SealedEnclave = Message<"strongroom.fpc.SealedEnclave"> & {
  */
 export const SealedEnclaveSchema: GenMessage<SealedEnclave> = /*@__PURE__*/
   messageDesc(file_fpc_sealed, 0);
+
+/**
+ * What the enclave has seen of the ledger: nothing older is believed after it.
+ *
+ * @generated from message strongroom.fpc.LedgerSeen
+ */
+export type LedgerSeen = Message<"strongroom.fpc.LedgerSeen"> & {
+  /**
+   * The newest block that an answer of a ledger enclave rested on.
+   *
+   * @generated from field: uint64 block = 1;
+   */
+  block: bigint;
+
+  /**
+   * Of what peers answered from: the newest, newest first.
+   *
+   * @generated from field: repeated strongroom.fpc.RecordVersion records = 2;
+   */
+  records: RecordVersion[];
+
+  /**
+   * Of the policy in force, verified.
+   *
+   * @generated from field: uint64 policy_number = 3;
+   */
+  policyNumber: bigint;
+
+  /**
+   * Of the chaincode's key state.
+   *
+   * @generated from field: uint64 active_generation = 4;
+   */
+  activeGeneration: bigint;
+
+  /**
+   * @generated from field: uint64 rotate_above = 5;
+   */
+  rotateAbove: bigint;
+};
+
+/**
+ * Describes the message strongroom.fpc.LedgerSeen.
+ * Use `create(LedgerSeenSchema)` to create a new message.
+ */
+export const LedgerSeenSchema: GenMessage<LedgerSeen> = /*@__PURE__*/
+  messageDesc(file_fpc_sealed, 1);
+
+/**
+ * @generated from message strongroom.fpc.RecordVersion
+ */
+export type RecordVersion = Message<"strongroom.fpc.RecordVersion"> & {
+  /**
+   * UTF-8: the namespace, U+0000, the key.
+   *
+   * @generated from field: bytes key = 1;
+   */
+  key: Uint8Array;
+
+  /**
+   * @generated from field: uint64 block = 2;
+   */
+  block: bigint;
+
+  /**
+   * @generated from field: uint64 transaction = 3;
+   */
+  transaction: bigint;
+};
+
+/**
+ * Describes the message strongroom.fpc.RecordVersion.
+ * Use `create(RecordVersionSchema)` to create a new message.
+ */
+export const RecordVersionSchema: GenMessage<RecordVersion> = /*@__PURE__*/
+  messageDesc(file_fpc_sealed, 2);
 
 /**
  * What a host can read of a sealed blob, and cannot change: it is the associated data of the seal.
@@ -136,7 +217,7 @@ export type SealedHeader = Message<"strongroom.fpc.SealedHeader"> & {
  * Use `create(SealedHeaderSchema)` to create a new message.
  */
 export const SealedHeaderSchema: GenMessage<SealedHeader> = /*@__PURE__*/
-  messageDesc(file_fpc_sealed, 1);
+  messageDesc(file_fpc_sealed, 3);
 
 /**
  * @generated from message strongroom.fpc.SealedBlob
@@ -158,5 +239,5 @@ export type SealedBlob = Message<"strongroom.fpc.SealedBlob"> & {
  * Use `create(SealedBlobSchema)` to create a new message.
  */
 export const SealedBlobSchema: GenMessage<SealedBlob> = /*@__PURE__*/
-  messageDesc(file_fpc_sealed, 2);
+  messageDesc(file_fpc_sealed, 4);
 
