@@ -24,11 +24,12 @@ export async function until<T>(
   met: () => Promise<T | false | undefined> | T | false | undefined,
 ): Promise<T> {
   const latest = performance.now() + patienceMs;
-  for (;;) {
+  // Many a question is a connection of its own: whoever waits long asks less often.
+  for (let pauseMs = 50; ; pauseMs = Math.min(1.3 * pauseMs, 250)) {
     const answer = await met();
     if (answer !== false && answer !== undefined) return answer;
     if (performance.now() > latest) throw new Error(`this did not come true: ${what}`);
-    await pause(50);
+    await pause(pauseMs);
   }
 }
 
