@@ -3,7 +3,7 @@ import { randomBytes, randomInt } from "node:crypto";
 import { Demo } from "../demo.ts";
 import { chaincodeId, DemoConsortium, type EnclaveRow } from "./consortium.ts";
 
-const demo = new Demo({ steps: 9, option: "fpc", usage: "usage: script/demo --fpc [--keep]" });
+const demo = new Demo({ steps: 10, option: "fpc", usage: "usage: script/demo --fpc [--keep]" });
 const { work, stage, commands } = demo;
 const consortium = new DemoConsortium(stage, commands, work, 3);
 const lifecycle = (transaction: string, org: number) => [
@@ -153,6 +153,16 @@ async function story(): Promise<void> {
   const again = await invoke(2, "eval", lot);
   stage.check("what was written under generation 1 is read again", again === won, "the same answer as before the loss");
   await consortium.run("status");
+
+  stage.step("The chaincode gets another endorsement policy: its enclaves attest for the definition that follows");
+  const endorsement = ["--endorsement", "AND('Org1MSP.peer', 'Org3MSP.peer')"];
+  await consortium.refused(
+    "one organisation alone does not change it",
+    /signatures of 1 organisations, and needs 2/,
+    ...["chaincode", "upgrade", chaincodeId, ...endorsement, "--by", "2"],
+  );
+  await consortium.run("chaincode", "upgrade", chaincodeId, ...endorsement);
+  stage.check("the state is served as before", (await invoke(2, "eval", lot)) === won, "by the same two enclaves");
 
   stage.step("What really happened, as the ledger and the hosts' journals have it");
   const trace = await consortium.run("trace", chaincodeId);

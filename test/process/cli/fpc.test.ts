@@ -206,6 +206,21 @@ describe("strongroom fpc", () => {
     });
   });
 
+  it("refuses an upgrade by its reason class, with what to do", async () => {
+    const upgrade = (...args: string[]) => run("chaincode", "upgrade", ...args);
+    refused(await upgrade("sealed", "--endorsement", "AND("), {
+      code: exitOf("MALFORMED"),
+      says: /error: MALFORMED: .* at character 5 .*\n.*hint: .*OutOf\(2, /,
+    });
+    refused(await upgrade("sealed", "--endorsement", "'Org1MSP.peer'", "--by", "1"), {
+      code: exitOf("BAD_SIGNATURE"),
+      says: /error: BAD_SIGNATURE: .*signatures of 1 organisations, and needs 2\n.*hint: have as many organisations sign/,
+    });
+    refused(await upgrade("sealed", "--by", "1,1"), { code: 2, says: /named twice/ });
+    const bare = ["chaincode", "upgrade", "auction", "--folder", network];
+    refused(await runStrongroom(bare, { program: "lifecycle" }), { code: 2, says: /no private chaincode auction/ });
+  });
+
   it("refuses what comes too early", async () => {
     refused(await run("invoke", "sealed", "create", "lot"), { code: 3, says: /2 organisations have to run.*0 hold/ });
     const lifecycle = (...args: string[]) =>

@@ -19,6 +19,6 @@ it("the chaincode key demo's every check holds, through a revocation, a rotation
   assert.equal(exitCode, 0, output);
   assert.match(output, /every check holds/);
   assert.doesNotMatch(output, /FAILED/);
-  assert.equal(output.match(/^ {2}holds /gm)?.length, 16);
+  assert.equal(output.match(/^ {2}holds /gm)?.length, 18);
   assert.match(output, /^ {2}@startuml$/m);
 });
