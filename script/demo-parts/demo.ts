@@ -65,6 +65,8 @@ export class Demo {
     this.#options.clear?.();
     if (this.#keeps) process.stdout.write(`\nThe working folder is ${this.work}\n`);
     else rmSync(this.work, { recursive: true, force: true });
+    // A reader that is slow still gets the table at the end.
+    await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
     process.exit(exitCode);
   }
 }
