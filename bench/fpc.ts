@@ -8,9 +8,11 @@
  * Enclaves run in the bench's own process in place of one each, one at a time beside the one that exports to all: so the
  * processor time is of everything, of enclaves, their host, the operator, the registry and all three organisations' peers. What
  * starting a process for each costs, before it is asked anything, is printed apart. Asymmetric operations are counted, with their
- * processor time, where they are called. Ends with 1 where a target is missed.
+ * processor time, where they are called. Runs with the flags that bin/strongroom starts Node with. Ends with 1 where a target is
+ * missed.
  */
 import "./fpc/asymmetric.ts";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +22,13 @@ import { provision } from "./fpc/provisioning.ts";
 import { measureRuntime } from "./fpc/runtime.ts";
 import { measureStartUp } from "./fpc/start-up.ts";
 import { printEnclaves } from "./fpc/table.ts";
+
+const flags = ["--min-semi-space-size=16", "--max-semi-space-size=16"];
+if (!flags.every((flag) => process.execArgv.includes(flag))) {
+  const [program = "", script = "", ...args] = process.argv;
+  const again = spawnSync(program, [...process.execArgv, ...flags, script, ...args], { stdio: "inherit" });
+  process.exit(again.status ?? 1);
+}
 
 const { values } = parseArgs({
   options: {

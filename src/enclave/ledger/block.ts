@@ -11,7 +11,7 @@ import {
   SignatureHeaderSchema,
 } from "../messages/generated/fabric/common_pb.ts";
 import { OrdererBlockMetadataSchema } from "../messages/generated/fabric/config_pb.ts";
-import { readMessage } from "./fabric-message.ts";
+import { readMessage, writeMessage } from "./fabric-message.ts";
 import { isSignedLowS, sha256, signLowS } from "./low-s.ts";
 import type { Membership } from "./membership.ts";
 
@@ -103,7 +103,7 @@ export function makeBlock(
     new Uint8Array(),
     new Uint8Array(),
   ];
-  return Buffer.from(toBinary(BlockSchema, block));
+  return writeMessage(BlockSchema, block);
 }
 
 /** Whether an orderer of the channel signed it. @param orderers - Of the channel's orderer organisations. */
@@ -130,7 +130,7 @@ export function withValidation(bytes: Uint8Array, codes: readonly number[], comm
   metadata[blockMetadata.validationCodes] = Uint8Array.from(codes);
   metadata[blockMetadata.commitHash] = toBinary(MetadataSchema, create(MetadataSchema, { value: commitHash }));
   block.metadata = create(BlockMetadataSchema, { metadata });
-  return Buffer.from(toBinary(BlockSchema, block));
+  return writeMessage(BlockSchema, block);
 }
 
 function decodeBlock(bytes: Uint8Array): Block {

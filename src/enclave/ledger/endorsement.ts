@@ -11,7 +11,7 @@ import {
   ProposalSchema,
   TransactionSchema,
 } from "../messages/generated/fabric/peer_pb.ts";
-import { readMessage } from "./fabric-message.ts";
+import { readMessage, writeMessage } from "./fabric-message.ts";
 import { isSignedLowS, signLowS } from "./low-s.ts";
 import type { Identity, Membership } from "./membership.ts";
 import { visiblePayload } from "./proposal.ts";
@@ -47,18 +47,17 @@ export function makeEndorsedResponse(
   );
   const signature = signLowS(Buffer.concat([responsePayload, endorser.serialized]), endorser.key);
   const endorsement = { endorser: endorser.serialized, signature };
-  return Buffer.from(
-    toBinary(
-      ProposalResponseSchema,
-      create(ProposalResponseSchema, { version: 1, response, payload: responsePayload, endorsement }),
-    ),
+  return writeMessage(
+    ProposalResponseSchema,
+    create(ProposalResponseSchema, { version: 1, response, payload: responsePayload, endorsement }),
   );
 }
 
 /** protos.ProposalResponse of a chaincode that refused: without an endorsement. */
 export function makeFailedResponse(status: number, message: string): Buffer {
-  return Buffer.from(
-    toBinary(ProposalResponseSchema, create(ProposalResponseSchema, { version: 1, response: { status, message } })),
+  return writeMessage(
+    ProposalResponseSchema,
+    create(ProposalResponseSchema, { version: 1, response: { status, message } }),
   );
 }
 
@@ -132,5 +131,5 @@ export async function makeEnvelope(
     create(PayloadSchema, { header, data: toBinary(TransactionSchema, transaction) }),
   );
   const signature = await sign(payload);
-  return Buffer.from(toBinary(EnvelopeSchema, create(EnvelopeSchema, { payload, signature })));
+  return writeMessage(EnvelopeSchema, create(EnvelopeSchema, { payload, signature }));
 }

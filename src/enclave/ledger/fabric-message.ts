@@ -1,5 +1,12 @@
 import { isUtf8 } from "node:buffer";
-import { type DescField, type DescMessage, fromBinary, type MessageShape, ScalarType } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMessage,
+  fromBinary,
+  type MessageShape,
+  ScalarType,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { EnclaveError } from "../errors.ts";
 
@@ -19,6 +26,12 @@ export function readMessage<Desc extends DescMessage>(schema: Desc, bytes: Uint8
   } catch (cause) {
     throw new EnclaveError("MALFORMED", `${schema.name} is not a message of protobuf`, { cause });
   }
+}
+
+/** Encodes a message; the bytes are the buffer's alone. */
+export function writeMessage<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Buffer {
+  const { buffer, byteOffset, byteLength } = toBinary(schema, message);
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** What is checked of a field. */

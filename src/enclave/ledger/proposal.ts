@@ -9,7 +9,7 @@ import {
   ChaincodeProposalPayloadSchema,
   ProposalSchema,
 } from "../messages/generated/fabric/peer_pb.ts";
-import { readMessage } from "./fabric-message.ts";
+import { readMessage, writeMessage } from "./fabric-message.ts";
 import { sha256 } from "./low-s.ts";
 
 export const headerTypes = { config: 1, endorserTransaction: 3 } as const;
@@ -76,7 +76,7 @@ export function makeProposal(input: ProposalInput): { readonly proposal: Buffer;
     header: toBinary(HeaderSchema, header),
     payload: toBinary(ChaincodeProposalPayloadSchema, payload),
   });
-  return { proposal: Buffer.from(toBinary(ProposalSchema, proposal)), txId };
+  return { proposal: writeMessage(ProposalSchema, proposal), txId };
 }
 
 /** Hexadecimal SHA-256 over the nonce and the creator. */
@@ -95,7 +95,7 @@ export function proposalHash(
 /** protos.ChaincodeProposalPayload as it goes to the orderer: the transient map is for endorsers only. */
 export function visiblePayload(payload: Uint8Array): Buffer {
   const { input } = readMessage(ChaincodeProposalPayloadSchema, payload);
-  return Buffer.from(toBinary(ChaincodeProposalPayloadSchema, create(ChaincodeProposalPayloadSchema, { input })));
+  return writeMessage(ChaincodeProposalPayloadSchema, create(ChaincodeProposalPayloadSchema, { input }));
 }
 
 /** @throws EnclaveError MALFORMED: not a proposal to call a chaincode, or its transaction's id is not that of nonce and creator */

@@ -36,9 +36,10 @@ export function decodeStrict<Desc extends DescMessage>(
   return message;
 }
 
-/** The canonical encoding of a message given by its fields. */
+/** The canonical encoding of a message given by its fields, in a buffer of its own. */
 export function encode<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Buffer {
-  return Buffer.from(toBinary(schema, message));
+  const { buffer, byteOffset, byteLength } = toBinary(schema, message);
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** Or empty: text and bytes of no length, lists of none, zero and false, messages of which all is absent. */

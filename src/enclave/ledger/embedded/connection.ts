@@ -1,8 +1,9 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { EnclaveError, fromAbortText } from "../../errors.ts";
 import { type Endorsement, SignedProposalSchema } from "../../messages/generated/fabric/peer_pb.ts";
 import { blockMetadata, readBlock } from "../block.ts";
 import { failureStatus, makeEnvelope, type ReadResponse, readResponse, readResponsePayload } from "../endorsement.ts";
+import { writeMessage } from "../fabric-message.ts";
 import type { CommittedTransaction, LedgerConnection, LedgerIdentity } from "../ledger.ts";
 import { serializeIdentity } from "../membership.ts";
 import { makeProposal } from "../proposal.ts";
@@ -134,9 +135,7 @@ export class EmbeddedConnection implements LedgerConnection {
 
   async #signProposal(proposal: Uint8Array): Promise<Buffer> {
     const signature = await this.#identity.sign(proposal);
-    return Buffer.from(
-      toBinary(SignedProposalSchema, create(SignedProposalSchema, { proposalBytes: proposal, signature })),
-    );
+    return writeMessage(SignedProposalSchema, create(SignedProposalSchema, { proposalBytes: proposal, signature }));
   }
 
   /** The fewest organisations that satisfy the chaincode's policy and have a peer that answers, the own one first. */

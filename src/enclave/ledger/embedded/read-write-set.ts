@@ -6,6 +6,7 @@ import {
   TxReadWriteSetSchema,
 } from "../../messages/generated/fabric/rwset_pb.ts";
 import { compareKeys, type Version } from "../committed-state.ts";
+import { writeMessage } from "../fabric-message.ts";
 
 interface RangeQuery {
   readonly startKey: string;
@@ -44,7 +45,7 @@ export class ReadWriteSet {
     const nsRwset = [...this.#namespaces]
       .sort(([left], [right]) => compareKeys(left, right))
       .map(([namespace, set]) => ({ namespace, rwset: encodeNamespace(set) }));
-    return Buffer.from(toBinary(TxReadWriteSetSchema, create(TxReadWriteSetSchema, { nsRwset })));
+    return writeMessage(TxReadWriteSetSchema, create(TxReadWriteSetSchema, { nsRwset }));
   }
 
   #of(namespace: string): NamespaceSet {
