@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import { EnclaveError } from "../errors.ts";
 import type { CCParameters } from "../messages/generated/fpc/fpc_pb.ts";
 import type { ChaincodeGeneration } from "../protocol/chaincode-keys.ts";
 import type { EnclaveId } from "../protocol/enclave-id.ts";
@@ -43,13 +44,22 @@ export class InvocationKeys {
   }
 
   /**
-   * The generation to write under, as the ledger has it now.
+   * The generation to write under, as the ledger has it now. An enclave that may not endorse has no business with calls, were it
+   * queries alone: it may be of a former version of the chaincode, whose mistakes the present one has mended.
    *
-   * @throws EnclaveError NOT_PROVISIONED, EK_MISMATCH, POLICY_DENIED: an enclave was revoked and the keys have to be rotated;
-   *   what the trusted ledger throws
+   * @throws EnclaveError NOT_PROVISIONED, EK_MISMATCH, POLICY_DENIED: this enclave may not endorse, or an enclave was revoked and the
+   *   keys have to be rotated; what the trusted ledger throws
    */
   async active(): Promise<ChaincodeGeneration> {
-    return (await activeGeneration(this.#enclave)).keys;
+    const [mayEndorse, active] = await Promise.all([
+      this.#enclave.ledger.canEndorse(this.enclaveId.text),
+      activeGeneration(this.#enclave),
+    ]);
+    if (!mayEndorse)
+      throw new EnclaveError("POLICY_DENIED", "this enclave may not endorse for the chaincode, and answers no calls", {
+        hint: "strongroom fpc status says of which version it is, and whether it is revoked; attest again where its evidence is old",
+      });
+    return active.keys;
   }
 
   /** The generations to read under. */

@@ -17,6 +17,22 @@ import { type TestIdentity, TestOrganisation } from "../../../fabric/organisatio
 import { TestHost } from "./test-host.ts";
 import { chaincodeId, channelId, World } from "./world.ts";
 
+/** A request of a member, encrypted to the chaincode and signed. */
+async function request(world: World, by: TestIdentity, words: readonly string[]) {
+  const ek = Buffer.from(await world.call("Org1MSP", "queryChaincodeEncryptionKey", chaincodeId), "base64");
+  const args = words.map((word) => Buffer.from(word));
+  const { message, responseKey } = concealRequest(ek, args);
+  const { proposal, txId } = makeProposal({
+    channelId,
+    chaincode: chaincodeId,
+    transaction: "__invoke",
+    args: [encode(ChaincodeRequestMessageSchema, message).toString("base64")],
+    creator: by.serialized,
+  });
+  const signed = create(SignedProposalSchema, { proposalBytes: proposal, signature: by.signMessage(proposal) });
+  return { proposal, txId, responseKey, signed: Buffer.from(toBinary(SignedProposalSchema, signed)) };
+}
+
 describe("an enclave of a private chaincode, behind a host that wants to know more than the ledger has", () => {
   let world: World;
   let host: TestHost;
@@ -35,23 +51,8 @@ describe("an enclave of a private chaincode, behind a host that wants to know mo
     world[Symbol.dispose]();
   });
 
-  async function request(words: readonly string[], minimumBlock?: bigint) {
-    const ek = Buffer.from(await world.call("Org1MSP", "queryChaincodeEncryptionKey", chaincodeId), "base64");
-    const args = words.map((word) => Buffer.from(word));
-    const { message, responseKey } = concealRequest(ek, args, minimumBlock);
-    const { proposal, txId } = makeProposal({
-      channelId,
-      chaincode: chaincodeId,
-      transaction: "__invoke",
-      args: [encode(ChaincodeRequestMessageSchema, message).toString("base64")],
-      creator: seller.serialized,
-    });
-    const signed = create(SignedProposalSchema, { proposalBytes: proposal, signature: seller.signMessage(proposal) });
-    return { proposal, txId, responseKey, signed: Buffer.from(toBinary(SignedProposalSchema, signed)) };
-  }
-
   async function invoke(words: readonly string[], at = host) {
-    const asked = await request(words);
+    const asked = await request(world, seller, words);
     const bytes = await at.call("invoke", Buffer.from("ticket"), asked.signed);
     const { chaincodeResponseMessage } = fromBinary(SignedChaincodeResponseMessageSchema, bytes);
     const message = fromBinary(ChaincodeResponseMessageSchema, chaincodeResponseMessage);
@@ -125,6 +126,27 @@ describe("an enclave of a private chaincode, behind a host that wants to know mo
     await assert.rejects(invoke(["eval", "lot"]), { code: "UNAUTHORIZED" });
     world.membership = membership;
     assert.equal(open(await invoke(["eval", "lot"])), "AUCTION_STILL_OPEN");
+  });
+});
+
+describe("an enclave that may not endorse", () => {
+  it("answers no calls, be they queries: of a former version, or revoked", async () => {
+    using world = await World.start();
+    const host = await TestHost.registered(world, "Org1MSP");
+    await host.registerKeys(await host.call("generateCCKeys"));
+    const organisation = await TestOrganisation.create("Org1MSP");
+    world.membership = new Membership([{ mspId: "Org1MSP", roots: [organisation.root] }]);
+    const caller = await organisation.issue("client", "caller");
+    const query = async () =>
+      host.call("invoke", Buffer.from("ticket"), (await request(world, caller, ["eval", "a"])).signed);
+    assert.ok(await query());
+    world.define({ sequence: 2n });
+    await assert.rejects(query(), { code: "POLICY_DENIED", message: /may not endorse/ });
+    world.define();
+    assert.ok(await query());
+    await world.call("Org1MSP", "revokeEnclave", chaincodeId, host.id, "a test");
+    await assert.rejects(query(), { code: "POLICY_DENIED" });
+    await host.end();
   });
 });
 
