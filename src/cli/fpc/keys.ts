@@ -122,11 +122,20 @@ async function importCommand(options: EnclaveOptions & OutputOptions): Promise<v
 async function rotate(options: EnclaveOptions & OutputOptions & { phase?: string }): Promise<void> {
   const { abandonRotation, activateRotation, proposeRotation } = await import("../../enclave/operator/rotation.ts");
   const { phase } = options;
-  if (phase === "activate" || phase === "abandon") {
+  if (phase === "activate") {
     await asMember(options, async ({ member: { client } }) => {
-      const generation = Number(await (phase === "activate" ? activateRotation : abandonRotation)(client));
-      printData(options, { generation, state: phase === "activate" ? "active" : "abandoned" }, () =>
-        phase === "activate" ? `generation ${generation} is in force` : `generation ${generation} is abandoned`,
+      const generation = Number(await activateRotation(client));
+      printData(options, { generation, state: "active" }, () => `generation ${generation} is in force`);
+    });
+    return;
+  }
+  if (phase === "abandon") {
+    await asMember(options, async ({ member: { client } }) => {
+      const { generation, ended } = await abandonRotation(client);
+      printData(options, { generation: Number(generation), state: ended ? "abandoned" : "proposed" }, () =>
+        ended
+          ? `generation ${generation} is abandoned`
+          : `${client.mspId} calls for the end of generation ${generation}: as many organisations as the policy's threshold have to`,
       );
     });
     return;

@@ -50,10 +50,16 @@ export async function activateRotation(client: RegistryClient): Promise<bigint> 
   return generation;
 }
 
-/** Ends a proposal that is not to come into force. @returns Its number */
-export async function abandonRotation(client: RegistryClient): Promise<bigint> {
+export interface Abandoned {
+  readonly generation: bigint;
+  /** False: it takes the calls of more organisations, up to the policy's threshold. */
+  readonly ended: boolean;
+}
+
+/** Ends a proposal that is not to come into force, or calls for its end where another organisation has proposed it. */
+export async function abandonRotation(client: RegistryClient): Promise<Abandoned> {
   const generation = (await client.keyState())?.proposed ?? 0n;
   if (generation === 0n) throw new EnclaveError("NOT_FOUND", `no generation of ${client.chaincodeId} is proposed`);
   await client.submit("abandonGeneration", client.chaincodeId, `${generation}`);
-  return generation;
+  return { generation, ended: (await client.keyState())?.proposed !== generation };
 }

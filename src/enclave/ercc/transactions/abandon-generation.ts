@@ -1,6 +1,8 @@
 import { EnclaveError } from "../../errors.ts";
+import type { GenerationRecord } from "../../messages/generated/fpc/key_dist_pb.ts";
+import type { Policy } from "../../messages/generated/fpc/policy_pb.ts";
 import { readEnclaveId } from "../../protocol/enclave-id.ts";
-import { isExportExpired, organisationOf } from "../../protocol/policy.ts";
+import { organisationOf } from "../../protocol/policy.ts";
 import { requireEnclave, requirePolicy } from "../enclaves.ts";
 import {
   changeKeyState,
@@ -8,12 +10,14 @@ import {
   readGenerationProposal,
   requireGeneration,
   requireKeyState,
+  writeGeneration,
 } from "../generations.ts";
 import { readChaincodeId, readNumber, requireAdmin, type Transaction } from "../transaction.ts";
 
 /**
- * abandonGeneration(chaincode, number): ends a proposal. By an admin of the proposer's organisation, or, once the proposal is
- * older than the lifetime that the policy gives exports, of any of the policy's organisations.
+ * abandonGeneration(chaincode, number): ends a proposal. By an admin of the proposer's organisation at once; by others when as
+ * many of the policy's organisations as its threshold have called for it, each by an admin of its own. No time counts: every
+ * time is its proposal's creator's (decision 0628).
  */
 export const abandonGeneration: Transaction = {
   parameters: ["chaincode", "number"],
@@ -29,18 +33,28 @@ export const abandonGeneration: Transaction = {
     const record = await requireGeneration(state, chaincodeId, number);
     const { proposerEnclaveId } = readGenerationProposal(record);
     const proposerId = readEnclaveId(proposerEnclaveId, "GenerationProposalMessage.proposer_enclave_id");
-    const { mspId } = await requireEnclave(state, chaincodeId, proposerId.text);
-    const isExpired = isExportExpired(policy, Number(record.proposedAtMs), state.timestampMs);
-    const mayEnd = isExpired
-      ? organisationOf(policy, state.creator.mspId) !== undefined
-      : state.creator.mspId === mspId;
-    if (!mayEnd)
-      throw new EnclaveError(
-        "UNAUTHORIZED",
-        `generation ${number} is abandoned by an admin of ${mspId}, or by one of the policy's organisations once it has expired`,
-      );
+    const proposer = await requireEnclave(state, chaincodeId, proposerId.text);
+    if (state.creator.mspId !== proposer.mspId) {
+      const votes = withVote(record, policy, state.creator.mspId, proposer.mspId);
+      if (votes.length < policy.threshold) {
+        await writeGeneration(state, chaincodeId, number, { ...record, abandonVotes: votes });
+        return "";
+      }
+    }
     await endProposal(state, chaincodeId, number);
     await changeKeyState(state, chaincodeId, keyState, { proposed: 0n });
     return "";
   },
 };
+
+/** Sorted; of organisations that are in the policy now. */
+function withVote({ abandonVotes }: GenerationRecord, policy: Policy, voter: string, proposer: string): string[] {
+  if (organisationOf(policy, voter) === undefined)
+    throw new EnclaveError(
+      "UNAUTHORIZED",
+      `a proposal is abandoned by an admin of ${proposer}, or by as many of the policy's organisations as its threshold`,
+    );
+  if (abandonVotes.includes(voter))
+    throw new EnclaveError("ALREADY_SET", `${voter} has called for the end of this proposal already`);
+  return [...abandonVotes, voter].filter((mspId) => organisationOf(policy, mspId) !== undefined).sort();
+}

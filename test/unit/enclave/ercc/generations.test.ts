@@ -251,16 +251,49 @@ describe("activateGeneration", async () => {
 });
 
 describe("abandonGeneration", () => {
-  it("takes an admin of the proposer's organisation, or after its time one of any of the policy's", async () => {
+  const abandon = ["abandonGeneration", chaincodeId, "2"] as const;
+
+  it("takes an admin of the proposer's organisation", async () => {
+    const { consortium, a, generation } = await start();
+    await consortium.propose(a, second, first);
+    await consortium.refuses("UNAUTHORIZED", /no admin/, { mspId: "Org1MSP", isAdmin: false }, ...abandon);
+    await consortium.call("Org1MSP", ...abandon);
+    assert.equal((await generation(2n))?.state, "abandoned");
+  });
+
+  it("does not take one other organisation, at whatever time it dates its call", async () => {
     const { consortium, a, generation, keyState } = await start();
     await consortium.propose(a, second, first);
     await consortium.registerKeys(a, second);
-    const abandon = ["abandonGeneration", chaincodeId, "2"] as const;
-    const client = { mspId: "Org1MSP", isAdmin: false };
-    await consortium.refuses("UNAUTHORIZED", /no admin/, client, ...abandon);
-    await consortium.refuses("UNAUTHORIZED", /admin of Org1MSP/, "Org2MSP", ...abandon);
-    consortium.pass(1.001);
+    consortium.pass(1_000_000);
     await consortium.refuses("UNAUTHORIZED", /policy's organisations/, "Org4MSP", ...abandon);
+    await consortium.call("Org2MSP", ...abandon);
+    await consortium.refuses("ALREADY_SET", /Org2MSP has called/, "Org2MSP", ...abandon);
+    assert.equal((await generation(2n))?.state, "proposed");
+    assert.equal((await keyState())?.proposed, 2n);
+  });
+
+  it("counts the calls for one proposal only, and of organisations that the policy has", async () => {
+    const { consortium, a, b, generation } = await start();
+    await consortium.propose(a, second, first);
+    await consortium.call("Org2MSP", ...abandon);
+    await consortium.call("Org1MSP", ...abandon);
+    // What was said of the proposal before does not count.
+    await consortium.propose(a, otherSecond, first);
+    await consortium.call("Org3MSP", ...abandon);
+    assert.equal((await generation(2n))?.state, "proposed");
+    const { organisations } = consortium.policy;
+    await consortium.setPolicy({ organisations: organisations.filter(({ mspId }) => mspId !== "Org3MSP") });
+    await consortium.call("Org2MSP", ...abandon);
+    assert.deepEqual((await generation(2n))?.abandonVotes, ["Org2MSP"]);
+    assert.ok(b);
+  });
+
+  it("takes as many organisations as the policy's threshold", async () => {
+    const { consortium, a, generation, keyState } = await start();
+    await consortium.propose(a, second, first);
+    await consortium.registerKeys(a, second);
+    await consortium.call("Org3MSP", ...abandon);
     await consortium.call("Org2MSP", ...abandon);
     assert.equal((await generation(2n))?.state, "abandoned");
     assert.equal((await keyState())?.proposed, 0n);
