@@ -68,8 +68,7 @@ export class SignedQuorumReads implements TrustedLedger {
 
   /** What peers that are behind answer from are older versions than these; the newest are in the most danger. */
   get seen(): SeenLedger {
-    const own = [this.#settings.erccName, lifecycle].map((namespace) => `${namespace}\u0000`);
-    const records = [...this.#seen.values()].filter(({ key }) => own.some((prefix) => key.startsWith(prefix)));
+    const records = [...this.#seen.values()].filter(({ key }) => this.#isHandedOn(key));
     return { block: 0n, records: records.sort(newestFirst).slice(0, mostHandedOn) };
   }
 
@@ -149,9 +148,19 @@ export class SignedQuorumReads implements TrustedLedger {
       if (isBefore(read, this.#seen.get(read.key)))
         throw new OlderAnswer(`peers answered from block ${read.block}, which is older than what they had`);
     for (const read of reads) {
-      if (this.#seen.size >= mostRemembered) this.#seen.clear();
+      if (this.#seen.size >= mostRemembered) this.#forget();
       this.#seen.set(read.key, read);
     }
+  }
+
+  /** The private chaincode's own state, of which there may be any amount, does not push out what the registry says. */
+  #forget(): void {
+    for (const key of this.#seen.keys()) if (!this.#isHandedOn(key)) this.#seen.delete(key);
+    if (this.#seen.size >= mostRemembered) this.#seen.clear();
+  }
+
+  #isHandedOn(key: string): boolean {
+    return [this.#settings.erccName, lifecycle].some((namespace) => key.startsWith(`${namespace}\u0000`));
   }
 }
 
