@@ -5,6 +5,7 @@ import { invokeCommand } from "./fpc/invoke.ts";
 import { keysCommand } from "./fpc/keys.ts";
 import { lifecycleCommand } from "./fpc/lifecycle.ts";
 import { networkCommand } from "./fpc/network.ts";
+import { policyCommand } from "./fpc/policy.ts";
 import { statusCommand } from "./fpc/status.ts";
 import { traceCommand } from "./fpc/trace.ts";
 
@@ -30,6 +31,7 @@ Example:
     .addCommand(enclaveCommand())
     .addCommand(keysCommand())
     .addCommand(chaincodeCommand())
+    .addCommand(policyCommand())
     .addCommand(statusCommand())
     .addCommand(invokeCommand())
     .addCommand(traceCommand())

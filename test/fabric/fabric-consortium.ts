@@ -1,12 +1,10 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
 import { FabricLedger } from "../../src/enclave/ledger/fabric/fabric-ledger.ts";
-import { PolicySchema, SignedPolicySchema } from "../../src/enclave/messages/generated/fpc/policy_pb.ts";
-import { encode } from "../../src/enclave/messages/strict.ts";
 import { FabricMember } from "../../src/enclave/operator/fabric-member.ts";
+import { readPolicyDocument } from "../../src/enclave/operator/policy-document.ts";
+import { setPolicy, signDocument } from "../../src/enclave/operator/policy-signatures.ts";
 import { TrialOrganisation } from "../../src/enclave/operator/trial-organisation.ts";
-import { signPolicy } from "../../src/enclave/protocol/policy.ts";
 import { createAttestationRoot } from "../../src/enclave/tee/attestation-root.ts";
 import { measureCode, ownCode } from "../../src/enclave/tee/measure-code.ts";
 import { ChaincodeProcess } from "./chaincode-process.ts";
@@ -110,33 +108,36 @@ export class FabricConsortium implements AsyncDisposable {
     }
     const admin = await this.member(1);
     await admin.client.submit("setChannelHash", this.channel.genesisHash.toString("hex"));
-    const policy = encode(
-      PolicySchema,
-      create(PolicySchema, {
-        channelId: this.channel.channelId,
-        chaincodeId: chaincode,
-        number: 1n,
-        organisations: made.map((one) => ({ mspId: one.mspId, ...one.publicKeys() })),
+    const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+    const document = readPolicyDocument(
+      JSON.stringify({
+        channel: this.channel.channelId,
+        chaincode,
+        number: 1,
+        organisations: made.map((one) => {
+          const { policyKey, recoveryKey } = one.publicKeys();
+          return { mspId: one.mspId, policyKey: text(policyKey), recoveryKey: text(recoveryKey) };
+        }),
         threshold: 2,
+        recoveryThreshold: 2,
         allowedVersions: [version],
         allowedAttestationTypes: ["simulated"],
-        evidenceAgeSeconds: 86_400n,
-        recoveryThreshold: 2,
-        exportLifetimeSeconds: 86_400n,
-        attestationRoots: [{ attestationType: "simulated", root: Buffer.from(root.pem) }],
+        evidenceAgeSeconds: 86_400,
+        exportLifetimeSeconds: 86_400,
+        attestationRoots: [{ type: "simulated", root: root.pem }],
         trustedLedger: {
-          erccName: "ercc",
+          registry: "ercc",
           quorum: 2,
-          organisations: this.channel.organisations.map((one) => ({
-            mspId: one.mspId,
-            rootCertificates: [Buffer.from(one.root)],
-          })),
+          organisations: this.channel.organisations.map((one) => ({ mspId: one.mspId, roots: [one.root] })),
         },
       }),
     );
-    const signatures = made.map((one) => ({ mspId: one.mspId, signature: signPolicy(policy, one.keys().policyKey) }));
-    const signed = create(SignedPolicySchema, { policy, signatures });
-    await admin.client.submit("setPolicy", chaincode, encode(SignedPolicySchema, signed));
+    const members = [admin, await this.member(2), await this.member(3)];
+    await setPolicy(
+      admin.client,
+      document,
+      members.map((member) => signDocument(member, document)),
+    );
   }
 
   async #writeConnection(index: number, mspId: string, folder: string): Promise<void> {

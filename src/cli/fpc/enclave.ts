@@ -6,13 +6,18 @@ import { chooseKeyManager, type KeyManagerOptions, withKeyManager } from "./key-
 import { asMember, type EnclaveOptions, type MemberOptions, withEnclave, withMember } from "./member-session.ts";
 
 export function enclaveCommand(): Command {
-  const enclave = new Command("enclave").description("enclaves: create, list, show");
+  const enclave = new Command("enclave").description("enclaves: create, list, show, measure");
   enclave.addCommand(
     withJson(withKeyManager(withEnclave(new Command("create"))))
       .description(
         "create an enclave at an organisation's host and register it; its keys come by `keys generate` or `import`",
       )
       .action(create),
+  );
+  enclave.addCommand(
+    withJson(withEnclave(new Command("measure")))
+      .description("the measurement of the enclave that this host would create: the chaincode's version")
+      .action(measure),
   );
   enclave.addCommand(
     withJson(withMember(new Command("list")))
@@ -41,6 +46,14 @@ async function create(options: EnclaveOptions & KeyManagerOptions & OutputOption
     const { measurement, tee } = await agent.status();
     const made = { id, organisation: member.mspId, name: options.enclave, tee, measurement };
     printData(options, made, () => `enclave ${id} of ${member.mspId} is created and registered`);
+  });
+}
+
+async function measure(options: EnclaveOptions & OutputOptions): Promise<void> {
+  await asMember(options, async ({ member }) => {
+    await using agent = await member.agent(options.enclave);
+    const { measurement, tee } = await agent.status();
+    printData(options, { measurement, tee }, () => measurement);
   });
 }
 

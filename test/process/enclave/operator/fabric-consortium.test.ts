@@ -244,6 +244,25 @@ describe("a consortium of three organisations and five enclaves on a channel of 
       refused(await run(2, "keys", "rotate", "--phase", "activate"), enclaveErrors.POLICY_DENIED.exit, /error: /);
     });
 
+    it("tell the measurement of the enclave that a host would create", async () => {
+      const { allowedVersions } = await flow().host(0).member.client.policy();
+      assert.deepEqual(allowedVersions, [printed(await run(1, "enclave", "measure", "--enclave", "next")).trim()]);
+    });
+
+    it("change the policy by a document that the organisations sign one after the other", async () => {
+      const at = (name: string, text: string) => {
+        writeFileSync(join(folder, name), text);
+        return join(folder, name);
+      };
+      const next = JSON.parse(printed(await run(1, "policy", "show", "--next")));
+      assert.deepEqual([next.number, next.allowedAttestationTypes], [2, ["simulated"]]);
+      const document = at("policy.json", JSON.stringify({ ...next, allowedAttestationTypes: ["simulated", "tpm"] }));
+      const first = at("first.json", printed(await run(1, "policy", "sign", document)));
+      refused(await run(1, "policy", "set", document, first), enclaveErrors.BAD_SIGNATURE.exit, /error: /);
+      const second = at("second.json", printed(await run(2, "policy", "sign", document)));
+      assert.match(printed(await run(3, "policy", "set", document, first, second)), /policy 2 is in force/);
+    });
+
     it("trace what the ledger and the own host show", async () => {
       const trace = printed(await run(1, "trace", "auction"));
       const inOrder = [
@@ -286,13 +305,13 @@ describe("a consortium of three organisations and five enclaves on a channel of 
     };
 
     it("is refused by the client where the certificate is of another name, or there is no TLS", async () => {
-      assert.equal((await ask(2, {})).number, 1n);
+      assert.equal((await ask(2, {})).chaincodeId, "auction");
       await assert.rejects(ask(2, { tlsServerName: "peer0.org3msp.example.com" }), { code: unavailable });
       await assert.rejects(ask(2, { tlsRoots: undefined }), { code: unavailable });
     });
 
     it("is refused by a peer that wants a certificate, and gets none, or another authority's", async () => {
-      assert.equal((await ask(1, {})).number, 1n);
+      assert.equal((await ask(1, {})).chaincodeId, "auction");
       await assert.rejects(ask(1, { tlsCertificate: undefined, tlsKey: undefined }), { code: unavailable });
       const tls = await (await TestOrganisation.create("Org1MSP")).issueTls("admin");
       writeFileSync(join(consortium.folderOf(1), "other-tls.pem"), tls.certificate);
