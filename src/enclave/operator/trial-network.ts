@@ -1,27 +1,19 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { create } from "@bufbuild/protobuf";
-import * as z from "zod";
 import { endorsingChaincode } from "../ecc/embedded-chaincode.ts";
 import { registryChaincode } from "../ercc/embedded-chaincode.ts";
 import { EnclaveError } from "../errors.ts";
 import { AttestationJudge } from "../evidence/judge.ts";
-import { readChannelConfig } from "../ledger/channel-config.ts";
 import { EmbeddedLedger } from "../ledger/embedded/embedded-ledger.ts";
 import { policyOf } from "../ledger/signature-policy.ts";
 import { CCParametersSchema, HostParametersSchema } from "../messages/generated/fpc/fpc_pb.ts";
-import {
-  type Policy,
-  PolicySchema,
-  SignedPolicySchema,
-  type TrustedLedgerParameters,
-  TrustedLedgerParametersSchema,
-} from "../messages/generated/fpc/policy_pb.ts";
+import { TrustedLedgerParametersSchema } from "../messages/generated/fpc/policy_pb.ts";
 import type { SealedHeader } from "../messages/generated/fpc/sealed_pb.ts";
 import { encode, maxMessageBytes } from "../messages/strict.ts";
 import type { Answerer } from "../process/call-channel.ts";
 import { readSealedBlob } from "../process/sealed-state.ts";
-import { policyHash, signPolicy } from "../protocol/policy.ts";
+import { policyHash } from "../protocol/policy.ts";
 import { readIfThere } from "../stub/durable-file.ts";
 import { EnclaveProcess } from "../stub/enclave-process.ts";
 import { type EnclaveCreation, Stub } from "../stub/stub.ts";
@@ -31,21 +23,14 @@ import { measureCode, ownCode } from "../tee/measure-code.ts";
 import { writeNewFile } from "../tee/new-file.ts";
 import { hostExchange } from "./host-exchange.ts";
 import type { Installation } from "./installation.ts";
+import { bringIntoForce } from "./policies.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { TrialOrganisation } from "./trial-organisation.ts";
+import { firstTrialPolicy, trialTrustedLedger } from "./trial-policy.ts";
+import { maxTrialOrganisations, readTrialSettings, type TrialSettings } from "./trial-settings.ts";
 
 const registryName = "ercc";
 const channelId = "trial";
-const maxOrganisations = 16;
-const evidenceAgeSeconds = 365n * 86_400n;
-const exportLifetimeSeconds = 7n * 86_400n;
-
-const settingsSchema = z.strictObject({
-  format: z.literal(1),
-  organisations: z.array(z.string()).min(1).max(maxOrganisations),
-  chaincode: z.string(),
-});
-type Settings = z.infer<typeof settingsSchema>;
 
 export interface NewTrialNetwork {
   /** Made; has to be empty where it is there. */
@@ -71,7 +56,7 @@ export class TrialNetwork implements AsyncDisposable {
   /** Of the enclaves that this installation runs: 64 upper-case hex digits. The network may have been made by another one. */
   readonly measurement: string;
 
-  private constructor(folder: string, settings: Settings, ledger: EmbeddedLedger, measurement: string) {
+  private constructor(folder: string, settings: TrialSettings, ledger: EmbeddedLedger, measurement: string) {
     this.folder = folder;
     this.ledger = ledger;
     this.measurement = measurement;
@@ -92,8 +77,8 @@ export class TrialNetwork implements AsyncDisposable {
   static async create(input: NewTrialNetwork): Promise<TrialNetwork> {
     const { organisations: count, chaincodeId } = input;
     const folder = resolve(input.folder);
-    if (!Number.isInteger(count) || count < 1 || count > maxOrganisations)
-      throw new EnclaveError("SETTINGS_INVALID", `a network has from 1 to ${maxOrganisations} organisations`);
+    if (!Number.isInteger(count) || count < 1 || count > maxTrialOrganisations)
+      throw new EnclaveError("SETTINGS_INVALID", `a network has from 1 to ${maxTrialOrganisations} organisations`);
     if (existsSync(folder) && readdirSync(folder).length > 0)
       throw new EnclaveError("SETTINGS_INVALID", `${folder} is not empty, so no network is made there`);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -103,7 +88,7 @@ export class TrialNetwork implements AsyncDisposable {
       channelId,
       organisations: mspIds.map((mspId) => ({ mspId, peers: 1 })),
     });
-    const settings: Settings = { format: 1, organisations: mspIds, chaincode: chaincodeId };
+    const settings: TrialSettings = { format: 1, organisations: mspIds, chaincode: chaincodeId };
     const network = new TrialNetwork(folder, settings, ledger, await measureCode(ownCode()));
     try {
       await network.#make();
@@ -121,7 +106,7 @@ export class TrialNetwork implements AsyncDisposable {
   /** @throws EnclaveError SETTINGS_INVALID: none there; LEDGER_UNAVAILABLE: another process works on it */
   static async open(path: string): Promise<TrialNetwork> {
     const folder = resolve(path);
-    const settings = readSettings(folder);
+    const settings = readTrialSettings(folder);
     const [first = ""] = settings.organisations;
     const { platform } = new TrialOrganisation(first, join(folder, "organisations", first));
     const measurement = await measureCode(ownCode(), platform);
@@ -237,7 +222,10 @@ export class TrialNetwork implements AsyncDisposable {
       ccParams: encode(CCParametersSchema, ccParams),
       hostParams: encode(HostParametersSchema, hostParams),
       channelHash: this.ledger.channelHash,
-      trustedLedger: encode(TrustedLedgerParametersSchema, this.#trustedLedger(policyHash(first))),
+      trustedLedger: encode(
+        TrustedLedgerParametersSchema,
+        trialTrustedLedger(this.ledger.genesisBlock, registryName, policyHash(first)),
+      ),
     };
   }
 
@@ -254,64 +242,15 @@ export class TrialNetwork implements AsyncDisposable {
     const version = this.measurement;
     await this.ledger.define(registryName, { version: "1.0", sequence: 1n, policy: majority });
     await this.ledger.define(this.chaincodeId, { version, sequence: 1n, policy: majority });
-    const policy = encode(PolicySchema, this.#firstPolicy(version, root.pem));
-    const signatures = this.organisations.map((one) => ({
-      mspId: one.mspId,
-      signature: signPolicy(policy, one.keys().policyKey),
-    }));
-    const client = await this.client(this.organisation(1));
-    const signed = create(SignedPolicySchema, { policy, signatures });
-    await client.submit("setPolicy", this.chaincodeId, encode(SignedPolicySchema, signed));
-  }
-
-  #firstPolicy(version: string, attestationRoot: string): Policy {
-    const count = this.organisations.length;
-    return create(PolicySchema, {
+    const policy = firstTrialPolicy({
       channelId,
       chaincodeId: this.chaincodeId,
-      number: 1n,
-      organisations: this.organisations.map((one) => ({ mspId: one.mspId, ...one.publicKeys() })),
-      threshold: Math.floor(count / 2) + 1,
-      allowedVersions: [version],
-      allowedAttestationTypes: ["simulated"],
-      evidenceAgeSeconds,
-      recoveryThreshold: count < 2 ? 0 : Math.floor(count / 2) + 1,
-      exportLifetimeSeconds,
-      attestationRoots: [{ attestationType: "simulated", root: Buffer.from(attestationRoot) }],
-      trustedLedger: this.#trustedLedger(new Uint8Array()),
+      organisations: this.organisations,
+      version,
+      attestationRoot: root.pem,
+      trustedLedger: trialTrustedLedger(this.ledger.genesisBlock, registryName),
     });
-  }
-
-  /** Signed quorum reads: a majority of the organisations' peers. */
-  #trustedLedger(firstPolicyHash: Uint8Array): TrustedLedgerParameters {
-    const { organisations } = readChannelConfig(this.ledger.genesisBlock);
-    return create(TrustedLedgerParametersSchema, {
-      erccName: registryName,
-      firstPolicyHash,
-      organisations: organisations.map(({ mspId, roots }) => ({
-        mspId,
-        rootCertificates: roots.map((root) => Buffer.from(root)),
-      })),
-      quorum: Math.floor(organisations.length / 2) + 1,
-    });
-  }
-}
-
-function readSettings(folder: string): Settings {
-  let text: string;
-  try {
-    text = readFileSync(join(folder, "network.json"), "utf8");
-  } catch (cause) {
-    throw new EnclaveError("SETTINGS_INVALID", `${folder} holds no network`, {
-      cause,
-      hint: "strongroom fpc network up makes one; name its folder by --folder",
-    });
-  }
-  try {
-    return settingsSchema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new EnclaveError("SETTINGS_INVALID", `${join(folder, "network.json")} is not the settings of a network`, {
-      cause,
-    });
+    const signers = new Map(this.organisations.map((one) => [one.mspId, one.keys().policyKey]));
+    await bringIntoForce(await this.client(this.organisation(1)), policy, signers);
   }
 }

@@ -1,0 +1,34 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import { EnclaveError } from "../errors.ts";
+
+export const maxTrialOrganisations = 16;
+
+const settingsSchema = z.strictObject({
+  format: z.literal(1),
+  organisations: z.array(z.string()).min(1).max(maxTrialOrganisations),
+  chaincode: z.string(),
+});
+/** The file `network.json` of a trial network. */
+export type TrialSettings = z.infer<typeof settingsSchema>;
+
+/** @throws EnclaveError SETTINGS_INVALID: the folder holds no network */
+export function readTrialSettings(folder: string): TrialSettings {
+  let text: string;
+  try {
+    text = readFileSync(join(folder, "network.json"), "utf8");
+  } catch (cause) {
+    throw new EnclaveError("SETTINGS_INVALID", `${folder} holds no network`, {
+      cause,
+      hint: "strongroom fpc network up makes one; name its folder by --folder",
+    });
+  }
+  try {
+    return settingsSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new EnclaveError("SETTINGS_INVALID", `${join(folder, "network.json")} is not the settings of a network`, {
+      cause,
+    });
+  }
+}
