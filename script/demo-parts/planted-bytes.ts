@@ -1,5 +1,5 @@
 /** Searches files for bytes that must not be there: canaries, private keys, data keys. */
-import { lstatSync, readdirSync, readFileSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 
 /** Something to search for, in every way it may have been written. */
@@ -36,8 +36,9 @@ export function searchFiles(folders: readonly string[], planted: readonly Plante
   let files = 0;
   let bytes = 0;
   const found: Found[] = [];
-  for (const path of folders.flatMap(regularFiles)) {
-    const content = readFileSync(path);
+  for (const path of folders.flatMap((folder) => regularFiles(folder, lstatSync(folder)))) {
+    const content = unlessGone(() => readFileSync(path));
+    if (content === undefined) continue;
     files += 1;
     bytes += content.length;
     for (const { name, form, needle } of needles) if (content.includes(needle)) found.push({ name, path, form });
@@ -58,8 +59,22 @@ function formsOf(bytes: Uint8Array): [Found["form"], Buffer][] {
   return [["raw", raw], ["hex", Buffer.from(hex)], ["hex", Buffer.from(hex.toUpperCase())], ...base64];
 }
 
-function regularFiles(path: string): string[] {
-  const status = lstatSync(path);
-  if (status.isDirectory()) return readdirSync(path).flatMap((name) => regularFiles(join(path, name)));
-  return status.isFile() ? [path] : [];
+/** Links are not followed. */
+function regularFiles(path: string, status: Stats | undefined): string[] {
+  if (status?.isDirectory() === true)
+    return (unlessGone(() => readdirSync(path)) ?? []).flatMap((name) => {
+      const inside = join(path, name);
+      return regularFiles(inside, lstatSync(inside, { throwIfNoEntry: false }));
+    });
+  return status?.isFile() === true ? [path] : [];
+}
+
+/** Undefined for what a running program removed after it was listed. */
+function unlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
 }

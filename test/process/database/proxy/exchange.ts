@@ -43,6 +43,17 @@ export async function exchange(port: number, question: Question): Promise<Answer
   return promise;
 }
 
+/** The answer to a request that is refused before all of it is sent: whoever is still sending may find the connection cut. */
+export async function answered(send: () => Promise<Answer>): Promise<Answer> {
+  for (let triesLeft = 20; ; triesLeft--)
+    try {
+      return await send();
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : "";
+      if (triesLeft === 0 || (code !== "EPIPE" && code !== "ECONNRESET")) throw error;
+    }
+}
+
 /** A query, as POST with a form. */
 export function query(port: number, q: string, more: Readonly<Record<string, string>> = {}): Promise<Answer> {
   const headers = { "Content-Type": "application/x-www-form-urlencoded" };
