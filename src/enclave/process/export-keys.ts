@@ -6,7 +6,7 @@ import { type ReadCredentials, readCredentials } from "../protocol/attested-data
 import type { ChaincodeGeneration } from "../protocol/chaincode-keys.ts";
 import { makeExport } from "../protocol/export.ts";
 import { allowsExport, allowsVersion, mayInherit } from "../protocol/policy.ts";
-import { checkLedgerKey } from "./ledger-key.ts";
+import { checkLedgerKey, checkStateKey } from "./ledger-key.ts";
 import type { OpenEnclave } from "./open-enclave.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 
@@ -38,6 +38,7 @@ export async function exportKeys(
   if (held === undefined)
     throw new EnclaveError("NOT_PROVISIONED", `this enclave does not hold generation ${wanted ?? 1n} of the keys`);
   await checkLedgerKey(enclave, held.keys.number, held.keys.ekPem);
+  checkStateKey(held.keys, await ledger.generation(held.keys.number));
   if (state !== undefined && held.keys.number <= state.rotateAbove)
     throw new EnclaveError(
       "POLICY_DENIED",

@@ -45,6 +45,7 @@ export function registrationOf(enclave: OpenEnclave, { keys }: HeldGeneration): 
       chaincodeEk: keys.ekPem,
       enclaveId: read.enclaveId.bytes,
       generation: keys.number,
+      stateKeyCommitment: keys.stateKeyCommitment,
     },
     signingKey,
   );

@@ -1,4 +1,6 @@
 import { EnclaveError } from "../errors.ts";
+import type { ChaincodeGeneration } from "../protocol/chaincode-keys.ts";
+import type { LedgerGeneration } from "./ledger-view.ts";
 import type { OpenEnclave } from "./open-enclave.ts";
 
 /**
@@ -17,4 +19,19 @@ export async function checkLedgerKey({ ledger }: OpenEnclave, number: bigint, ek
     number === state.active ? await ledger.chaincodeEk() : (await ledger.generation(number))?.chaincodeEk;
   if (onLedger === undefined || !Buffer.from(ek).equals(onLedger))
     throw new EnclaveError("EK_MISMATCH", `the ledger has another chaincode key for generation ${number}`);
+}
+
+/**
+ * Checks that a generation's SEK is the one that the ledger has bound to its EK. A false enclave could give a wrong one beside
+ * the right DK: what is written under it nobody else can read.
+ *
+ * @param onLedger - The ledger's record of this generation.
+ * @throws EnclaveError NOT_FOUND: there is none; EK_MISMATCH
+ */
+export function checkStateKey(keys: ChaincodeGeneration, onLedger: LedgerGeneration | undefined): LedgerGeneration {
+  if (onLedger === undefined)
+    throw new EnclaveError("NOT_FOUND", `the ledger has no record of generation ${keys.number} of the keys`);
+  if (!keys.stateKeyCommitment.equals(onLedger.stateKeyCommitment))
+    throw new EnclaveError("EK_MISMATCH", `the ledger has another state key for generation ${keys.number}`);
+  return onLedger;
 }

@@ -37,6 +37,7 @@ export interface LedgerGeneration {
   readonly chaincodeEk: Buffer;
   /** Undefined of generation 1, which nobody proposes. */
   readonly proposal: GenerationProposalMessage | undefined;
+  readonly stateKeyCommitment: Buffer;
   /** proposed, active, superseded, abandoned */
   readonly state: string;
 }
@@ -113,8 +114,13 @@ export class LedgerView {
   async generation(number: bigint): Promise<LedgerGeneration | undefined> {
     const record = await this.#message(GenerationRecordSchema, recordNames.generation(this.#chaincodeId, number));
     if (record === undefined) return undefined;
-    const { chaincodeEk, proposal, state } = record;
-    return { chaincodeEk: Buffer.from(chaincodeEk), proposal: proposal && readProposal(proposal), state };
+    const { chaincodeEk, stateKeyCommitment, proposal, state } = record;
+    return {
+      chaincodeEk: Buffer.from(chaincodeEk),
+      stateKeyCommitment: Buffer.from(stateKeyCommitment),
+      proposal: proposal && readProposal(proposal),
+      state,
+    };
   }
 
   recovery(number: bigint): Promise<SignedRecoveryMessage | undefined> {

@@ -8,6 +8,9 @@ import { decodeStrict, encode } from "../messages/strict.ts";
 import { checkGeneration } from "./fields.ts";
 import { encryptionKeyOf, newEncryptionKeyPair, readDecryptionKey } from "./key-formats.ts";
 
+const commitmentDomain = Buffer.from("strongroom/fpc/v1/state-key-commitment", "ascii");
+const commitmentBytes = 32;
+
 /** AES-128, as upstream's SEK. */
 export const stateKeyBytes = 16;
 
@@ -21,6 +24,11 @@ export class ChaincodeGeneration implements Disposable {
   readonly dkPem: SecretBuffer;
   /** Chaincode_EK. */
   readonly ekPem: Buffer;
+  /**
+   * Which SEK goes with this EK, for the ledger to keep: HKDF-SHA-256 of the SEK, 32 bytes, bound to the number and the EK. The SEK
+   * has 128 random bits, so that it tells nobody anything of it.
+   */
+  readonly stateKeyCommitment: Buffer;
 
   /** Becomes the owner of both secrets, and wipes them where they are refused. @throws EnclaveError MALFORMED */
   constructor(number: bigint, stateKey: SecretBuffer, dkPem: SecretBuffer) {
@@ -32,6 +40,10 @@ export class ChaincodeGeneration implements Disposable {
       if (stateKey.byteLength !== stateKeyBytes)
         throw new EnclaveError("MALFORMED", `KeyGeneration.state_encryption_key is not of ${stateKeyBytes} bytes`);
       this.ekPem = encryptionKeyOf(readDecryptionKey(dkPem));
+      const info = Buffer.concat([commitmentDomain, Buffer.of(0), bigEndian(number), this.ekHash]);
+      this.stateKeyCommitment = Buffer.from(
+        stateKey.expose((bytes) => hkdfSync("sha256", bytes, Buffer.alloc(0), info, commitmentBytes)),
+      );
     } catch (error) {
       this[Symbol.dispose]();
       throw error;

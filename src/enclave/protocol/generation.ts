@@ -33,6 +33,7 @@ export function signProposal(parts: ProposalParts, sk: KeyObject): SignedGenerat
     wrappedPrevious: wrapPrevious(generation, previous, ccParamsHash),
     proposerEnclaveId: proposerId,
     previousChaincodeEkHash: previous.ekHash,
+    stateKeyCommitment: generation.stateKeyCommitment,
   });
   const packed = packAny(GenerationProposalMessageSchema, message);
   return create(SignedGenerationProposalMessageSchema, {
@@ -48,7 +49,14 @@ export function readProposal(signed: SignedGenerationProposalMessage): Generatio
     GenerationProposalMessageSchema,
     signed.serializedProposal,
     "SignedGenerationProposalMessage.serialized_proposal",
-    GenerationProposalMessageSchema.fields.map((field) => field.name),
+    [
+      "cc_params_hash",
+      "number",
+      "chaincode_ek",
+      "wrapped_previous",
+      "proposer_enclave_id",
+      "previous_chaincode_ek_hash",
+    ],
   );
   checkHash(message.ccParamsHash, "GenerationProposalMessage.cc_params_hash");
   checkGeneration(message.number, "GenerationProposalMessage.number");
@@ -57,6 +65,8 @@ export function readProposal(signed: SignedGenerationProposalMessage): Generatio
   readEncryptionKey(message.chaincodeEk, "GenerationProposalMessage.chaincode_ek");
   readEnclaveId(message.proposerEnclaveId, "GenerationProposalMessage.proposer_enclave_id");
   checkHash(message.previousChaincodeEkHash, "GenerationProposalMessage.previous_chaincode_ek_hash");
+  if (message.stateKeyCommitment.length > 0)
+    checkHash(message.stateKeyCommitment, "GenerationProposalMessage.state_key_commitment");
   return message;
 }
 

@@ -21,12 +21,15 @@ export interface Registration {
   /** 32 bytes. */
   readonly enclaveId: Uint8Array;
   readonly generation: bigint;
+  /** 32 bytes. */
+  readonly stateKeyCommitment: Uint8Array;
 }
 
 /** @param sk - Enclave_SK. */
 export function signRegistration(registration: Registration, sk: KeyObject): SignedCCKeyRegistrationMessage {
-  const { ccParamsHash, chaincodeEk, enclaveId, generation } = registration;
-  const message = create(CCKeyRegistrationMessageSchema, { ccParamsHash, chaincodeEk, enclaveId, generation });
+  const { ccParamsHash, chaincodeEk, enclaveId, generation, stateKeyCommitment } = registration;
+  const fields = { ccParamsHash, chaincodeEk, enclaveId, generation, stateKeyCommitment };
+  const message = create(CCKeyRegistrationMessageSchema, fields);
   const packed = packAny(CCKeyRegistrationMessageSchema, message);
   return create(SignedCCKeyRegistrationMessageSchema, {
     serializedCckeyRegMsg: packed,
@@ -47,6 +50,8 @@ export function readRegistration(signed: SignedCCKeyRegistrationMessage): CCKeyR
   readEncryptionKey(message.chaincodeEk, "CCKeyRegistrationMessage.chaincode_ek");
   readEnclaveId(message.enclaveId, "CCKeyRegistrationMessage.enclave_id");
   checkGeneration(message.generation, "CCKeyRegistrationMessage.generation");
+  if (message.stateKeyCommitment.length > 0)
+    checkHash(message.stateKeyCommitment, "CCKeyRegistrationMessage.state_key_commitment");
   return message;
 }
 

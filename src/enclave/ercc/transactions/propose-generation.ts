@@ -6,6 +6,7 @@ import {
   SignedGenerationProposalMessageSchema,
 } from "../../messages/generated/fpc/key_dist_pb.ts";
 import { readEnclaveId } from "../../protocol/enclave-id.ts";
+import { checkHash } from "../../protocol/fields.ts";
 import { ekHashOf, readProposal, verifyProposal } from "../../protocol/generation.ts";
 import { requireEndorser } from "../can-endorse.ts";
 import { requireEnclave } from "../enclaves.ts";
@@ -25,6 +26,7 @@ export const proposeGeneration: Transaction = {
     const chaincodeId = readChaincodeId(chaincode);
     const signed = decodeArgument(SignedGenerationProposalMessageSchema, argument);
     const message = readProposal(signed);
+    checkHash(message.stateKeyCommitment, "GenerationProposalMessage.state_key_commitment");
     const proposerId = readEnclaveId(message.proposerEnclaveId, "GenerationProposalMessage.proposer_enclave_id");
     const proposer = await requireEnclave(state, chaincodeId, proposerId.text);
     requireOrganisation(context, proposer.mspId);
@@ -63,6 +65,7 @@ export const proposeGeneration: Transaction = {
       proposedAtMs: atMs,
       changedAtMs: atMs,
       chaincodeEk: message.chaincodeEk,
+      stateKeyCommitment: message.stateKeyCommitment,
     });
     await writeGeneration(state, chaincodeId, message.number, record);
     await changeKeyState(state, chaincodeId, keyState, { proposed: message.number });

@@ -11,6 +11,7 @@ import {
 } from "../../messages/generated/fpc/key_dist_pb.ts";
 import { readEnclaveId } from "../../protocol/enclave-id.ts";
 import { readExport } from "../../protocol/export.ts";
+import { checkHash } from "../../protocol/fields.ts";
 import { readRegistration, verifyRegistration } from "../../protocol/registration.ts";
 import { requireEndorser } from "../can-endorse.ts";
 import { type RegisteredEnclave, requireEnclave } from "../enclaves.ts";
@@ -46,6 +47,7 @@ export const registerCCKeys: Transaction = {
     const chaincodeId = readChaincodeId(chaincode);
     const signed = decodeArgument(SignedCCKeyRegistrationMessageSchema, argument);
     const message = readRegistration(signed);
+    checkHash(message.stateKeyCommitment, "CCKeyRegistrationMessage.state_key_commitment");
     const enclaveId = readEnclaveId(message.enclaveId, "CCKeyRegistrationMessage.enclave_id");
     const enclave = await requireEnclave(state, chaincodeId, enclaveId.text);
     requireOrganisation(context, enclave.mspId);
@@ -60,6 +62,7 @@ export const registerCCKeys: Transaction = {
     }
     const generation = await findOpen(state, chaincodeId, message.generation);
     checkKey(message, generation, keyState.active);
+    await checkCommitment(state, chaincodeId, message);
     await checkGrant(context, chaincodeId, enclave, generation);
     const { number, standing } = generation;
     const name =
@@ -100,6 +103,7 @@ async function registerFirst(
     changedAtMs: atMs,
     confirmedBy: [enclave.enclaveId.bytes],
     chaincodeEk: message.chaincodeEk,
+    stateKeyCommitment: message.stateKeyCommitment,
   });
   const keyState = create(ChaincodeKeyStateSchema, { active: 1n });
   await state.put(recordNames.chaincodeEk(chaincodeId), message.chaincodeEk);
@@ -121,6 +125,17 @@ function checkKey(
   if (generation === undefined)
     throw new EnclaveError("EK_MISMATCH", `generation ${number} is neither the active one, ${active}, nor proposed`);
   throw new EnclaveError("EK_MISMATCH", `the ledger has another chaincode key for generation ${number}`);
+}
+
+/** The SEK, too, has to be the one of the first registration or the proposal: who was given another one is told here at the latest. */
+async function checkCommitment(
+  state: RegistryState,
+  chaincodeId: string,
+  { generation: number, stateKeyCommitment }: CCKeyRegistrationMessage,
+): Promise<void> {
+  const record = await requireGeneration(state, chaincodeId, number);
+  if (!Buffer.from(stateKeyCommitment).equals(record.stateKeyCommitment))
+    throw new EnclaveError("EK_MISMATCH", `the enclave holds another state key than that of generation ${number}`);
 }
 
 /** How the enclave came by the generation has to be on the ledger. It can say so once. */

@@ -81,7 +81,16 @@ export async function messageCases(): Promise<MessageCase[]> {
   const { key: sk } = signingKey("enclave1");
   const { ccParamsHash } = one;
   const enclaveId = one.enclaveId.bytes;
-  const registration = signRegistration({ ccParamsHash, chaincodeEk: first.ekPem, enclaveId, generation: 1n }, sk);
+  const registration = signRegistration(
+    {
+      ccParamsHash,
+      chaincodeEk: first.ekPem,
+      enclaveId,
+      generation: 1n,
+      stateKeyCommitment: first.stateKeyCommitment,
+    },
+    sk,
+  );
   const exported = makeExport({ sender: { sk, vkPem: one.vkPem, ccParamsHash }, receiver: two, generation: first });
   const proposal = signProposal({ ccParamsHash, generation: second, previous: first, proposerId: enclaveId }, sk);
   const recovery = await issueRecovery({
@@ -124,11 +133,12 @@ export async function messageCases(): Promise<MessageCase[]> {
     schema: Desc,
     value: Uint8Array | undefined,
     read: (bytes: Uint8Array) => void,
+    optional: readonly string[] = [],
   ) => ({
     schema,
     bytes: Buffer.from(value ?? []),
     read,
-    optional: [],
+    optional,
   });
   return [
     {
@@ -143,18 +153,26 @@ export async function messageCases(): Promise<MessageCase[]> {
       read: (value) => readCredentials({ ...credentials, serializedAttestedData: anyOf(AttestedDataSchema, value) }),
       optional: ["tlcc_mrenclave", "on_creation"],
     },
-    packed(CCKeyRegistrationMessageSchema, registration.serializedCckeyRegMsg?.value, (value) =>
-      readRegistration({
-        ...registration,
-        ...signed(value),
-        serializedCckeyRegMsg: anyOf(CCKeyRegistrationMessageSchema, value),
-      }),
+    packed(
+      CCKeyRegistrationMessageSchema,
+      registration.serializedCckeyRegMsg?.value,
+      (value) =>
+        readRegistration({
+          ...registration,
+          ...signed(value),
+          serializedCckeyRegMsg: anyOf(CCKeyRegistrationMessageSchema, value),
+        }),
+      // ERCC demands it; what was signed before there was one is read as well.
+      ["state_key_commitment"],
     ),
     packed(ExportMessageSchema, exported.serializedExportMsgBytes?.value, (value) =>
       readExport({ ...exported, serializedExportMsgBytes: anyOf(ExportMessageSchema, value) }),
     ),
-    packed(GenerationProposalMessageSchema, proposal.serializedProposal?.value, (value) =>
-      readProposal({ ...proposal, serializedProposal: anyOf(GenerationProposalMessageSchema, value) }),
+    packed(
+      GenerationProposalMessageSchema,
+      proposal.serializedProposal?.value,
+      (value) => readProposal({ ...proposal, serializedProposal: anyOf(GenerationProposalMessageSchema, value) }),
+      ["state_key_commitment"],
     ),
     packed(RecoveryMessageSchema, recovery.serializedRecovery?.value, (value) =>
       readRecovery({ ...recovery, serializedRecovery: anyOf(RecoveryMessageSchema, value) }),
@@ -193,6 +211,8 @@ export async function messageCases(): Promise<MessageCase[]> {
         proposedAtMs: 5n,
         changedAtMs: 6n,
         confirmedBy: [enclaveId],
+        abandonVotes: ["Org2MSP"],
+        stateKeyCommitment: second.stateKeyCommitment,
       }),
     ),
     plain(

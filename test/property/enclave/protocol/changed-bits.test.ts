@@ -119,7 +119,16 @@ before(async () => {
     caseOf(
       SignedCCKeyRegistrationMessageSchema,
       CCKeyRegistrationMessageSchema,
-      signRegistration({ ccParamsHash, chaincodeEk: first.ekPem, enclaveId, generation: 1n }, sk),
+      signRegistration(
+        {
+          ccParamsHash,
+          chaincodeEk: first.ekPem,
+          enclaveId,
+          generation: 1n,
+          stateKeyCommitment: first.stateKeyCommitment,
+        },
+        sk,
+      ),
       (signed) => verifyRegistration(signed, one.vkPem),
     ),
     caseOf(SignedExportMessageSchema, ExportMessageSchema, exported, (signed) => {

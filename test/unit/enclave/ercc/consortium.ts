@@ -54,6 +54,13 @@ export interface TestEnclave {
   readonly credentials: Credentials;
 }
 
+/** What an enclave says of a generation, whether it holds it or not. */
+export interface GenerationClaim {
+  readonly number: bigint;
+  readonly ekPem: Uint8Array;
+  readonly stateKeyCommitment: Uint8Array;
+}
+
 export interface EnclaveSettings {
   /** Which RSA pair of the vectors is its EK. */
   readonly rsa?: number;
@@ -199,16 +206,18 @@ export class Consortium {
 
   registration(
     enclave: TestEnclave,
-    { number, ekPem }: { number: bigint; ekPem: Uint8Array },
-    change: { ccParamsHash?: Uint8Array; enclaveId?: Uint8Array } = {},
+    { number, ekPem, stateKeyCommitment }: GenerationClaim,
+    change: { ccParamsHash?: Uint8Array; enclaveId?: Uint8Array; stateKeyCommitment?: Uint8Array } = {},
     sk: KeyObject = enclave.sk,
   ): string {
     const { ccParamsHash, enclaveId } = enclave.read;
-    const message = { ccParamsHash, enclaveId: enclaveId.bytes, chaincodeEk: ekPem, generation: number, ...change };
+    const id = enclaveId.bytes;
+    const claim = { ccParamsHash, enclaveId: id, chaincodeEk: ekPem, generation: number, stateKeyCommitment };
+    const message = { ...claim, ...change };
     return encodeArgument(SignedCCKeyRegistrationMessageSchema, signRegistration(message, sk));
   }
 
-  async registerKeys(enclave: TestEnclave, generation: { number: bigint; ekPem: Uint8Array }): Promise<void> {
+  async registerKeys(enclave: TestEnclave, generation: GenerationClaim): Promise<void> {
     await this.call(enclave.mspId, "registerCCKeys", chaincodeId, this.registration(enclave, generation));
   }
 

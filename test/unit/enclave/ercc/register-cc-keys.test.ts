@@ -6,7 +6,7 @@ import type { RecordName } from "../../../../src/enclave/ercc/registry-state.ts"
 import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import { ChaincodeKeyStateSchema } from "../../../../src/enclave/messages/generated/fpc/ercc_pb.ts";
 import { GenerationRecordSchema } from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
-import { argumentOf, Consortium, chaincodeId, generations } from "./consortium.ts";
+import { argumentOf, Consortium, chaincodeId, type GenerationClaim, generations } from "./consortium.ts";
 import { flippedFields } from "./flipped-fields.ts";
 import { signingPair } from "./test-keys.ts";
 
@@ -51,6 +51,53 @@ function refused(code: Parameters<Consortium["refuses"]>[0], text: RegExp, who: 
   return consortium.refuses(code, text, who, "registerCCKeys", chaincodeId, argument);
 }
 
+describe("The state key's commitment", () => {
+  it("is demanded of every registration and proposal: MALFORMED", async () => {
+    const consortium = await Consortium.start();
+    const [one, two] = [await consortium.newEnclave("Org1MSP"), await consortium.newEnclave("Org2MSP", { rsa: 1 })];
+    const without = (generation: GenerationClaim) => ({ ...generation, stateKeyCommitment: new Uint8Array() });
+    const refused = (enclave: typeof one) =>
+      consortium.refuses(
+        "MALFORMED",
+        /state_key_commitment/,
+        enclave.mspId,
+        "registerCCKeys",
+        chaincodeId,
+        consortium.registration(enclave, without(first)),
+      );
+    await refused(one);
+    await consortium.registerKeys(one, first);
+    await consortium.putExport(one, two, first);
+    await refused(two);
+    const bare = Object.assign(Object.create(second), { stateKeyCommitment: new Uint8Array() });
+    const proposal = consortium.proposal(one, bare, first);
+    const propose = ["proposeGeneration", chaincodeId, proposal] as const;
+    await consortium.refuses("MALFORMED", /state_key_commitment/, "Org1MSP", ...propose);
+  });
+
+  it("is that of the first registration, or of the proposal, whoever registers: EK_MISMATCH", async () => {
+    const consortium = await Consortium.start();
+    const [one, two] = [await consortium.newEnclave("Org1MSP"), await consortium.newEnclave("Org2MSP", { rsa: 1 })];
+    await consortium.registerKeys(one, first);
+    const record = async (number: bigint) =>
+      (await read(consortium, recordNames.generation(chaincodeId, number), GenerationRecordSchema))?.stateKeyCommitment;
+    assert.deepEqual(Buffer.from((await record(1n)) ?? []), first.stateKeyCommitment);
+    await consortium.propose(one, second, first);
+    assert.deepEqual(Buffer.from((await record(2n)) ?? []), second.stateKeyCommitment);
+    for (const [enclave, generation] of [
+      [two, first],
+      [one, second],
+    ] as const) {
+      if (enclave === two) await consortium.putExport(one, two, first);
+      const wrong = { ...generation, stateKeyCommitment: Buffer.alloc(32, 9) };
+      const text = consortium.registration(enclave, wrong);
+      const call = ["registerCCKeys", chaincodeId, text] as const;
+      await consortium.refuses("EK_MISMATCH", /another state key/, enclave.mspId, ...call);
+      await consortium.registerKeys(enclave, generation);
+    }
+  });
+});
+
 describe("registerCCKeys", () => {
   const good = () => consortium.registration(enclave2, first);
 
@@ -71,7 +118,7 @@ describe("registerCCKeys", () => {
 
   it("refuses a registration without one of its fields (10c): MALFORMED, naming it", async () => {
     await refused("MALFORMED", /generation/, "Org2MSP", consortium.registration(enclave2, { ...first, number: 0n }));
-    const none = { ekPem: new Uint8Array(), number: 1n };
+    const none = { ...first, ekPem: new Uint8Array() };
     await refused("MALFORMED", /chaincode_ek/, "Org2MSP", consortium.registration(enclave2, none));
     for (const change of [{ ccParamsHash: Buffer.alloc(0) }, { enclaveId: Buffer.alloc(31) }])
       await refused(
@@ -152,7 +199,7 @@ describe("registerCCKeys, once the chaincode's key is set (10i)", () => {
     ));
 
   it("takes the active key as that of its own number only: EK_MISMATCH", () => {
-    const text = consortium.registration(enclave2, { number: 2n, ekPem: first.ekPem });
+    const text = consortium.registration(enclave2, { ...first, number: 2n });
     return refused("EK_MISMATCH", /generation 2/, "Org2MSP", text);
   });
 
@@ -190,7 +237,15 @@ describe("One bit changed in a registration", () => {
       names.push(field);
       await assert.rejects(consortium.call("Org1MSP", "registerCCKeys", chaincodeId, argument), EnclaveError, field);
     }
-    assert.deepEqual(names, ["cc_params_hash", "chaincode_ek", "enclave_id", "generation", "signature", "type_url"]);
+    assert.deepEqual(names, [
+      "cc_params_hash",
+      "chaincode_ek",
+      "enclave_id",
+      "generation",
+      "state_key_commitment",
+      "signature",
+      "type_url",
+    ]);
     assert.equal(consortium.ledger.snapshot(), before);
     await consortium.call("Org1MSP", "registerCCKeys", chaincodeId, text);
   });

@@ -197,6 +197,12 @@ describe("the export of chaincode keys", () => {
     world.lie = undefined;
   });
 
+  test("does not go where the ledger has another state key", async () => {
+    await world.lieAboutStateKey(1n);
+    await refused(receiver.credentials, "EK_MISMATCH", /another state key/);
+    world.lie = undefined;
+  });
+
   test("needs a ledger that answers", async () => {
     world.lie = (question) => (question.kind === "record" ? [] : undefined);
     await assert.rejects(sender.call("exportCCKeys", receiver.credentials));

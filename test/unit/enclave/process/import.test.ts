@@ -87,6 +87,12 @@ describe("the import of chaincode keys", () => {
     world.lie = undefined;
   });
 
+  test("is refused where the ledger has another state key, however right the private key is", async () => {
+    await world.lieAboutStateKey(1n);
+    await refused(message, "EK_MISMATCH");
+    world.lie = undefined;
+  });
+
   test("is refused where the ledger knows of no keys any more", async () => {
     world.lie = (question) =>
       question.kind === "record" && question.name.type === recordTypes.keyState ? [] : undefined;

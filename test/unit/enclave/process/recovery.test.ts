@@ -57,8 +57,11 @@ describe("the recovery of chaincode keys when every enclave is lost", () => {
     assert.deepEqual(await fresh.held(), []);
   });
 
-  test("is taken back where the host cannot store the blob", async () => {
+  test("is taken back where the ledger has another state key, or the host cannot store the blob", async () => {
     await release(2);
+    await world.lieAboutStateKey(1n);
+    await assert.rejects(fresh.call("recover"), { code: "EK_MISMATCH" });
+    world.lie = undefined;
     fresh.storeFails = true;
     await assert.rejects(fresh.call("recover"), { code: "STORE_FAILED" });
     fresh.storeFails = false;

@@ -72,7 +72,15 @@ describe("generations of chaincode keys in enclaves", () => {
   });
 
   test("come with all that were before them", async () => {
-    const late = await TestHost.provisioned(world, "Org3MSP", second);
+    const late = await TestHost.registered(world, "Org3MSP");
+    const message = await second.export(late);
+    for (const number of [1n, 2n]) {
+      await world.lieAboutStateKey(number);
+      await assert.rejects(late.call("importCCKeys", message), { code: "EK_MISMATCH" });
+    }
+    world.lie = undefined;
+    assert.deepEqual(await late.held(), []);
+    await late.registerKeys(await late.call("importCCKeys", message));
     assert.deepEqual(await late.held(), [1, 2]);
     const hashes = async (host: TestHost) => (await host.opened()).generations.map(({ ekHash }) => ekHash);
     assert.deepEqual(await hashes(late), await hashes(first));

@@ -6,16 +6,17 @@ import { join } from "node:path";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { answerStateQuery, hashesTransaction } from "../../../../src/enclave/ecc/state-queries.ts";
 import { Registry } from "../../../../src/enclave/ercc/registry.ts";
-import type { Creator } from "../../../../src/enclave/ercc/registry-state.ts";
+import { type Creator, recordTypes } from "../../../../src/enclave/ercc/registry-state.ts";
 import { toEvidence } from "../../../../src/enclave/evidence/attestation-json.ts";
 import { AttestationJudge } from "../../../../src/enclave/evidence/judge.ts";
 import { Membership } from "../../../../src/enclave/ledger/membership.ts";
-import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
+import { decodeArgument, encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import {
   CCParametersSchema,
   CredentialsSchema,
   HostParametersSchema,
 } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
+import { GenerationRecordSchema } from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
 import {
   type Policy,
   PolicySchema,
@@ -187,6 +188,19 @@ export class World implements Disposable {
     const result = await new Registry(state, this.judge).call(transaction, args);
     assert(this.ledger.commit(state), "the transaction is in conflict");
     return result;
+  }
+
+  /** The ledger answers from here on that another SEK goes with this generation; undo it by setting {@link lie}. */
+  async lieAboutStateKey(number: bigint): Promise<void> {
+    const record = decodeArgument(
+      GenerationRecordSchema,
+      await this.call("Org1MSP", "queryGeneration", chaincodeId, `${number}`),
+    );
+    const text = encodeArgument(GenerationRecordSchema, { ...record, stateKeyCommitment: Buffer.alloc(32, 1) });
+    this.lie = (question) => {
+      if (question.kind !== "record" || question.name.type !== recordTypes.generation) return undefined;
+      return question.name.attributes[1] === `${number}` ? [Buffer.from(text)] : undefined;
+    };
   }
 
   /** Registers what an enclave's creation gave. @param collateral - Of a quote of Intel's @returns Its credentials, with evidence */

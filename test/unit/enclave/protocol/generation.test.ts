@@ -47,6 +47,18 @@ test("a new generation has keys of its own, in upstream's formats", async () => 
   made.dkPem.expose((pem) => assert.match(pem.toString(), /^-----BEGIN RSA PRIVATE KEY-----\n/));
 });
 
+test("a state key's commitment is of this key, this number and this EK", () => {
+  const secrets = (key: Uint8Array, dk = first.dkPem) => [SecretBuffer.copyOf(key), dk.clone()] as const;
+  using same = first.stateKey.expose((key) => new ChaincodeGeneration(1n, ...secrets(key)));
+  assert.deepEqual(same.stateKeyCommitment, first.stateKeyCommitment);
+  assert.equal(same.stateKeyCommitment.length, 32);
+  using otherNumber = first.stateKey.expose((key) => new ChaincodeGeneration(2n, ...secrets(key)));
+  using otherEk = first.stateKey.expose((key) => new ChaincodeGeneration(1n, ...secrets(key, second.dkPem)));
+  using otherKey = second.stateKey.expose((key) => new ChaincodeGeneration(1n, ...secrets(key)));
+  for (const { stateKeyCommitment } of [otherNumber, otherEk, otherKey])
+    assert.notDeepEqual(stateKeyCommitment, first.stateKeyCommitment);
+});
+
 test("a generation's bytes are those of its protobuf message, and give it back", () => {
   using bytes = first.encode();
   bytes.expose((exposed) => {

@@ -18,7 +18,13 @@ import { enclave, encryptionKey, reason, signingKey } from "./fixtures.ts";
 const one = enclave("enclave1");
 const { key: sk, pem: vkPem } = signingKey("enclave1");
 const chaincodeEk = encryptionKey("chaincode2").pem;
-const parts = { ccParamsHash: one.ccParamsHash, chaincodeEk, enclaveId: one.enclaveId.bytes, generation: 1n };
+const parts = {
+  ccParamsHash: one.ccParamsHash,
+  chaincodeEk,
+  enclaveId: one.enclaveId.bytes,
+  generation: 1n,
+  stateKeyCommitment: Buffer.alloc(32, 5),
+};
 const registration = () => signRegistration(parts, sk);
 
 test("a registration is verified by the VK of the enclave that it speaks of", () => {
@@ -60,12 +66,13 @@ test("a signature that is missing or too long is malformed", () => {
     );
 });
 
-test("what is signed covers the parameters, the key, the enclave and the generation", () => {
+test("what is signed covers the parameters, the keys, the enclave and the generation", () => {
   const signed = registration();
   const other: Partial<CCKeyRegistrationMessage>[] = [
     { ccParamsHash: Buffer.alloc(32, 1) },
     { chaincodeEk: encryptionKey("chaincode3").pem },
     { generation: 2n },
+    { stateKeyCommitment: Buffer.alloc(32, 6) },
   ];
   for (const changes of other) {
     const message = create(CCKeyRegistrationMessageSchema, { ...parts, ...changes });
@@ -84,6 +91,7 @@ const malformed: readonly [changes: Partial<CCKeyRegistrationMessage>, field: st
   [{ enclaveId: Buffer.from(one.enclaveId.text) }, "enclave_id"],
   [{ generation: 0n }, "generation"],
   [{ generation: 1n << 32n }, "generation"],
+  [{ stateKeyCommitment: Buffer.alloc(31, 5) }, "state_key_commitment"],
 ];
 for (const [changes, field] of malformed)
   test(`a registration whose ${field} is ${JSON.stringify(Object.values(changes).map(String)).slice(0, 24)} is malformed`, () => {
