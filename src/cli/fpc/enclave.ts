@@ -3,16 +3,30 @@ import type { ChaincodeStatus, EnclaveRow } from "../../enclave/operator/status.
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, table, withJson } from "../output.ts";
 import { chooseKeyManager, type KeyManagerOptions, withKeyManager } from "./key-manager-options.ts";
-import { asMember, type EnclaveOptions, type MemberOptions, withEnclave, withMember } from "./member-session.ts";
+import {
+  asMember,
+  type EnclaveOptions,
+  type MemberOptions,
+  withAgent,
+  withEnclave,
+  withMember,
+} from "./member-session.ts";
+import { wholeNumber } from "./network-session.ts";
 
 export function enclaveCommand(): Command {
-  const enclave = new Command("enclave").description("enclaves: create, list, show, measure");
+  const enclave = new Command("enclave").description("enclaves: create, list, show, attest, measure");
   enclave.addCommand(
     withJson(withKeyManager(withEnclave(new Command("create"))))
       .description(
         "create an enclave at an organisation's host and register it; its keys come by `keys generate` or `import`",
       )
       .action(create),
+  );
+  enclave.addCommand(
+    withJson(withEnclave(new Command("attest")))
+      .description("have an enclave attest for a later sequence of the chaincode's definition, which the policy names")
+      .requiredOption("--sequence <number>", "the definition's", wholeNumber)
+      .action(attest),
   );
   enclave.addCommand(
     withJson(withEnclave(new Command("measure")))
@@ -46,6 +60,15 @@ async function create(options: EnclaveOptions & KeyManagerOptions & OutputOption
     const { measurement, tee } = await agent.status();
     const made = { id, organisation: member.mspId, name: options.enclave, tee, measurement };
     printData(options, made, () => `enclave ${id} of ${member.mspId} is created and registered`);
+  });
+}
+
+async function attest(options: EnclaveOptions & OutputOptions & { sequence: number }): Promise<void> {
+  await withAgent(options, async ({ member, agent }) => {
+    const { registerEnclave } = await import("../../enclave/operator/provisioning.ts");
+    const id = await registerEnclave(member.client, await agent.attestAgain(BigInt(options.sequence)));
+    const { sequence } = options;
+    printData(options, { id, sequence }, () => `enclave ${id} is registered for sequence ${sequence}`);
   });
 }
 

@@ -50,8 +50,11 @@ export class PeerAgent implements EnclaveAgent {
     return this.#credentials;
   }
 
-  attestAgain(): Promise<Buffer> {
-    return this.#one("__attestAgain");
+  async attestAgain(sequence?: bigint): Promise<Buffer> {
+    const credentials = await this.#one("__attestAgain", ...numberPart(sequence));
+    // The agent keeps these as well.
+    if (sequence !== undefined) this.#credentials = credentials;
+    return credentials;
   }
 
   generateCCKeys(): Promise<Buffer> {
@@ -131,6 +134,6 @@ export class PeerAgent implements EnclaveAgent {
   }
 }
 
-function numberPart(generation: bigint | undefined): readonly Buffer[] {
-  return generation === undefined ? [] : [Buffer.from(`${generation}`)];
+function numberPart(number: bigint | undefined): readonly Buffer[] {
+  return number === undefined ? [] : [Buffer.from(`${number}`)];
 }

@@ -26,7 +26,11 @@ export const agentCalls: Readonly<Record<string, AgentCall>> = {
     ],
   },
   __credentials: { parts: [], call: async (agent) => [agent.credentials()] },
-  __attestAgain: { parts: [], call: async (agent) => [await agent.attestAgain()] },
+  __attestAgain: {
+    parts: ["a sequence of the definition"],
+    optional: true,
+    call: async (agent, [sequence]) => [await agent.attestAgain(readNumber(sequence))],
+  },
   __generateCCKeys: { parts: [], call: async (agent) => [await agent.generateCCKeys()] },
   __reEmitRegistration: {
     parts: ["a generation's number"],
@@ -88,6 +92,7 @@ export async function callAgent(agent: EnclaveAgent, transaction: string, args: 
 function readNumber(text: Buffer | undefined): bigint | undefined {
   if (text === undefined) return undefined;
   const digits = text.toString("latin1");
-  if (!/^[1-9][0-9]{0,9}$/.test(digits)) throw new EnclaveError("MALFORMED", "a generation's number is not from 1");
+  if (!/^[1-9][0-9]{0,9}$/.test(digits))
+    throw new EnclaveError("MALFORMED", "a generation or sequence is not a decimal number from 1");
   return BigInt(digits);
 }

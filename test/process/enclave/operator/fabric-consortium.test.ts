@@ -256,11 +256,16 @@ describe("a consortium of three organisations and five enclaves on a channel of 
       };
       const next = JSON.parse(printed(await run(1, "policy", "show", "--next")));
       assert.deepEqual([next.number, next.allowedAttestationTypes], [2, ["simulated"]]);
-      const document = at("policy.json", JSON.stringify({ ...next, allowedAttestationTypes: ["simulated", "tpm"] }));
+      const successor = { version: next.allowedVersions[0], sequence: 2 };
+      const types = ["simulated", "tpm"];
+      const document = at("policy.json", JSON.stringify({ ...next, allowedAttestationTypes: types, successor }));
+      const attest = () => run(1, "enclave", "attest", "--sequence", "2", "--enclave", "b");
+      refused(await attest(), enclaveErrors.POLICY_DENIED.exit, /error: /);
       const first = at("first.json", printed(await run(1, "policy", "sign", document)));
       refused(await run(1, "policy", "set", document, first), enclaveErrors.BAD_SIGNATURE.exit, /error: /);
       const second = at("second.json", printed(await run(2, "policy", "sign", document)));
       assert.match(printed(await run(3, "policy", "set", document, first, second)), /policy 2 is in force/);
+      assert.match(printed(await attest()), /is registered for sequence 2/);
     });
 
     it("trace what the ledger and the own host show", async () => {
