@@ -11,11 +11,12 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { EnclaveError } from "../errors.ts";
 
 const maxDepth = 32;
+const maxVarintBytes = 10;
 
 /**
  * Decodes one of Fabric's messages. It may have fields that we do not know; one that we know has to have its wire type, and
- * texts have to be UTF-8. Generated code alone reads a field by its number whatever its type, so that bytes which Fabric reads
- * as another message, or as none, would be taken.
+ * texts have to be UTF-8. Generated code alone reads a field by its number whatever its type, and numbers without what is
+ * above their bits, so that bytes which Fabric reads as another message, or as none, would be taken.
  *
  * @throws EnclaveError MALFORMED
  */
@@ -67,10 +68,38 @@ function fieldsOf(schema: DescMessage): ReadonlyMap<number, Field> {
 
 class MessageReader extends BinaryReader {
   readonly #bytes: Uint8Array;
+  /** Tags and lengths. The reader that this extends drops what is above 32 bits; to Fabric's peers such a message is none. */
+  override uint32 = (): number => {
+    const value = this.#varint();
+    if (value > 0xffff_ffff) throw new RangeError("a tag or length of more than 32 bits");
+    return value;
+  };
 
   constructor(bytes: Uint8Array) {
     super(bytes);
     this.#bytes = bytes;
+  }
+
+  override skip(wireType: WireType, fieldNo?: number, recursionLimit?: number): Uint8Array {
+    if (wireType !== WireType.Varint) return super.skip(wireType, fieldNo, recursionLimit);
+    const start = this.pos;
+    this.#varint();
+    return this.#bytes.subarray(start, this.pos);
+  }
+
+  /** As Go reads one: in its shortest form or not, of 64 bits at most. Above 2^53 it is not told exactly. */
+  #varint(): number {
+    let value = 0;
+    let place = 1;
+    for (let index = 1; index <= maxVarintBytes; index += 1) {
+      const byte = this.#bytes[this.pos];
+      if (byte === undefined) break;
+      this.pos += 1;
+      value += (byte & 0x7f) * place;
+      place *= 0x80;
+      if (byte < 0x80 && (index < maxVarintBytes || byte <= 1)) return value;
+    }
+    throw new RangeError("a number is cut short, or has more than 64 bits");
   }
 
   /** A view from the reader's place on. */
@@ -111,7 +140,7 @@ function checkEntry(map: DescField & { fieldKind: "map" }, reader: MessageReader
     if (wireType !== (number === 2 ? ofValue : WireType.LengthDelimited))
       throw new TypeError(`${map.name} has an entry with wire type ${wireType}`);
     if (wireType === WireType.Varint) {
-      reader.uint64();
+      reader.skip(wireType);
       continue;
     }
     const contentEnd = endOfContent(reader, end);
