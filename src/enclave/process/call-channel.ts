@@ -18,7 +18,14 @@ interface Pending {
   readonly reject: (error: EnclaveError) => void;
 }
 
+interface Waiting extends Pending {
+  readonly name: string;
+  readonly parts: readonly Uint8Array[];
+}
+
+/** Whose other side sends more breaks the protocol; this side lets the rest wait, and keeps the last place for the end. */
 const mostCallsAtOnce = 256;
+const lastCall = "end";
 const longestNameBytes = 64;
 
 /** Calls in both directions over one socket: ecalls from the host's agent to the enclave, ocalls from the enclave while one runs. */
@@ -27,6 +34,7 @@ export class CallChannel {
   readonly #options: ChannelOptions;
   readonly #cutter = new FrameCutter();
   readonly #pending = new Map<number, Pending>();
+  readonly #waiting: Waiting[] = [];
   #lastNumber = 0;
   #answering = 0;
   #closed = false;
@@ -39,20 +47,38 @@ export class CallChannel {
     for (const event of ["end", "close"]) socket.on(event, () => this.#close(undefined));
   }
 
-  /** @throws EnclaveError what the other side refused with; ENCLAVE_ENDED where it is not there, or ends before its answer */
+  /**
+   * However many are made at once: those above a limit wait until others are answered.
+   *
+   * @throws EnclaveError what the other side refused with; ENCLAVE_ENDED where it is not there, or ends before its answer
+   */
   call(name: string, ...parts: readonly Uint8Array[]): Promise<readonly Buffer[]> {
     if (this.#closed) return Promise.reject(ended());
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { name, parts, resolve, reject };
+      if (name === lastCall || this.#pending.size < mostCallsAtOnce - 1) this.#begin(waiting);
+      else this.#waiting.push(waiting);
+    });
+  }
+
+  #begin({ name, parts, resolve, reject }: Waiting): void {
     this.#lastNumber = (this.#lastNumber + 1) >>> 0;
     const number = this.#lastNumber;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(number, { resolve, reject });
-      try {
-        this.#send("call", number, [Buffer.from(name), ...parts]);
-      } catch (cause) {
-        this.#pending.delete(number);
-        reject(new EnclaveError("MALFORMED", `the arguments of ${name} are too long`, { cause }));
-      }
-    });
+    this.#pending.set(number, { resolve, reject });
+    try {
+      this.#send("call", number, [Buffer.from(name), ...parts]);
+    } catch (cause) {
+      this.#pending.delete(number);
+      reject(new EnclaveError("MALFORMED", `the arguments of ${name} are too long`, { cause }));
+    }
+  }
+
+  #beginNext(): void {
+    while (this.#pending.size < mostCallsAtOnce - 1) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#begin(next);
+    }
   }
 
   /** Sends what is under way and ends this side. */
@@ -86,6 +112,7 @@ export class CallChannel {
     this.#pending.delete(number);
     if (kind === "answer") pending.resolve(parts);
     else pending.reject(errorOf(parts));
+    this.#beginNext();
   }
 
   async #answer(number: number, name: string, parts: readonly Buffer[]): Promise<void> {
@@ -107,7 +134,7 @@ export class CallChannel {
   #close(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const { reject } of this.#pending.values()) reject(ended());
+    for (const { reject } of [...this.#pending.values(), ...this.#waiting.splice(0)]) reject(ended());
     this.#pending.clear();
     this.#options.closed(error);
   }

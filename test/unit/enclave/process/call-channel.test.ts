@@ -69,6 +69,36 @@ describe("calls between an enclave and its host", () => {
     assert.ok(closures.includes("host: in order"));
   });
 
+  test("of any number wait for one another, and break nothing: a client may send as many requests as it likes", async () => {
+    const waiting: (() => void)[] = [];
+    const { host, closures } = channelPair({
+      enclave: (name) => new Promise((resolve) => waiting.push(() => resolve([Buffer.from(name)]))),
+    });
+    const names = Array.from({ length: 1000 }, (_, index) => `call ${index}`);
+    const all = Promise.all(names.map((name) => host.call(name)));
+    let isOver = false;
+    void all.then(
+      () => (isOver = true),
+      () => (isOver = true),
+    );
+    while (!isOver) {
+      for (const answer of waiting.splice(0)) answer();
+      await new Promise(setImmediate);
+    }
+    assert.deepEqual(
+      (await all).map(([name]) => String(name)),
+      names,
+    );
+    assert.deepEqual(closures, []);
+  });
+
+  test("that wait for others end with the channel", async () => {
+    const { host, hostSide } = channelPair({ enclave: () => new Promise(() => undefined) });
+    const all = Array.from({ length: 300 }, () => assert.rejects(host.call("invoke"), { code: "ENCLAVE_ENDED" }));
+    hostSide.destroy();
+    await Promise.all(all);
+  });
+
   test("of arguments beyond a frame's limit are refused and leave the channel usable", async () => {
     const { host } = channelPair({});
     await assert.rejects(host.call("export", Buffer.alloc(8 * 1024 * 1024)), { code: "MALFORMED" });
