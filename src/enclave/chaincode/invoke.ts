@@ -62,7 +62,7 @@ export interface CalledLedger {
  *
  * @returns The SignedChaincodeResponseMessage
  * @throws EnclaveError WRONG_CONTEXT: the proposal is for another channel, chaincode or transaction; UNAUTHORIZED: its creator is
- *   no member of the channel; NOT_PROVISIONED; MALFORMED; BAD_SIGNATURE; BAD_CIPHERTEXT; REPLAY: the host has other values than the
+ *   no member of the channel, or the request is another client's; NOT_PROVISIONED; MALFORMED; BAD_SIGNATURE; BAD_CIPHERTEXT; REPLAY: the host has other values than the
  *   ledger; CONFLICT: a value changed while the chaincode ran; what the trusted ledger throws
  */
 export async function invokeInEnclave(enclave: InvokedEnclave, proposal: SignedProposal): Promise<Buffer> {
@@ -85,6 +85,7 @@ export async function invokeInEnclave(enclave: InvokedEnclave, proposal: SignedP
 
   const requestBytes = decodeBase64(argument, ChaincodeRequestMessageSchema.name);
   using request = revealRequest(requestBytes, readDecryptionKey(active.dkPem));
+  request.requireProposedBy(asked.creator);
   const [name, ...args] = request.input.args.map((arg) => toText(arg));
   const { stored, ledger, patience } = enclave;
   using state = new EncryptedState(stateCipher(enclave, active, asked.txId), {

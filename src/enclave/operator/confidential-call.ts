@@ -61,14 +61,15 @@ export async function callConfidentially(
   const ek = await client.chaincodeEncryptionKey();
   if (ek === undefined) throw new EnclaveError("NOT_FOUND", `${client.chaincodeId} has no keys on the channel`);
   const args = words.map((word) => Buffer.from(word));
-  const { message, responseKey } = concealRequest(ek, args, options.minimumBlock);
+  const creator = serializeIdentity(identity);
+  const { message, responseKey } = concealRequest(ek, args, { creator, minimumBlock: options.minimumBlock ?? 0n });
   using key = responseKey;
   const request = encode(ChaincodeRequestMessageSchema, message);
-  const proposal = await signedProposal(client, identity, request.toString("base64"));
+  const proposal = await signedProposal(client, identity, creator, request.toString("base64"));
   const answers = await fromEach(stubs, (stub) =>
     stub.invoke(proposal.signed, (name, parts) => answerChaincode(client, name, parts)),
   );
-  const messages = await Promise.all(answers.map((answer) => verified(client, answer, request)));
+  const messages = await Promise.all(answers.map((answer) => verified(client, answer, request, proposal.bytes)));
   const held = commitOf(messages, proposal.bytes);
   const committed =
     held && (await client.connection.submit(client.chaincodeId, endorseTransaction, answers.map(toBase64)));
@@ -95,11 +96,20 @@ async function fromEach<T>(stubs: readonly EnclaveAgent[], ask: (stub: EnclaveAg
   });
 }
 
-/** An enclave's answer, by its credentials on the ledger. @param answer - SignedChaincodeResponseMessage */
-async function verified(client: RegistryClient, answer: Buffer, request: Buffer): Promise<ChaincodeResponseMessage> {
+/** An enclave's answer to this proposal, by its credentials on the ledger. @param answer - SignedChaincodeResponseMessage */
+async function verified(
+  client: RegistryClient,
+  answer: Buffer,
+  request: Buffer,
+  proposal: Buffer,
+): Promise<ChaincodeResponseMessage> {
   const signed = decodeStrict(SignedChaincodeResponseMessageSchema, answer);
   const { vkPem } = await client.requireEnclave(readResponse(signed).enclaveId);
-  return verifyResponse(signed, vkPem, requestHashOf(request));
+  const message = verifyResponse(signed, vkPem, requestHashOf(request));
+  // Whoever proposed the same request would have had it run as his own.
+  if (!proposal.equals(message.proposal?.proposalBytes ?? new Uint8Array()))
+    throw new EnclaveError("REPLAY", "the response answers another proposal");
+  return message;
 }
 
 /** What the chaincode asks the enclave's host for while it runs. */
@@ -114,13 +124,13 @@ export async function answerChaincode(
   return text.length === 0 ? [] : [Buffer.from(text.toString("latin1"), "base64")];
 }
 
-async function signedProposal(client: RegistryClient, identity: LedgerIdentity, request: string) {
+async function signedProposal(client: RegistryClient, identity: LedgerIdentity, creator: Buffer, request: string) {
   const { proposal: bytes, txId } = makeProposal({
     channelId: client.connection.channelId,
     chaincode: client.chaincodeId,
     transaction: invokeTransaction,
     args: [request],
-    creator: serializeIdentity(identity),
+    creator,
   });
   const signature = await identity.sign(bytes);
   const signed = encode(SignedProposalSchema, create(SignedProposalSchema, { proposalBytes: bytes, signature }));

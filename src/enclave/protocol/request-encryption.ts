@@ -12,12 +12,22 @@ import {
 import {
   type ChaincodeRequestMessage,
   ChaincodeRequestMessageSchema,
+  type CleartextChaincodeRequest,
   CleartextChaincodeRequestSchema,
   KeyTransportMessageSchema,
 } from "../messages/generated/fpc/fpc_pb.ts";
 import { decodeStrict, encode } from "../messages/strict.ts";
+import { checkHash } from "./fields.ts";
 import { readEncryptionKey } from "./key-formats.ts";
 import { decryptMessage, encryptMessage, messageKeyBytes } from "./message-cipher.ts";
+
+/** What a request says beside its arguments; an upstream client's says neither. */
+export interface RequestLimits {
+  /** msp.SerializedIdentity of the client: in nobody else's proposal the request is run. */
+  readonly creator?: Uint8Array;
+  /** What a ledger enclave's answers for this call have to rest on at least. @defaultValue `0n` */
+  readonly minimumBlock?: bigint;
+}
 
 export interface ConcealedRequest {
   readonly message: ChaincodeRequestMessage;
@@ -30,13 +40,12 @@ export interface ConcealedRequest {
  * 7.1; here alone, because upstream's clients and enclaves speak nothing else) to the chaincode's EK.
  *
  * @param args - The function's name first.
- * @param minimumBlock - What a ledger enclave's answers for this call have to rest on at least.
  * @throws EnclaveError MALFORMED: not an EK
  */
 export function concealRequest(
   chaincodeEk: Uint8Array,
   args: readonly Uint8Array[],
-  minimumBlock = 0n,
+  { creator, minimumBlock = 0n }: RequestLimits = {},
 ): ConcealedRequest {
   const ek = readEncryptionKey(chaincodeEk, "chaincode_ek");
   const requestKey = kernelRandomBytes(messageKeyBytes);
@@ -49,7 +58,11 @@ export function concealRequest(
     const input = create(ChaincodeInputSchema, { args: [...args] });
     const request = encode(
       CleartextChaincodeRequestSchema,
-      create(CleartextChaincodeRequestSchema, { input, minimumBlock }),
+      create(CleartextChaincodeRequestSchema, {
+        input,
+        minimumBlock,
+        creatorHash: creator === undefined ? new Uint8Array() : sha256(creator),
+      }),
     );
     const message = create(ChaincodeRequestMessageSchema, {
       encryptedRequest: encryptMessage(requestKey, request),
@@ -69,12 +82,30 @@ export class RevealedRequest implements Disposable {
   readonly requestHash: Buffer;
   /** What the client wants a ledger enclave's answers for this call to rest on at least. */
   readonly minimumBlock: bigint;
+  /** Whose it is, where it says so. */
+  readonly #creatorHash: Buffer;
 
-  constructor(input: ChaincodeInput, responseKey: SecretBuffer, requestHash: Buffer, minimumBlock: bigint) {
+  constructor(bytes: Uint8Array, { input, minimumBlock, creatorHash }: CleartextChaincodeRequest, key: SecretBuffer) {
+    if (input === undefined || input.args.length === 0)
+      throw new EnclaveError("MALFORMED", "ChaincodeInput.args is missing or empty");
+    if (creatorHash.length > 0) checkHash(creatorHash, "CleartextChaincodeRequest.creator_hash");
     this.input = input;
-    this.responseKey = responseKey;
-    this.requestHash = requestHash;
+    this.responseKey = key;
+    this.requestHash = requestHashOf(bytes);
     this.minimumBlock = minimumBlock;
+    this.#creatorHash = Buffer.from(creatorHash);
+  }
+
+  /**
+   * Demands that the client whose request it is has proposed it. Who hosts an enclave, or carries a proposal, could otherwise
+   * propose a copy as his own: bid what another bids, say, or have stored under his name what he must not read.
+   *
+   * @param creator - msp.SerializedIdentity of the proposal.
+   * @throws EnclaveError UNAUTHORIZED
+   */
+  requireProposedBy(creator: Uint8Array): void {
+    if (this.#creatorHash.length > 0 && !this.#creatorHash.equals(sha256(creator)))
+      throw new EnclaveError("UNAUTHORIZED", "the request is of another client than the proposal's");
   }
 
   [Symbol.dispose](): void {
@@ -106,15 +137,17 @@ export function revealRequest(bytes: Uint8Array, dk: KeyObject): RevealedRequest
     if (message.encryptedRequest.length <= 28)
       throw new EnclaveError("BAD_CIPHERTEXT", "the request is too short to be one");
     const text = decryptMessage(requestEncryptionKey, message.encryptedRequest, "the request");
-    const { input, minimumBlock } = decodeStrict(CleartextChaincodeRequestSchema, text, ["input"]);
-    if (input === undefined || input.args.length === 0)
-      throw new EnclaveError("MALFORMED", "ChaincodeInput.args is missing or empty");
-    return new RevealedRequest(input, SecretBuffer.copyOf(responseEncryptionKey), requestHashOf(bytes), minimumBlock);
+    const request = decodeStrict(CleartextChaincodeRequestSchema, text, ["input"]);
+    return new RevealedRequest(bytes, request, SecretBuffer.copyOf(responseEncryptionKey));
   });
 }
 
 /** @param bytes - The ChaincodeRequestMessage. */
 export function requestHashOf(bytes: Uint8Array): Buffer {
+  return sha256(bytes);
+}
+
+function sha256(bytes: Uint8Array): Buffer {
   return createHash("sha256").update(bytes).digest();
 }
 

@@ -171,6 +171,7 @@ export function ask(words: readonly string[], options: ProposalOptions = {}, gen
   const concealed = concealRequest(
     ek,
     words.map((word) => Buffer.from(word)),
+    { creator: (options.by ?? client).serialized },
   );
   return { ...concealed, ...propose([encodeArgument(ChaincodeRequestMessageSchema, concealed.message)], options) };
 }

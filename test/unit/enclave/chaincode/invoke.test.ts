@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { ConfidentialChaincode } from "../../../../src/enclave/chaincode/confidential-chaincode.ts";
+import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import { SignedProposalSchema } from "../../../../src/enclave/messages/generated/fabric/peer_pb.ts";
+import { ChaincodeRequestMessageSchema } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
+import { concealRequest } from "../../../../src/enclave/protocol/request-encryption.ts";
 import { generationOfState } from "../../../../src/enclave/protocol/state-encryption.ts";
 import {
   type AskedRequest,
@@ -115,6 +118,22 @@ describe("a request to confidential chaincode", () => {
       { args: ["QUJD", "QUJD"] },
     ])
       await assert.rejects(first.invoke(ask(["create", "a"], options).signed, new Map()), { code: "WRONG_CONTEXT" });
+  });
+
+  it("is refused in the proposal of another client, who would have said the same unseen", async () => {
+    const stored: Stored = new Map();
+    apply(stored, await first.invoke(ask(["create", "a"]).signed, stored));
+    const bid = encodeArgument(ChaincodeRequestMessageSchema, ask(["submit", "a", "1000"]).message);
+    const copier = propose([bid], { by: await organisation.issue("client", "mallory") });
+    await assert.rejects(first.invoke(copier.signed, stored), { code: "UNAUTHORIZED" });
+    // The client that it is of may propose it anew.
+    apply(stored, await first.invoke(propose([bid]).signed, stored));
+  });
+
+  it("is run for whoever proposes it where it does not say whose it is, as upstream's clients leave that out", async () => {
+    const { message } = concealRequest(generations[1].ekPem, [Buffer.from("create"), Buffer.from("a")]);
+    const { signed } = propose([encodeArgument(ChaincodeRequestMessageSchema, message)]);
+    assert.equal(readAnswer(await first.invoke(signed, new Map())).heldGeneration, 2n);
   });
 
   it("is refused when its argument is not canonical base64 of a request", async () => {

@@ -5,13 +5,26 @@ import { auction } from "../../../../src/enclave/chaincode/auction.ts";
 import type { ConfidentialChaincode } from "../../../../src/enclave/chaincode/confidential-chaincode.ts";
 import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import type { LedgerConnection } from "../../../../src/enclave/ledger/ledger.ts";
-import { SignedProposalSchema } from "../../../../src/enclave/messages/generated/fabric/peer_pb.ts";
+import { readProposal } from "../../../../src/enclave/ledger/proposal.ts";
+import {
+  type SignedProposal,
+  SignedProposalSchema,
+} from "../../../../src/enclave/messages/generated/fabric/peer_pb.ts";
 import { callConfidentially } from "../../../../src/enclave/operator/confidential-call.ts";
 import { RegistryClient } from "../../../../src/enclave/operator/registry-client.ts";
 import type { Release } from "../../../../src/enclave/process/release.ts";
 import { releaseKey } from "../../../../src/enclave/protocol/held-answer.ts";
 import type { EnclaveAgent } from "../../../../src/enclave/stub/agent.ts";
-import { apply, BareEnclave, chaincodeId, channelId, client, generations, type Stored } from "../chaincode/enclaves.ts";
+import {
+  apply,
+  BareEnclave,
+  chaincodeId,
+  channelId,
+  client,
+  generations,
+  propose,
+  type Stored,
+} from "../chaincode/enclaves.ts";
 
 const bare = [await BareEnclave.make("Org1MSP"), await BareEnclave.make("Org2MSP")] as const;
 const patience = { attempts: 3, waitMs: 1 };
@@ -26,6 +39,8 @@ class World {
   /** The state that each enclave reads. */
   states: readonly Stored[] = [this.stored, this.stored];
   submit: () => void = () => undefined;
+  /** What the enclaves are shown for what the client proposed. */
+  proposal = (signed: SignedProposal): SignedProposal => signed;
   release: (asked: Release, enclave: number) => Buffer = (asked) => keyOf(asked);
 
   readonly client = new RegistryClient(this.#connection(), "ercc", chaincodeId);
@@ -52,7 +67,7 @@ class World {
 
   #agent(enclave: BareEnclave, index: number): EnclaveAgent {
     const invoke = (proposal: Uint8Array) =>
-      enclave.invoke(fromBinary(SignedProposalSchema, proposal), this.states[index] ?? this.stored, {
+      enclave.invoke(this.proposal(fromBinary(SignedProposalSchema, proposal)), this.states[index] ?? this.stored, {
         chaincode: this.chaincodes[index] ?? auction,
       });
     const release = async (asked: Release) => {
@@ -97,6 +112,16 @@ describe("a call of confidential chaincode", () => {
       assert.deepEqual([answer.message, answer.txId, answer.blockNumber], [message, undefined, undefined]);
     }
     assert.deepEqual([world.submitted.length, world.releases.length], [1, 1]);
+  });
+
+  it("is refused with an answer to another proposal than its own, though it is to the same request", async () => {
+    const world = new World();
+    await world.call("create", "lot");
+    world.proposal = (signed) => {
+      const [, request = ""] = readProposal(signed.proposalBytes).args.map((arg) => Buffer.from(arg).toString());
+      return propose([request]).signed;
+    };
+    await assert.rejects(world.call("eval", "lot"), { code: "REPLAY" });
   });
 
   it("asks another enclave, and again, while one does not know of the commit or is gone", async () => {

@@ -21,7 +21,7 @@ import { chaincodeId, channelId, World } from "./world.ts";
 async function request(world: World, by: TestIdentity, words: readonly string[]) {
   const ek = Buffer.from(await world.call("Org1MSP", "queryChaincodeEncryptionKey", chaincodeId), "base64");
   const args = words.map((word) => Buffer.from(word));
-  const { message, responseKey } = concealRequest(ek, args);
+  const { message, responseKey } = concealRequest(ek, args, { creator: by.serialized });
   const { proposal, txId } = makeProposal({
     channelId,
     chaincode: chaincodeId,
