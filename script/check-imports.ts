@@ -10,17 +10,31 @@ const root = join(import.meta.dirname, "..");
 
 /** For each part, the parts it may import from. Order is the map's, from the top. */
 const below: Readonly<Record<string, readonly string[]>> = {
-  cli: ["server", "custody", "devices", "node", "chain", "database", "enclave", "volume", "client", "level", "crypto"],
+  cli: [
+    "server",
+    "custody",
+    "devices",
+    "node",
+    "chain",
+    "database",
+    "enclave",
+    "volume",
+    "client",
+    "level",
+    "files",
+    "crypto",
+  ],
   server: ["custody", "devices", "client", "crypto"],
   custody: ["devices", "crypto"],
-  devices: ["crypto"],
-  chain: ["node", "devices", "volume", "client", "level", "crypto"],
-  database: ["devices", "volume", "client", "crypto"],
-  enclave: ["client", "crypto"],
-  node: ["devices", "volume", "client", "level", "crypto"],
-  volume: ["client", "level", "crypto"],
+  devices: ["files", "crypto"],
+  chain: ["node", "devices", "volume", "client", "level", "files", "crypto"],
+  database: ["devices", "volume", "client", "files", "crypto"],
+  enclave: ["client", "files", "crypto"],
+  node: ["devices", "volume", "client", "level", "files", "crypto"],
+  volume: ["client", "level", "files", "crypto"],
   client: ["crypto"],
   level: ["crypto"],
+  files: [],
   crypto: [],
 };
 

@@ -5,7 +5,7 @@ import { encodeHexBytes } from "../client/fisco-json-rpc.ts";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { initCustody, openCustody } from "../custody/open.ts";
 import type { Caller, CustodyService } from "../custody/service.ts";
-import { replaceFileDurably } from "../devices/durable-file.ts";
+import { replaceFileDurably } from "../files/durable-file.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 import { readSecretFile } from "./unlock-secret.ts";
 

@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { dirname, join, resolve, sep } from "node:path";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
-import { syncFolder } from "../devices/durable-file.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
 
 /** A node's private key file, still in clear, as it was read. */

@@ -1,7 +1,7 @@
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { stringify } from "smol-toml";
-import { replaceFileDurably } from "../devices/durable-file.ts";
+import { replaceFileDurably } from "../files/durable-file.ts";
 import { DatabaseError } from "./errors.ts";
 import { formatPublicKey } from "./gm/public-key.ts";
 import { fieldOf, type GivenSettings, type SettingName } from "./setting-fields.ts";

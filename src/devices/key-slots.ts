@@ -4,6 +4,7 @@ import { CryptoError } from "../crypto/errors.ts";
 import { deviceAlgorithms, openBox, readBoxHeader, sealBox } from "../crypto/sealed-box.ts";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { type SuiteName, suites } from "../crypto/suite.ts";
+import { replaceFileDurably } from "../files/durable-file.ts";
 import type { DeviceKeyChoice, UpstreamKeyChoice } from "./device.ts";
 import {
   type DeviceKeyNote,
@@ -12,7 +13,6 @@ import {
   noteContext,
   openDeviceSecret,
 } from "./device-secret.ts";
-import { replaceFileDurably } from "./durable-file.ts";
 import { DeviceError } from "./errors.ts";
 import { FileLock, LockHeld } from "./file-lock.ts";
 import { RootKey, rootMac } from "./root-key.ts";

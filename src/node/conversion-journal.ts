@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { syncFolder, writeDurably } from "../volume/durable-file.ts";
+import { syncFolder, writeDurably } from "../files/durable-file.ts";
 import { NodeError } from "./errors.ts";
 
 export type Direction = "to-volume" | "to-plain";

@@ -1,8 +1,8 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync, statfsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { volumeDriver } from "../volume/drivers.ts";
-import { syncFolder } from "../volume/durable-file.ts";
 import { describeUsers, usersOfFilesUnder } from "../volume/users-of-files.ts";
 import type { OpenVolume } from "../volume/volume.ts";
 import { type Conversion, ConversionJournal, type Direction } from "./conversion-journal.ts";

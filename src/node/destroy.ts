@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readdirSync, realpathSync, rmdirSync, rmSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { syncFolder } from "../files/durable-file.ts";
 import { volumeDriver } from "../volume/drivers.ts";
-import { syncFolder } from "../volume/durable-file.ts";
 import { describeUsers, usersOfFilesUnder } from "../volume/users-of-files.ts";
 import { type Destruction, DestructionJournal, destroyedKeys } from "./destruction-journal.ts";
 import { NodeError } from "./errors.ts";

@@ -1,6 +1,6 @@
 import { lstatSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
-import { syncFolder, writeDurably } from "../volume/durable-file.ts";
+import { syncFolder, writeDurably } from "../files/durable-file.ts";
 import { NodeError } from "./errors.ts";
 import type { LoadedManifest } from "./manifest-reader.ts";
 

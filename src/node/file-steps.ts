@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
-import { syncFolder } from "../volume/durable-file.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { processLives } from "../volume/owner-lock.ts";
 import { NodeError } from "./errors.ts";
 

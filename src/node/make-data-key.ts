@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { suites } from "../crypto/suite.ts";
-import { writeDurably } from "../volume/durable-file.ts";
+import { writeDurably } from "../files/durable-file.ts";
 import { dataKeyBytes, dataKeyContext, keyCheckValue, readWrapped } from "./data-key.ts";
 import { NodeError } from "./errors.ts";
 import { asRefusal, type KeyManager } from "./key-manager.ts";

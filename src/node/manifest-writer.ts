@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { parse, stringify } from "smol-toml";
-import { writeDurably } from "../volume/durable-file.ts";
+import { writeDurably } from "../files/durable-file.ts";
 import { NodeError } from "./errors.ts";
 import { isFisco, type Manifest, type NodeKind, type Protection, type SealedFileEntry } from "./manifest.ts";
 import { type Fields, manifestFields, sealedFileFields } from "./manifest-fields.ts";

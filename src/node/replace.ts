@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { maxBoxPlaintextBytes } from "../crypto/sealed-box.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
-import { syncFolder } from "../volume/durable-file.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { NodeError } from "./errors.ts";
 import { overwriteAndRemove, readSecretFile, removeDeadTemporaries, writeNewFile } from "./file-steps.ts";
 import { identityLine } from "./key-formats/format.ts";

@@ -2,7 +2,7 @@ import { linkSync, lstatSync, mkdirSync, readFileSync, renameSync, unlinkSync } 
 import { basename, dirname, isAbsolute, relative, resolve } from "node:path";
 import { maxBoxPlaintextBytes } from "../crypto/sealed-box.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
-import { syncFolder } from "../volume/durable-file.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { NodeError } from "./errors.ts";
 import { overwriteAndRemove, readSecretFile, removeDeadTemporaries, replaceFile, writeNewFile } from "./file-steps.ts";
 import { identityLine, type PublicIdentity } from "./key-formats/format.ts";

@@ -19,7 +19,7 @@ import {
   utimesSync,
 } from "node:fs";
 import { join } from "node:path";
-import { syncFolder } from "../volume/durable-file.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { NodeError } from "./errors.ts";
 import { overwrite } from "./file-steps.ts";
 

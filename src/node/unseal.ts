@@ -2,7 +2,7 @@ import { lstatSync, unlinkSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { maxBoxPlaintextBytes } from "../crypto/sealed-box.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
-import { syncFolder } from "../volume/durable-file.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { NodeError } from "./errors.ts";
 import { readSecretFile, replaceFile, writeNewFile } from "./file-steps.ts";
 import type { SealedFileEntry } from "./manifest.ts";

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, realpathSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
-import { syncFolder } from "./durable-file.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { VolumeError } from "./errors.ts";
 import { isFolder, namesIn, type PlacePaths, placePaths } from "./place.ts";
 import type { VolumePlace } from "./volume.ts";

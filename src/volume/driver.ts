@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, statSync } from "node:fs";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
+import { writeDurably } from "../files/durable-file.ts";
 import { anchoredAtKeyManager, type VolumeAnchor, type VolumeHead } from "./anchor.ts";
 import { abortCreation, beginCreation, endCreation, preparePlace, refuseUnlessClaimable } from "./creation.ts";
-import { writeDurably } from "./durable-file.ts";
 import { VolumeError } from "./errors.ts";
 import { encodeVolumeHeader, readVolumeHeader, verifyVolumeHeader } from "./header.ts";
 import { readHeaderFile } from "./header-file.ts";

@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
-import { syncFolder } from "./durable-file.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { VolumeError } from "./errors.ts";
 import { addKernelKey, folderPolicy, kernelKeyStatus, removeKernelKey, setFolderPolicy } from "./fscrypt-ioctl.ts";
 import { isFolder, type PlacePaths } from "./place.ts";

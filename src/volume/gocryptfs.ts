@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { syncFolder } from "./durable-file.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { VolumeError } from "./errors.ts";
 import { detachFuse, fuseMountState, unmountOrCutOff } from "./fuse-mount.ts";
 import { serveGocryptfs } from "./gocryptfs-server.ts";

@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync } from "node:fs";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
-import { syncFolder } from "./durable-file.ts";
+import { syncFolder } from "../files/durable-file.ts";
 import { VolumeError } from "./errors.ts";
 import { base64Bytes, hexBytes } from "./key-encoding.ts";
 import type { StoreContext, VolumeStore } from "./store.ts";

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { suites } from "../crypto/suite.ts";
+import { writeDurably } from "../files/durable-file.ts";
 import { anchoredAtKeyManager, type VolumeAnchor } from "./anchor.ts";
-import { writeDurably } from "./durable-file.ts";
 import { VolumeError } from "./errors.ts";
 import { fuseMountState } from "./fuse-mount.ts";
 import { encodeVolumeHeader, verifyVolumeHeader } from "./header.ts";

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import { replaceFileDurably, syncFolder } from "../../devices/durable-file.ts";
+import { replaceFileDurably, syncFolder } from "../../files/durable-file.ts";
 import { ChainNodeError } from "./errors.ts";
 import {
   encodeEntry,

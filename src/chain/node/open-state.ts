@@ -1,6 +1,6 @@
 import { existsSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { syncFolder } from "../../devices/durable-file.ts";
+import { syncFolder } from "../../files/durable-file.ts";
 import { firstStartFile } from "../build/config-writer.ts";
 import type { Chain } from "../ledger/genesis.ts";
 import { ChainStore, type StoreDatabase } from "./chain-store.ts";

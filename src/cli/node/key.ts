@@ -1,6 +1,7 @@
 import { linkSync, lstatSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { syncFolder } from "../../files/durable-file.ts";
 import { NodeError } from "../../node/errors.ts";
 import { overwriteAndRemove, readSecretFile as readKeyFile, replaceFile } from "../../node/file-steps.ts";
 import { nodeIdV4 } from "../../node/key-formats/ec-identity.ts";
@@ -10,7 +11,6 @@ import type { KeystoreCost } from "../../node/key-formats/keystore-lock.ts";
 import { readPasswords } from "../../node/key-formats/password-file.ts";
 import { detectKeyFormat, keyFormatByName, keyFormats } from "../../node/key-formats/table.ts";
 import { readTesseraKey } from "../../node/key-formats/tessera-key.ts";
-import { syncFolder } from "../../volume/durable-file.ts";
 import { type OutputOptions, printData, table, tell } from "../output.ts";
 import { promptSecret, readSecretFile } from "../unlock-secret.ts";
 

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { promisify } from "node:util";
-import { syncFolder } from "../../volume/durable-file.ts";
+import { syncFolder } from "../../files/durable-file.ts";
 import type { ExportSink } from "../../volume/transfer/export-stream.ts";
 import { exportVolume, type VolumeTransfer } from "../../volume/transfer/export-volume.ts";
 import { importVolume } from "../../volume/transfer/import-volume.ts";

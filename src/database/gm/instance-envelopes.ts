@@ -1,5 +1,5 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
-import { syncFolder } from "../../volume/durable-file.ts";
+import { syncFolder } from "../../files/durable-file.ts";
 import type { InstancePaths } from "../instance/instance-folder.ts";
 import { type InstanceEnvelope, readInstanceEnvelope, writeInstanceEnvelope } from "../instance/instance-key.ts";
 

@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import type { Context } from "../../crypto/context.ts";
-import { writeDurably } from "../../volume/durable-file.ts";
+import { writeDurably } from "../../files/durable-file.ts";
 import { DatabaseError } from "../errors.ts";
 import { parsePublicKey } from "../gm/public-key.ts";
 import { instancePaths } from "../instance/instance-folder.ts";

@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, readFileSync, rmSync } from "node:fs";
 import { isAbsolute } from "node:path";
-import { syncFolder, writeDurably } from "../../volume/durable-file.ts";
+import { syncFolder, writeDurably } from "../../files/durable-file.ts";
 import { DatabaseError } from "../errors.ts";
 import { parsePublicKey } from "../gm/public-key.ts";
 import type { InstancePaths } from "../instance/instance-folder.ts";

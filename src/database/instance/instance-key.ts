@@ -2,7 +2,7 @@ import { timingSafeEqual } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { Sm2Recipient } from "../../crypto/sm2-encryption.ts";
-import { writeDurably } from "../../volume/durable-file.ts";
+import { writeDurably } from "../../files/durable-file.ts";
 import type { KeyHolder } from "../../volume/key-holder.ts";
 import { DatabaseError } from "../errors.ts";
 

@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, rmSync } from "node:fs";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
-import { syncFolder } from "../../volume/durable-file.ts";
+import { syncFolder } from "../../files/durable-file.ts";
 import type { KeyHolder } from "../../volume/key-holder.ts";
 import { DatabaseError } from "../errors.ts";
 import { InstanceEnvelopes } from "../gm/instance-envelopes.ts";

@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
-import { syncFolder, writeDurably } from "../../volume/durable-file.ts";
+import { syncFolder, writeDurably } from "../../files/durable-file.ts";
 import { placePaths } from "../../volume/place.ts";
 import type { ImportedOwners } from "../../volume/transfer/entry-attributes.ts";
 import type { VolumeTransfer } from "../../volume/transfer/export-volume.ts";

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { writeDurably } from "../../files/durable-file.ts";
 import { EnclaveError } from "../errors.ts";
-import { writeDurably } from "../stub/durable-file.ts";
 import { type KeyManagerSettings, readKeyManagerSettings } from "../tee/key-manager/settings.ts";
 
 const fileName = "key-manager.json";
@@ -24,5 +24,5 @@ export function readKeyManagerFile(folder: string): KeyManagerSettings | undefin
 export function writeKeyManagerFile(folder: string, settings: KeyManagerSettings): void {
   const checked = readKeyManagerSettings(settings);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  writeDurably(join(folder, fileName), Buffer.from(`${JSON.stringify(checked, undefined, 2)}\n`), () => undefined);
+  writeDurably(join(folder, fileName), Buffer.from(`${JSON.stringify(checked, undefined, 2)}\n`));
 }

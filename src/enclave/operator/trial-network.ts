@@ -14,7 +14,7 @@ import { encode, maxMessageBytes } from "../messages/strict.ts";
 import type { Answerer } from "../process/call-channel.ts";
 import { readSealedBlob } from "../process/sealed-state.ts";
 import { policyHash } from "../protocol/policy.ts";
-import { readIfThere } from "../stub/durable-file.ts";
+import { readIfThere } from "../stub/bounded-file.ts";
 import { EnclaveProcess } from "../stub/enclave-process.ts";
 import { type EnclaveCreation, Stub } from "../stub/stub.ts";
 import { createAttestationRoot } from "../tee/attestation-root.ts";

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { syncFolder, writeDurably } from "../../files/durable-file.ts";
 import { maxMessageBytes } from "../messages/strict.ts";
-import { readIfThere, syncFolder, writeDurably } from "./durable-file.ts";
+import { readIfThere } from "./bounded-file.ts";
 import { FolderLock } from "./folder-lock.ts";
 
 /** What of an enclave its host keeps. All of it may be read and changed by the host: the enclave trusts none of it. */

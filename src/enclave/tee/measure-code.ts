@@ -37,7 +37,7 @@ export function ownCode(role: EnclaveRole = "chaincode"): EnclaveCode {
 export function codeAt(sources: string, program: string, role: EnclaveRole): EnclaveCode {
   const base = join(sources, "..");
   const folder = relative(base, sources);
-  const parts = ["enclave", "crypto", "client"].map((part) => join(folder, part));
+  const parts = ["enclave", "crypto", "client", "files"].map((part) => join(folder, part));
   return { base, parts: [...parts, "package.json"], program, role };
 }
 

@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
+import { writeDurably } from "../../files/durable-file.ts";
 import { abortCreation, beginCreation, endCreation, preparePlace, refuseUnlessClaimable } from "../creation.ts";
 import { volumeStore } from "../drivers.ts";
-import { writeDurably } from "../durable-file.ts";
 import { VolumeError } from "../errors.ts";
 import { OwnerLock } from "../owner-lock.ts";
 import { settleParameters } from "../parameters.ts";

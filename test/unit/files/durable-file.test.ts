@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { replaceFileDurably } from "../../../src/devices/durable-file.ts";
+import { replaceFileDurably } from "../../../src/files/durable-file.ts";
 
 describe("a file that is replaced durably", () => {
   const folder = mkdtempSync(join(tmpdir(), "strongroom-durable-"));

@@ -10,7 +10,7 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { syncFolder } from "../../durable-file.ts";
+import { syncFolder } from "../../../files/durable-file.ts";
 
 /** The system calls that a key table's file is kept with. Each fails as Node's own calls do. */
 export interface TableSystem {

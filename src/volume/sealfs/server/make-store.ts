@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { SecretBuffer } from "../../../crypto/secret-buffer.ts";
 import { suites } from "../../../crypto/suite.ts";
-import { syncFolder } from "../../durable-file.ts";
+import { syncFolder } from "../../../files/durable-file.ts";
 import type { CreateOptions } from "../../volume.ts";
 import { createKeyTable } from "../keys/open-table.ts";
 import { Sm2Wrapper } from "../keys/sm2-wrapper.ts";

@@ -11,8 +11,8 @@ import type {
   StagedEnvelopes,
 } from "../../../../src/database/gm/envelope-table.ts";
 import type { SubKeyOpener } from "../../../../src/database/gm/sub-key-envelope.ts";
-import { replaceFileDurably, syncFolder } from "../../../../src/devices/durable-file.ts";
 import { FileLock, LockHeld } from "../../../../src/devices/file-lock.ts";
+import { replaceFileDurably, syncFolder } from "../../../../src/files/durable-file.ts";
 
 /** Called before and after each change of a file: throws, or ends the process, where a test wants a kill. */
 export type Step = (what: string) => void;
