@@ -39,7 +39,14 @@ export class EncryptedState implements ConfidentialState {
     this.#values = new LedgerValues(source);
   }
 
-  async get(key: string): Promise<Buffer | undefined> {
+  get(key: string): Promise<Buffer | undefined> {
+    const value = this.#get(key);
+    // A chaincode that does not wait for it leaves nobody to hear of a failure, which would end the enclave.
+    value.catch(() => undefined);
+    return value;
+  }
+
+  async #get(key: string): Promise<Buffer | undefined> {
     checkKey(key);
     const value = this.#written.has(key) ? this.#written.get(key) : await this.#onLedger(key);
     return value === undefined ? undefined : Buffer.from(value);
@@ -63,8 +70,15 @@ export class EncryptedState implements ConfidentialState {
     return this.#written.size > 0;
   }
 
-  /** Throws what a read failed with, also where the chaincode went on: a host may make reads fail, and must get nothing by it. */
-  requireAllRead(): void {
+  /**
+   * Waits for the reads that the chaincode did not wait for. Throws what one failed with, also where the chaincode went on: a host
+   * may make reads fail, or last, and must get nothing by it.
+   */
+  async requireAllRead(): Promise<void> {
+    for (let waitedFor = 0; waitedFor < this.#read.size; ) {
+      waitedFor = this.#read.size;
+      await Promise.allSettled(this.#read.values());
+    }
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 

@@ -94,7 +94,7 @@ export async function invokeInEnclave(enclave: InvokedEnclave, proposal: SignedP
     ...patience,
   });
   const answer = await run(enclave.chaincode, { transaction: name ?? "", args, caller: asked.caller, state });
-  state.requireAllRead();
+  await state.requireAllRead();
   const fpcRwSet = state.readWriteSet(answer.status === 200);
   const isHeld = answer.status === 200 && state.hasWrites;
   if (!isHeld) await state.requireOneTime();

@@ -69,6 +69,21 @@ describe("a host that shows its enclave another state than the ledger's", () => 
     await assert.rejects(call, { code: "REPLAY" });
   });
 
+  it("gets nothing out of a chaincode that does not wait for a read, and ends no enclave by it", async () => {
+    const onLedger = await openAuction();
+    const hasty = chaincodeOf(async ({ state }) => {
+      void state.get("auction/lot");
+      return done("told before the lot was read");
+    });
+    const call = enclave.invoke(ask(["any"]).signed, new Map(), { onLedger, chaincode: hasty });
+    await assert.rejects(call, { code: "REPLAY" });
+    const bytes = await enclave.invoke(ask(["any"]).signed, onLedger, { chaincode: hasty });
+    assert.deepEqual(
+      readAnswer(bytes).fpcRwSet?.rwSet?.reads.map(({ key }) => key),
+      ["auction/lot"],
+    );
+  });
+
   it("cannot have a query rest on two values that were never there together", async () => {
     const onLedger: Stored = new Map();
     const put = async (...pairs: [string, string][]) => {
