@@ -110,7 +110,7 @@ suite("the measurement of code", () => {
 
   test("of this installation covers what an enclave may import", () => {
     const { parts, program } = ownCode();
-    assert.deepEqual(parts, ["src/enclave", "src/crypto", "src/client", "package.json"]);
+    assert.deepEqual(parts, ["src/enclave", "src/crypto", "src/client", "src/files", "package.json"]);
     assert.equal(program, process.execPath);
   });
 });
