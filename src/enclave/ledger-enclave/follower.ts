@@ -2,7 +2,14 @@ import { canEndorse, type EndorserState } from "../ercc/can-endorse.ts";
 import { compositeKey, type RecordName } from "../ercc/registry-state.ts";
 import { EnclaveError, type EnclaveErrorCode } from "../errors.ts";
 import type { EvidenceJudge } from "../evidence/judge.ts";
-import { blockMetadata, isSignedByOrderer, type ReadBlock, readBlock, requireFollows } from "../ledger/block.ts";
+import {
+  blockMetadata,
+  isSignedByOrderer,
+  type ReadBlock,
+  readBlock,
+  requireFollows,
+  requireWholeTransactions,
+} from "../ledger/block.ts";
 import { type ChannelConfig, readChannelConfig } from "../ledger/channel-config.ts";
 import { lifecycleName, readDefinition } from "../ledger/definitions.ts";
 import { readMessage } from "../ledger/fabric-message.ts";
@@ -58,7 +65,7 @@ export class ChannelFollower implements LedgerView {
   /**
    * Takes the next block (common.Block). One that it has already is passed over; nothing changes when it throws.
    *
-   * @throws EnclaveError MALFORMED: the data is not what the header says; WRONG_CONTEXT: it does not follow the last one, or changes
+   * @throws EnclaveError MALFORMED: the data is not what the header says, or not cut into its transactions; WRONG_CONTEXT: it does not follow the last one, or changes
    *   the channel's configuration; BAD_SIGNATURE: no orderer signed it; CONFLICT: the peer judged its transactions otherwise.
    *   After a change of the configuration and after CONFLICT nothing is answered any more: what is known is not the channel's
    */
@@ -69,6 +76,7 @@ export class ChannelFollower implements LedgerView {
     requireFollows(block, this.#last);
     if (!isSignedByOrderer(block, this.channel.ordererMembership))
       throw new EnclaveError("BAD_SIGNATURE", `block ${block.number} is not signed by an orderer of the channel`);
+    requireWholeTransactions(block);
     if (block.envelopes.some(isConfiguration))
       throw this.#stop(
         "WRONG_CONTEXT",

@@ -7,6 +7,7 @@ import {
   type BlockHeader,
   BlockMetadataSchema,
   BlockSchema,
+  EnvelopeSchema,
   MetadataSchema,
   SignatureHeaderSchema,
 } from "../messages/generated/fabric/common_pb.ts";
@@ -57,6 +58,29 @@ export function readBlock(bytes: Uint8Array): ReadBlock {
     envelopes,
     metadata: block.metadata?.metadata ?? [],
   };
+}
+
+/**
+ * Demands that a block's transactions are those that its orderer put there. The hash in the header is over all of them without
+ * their lengths, so that it stays the same when bytes go from one to the next: two in one would be read as the second alone. As
+ * Fabric's peers do, each has to be as an orderer encodes it, whole and nothing more; with that there is one way to cut them.
+ *
+ * @throws EnclaveError MALFORMED
+ */
+export function requireWholeTransactions({ number, envelopes }: Pick<ReadBlock, "number" | "envelopes">): void {
+  for (const [position, envelope] of envelopes.entries())
+    if (!isWholeEnvelope(envelope))
+      throw new EnclaveError("MALFORMED", `transaction ${position} of block ${number} is not as an orderer encodes it`);
+}
+
+/** Payload and signature, each once and in this order; then what later clients may add. */
+export function isWholeEnvelope(bytes: Uint8Array): boolean {
+  const { payload, signature } = readMessage(EnvelopeSchema, bytes);
+  if (payload.length === 0 || signature.length === 0) return false;
+  const known = toBinary(EnvelopeSchema, create(EnvelopeSchema, { payload, signature }));
+  if (Buffer.compare(known, bytes.subarray(0, known.length)) !== 0) return false;
+  const added = readMessage(EnvelopeSchema, bytes.subarray(known.length));
+  return added.payload.length === 0 && added.signature.length === 0;
 }
 
 /** @throws EnclaveError WRONG_CONTEXT: `block` is not the one that comes after the one of this number and hash */

@@ -9,7 +9,7 @@ import {
   PayloadSchema,
   SignatureHeaderSchema,
 } from "../../messages/generated/fabric/common_pb.ts";
-import { isSignedByOrderer, makeBlock, type ReadBlock, readBlock, requireFollows } from "../block.ts";
+import { isSignedByOrderer, isWholeEnvelope, makeBlock, type ReadBlock, readBlock, requireFollows } from "../block.ts";
 import type { ChannelConfig } from "../channel-config.ts";
 import { readMessage } from "../fabric-message.ts";
 import { isSignedLowS } from "../low-s.ts";
@@ -109,6 +109,7 @@ export class Orderer implements Disposable {
     if (this.#isClosed) throw new EnclaveError("LEDGER_UNAVAILABLE", "the ledger is closed");
     if (envelope.length > maxEnvelopeBytes) throw new EnclaveError("MALFORMED", "an envelope is too long");
     const { payload, signature } = readMessage(EnvelopeSchema, envelope);
+    if (!isWholeEnvelope(envelope)) throw new EnclaveError("MALFORMED", "an envelope is not as clients encode it");
     const { header } = readMessage(PayloadSchema, payload);
     if (header === undefined) throw new EnclaveError("MALFORMED", "an envelope has no header");
     if (readMessage(ChannelHeaderSchema, header.channelHeader).channelId !== this.#channel.channelId)

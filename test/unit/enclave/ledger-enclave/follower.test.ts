@@ -9,6 +9,7 @@ import { makeGenesisBlock, readChannelConfig } from "../../../../src/enclave/led
 import { ChannelFollower } from "../../../../src/enclave/ledger-enclave/follower.ts";
 import {
   type Block,
+  BlockDataSchema,
   BlockSchema,
   EnvelopeSchema,
   type Payload,
@@ -97,6 +98,32 @@ suite("a follower of a channel", () => {
     );
   });
 
+  test("refuses the same bytes cut into other transactions, by which a host would leave some out", async () => {
+    const { follower, block } = await started();
+    const [wanted, other] = [await channel.transaction(write), await channel.transaction({ writes: [] })];
+    const two = channel.block(2n, block, [wanted, other]);
+    const payloadEnd = wanted.length - (fromBinary(EnvelopeSchema, wanted).signature.length + 2);
+    for (const data of [
+      [Buffer.concat([wanted, other])],
+      [wanted.subarray(0, payloadEnd), wanted.subarray(payloadEnd), other],
+      [wanted.subarray(0, 9), wanted.subarray(9), other],
+      [wanted, other, Buffer.alloc(0)],
+      [Buffer.alloc(0), wanted, other],
+    ]) {
+      const cut = altered(two, (message) => {
+        message.data = create(BlockDataSchema, { data });
+      });
+      assert.throws(() => follower.append(cut), { code: "MALFORMED" }, `${data.map(({ length }) => length)}`);
+    }
+    follower.append(two);
+    assert.equal(follower.value(key)?.toString(), value.toString());
+  });
+
+  test("takes a transaction with a field that it does not know, as Fabric's orderers pass it on", async () => {
+    const transaction = await channel.transaction(write);
+    assert.equal(await after(write, Buffer.concat([transaction, Buffer.of(0x7a, 1, 0x61)])), value.toString());
+  });
+
   test("tells members of the channel from others", async () => {
     const { follower } = await started();
     assert.equal(follower.isMember(client1.serialized), true);
@@ -183,8 +210,9 @@ suite("a transaction changes nothing for a follower", () => {
   });
 
   test("when it is noise", async () => {
-    assert.equal(await after(write, Buffer.from("noise")), undefined);
-    assert.equal(await after(write, Buffer.alloc(0)), undefined);
+    const [payload, signature] = [Buffer.from("noise"), Buffer.from("noise")];
+    const noise = toBinary(EnvelopeSchema, create(EnvelopeSchema, { payload, signature }));
+    assert.equal(await after(write, noise), undefined);
   });
 });
 
@@ -262,7 +290,10 @@ suite("a follower refuses", () => {
     const { follower, block } = await started();
     const [genesisEnvelope] = fromBinary(BlockSchema, channel.genesisBlock).data?.data ?? [];
     assert.ok(genesisEnvelope);
-    assert.throws(() => follower.append(channel.block(2n, block, [genesisEnvelope])), { code: "WRONG_CONTEXT" });
+    // An orderer signs each later one.
+    const change = { ...fromBinary(EnvelopeSchema, genesisEnvelope), signature: Buffer.from("an orderer's") };
+    const envelope = toBinary(EnvelopeSchema, change);
+    assert.throws(() => follower.append(channel.block(2n, block, [envelope])), { code: "WRONG_CONTEXT" });
     assert.throws(() => follower.value(key), { code: "LEDGER_UNAVAILABLE" });
     assert.throws(() => follower.isMember(client1.serialized), { code: "LEDGER_UNAVAILABLE" });
     assert.throws(() => [...follower.range("a")], { code: "LEDGER_UNAVAILABLE" });

@@ -10,13 +10,18 @@ import {
   makeBlock,
   readBlock,
   requireFollows,
+  requireWholeTransactions,
   withValidation,
 } from "../../../../src/enclave/ledger/block.ts";
 import { type SigningIdentity, signingIdentity } from "../../../../src/enclave/ledger/embedded/identities.ts";
 import { OrganisationAuthority } from "../../../../src/enclave/ledger/embedded/organisation-authority.ts";
 import { sha256 } from "../../../../src/enclave/ledger/low-s.ts";
 import { Membership } from "../../../../src/enclave/ledger/membership.ts";
-import { BlockHeaderSchema, BlockSchema } from "../../../../src/enclave/messages/generated/fabric/common_pb.ts";
+import {
+  BlockHeaderSchema,
+  BlockSchema,
+  EnvelopeSchema,
+} from "../../../../src/enclave/messages/generated/fabric/common_pb.ts";
 
 const envelopes = [Buffer.from("one"), Buffer.from("two")];
 
@@ -57,6 +62,36 @@ describe("a block", () => {
 
   it("has the hash of its transactions one after the other as its data's", () => {
     assert.deepEqual(dataHash(envelopes), sha256(Buffer.from("onetwo")));
+  });
+
+  it("has transactions that are each whole and nothing more, for their hash does not say where one ends", () => {
+    const whole = (payload: string, signature = "s") =>
+      Buffer.from(
+        toBinary(
+          EnvelopeSchema,
+          create(EnvelopeSchema, { payload: Buffer.from(payload), signature: Buffer.from(signature) }),
+        ),
+      );
+    const [one, two] = [whole("one"), whole("two")];
+    const unknown = Buffer.of(0x7a, 1, 0x61);
+    requireWholeTransactions({ number: 5n, envelopes: [one, two, Buffer.concat([one, unknown])] });
+    for (const wrong of [
+      Buffer.alloc(0),
+      Buffer.concat([one, two]),
+      Buffer.concat([one, one]),
+      Buffer.concat([one, unknown, two]),
+      Buffer.concat([unknown, one]),
+      Buffer.concat([one.subarray(5), one.subarray(0, 5)]),
+      one.subarray(0, 5),
+      one.subarray(5),
+      one.subarray(0, 3),
+      Buffer.concat([one, two.subarray(0, 5)]),
+      Buffer.concat([one, two.subarray(5)]),
+      whole(""),
+      whole("one", ""),
+      Buffer.concat([Buffer.of(0x0a, 0x83, 0x00), one.subarray(2)]),
+    ])
+      assert.throws(() => requireWholeTransactions({ number: 5n, envelopes: [one, wrong] }), { code: "MALFORMED" });
   });
 
   it("follows the one whose number and hash it names, and no other", () => {
