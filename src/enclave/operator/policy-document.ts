@@ -7,6 +7,10 @@ import { readPolicy } from "../protocol/policy.ts";
 
 const whole = z.int().min(0);
 const pem = z.string().regex(/^-----BEGIN [A-Z ]+-----\n[\s\S]*\n$/, "is not PEM that ends in a line's end");
+/** Certificates are taken as the channel's configuration has them, where some tools leave out the last line's end. */
+const certificate = z
+  .string()
+  .regex(/^-----BEGIN CERTIFICATE-----\n[\s\S]*\n-----END CERTIFICATE-----\n?$/, "is not a certificate in PEM");
 const empty = Buffer.alloc(0);
 
 /** A policy document as people write and read it, before it is bytes: names of our own, PEM texts, decimal numbers. */
@@ -29,16 +33,20 @@ const form = z.strictObject({
   exportLifetimeSeconds: whole,
   exportRules: z.array(z.strictObject({ from: z.string(), to: z.string() })).default([]),
   successor: z.strictObject({ version: z.string(), sequence: whole }).optional(),
-  attestationRoots: z.array(z.strictObject({ type: z.string(), root: pem })).default([]),
+  attestationRoots: z.array(z.strictObject({ type: z.string(), root: certificate })).default([]),
   trustedLedger: z.union([
     z.strictObject({
       registry: z.string(),
       quorum: whole,
-      organisations: z.array(z.strictObject({ mspId: z.string(), roots: z.array(pem).min(1) })).min(1),
+      organisations: z.array(z.strictObject({ mspId: z.string(), roots: z.array(certificate).min(1) })).min(1),
     }),
     z.strictObject({
       registry: z.string(),
-      ledgerEnclave: z.strictObject({ measurement: z.string(), attestationType: z.string(), root: pem.optional() }),
+      ledgerEnclave: z.strictObject({
+        measurement: z.string(),
+        attestationType: z.string(),
+        root: certificate.optional(),
+      }),
     }),
   ]),
 });

@@ -67,6 +67,28 @@ describe("a policy document", () => {
       );
   });
 
+  it("has certificates as the channel has them, with a line's end after the last line or without", () => {
+    const roots = [root, root.trimEnd()];
+    const policy = read({
+      trustedLedger: { registry: "ercc", quorum: 1, organisations: [{ mspId: "Org1MSP", roots }] },
+    });
+    const [first] = policy.trustedLedger?.organisations ?? [];
+    assert.deepEqual(
+      first?.rootCertificates.map((bytes) => Buffer.from(bytes).toString()),
+      roots,
+    );
+    assert.deepEqual(
+      encode(PolicySchema, readPolicyDocument(writePolicyDocument(policy))),
+      encode(PolicySchema, policy),
+    );
+    const cut = root.slice(0, -9);
+    refused(
+      () => read({ attestationRoots: [{ type: "sgx-dcap", root: cut }] }),
+      "MALFORMED",
+      /root: is not a certificate in PEM/,
+    );
+  });
+
   it("has the number and the hash of the one before when it follows one", () => {
     const next = JSON.parse(writePolicyDocument(nextPolicy(read(), read())));
     assert.equal(next.number, 2);
