@@ -59,7 +59,7 @@ export async function whyNotEndorse(
     checkDefinition(enclave.ccParams, definition, policy);
     checkOrganisation(enclave.mspId, definition, policy);
     if (await isRevoked(state, chaincodeId, enclaveId))
-      return { message: "it is revoked", hint: "create another enclave" };
+      return { message: "it is revoked", hint: "create another enclave, under another name (--enclave)" };
     await judgeEvidence(state, evidence, enclave, policy);
     return undefined;
   } catch (error) {

@@ -48,11 +48,16 @@ export async function initialise(
  *
  * @param credentials - fpc.Credentials as the stub gives them, without evidence
  * @returns The enclave's id, upper-case hexadecimal
+ * @throws EnclaveError POLICY_DENIED: it is revoked; what ERCC refuses with
  */
 export async function registerEnclave(client: RegistryClient, credentials: Uint8Array): Promise<string> {
   const message = decodeStrict(CredentialsSchema, credentials, ["serialized_attested_data", "attestation"]);
   const { enclaveId, ccParams } = readCredentials(message, "not yet");
-  const registered = await client.enclave(enclaveId.text);
+  const [registered, revoked] = await Promise.all([client.enclave(enclaveId.text), revokedIds(client)]);
+  if (revoked.includes(enclaveId.text))
+    throw new EnclaveError("POLICY_DENIED", `enclave ${enclaveId.text} is revoked`, {
+      hint: "create another one, under another name (--enclave)",
+    });
   if (registered !== undefined && registered.ccParams.sequence >= ccParams.sequence) return enclaveId.text;
   message.evidence = toEvidence(message.attestation);
   await client.submit("registerEnclave", encode(CredentialsSchema, message));
@@ -121,17 +126,24 @@ async function exportTargets(
   receivers: readonly string[] | undefined,
 ): Promise<readonly RegisteredEnclave[]> {
   if (receivers !== undefined) return await Promise.all(receivers.map((id) => client.requireEnclave(id)));
-  const revoked = (await client.revocations()).map((one) => Buffer.from(one.enclaveId).toString("hex").toUpperCase());
-  const skipped = new Set([own, ...revoked, ...(await client.provisioned())]);
+  const provisioned = await client.provisioned();
+  const skipped = new Set([own, ...(await revokedIds(client)), ...provisioned]);
   const missing = (await client.enclaves()).filter(({ enclaveId }) => !skipped.has(enclaveId.text));
   const eligible = await inheritors(client, own, missing);
   // Where none is, the refusal of the first says why.
   const targets = eligible.length > 0 ? eligible : missing;
+  if (targets.length === 0 && !provisioned.includes(own))
+    throw new EnclaveError("NOT_PROVISIONED", `enclave ${own} of this host holds no keys of ${client.chaincodeId}`);
   if (targets.length === 0)
     throw new EnclaveError("NOT_FOUND", `every other enclave of ${client.chaincodeId} has its keys, or is revoked`, {
       hint: "create and register the enclave first that is to have them",
     });
   return targets;
+}
+
+/** Upper-case hexadecimal. */
+async function revokedIds(client: RegistryClient): Promise<readonly string[]> {
+  return (await client.revocations()).map((one) => Buffer.from(one.enclaveId).toString("hex").toUpperCase());
 }
 
 /** Those to which an enclave's keys may go: of its own parameters, or of the successor that the policy names. */
