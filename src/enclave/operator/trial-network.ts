@@ -27,7 +27,7 @@ import { bringIntoForce } from "./policies.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { TrialOrganisation } from "./trial-organisation.ts";
 import { firstTrialPolicy, trialTrustedLedger } from "./trial-policy.ts";
-import { maxTrialOrganisations, readTrialSettings, type TrialSettings } from "./trial-settings.ts";
+import { isUnfinished, maxTrialOrganisations, readTrialSettings, type TrialSettings } from "./trial-settings.ts";
 
 const registryName = "ercc";
 const channelId = "trial";
@@ -79,8 +79,16 @@ export class TrialNetwork implements AsyncDisposable {
     const folder = resolve(input.folder);
     if (!Number.isInteger(count) || count < 1 || count > maxTrialOrganisations)
       throw new EnclaveError("SETTINGS_INVALID", `a network has from 1 to ${maxTrialOrganisations} organisations`);
+    if (chaincodeId === registryName || !/^(?=.{1,128}$)[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$/.test(chaincodeId))
+      throw new EnclaveError("SETTINGS_INVALID", `${chaincodeId} cannot be the private chaincode's name`, {
+        hint: `letters and digits, with - or _ between them; ${registryName} is the registry's`,
+      });
     if (existsSync(folder) && readdirSync(folder).length > 0)
-      throw new EnclaveError("SETTINGS_INVALID", `${folder} is not empty, so no network is made there`);
+      throw new EnclaveError("SETTINGS_INVALID", `${folder} is not empty, so no network is made there`, {
+        hint: isUnfinished(folder)
+          ? "it holds a network that was not finished, which is of no use: remove it, or name another folder by --folder"
+          : "name another folder by --folder",
+      });
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const mspIds = Array.from({ length: count }, (_, index) => `Org${index + 1}MSP`);
     const ledger = await EmbeddedLedger.create({

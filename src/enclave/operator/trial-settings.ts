@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { EnclaveError } from "../errors.ts";
 
+const settingsFile = "network.json";
 export const maxTrialOrganisations = 16;
 
 const settingsSchema = z.strictObject({
@@ -13,15 +14,22 @@ const settingsSchema = z.strictObject({
 /** The file `network.json` of a trial network. */
 export type TrialSettings = z.infer<typeof settingsSchema>;
 
+/** Whether the making of a network in a folder was interrupted: its settings are written last. */
+export function isUnfinished(folder: string): boolean {
+  return existsSync(join(folder, "ledger")) && !existsSync(join(folder, settingsFile));
+}
+
 /** @throws EnclaveError SETTINGS_INVALID: the folder holds no network */
 export function readTrialSettings(folder: string): TrialSettings {
   let text: string;
   try {
-    text = readFileSync(join(folder, "network.json"), "utf8");
+    text = readFileSync(join(folder, settingsFile), "utf8");
   } catch (cause) {
     throw new EnclaveError("SETTINGS_INVALID", `${folder} holds no network`, {
       cause,
-      hint: "strongroom fpc network up makes one; name its folder by --folder",
+      hint: isUnfinished(folder)
+        ? "the making of one was interrupted there: remove the folder, and make it anew by strongroom fpc network up"
+        : "strongroom fpc network up makes one; name its folder by --folder",
     });
   }
   try {
