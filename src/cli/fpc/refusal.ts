@@ -18,6 +18,10 @@ const advice: Partial<Record<EnclaveErrorCode, string>> = {
   BAD_EVIDENCE: "let the enclave attest again, or create another one",
   REPLAY: "have the message made anew: call the step again",
   NOT_FOUND: "strongroom fpc status shows what there is",
+  KEY_MANAGER_REFUSED:
+    "its administrator sees why: strongroom audit search --purpose enclave-key at the key manager; the enclave's files stay as they are",
+  KEY_MANAGER_UNREACHABLE:
+    "start it, and call again; where it has another address now: strongroom fpc enclave create with --key-manager, --identity and --master-key",
 };
 
 /** A refusal as the command line tells it: its reason class, what happened, and what to do. Other errors stay as they are. */

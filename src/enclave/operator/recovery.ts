@@ -36,7 +36,9 @@ export async function releaseOwnShare(
   const generation = await activeGeneration(client);
   const recovery = await client.recovery(generation);
   if (recovery === undefined)
-    throw new EnclaveError("NOT_FOUND", `no recovery shares of generation ${generation} were issued`);
+    throw new EnclaveError("NOT_FOUND", `no recovery shares of generation ${generation} were issued`, {
+      hint: "an enclave that holds the keys issues them: strongroom fpc keys share",
+    });
   const receiver = await client.requireEnclave(receiverId);
   using share = openShare(readRecovery(recovery), client.mspId, keys.recoveryKey);
   const released = releaseShare({ recovery, mspId: client.mspId, share, receiver }, keys.policyKey);

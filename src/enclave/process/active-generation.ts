@@ -31,7 +31,7 @@ export async function activeGeneration(enclave: OpenEnclave): Promise<HeldGenera
     });
   if (state.rotateAbove >= state.active)
     throw new EnclaveError("POLICY_DENIED", `generation ${state.active} is not used any more: an enclave was revoked`, {
-      hint: "propose, distribute and activate the next generation",
+      hint: "bring the next generation into force: strongroom fpc keys rotate",
     });
   return held;
 }

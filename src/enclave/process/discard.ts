@@ -21,7 +21,7 @@ export async function discardNeverRegisteredKeys(enclave: OpenEnclave): Promise<
   }
   if (lost.length === 0)
     throw new EnclaveError("KEYS_EXIST", "the enclave's keys are the chaincode's, or may still become it", {
-      hint: "re-emit their registration",
+      hint: "register them (strongroom fpc keys generate), or wait until the chaincode has keys",
     });
   await enclave.keep(enclave.generations.filter((held) => !lost.includes(held)));
   return lost.map(({ keys }) => keys.number);

@@ -12,7 +12,9 @@ export async function checkLedgerKey({ ledger }: OpenEnclave, number: bigint, ek
   const state = await ledger.keyState();
   if (state === undefined) throw new EnclaveError("WRONG_CONTEXT", "the ledger has no chaincode key yet");
   if (number < state.active)
-    throw new EnclaveError("REPLAY", `generation ${number} is an older one: ${state.active} is active`);
+    throw new EnclaveError("REPLAY", `generation ${number} is an older one: ${state.active} is active`, {
+      hint: "have the active one exported to this enclave (strongroom fpc keys export), then import it",
+    });
   if (number > state.active && number !== state.proposed)
     throw new EnclaveError("WRONG_CONTEXT", `the ledger knows of no generation ${number}`);
   const onLedger =

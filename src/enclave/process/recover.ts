@@ -53,7 +53,9 @@ export async function recoverKeys(
   const active = (await ledger.keyState())?.active;
   const recovery = active === undefined ? undefined : await ledger.recovery(active);
   if (recovery === undefined)
-    throw new EnclaveError("NOT_FOUND", "the ledger has no recovery shares of the active generation");
+    throw new EnclaveError("NOT_FOUND", "the ledger has no recovery shares of the active generation", {
+      hint: "an enclave that holds the keys issues them: strongroom fpc keys share",
+    });
   const message = readRecovery(recovery);
   await checkLedgerKey(enclave, message.generation, message.chaincodeEk);
 

@@ -109,7 +109,13 @@ export async function combineShares(
 ): Promise<ChaincodeGeneration> {
   const { threshold } = message;
   if (shares.size < threshold)
-    throw new EnclaveError("POLICY_DENIED", `${shares.size} recovery shares are released, and ${threshold} are needed`);
+    throw new EnclaveError(
+      "POLICY_DENIED",
+      `${shares.size} recovery shares are released, and ${threshold} are needed`,
+      {
+        hint: "have more organisations release theirs to this enclave: strongroom fpc keys release ID",
+      },
+    );
   const right = [...shares].filter(([mspId, share]) => isShareOf(message, mspId, share));
   if (right.length < threshold) {
     const [wrong] = [...shares.keys()].filter((mspId) => !right.some(([one]) => one === mspId));

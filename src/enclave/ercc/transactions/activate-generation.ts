@@ -14,6 +14,8 @@ import { parseRecord, recordNames, writeRecord } from "../records.ts";
 import { type RegistryState, recordTypes } from "../registry-state.ts";
 import { readChaincodeId, readNumber, requireAdmin, type Transaction } from "../transaction.ts";
 
+const hint = "the others confirm it by importing it: strongroom fpc keys import at each";
+
 /**
  * activateGeneration(chaincode, number): the proposed generation becomes the active one, when more than half of the enclaves
  * that hold the former one, are not revoked and are of the chaincode's definition have confirmed it, and they are of more than
@@ -40,7 +42,8 @@ export const activateGeneration: Transaction = {
       const votes = [...voters.keys()].filter((id) => confirmations.has(id)).length;
       throw new EnclaveError(
         "POLICY_DENIED",
-        `${votes} of ${voters.size} enclaves have confirmed generation ${number}`,
+        `${votes} of ${voters.size} enclaves have confirmed generation ${number}, and more than half have to`,
+        { hint },
       );
     }
     // An organisation makes as many enclaves as it likes: alone, it could take the keys to where no other has them.
@@ -48,7 +51,8 @@ export const activateGeneration: Transaction = {
     if (!hasMajority(having, voters.values(), new Set()))
       throw new EnclaveError(
         "POLICY_DENIED",
-        `enclaves of ${new Set(having).size} of ${new Set(voters.values()).size} organisations have confirmed generation ${number}`,
+        `enclaves of ${new Set(having).size} of ${new Set(voters.values()).size} organisations have confirmed generation ${number}, and more than half have to`,
+        { hint },
       );
 
     const atMs = BigInt(state.timestampMs);

@@ -89,7 +89,10 @@ export const getKeyExport: Transaction = {
   async run({ state }, [chaincode, idText = ""]) {
     const enclaveId = parseEnclaveId(idText).text;
     const text = await readText(state, recordNames.exported(readChaincodeId(chaincode), enclaveId));
-    if (text === "") throw new EnclaveError("NOT_FOUND", `no keys have been exported to enclave ${enclaveId}`);
+    if (text === "")
+      throw new EnclaveError("NOT_FOUND", `no keys have been exported to enclave ${enclaveId}`, {
+        hint: "an enclave that holds the keys exports them: strongroom fpc keys export",
+      });
     return text;
   },
 };

@@ -121,7 +121,13 @@ function checkKey(
 ): asserts generation is OpenGeneration {
   if (generation !== undefined && Buffer.from(generation.chaincodeEk).equals(chaincodeEk)) return;
   if (number === 1n)
-    throw new EnclaveError("ALREADY_SET", "the chaincode has a key: import it, and discard the one that was generated");
+    throw new EnclaveError(
+      "ALREADY_SET",
+      "the chaincode has a key: import it, and discard the one that was generated",
+      {
+        hint: "strongroom fpc keys generate --discard drops it; then have the chaincode's exported to this enclave, and import them",
+      },
+    );
   if (generation === undefined)
     throw new EnclaveError("EK_MISMATCH", `generation ${number} is neither the active one, ${active}, nor proposed`);
   throw new EnclaveError("EK_MISMATCH", `the ledger has another chaincode key for generation ${number}`);
