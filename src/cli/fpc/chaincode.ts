@@ -33,9 +33,10 @@ export function upgradeCommand(): Command {
     .addHelpText(
       "after",
       `
-The organisations' policy names the definition's next sequence; the enclaves attest for it, or new ones are made and get the
-keys; a majority of the organisations approves the definition; a last policy allows the new version alone. Called again with
-the same words after an interruption, it goes on. Called without words, it sees to enclaves that stayed behind.
+On a trial network, whose organisations are all at hand: their policy names the definition's next sequence; the enclaves attest
+for it, or new ones are made and get the keys; a majority of the organisations approves the definition; a last policy allows the
+new version alone. Called again with the same words after an interruption, it goes on. Called without words, it sees to enclaves
+that stayed behind.
 
 Example:
   strongroom fpc chaincode upgrade auction --endorsement "AND('Org1MSP.peer', OR('Org2MSP.peer', 'Org3MSP.peer'))"`,
@@ -51,32 +52,28 @@ async function upgrade(chaincodeId: string, options: UpgradeOptions): Promise<vo
   const { upgradeChaincode } = await import("../../enclave/operator/trial-upgrade.ts");
   const { endorsement, oldInstallation, recover = false } = options;
   const isOfOtherCode = options.code === true || oldInstallation !== undefined || recover;
-  await inNetwork(
-    options,
-    async (network) => {
-      checkChaincode(network, chaincodeId);
-      const { done, leftBehind, ...upgraded } = await upgradeChaincode(network, {
-        endorsement: endorsement === undefined ? undefined : parsePolicy(endorsement).policy,
-        version: isOfOtherCode ? network.measurement : undefined,
-        oldInstallation: oldInstallation === undefined ? undefined : await openInstallation(oldInstallation),
-        recover,
-        by: options.by?.map((number) => network.organisation(number)) ?? network.organisations,
-        told: tell,
-      });
-      for (const organisation of network.organisations)
-        for (const problem of await reportEnclaves(await TrialMember.open(network, organisation))) tell(problem);
-      const { version, sequence } = upgraded;
-      const policy = formatPolicy(upgraded.endorsement);
-      const result = { chaincodeId, version, sequence: Number(sequence), endorsement: policy, done, leftBehind };
-      printData(
-        options,
-        result,
-        () =>
-          `${chaincodeId} is ${done.length === 0 ? "so already" : "upgraded"}: sequence ${sequence}, endorsed by ${policy}, enclaves of version ${version}`,
-      );
-    },
-    { isQuiet: true },
-  );
+  await inNetwork(options, async (network) => {
+    checkChaincode(network, chaincodeId);
+    const { done, leftBehind, ...upgraded } = await upgradeChaincode(network, {
+      endorsement: endorsement === undefined ? undefined : parsePolicy(endorsement).policy,
+      version: isOfOtherCode ? network.measurement : undefined,
+      oldInstallation: oldInstallation === undefined ? undefined : await openInstallation(oldInstallation),
+      recover,
+      by: options.by?.map((number) => network.organisation(number)) ?? network.organisations,
+      told: tell,
+    });
+    for (const organisation of network.organisations)
+      for (const problem of await reportEnclaves(await TrialMember.open(network, organisation))) tell(problem);
+    const { version, sequence } = upgraded;
+    const policy = formatPolicy(upgraded.endorsement);
+    const result = { chaincodeId, version, sequence: Number(sequence), endorsement: policy, done, leftBehind };
+    printData(
+      options,
+      result,
+      () =>
+        `${chaincodeId} is ${done.length === 0 ? "so already" : "upgraded"}: sequence ${sequence}, endorsed by ${policy}, enclaves of version ${version}`,
+    );
+  });
 }
 
 function numbers(text: string): readonly number[] {

@@ -25,7 +25,11 @@ export function enclaveCommand(): Command {
   enclave.addCommand(
     withJson(withEnclave(new Command("attest")))
       .description("have an enclave attest for a later sequence of the chaincode's definition, which the policy names")
-      .requiredOption("--sequence <number>", "the definition's", wholeNumber)
+      .requiredOption(
+        "--sequence <number>",
+        "of the definition that is to follow, as the policy's successor has it",
+        wholeNumber,
+      )
       .action(attest),
   );
   enclave.addCommand(
@@ -93,6 +97,12 @@ async function printStatus<T>(
 
 /** One enclave by its id or the first digits of it. @throws CommandFailure none, or more than one */
 export function findEnclave(enclaves: readonly EnclaveRow[], digits: string): EnclaveRow {
+  if (!/^[0-9a-f]+$/i.test(digits))
+    throw new CommandFailure(
+      exitCodes.usage,
+      "an enclave is named by its id or the first digits of it, hexadecimal",
+      "strongroom fpc enclave list shows the ids",
+    );
   const found = enclaves.filter(({ id }) => id.startsWith(digits.toUpperCase()));
   const [one, ...others] = found;
   if (one === undefined || others.length > 0)

@@ -15,8 +15,8 @@ export function invokeCommand(): Command {
     .addHelpText(
       "after",
       `
-Enclaves of as many organisations as endorse it run it, and peers take over what they wrote alike. The chaincode of a trial
-network is a sealed-bid auction: create NAME, submit NAME AMOUNT, close NAME (by who created it), eval NAME.`,
+On a trial network: enclaves of as many organisations as endorse it run it, and peers take over what they wrote alike. Its
+chaincode is a sealed-bid auction: create NAME, submit NAME AMOUNT, close NAME (by who created it), eval NAME.`,
     )
     .action(invoke);
 }

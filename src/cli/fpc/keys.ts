@@ -38,7 +38,10 @@ export function keysCommand(): Command {
     withJson(withMember(new Command("revoke").argument("<id>", "the enclave's id, or its first digits")))
       .description("put an enclave out: until the keys are rotated nothing is written or exported")
       .requiredOption("--reason <text>", "why, for the ledger")
-      .option("--together", "by a statement that every organisation signs, for another organisation's enclave")
+      .option(
+        "--together",
+        "on a trial network, for another organisation's enclave: by a statement that all organisations sign",
+      )
       .action(revoke),
   );
   keys.addCommand(

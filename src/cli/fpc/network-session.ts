@@ -36,18 +36,15 @@ export interface OrganisationSession {
   readonly client: RegistryClient;
 }
 
-/** @param isQuiet - Says nothing where the network is another version's, for commands to which that is no news */
-export async function inNetwork<T>(
-  { folder }: NetworkOptions,
-  use: (network: TrialNetwork) => Promise<T>,
-  { isQuiet = false } = {},
-): Promise<T> {
+/** What goes well on a network of another version says so afterwards; what does not says it by its refusal. */
+export async function inNetwork<T>({ folder }: NetworkOptions, use: (network: TrialNetwork) => Promise<T>): Promise<T> {
   const { TrialNetwork } = await import("../../enclave/operator/trial-network.ts");
   return await tellingRefusals(async () => {
     await using network = await TrialNetwork.open(folder);
+    const result = await use(network);
     const { mismatch } = network;
-    if (mismatch !== undefined && !isQuiet) tell(`${mismatch.message}: ${mismatch.hint}`);
-    return await use(network);
+    if (mismatch !== undefined) tell(`${mismatch.message}: ${mismatch.hint}`);
+    return result;
   });
 }
 

@@ -177,6 +177,27 @@ describe("strongroom fpc", () => {
     assert.equal(readFileSync(elsewhere, "utf8"), "mine");
   });
 
+  it("refuses a network that was not finished, and says so", async () => {
+    const there = ["--folder", join(folder.file("unfinished/ledger/lock", ""), "..", "..")];
+    const usage = exitOf("SETTINGS_INVALID");
+    refused(await runStrongroom(["fpc", "status", ...there]), { code: usage, says: /holds no network\n.*interrupted/ });
+    refused(await runStrongroom(["fpc", "network", "up", ...there]), {
+      code: usage,
+      says: /is not empty.*\n.*remove it/,
+    });
+  });
+
+  it("refuses a name that no private chaincode can have, before it makes anything", async () => {
+    for (const name of ["a/b", "ercc", ""]) {
+      const there = join(folder.path, "misnamed");
+      refused(await runStrongroom(["fpc", "network", "up", "--chaincode", name, "--folder", there]), {
+        code: exitOf("SETTINGS_INVALID"),
+        says: /cannot be the private chaincode's name\n.*letters and digits/,
+      });
+      assert.ok(!existsSync(there));
+    }
+  });
+
   it("refuses organisations, chaincodes, enclaves and names that there are not", async () => {
     const missing = exitOf("NOT_FOUND");
     refused(await run("status", "--org", "3"), { code: missing, says: /organisations 1 to 2, not 3/ });
@@ -230,7 +251,10 @@ describe("strongroom fpc", () => {
       code: exitOf("NOT_FOUND"),
       says: /no keys have been exported to enclave/,
     });
-    refused(await run("keys", "export", "--org", "2"), { code: exitOf("NOT_FOUND"), says: /every other enclave/ });
+    refused(await run("keys", "export", "--org", "2"), {
+      code: exitOf("NOT_PROVISIONED"),
+      says: /enclave .* of this host holds no keys of sealed/,
+    });
     const first = idIn(printed(await lifecycle("initEnclave", "sealed", "--org", "1")));
     refused(await run("keys", "export", "--org", "2", "--to", first.slice(0, 12)), {
       code: exitOf("NOT_PROVISIONED"),
@@ -240,9 +264,41 @@ describe("strongroom fpc", () => {
   });
 
   it("refuses keys of a second enclave, which drops them again", async () => {
-    refused(await run("keys", "generate", "--org", "2"), { code: exitOf("ALREADY_SET"), says: /import it/ });
+    refused(await run("keys", "generate", "--org", "2"), {
+      code: exitOf("ALREADY_SET"),
+      says: /import it.*\n.*keys generate --discard/,
+    });
     assert.deepEqual(JSON.parse(printed(await run("keys", "generate", "--org", "2", "--discard", "--json"))), {
       discarded: [1],
     });
+  });
+
+  it("brings into force the policy that it showed, once the organisations have signed it", async () => {
+    const document = folder.file("policy.json", printed(await run("policy", "show", "--next")));
+    const signed = await Promise.all(
+      [1, 2].map(async (org) =>
+        folder.file(`org${org}.signature`, printed(await run("policy", "sign", document, "--org", `${org}`))),
+      ),
+    );
+    const [one = ""] = signed;
+    refused(await run("policy", "set", document, one), {
+      code: exitOf("BAD_SIGNATURE"),
+      says: /signatures of 1 organisations, and needs 2/,
+    });
+    const other = folder.file("other.json", readFileSync(document, "utf8").replace('"number": 2', '"number": 3'));
+    refused(await run("policy", "set", other, ...signed), { code: 3, says: /error: [A-Z_]+: / });
+    assert.match(printed(await run("policy", "set", document, ...signed)), /^policy 2 is in force$/m);
+  });
+
+  it("does not call an enclave registered that is revoked, and says how to make another", async () => {
+    const [enclave] = JSON.parse(printed(await run("enclave", "list", "--json"))).filter(
+      ({ mspId }: { mspId: string }) => mspId === "Org2MSP",
+    );
+    printed(await run("keys", "revoke", enclave.id, "--reason", "lost", "--org", "2"));
+    const again = { code: exitOf("POLICY_DENIED"), says: /is revoked\n.*under another name \(--enclave\)/ };
+    refused(await run("enclave", "create", "--org", "2"), again);
+    refused(await run("lifecycle", "chaincode", "initEnclave", "sealed", "--org", "2"), again);
+    const another = idIn(printed(await run("enclave", "create", "--org", "2", "--enclave", "another")));
+    assert.notEqual(another, enclave.id);
   });
 });
