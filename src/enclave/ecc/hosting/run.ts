@@ -1,4 +1,3 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { PrivateChaincode, RunMetadata } from "../../ercc/external-builder/private-chaincode.ts";
@@ -7,6 +6,7 @@ import { answerChaincode } from "../../operator/confidential-call.ts";
 import { FabricMember } from "../../operator/fabric-member.ts";
 import { callAgent } from "./agent-calls.ts";
 import type { FromThread, ThreadData, ToThread } from "./peer-thread.ts";
+import { writePeerTls } from "./peer-tls.ts";
 
 /** Names the builder's folder: of each private chaincode a folder with connection settings, beside which the sealed keys are. */
 export const builderFolderVariable = "STRONGROOM_BUILDER_FOLDER";
@@ -63,7 +63,7 @@ async function talkToPeer(
   peer: RunMetadata,
   answer: (question: Question) => Promise<string>,
 ): Promise<void> {
-  using tls = writeTls(folder, peer);
+  using tls = writePeerTls(folder, peer);
   const worker = new Worker(threadModule, {
     workerData: data,
     argv: ["--peer.address", peer.peer_address, "--chaincode-id-name", peer.chaincode_id],
@@ -84,31 +84,4 @@ async function talkToPeer(
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => ended.resolve());
   await ended.promise;
   await worker.terminate();
-}
-
-interface PeerTls extends Disposable {
-  readonly environment: Readonly<Record<string, string>>;
-}
-
-/** The runtime reads them when it starts, the certificate and the key as base64 of their PEM; they stay on disk for no longer. */
-function writeTls(folder: string, peer: RunMetadata): PeerTls {
-  const { root_cert: root, client_cert: certificate, client_key: key } = peer;
-  if (root === "" && /^(localhost|127(\.\d{1,3}){3}|\[::1\]):/.test(peer.peer_address))
-    return { environment: {}, [Symbol.dispose]: () => undefined };
-  if (root === "" || certificate === "" || key === "")
-    throw new EnclaveError("SETTINGS_INVALID", "the peer gives no TLS roots, certificate and key to reach it by");
-  const files = mkdtempSync(join(folder, "peer-tls-"));
-  const write = (name: string, text: string) => {
-    writeFileSync(join(files, name), text, { mode: 0o600 });
-    return join(files, name);
-  };
-  return {
-    environment: {
-      CORE_PEER_TLS_ENABLED: "true",
-      CORE_PEER_TLS_ROOTCERT_FILE: write("root.pem", root),
-      CORE_TLS_CLIENT_CERT_PATH: write("certificate", Buffer.from(certificate).toString("base64")),
-      CORE_TLS_CLIENT_KEY_PATH: write("key", Buffer.from(key).toString("base64")),
-    },
-    [Symbol.dispose]: () => rmSync(files, { recursive: true, force: true }),
-  };
 }
