@@ -42,15 +42,21 @@ export class KeyManagedBackend implements TeeBackend {
    * @throws EnclaveError KEY_MANAGER_REFUSED; KEY_MANAGER_UNREACHABLE; KEY_MANAGER_FAILED
    */
   async seal(secret: SecretBuffer, associatedData: Uint8Array, subject?: SealedFor): Promise<Buffer> {
-    if (this.#held === undefined) {
-      if (subject === undefined) throw new TypeError("a key manager is told whose state is sealed");
-      this.#held = await makeEnclaveKey(this.#settings, subject, await this.measure());
-    }
-    const { wrapped, context, key } = this.#held;
+    const { wrapped, context, key } = await this.#keyOf(subject);
     const parts = [Buffer.from(JSON.stringify(context)), wrapped].flatMap((part) => [lengthOf(part), part]);
     using inner = SecretBuffer.take(Buffer.concat([...parts, sealUnder(key, secret, associatedData)]));
     const sealed = await this.#platform.seal(inner, Buffer.concat([innerPurpose, associatedData]));
     return Buffer.concat([Buffer.of(keyManagedVersion), sealed]);
+  }
+
+  /** The host may have failed to store an enclave, and have another one created by the same process: its key is another. */
+  async #keyOf(subject: SealedFor | undefined) {
+    if (subject === undefined) throw new TypeError("a key manager is told whose state is sealed");
+    if (this.#held?.context.enclave === subject.enclaveId) return this.#held;
+    const made = await makeEnclaveKey(this.#settings, subject, await this.measure());
+    this.#held?.key[Symbol.dispose]();
+    this.#held = made;
+    return made;
   }
 
   /** @throws EnclaveError UNSEAL_FAILED; KEY_MANAGER_REFUSED; KEY_MANAGER_UNREACHABLE; KEY_MANAGER_FAILED */

@@ -135,6 +135,19 @@ suite("an enclave's platform under a key manager", () => {
     assert.equal(await unsealed(other, again), state);
   });
 
+  test("has a key of its own for each enclave, also where the one before it could not be stored", async () => {
+    await using backend = await open();
+    await backend.seal(secret(), header, { ...subject, enclaveId: "E2".repeat(32) });
+    const next = await backend.seal(secret(), header, { ...subject, enclaveId: "E3".repeat(32) });
+    await using other = await open();
+    assert.equal(await unsealed(other, next), state);
+    assert.equal(
+      (await uses())[0]?.context?.enclave,
+      "E3".repeat(32),
+      "the start is on record under another enclave's name",
+    );
+  });
+
   for (const [kind, skip, openPlatform] of [
     ["tpm", noSwtpm(), inTpm],
     ["gramine", false, inGramine],
