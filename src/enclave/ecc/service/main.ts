@@ -19,7 +19,7 @@ const options = {
 } as const;
 
 try {
-  const { values } = parseArgs({ options });
+  const { values } = readArguments();
   const { "chaincode-address": address, "chaincode-id": ccid, name, registry } = values;
   if (address === undefined || ccid === undefined || name === undefined)
     throw invalid("--chaincode-address, --chaincode-id and --name are needed");
@@ -29,15 +29,32 @@ try {
     values["chaincode-tls-client-cacert-file"],
   );
   if (tlsProps === undefined && !/^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/.test(address))
-    throw invalid(`${address} is reached from other machines, and TLS with client certificates is not set`);
+    throw invalid(
+      `${address} is reached from other machines, and TLS with client certificates is not set`,
+      "name --chaincode-tls-key-file, --chaincode-tls-cert-file and --chaincode-tls-client-cacert-file",
+    );
   const { Shim } = (await import("fabric-shim")).default;
   const serverOptions = { ccid, address, ...(tlsProps === undefined ? {} : { tlsProps }) } as ChaincodeServerOpts;
   // The shim's types say more of its stub than the chaincode takes, and less of a proposal.
   const chaincode = new EndorsingFabricChaincode(name, registry) as unknown as ChaincodeInterface;
   await Shim.server(chaincode, serverOptions).start();
 } catch (error) {
-  console.error(`ecc-service: error: ${error instanceof EnclaveError ? toAbortText(error) : String(error)}`);
+  const text = error instanceof EnclaveError ? toAbortText(error) : String(error);
+  console.error(`ecc-service: error: ${text.replace("\nhint: ", "\necc-service: hint: ")}`);
   process.exit(error instanceof EnclaveError ? enclaveErrors[error.code].exit : 2);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({ options });
+  } catch (error) {
+    throw invalid(
+      error instanceof Error ? error.message : String(error),
+      `its options: ${Object.keys(options)
+        .map((name) => `--${name}`)
+        .join(", ")}`,
+    );
+  }
 }
 
 /** All three files or none. */
@@ -48,6 +65,6 @@ function readTls(key: string | undefined, cert: string | undefined, clientCACert
   return { key: readFileSync(key), cert: readFileSync(cert), clientCACerts: readFileSync(clientCACerts) };
 }
 
-function invalid(message: string): EnclaveError {
-  return new EnclaveError("SETTINGS_INVALID", message);
+function invalid(message: string, hint?: string): EnclaveError {
+  return new EnclaveError("SETTINGS_INVALID", message, { hint });
 }

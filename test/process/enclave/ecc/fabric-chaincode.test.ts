@@ -20,6 +20,7 @@ import { relayTo } from "../../../fabric/relay.ts";
 import { ask, BareEnclave, chaincodeId, channelId, readAnswer } from "../../../unit/enclave/chaincode/enclaves.ts";
 
 const entry = join(import.meta.dirname, "../../../../src/enclave/ecc/service/main.ts");
+const launcher = join(import.meta.dirname, "../../../../bin/ecc-service");
 const mspIds = ["Org1MSP", "Org2MSP"] as const;
 const stack = new AsyncDisposableStack();
 let alice: TestIdentity;
@@ -65,6 +66,13 @@ const refusal = (code: EnclaveErrorCode) => (error: Error & { code?: string }) =
   assert.equal(error.code, code, error.message);
   return true;
 };
+/** As an operator starts it, whatever `node` is on the path. */
+const launch = (args: readonly string[]) =>
+  spawnSync(launcher, args, {
+    encoding: "utf8",
+    timeout: 60_000,
+    env: { PATH: "/usr/bin:/bin", STRONGROOM_NODE: process.execPath },
+  });
 /** What enclaves answer to one request of alice's, over what the peers have stored. */
 async function answers(words: readonly string[], by = enclaves): Promise<string[]> {
   const { signed } = ask(words, { by: alice });
@@ -143,9 +151,21 @@ describe("a private chaincode's part in Fabric's peers", () => {
   });
 
   it("is not served to other machines without TLS and client certificates", () => {
-    const args = [entry, "--name", "auction", "--chaincode-address", "0.0.0.0:9999", "--chaincode-id", "auction:0123"];
-    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 60_000 });
+    const args = ["--name", "auction", "--chaincode-address", "0.0.0.0:9999", "--chaincode-id", "auction:0123"];
+    const { status, stderr } = launch(args);
     assert.equal(status, 2);
-    assert.match(stderr, /SETTINGS_INVALID.*TLS with client certificates/);
+    assert.match(stderr, /SETTINGS_INVALID.*TLS with client certificates.*\necc-service: hint: .*cacert-file/);
+  });
+
+  it("is not started by words that are no options, nor without its name or address", () => {
+    for (const [args, says] of [
+      [["--help"], /error: SETTINGS_INVALID: Unknown option '--help'.*\necc-service: hint: .*--chaincode-address/],
+      [["--chaincode-address", "127.0.0.1:0", "--chaincode-id", "auction:0123"], /error: SETTINGS_INVALID: .*--name/],
+    ] as const) {
+      const { status, stderr } = launch(args);
+      assert.equal(status, 2);
+      assert.match(stderr, says);
+      assert.doesNotMatch(stderr, /^\s+at /m);
+    }
   });
 });
