@@ -71,7 +71,8 @@ export class Membership {
       const { mspid, idBytes } = readMessage(SerializedIdentitySchema, serialized);
       const authorities = this.#organisations.get(mspid);
       if (authorities === undefined) return undefined;
-      const certificate = new X509Certificate(idBytes);
+      const certificate = readCertificate(idBytes);
+      if (certificate === undefined) return undefined;
       const key = certificate.publicKey;
       if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1" || certificate.ca) return undefined;
       if (!isIssuedUnder(certificate, authorities)) return undefined;
@@ -90,6 +91,19 @@ export function serializeIdentity({ mspId, certificate }: { mspId: string; certi
     idBytes: Buffer.from(certificate),
   });
   return Buffer.from(toBinary(SerializedIdentitySchema, message));
+}
+
+const onePem = /^-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)\r?\n-----END CERTIFICATE-----\s*$/;
+
+/**
+ * Of one PEM, with nothing around it. OpenSSL takes DER as well, and passes over what it does not know; Fabric's peers take the
+ * first PEM that there is. Who counts there as nobody, or as somebody else, must not count here.
+ */
+function readCertificate(idBytes: Uint8Array): X509Certificate | undefined {
+  const [, base64 = ""] = onePem.exec(Buffer.from(idBytes).toString("latin1")) ?? [];
+  if (base64 === "") return undefined;
+  const certificate = new X509Certificate(idBytes);
+  return certificate.raw.toString("base64") === base64.replaceAll(/[\r\n]/g, "") ? certificate : undefined;
 }
 
 interface Authorities {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { before, describe, it } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { OrganisationAuthority } from "../../../../src/enclave/ledger/embedded/organisation-authority.ts";
 import { Membership, serializeIdentity } from "../../../../src/enclave/ledger/membership.ts";
+import { SerializedIdentitySchema } from "../../../../src/enclave/messages/generated/fabric/peer_pb.ts";
 import { membershipOf, type TrialOrganisation, trialOrganisation } from "./trial-channel.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -55,6 +57,33 @@ describe("the membership of a channel", () => {
   it("tells the role among units that are none", async () => {
     const certificate = await issued(["department", "peer"]);
     assert.equal(membership.identify(serializeIdentity({ mspId: "Org1MSP", certificate }))?.role, "peer");
+  });
+
+  it("takes a certificate in PEM alone, as Fabric's peers do: what they would not count is not counted here", () => {
+    const { certificate } = one.peer;
+    const { raw } = new X509Certificate(certificate);
+    const serialized = (idBytes: Uint8Array) =>
+      toBinary(SerializedIdentitySchema, create(SerializedIdentitySchema, { mspid: "Org1MSP", idBytes }));
+    for (const right of [certificate, certificate.trimEnd(), certificate.replaceAll("\n", "\r\n")])
+      assert.equal(membership.identify(serialized(Buffer.from(right)))?.role, "peer");
+    const pemOf = (type: string, bytes: Uint8Array) =>
+      `-----BEGIN ${type}-----\n${Buffer.from(bytes).toString("base64").replaceAll(/.{64}/g, "$&\n")}\n-----END ${type}-----\n`;
+    for (const wrong of [
+      raw,
+      `text before it\n${certificate}`,
+      `${pemOf("SOMETHING", raw)}${certificate}`,
+      `${certificate}${certificate}`,
+      `${certificate}text after it`,
+      pemOf("X509 CERTIFICATE", raw),
+      pemOf("TRUSTED CERTIFICATE", raw),
+      pemOf("CERTIFICATE", Buffer.concat([raw, Buffer.of(0)])),
+      certificate.replace("-----\n", "-----\nProc-Type: 4,ENCRYPTED\n\n"),
+    ])
+      assert.equal(
+        membership.identify(serialized(Buffer.from(wrong))),
+        undefined,
+        Buffer.from(wrong).toString("latin1"),
+      );
   });
 
   it("does not take an authority's own certificate for a member's", () => {
