@@ -4,19 +4,21 @@ import type { TrialNetwork } from "../../enclave/operator/trial-network.ts";
 import type { Stub } from "../../enclave/stub/stub.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, withJson } from "../output.ts";
-import { asOrganisation, checkChaincode, type OrganisationOptions, withOrganisation } from "./network-session.ts";
+import { type MemberOptions, openMember, requireChaincode, withMember } from "./member-session.ts";
 
 export function invokeCommand(): Command {
-  return withJson(withOrganisation(new Command("invoke")))
+  return withJson(withMember(new Command("invoke")))
     .description("call the confidential chaincode: its enclaves alone see the arguments")
     .argument("<chaincode>", "the private chaincode")
     .argument("<transaction>", "such as create, submit, close, eval")
     .argument("[args...]")
+    .option("--enclave <name>", "on Fabric: the own host's enclave (default: main)")
     .addHelpText(
       "after",
       `
-On a trial network: enclaves of as many organisations as endorse it run it, and peers take over what they wrote alike. Its
-chaincode is a sealed-bid auction: create NAME, submit NAME AMOUNT, close NAME (by who created it), eval NAME.`,
+Enclaves of as many organisations as endorse it run it, and peers take over what they wrote alike. The chaincode of a trial
+network is a sealed-bid auction: create NAME, submit NAME AMOUNT, close NAME (by who created it), eval NAME.
+On Fabric the own enclave, where its host is this one, and those beside the other organisations' peers answer.`,
     )
     .action(invoke);
 }
@@ -25,18 +27,27 @@ async function invoke(
   chaincode: string,
   transaction: string,
   args: string[],
-  options: OrganisationOptions & OutputOptions,
+  options: MemberOptions & OutputOptions & { enclave?: string },
 ): Promise<void> {
-  await asOrganisation(options, async ({ network, organisation, client }) => {
-    checkChaincode(network, chaincode);
+  const { connection, enclave = "main" } = options;
+  if (connection === undefined && options.enclave !== undefined)
+    throw new CommandFailure(
+      exitCodes.usage,
+      "a trial network's own enclaves are chosen by the endorsement policy",
+      "leave out --enclave",
+    );
+  await openMember(options, async ({ member, network }) => {
+    const { client, identity } = member;
+    requireChaincode(member, chaincode);
     const { callConfidentially } = await import("../../enclave/operator/confidential-call.ts");
-    const identity = network.ledger.identity(organisation.mspId, "admin");
-    await using stubs = new AsyncDisposableStack();
-    const endorsing = await openEndorsing(network, client, stubs);
-    const { status, message, payload, txId } = await callConfidentially(client, identity, endorsing, [
-      transaction,
-      ...args,
-    ]);
+    const { answersByPolicy } = await import("../../enclave/operator/answers-by-policy.ts");
+    await using stack = new AsyncDisposableStack();
+    const answering =
+      network === undefined
+        ? answersByPolicy(client, (mspId) => member.answering(mspId, enclave), stack)
+        : await openEndorsing(network, client, stack);
+    const words = [transaction, ...args];
+    const { status, message, payload, txId } = await callConfidentially(client, identity, answering, words);
     if (status !== 200)
       throw new CommandFailure(exitCodes.refused, `${chaincode} refused: ${message} (status ${status})`);
     const answer = payload.toString("utf8");

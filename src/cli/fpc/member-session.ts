@@ -1,5 +1,7 @@
 import { type Command, Option } from "commander";
+import type { FabricMember } from "../../enclave/operator/fabric-member.ts";
 import type { Member } from "../../enclave/operator/member.ts";
+import type { TrialMember } from "../../enclave/operator/trial-member.ts";
 import type { TrialNetwork } from "../../enclave/operator/trial-network.ts";
 import type { EnclaveAgent } from "../../enclave/stub/agent.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
@@ -30,11 +32,10 @@ export function withEnclave(command: Command): Command {
 }
 
 /** What a command works on: opened for it alone, and closed when it is done. */
-export interface MemberSession {
-  readonly member: Member;
-  /** Where it is a trial network, whose organisations are all at hand. */
-  readonly network: TrialNetwork | undefined;
-}
+export type MemberSession =
+  | { readonly member: FabricMember; readonly network: undefined }
+  /** A trial network, whose organisations are all at hand. */
+  | { readonly member: TrialMember; readonly network: TrialNetwork };
 
 /** Works as a member; the key managers of its enclaves are told afterwards where these stand. */
 export async function asMember<T>(options: MemberOptions, use: (session: MemberSession) => Promise<T>): Promise<T> {
@@ -46,7 +47,8 @@ export async function asMember<T>(options: MemberOptions, use: (session: MemberS
   });
 }
 
-async function openMember<T>(options: MemberOptions, use: (session: MemberSession) => Promise<T>): Promise<T> {
+/** The same without the key managers' notice, for what changes no enclave. */
+export async function openMember<T>(options: MemberOptions, use: (session: MemberSession) => Promise<T>): Promise<T> {
   if (options.connection !== undefined) {
     const { connection } = options;
     const { FabricMember } = await import("../../enclave/operator/fabric-member.ts");
@@ -84,8 +86,8 @@ export function requireChaincode({ client }: Member, chaincodeId: string): void 
   if (chaincodeId !== client.chaincodeId)
     throw new CommandFailure(
       exitCodes.usage,
-      `there is no private chaincode ${chaincodeId} here`,
-      `the private chaincode is ${client.chaincodeId}`,
+      `the channel has no private chaincode ${chaincodeId}`,
+      `its private chaincode is ${client.chaincodeId}`,
     );
 }
 

@@ -1,4 +1,5 @@
 import { create, toBinary } from "@bufbuild/protobuf";
+import { invokeTransaction } from "../chaincode/invoke.ts";
 import { type CalledStub, requireDirectCall } from "../ercc/direct-call.ts";
 import { FabricState, type FabricStub } from "../ercc/fabric-state.ts";
 import { EnclaveError, fromAbortText, toAbortText } from "../errors.ts";
@@ -55,6 +56,8 @@ export class EndorsingFabricChaincode {
     }
     const told = await answerStateQuery((key) => stub.getState(key), transaction, args);
     if (told !== undefined) return told;
+    if (transaction === invokeTransaction)
+      throw new EnclaveError("NOT_FOUND", "this peer runs no enclave of the chaincode, only what takes answers over");
     throw new EnclaveError("MALFORMED", "the chaincode has no transaction of this name outside its enclaves");
   }
 

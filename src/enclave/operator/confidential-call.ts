@@ -18,7 +18,7 @@ import { readResponse, verifyResponse } from "../protocol/chaincode-response.ts"
 import { concealRequest, requestHashOf, revealResponse } from "../protocol/request-encryption.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import { commitOf, type ReleasePatience, released, sameAnswer } from "./held-answers.ts";
-import type { RegistryClient } from "./registry-client.ts";
+import type { RegisteredEnclave, RegistryClient } from "./registry-client.ts";
 
 export interface ConfidentialAnswer {
   /** As protos.Response: 200 for done. */
@@ -40,6 +40,27 @@ export interface ConfidentialCallOptions extends ReleasePatience {
   readonly minimumBlock?: bigint;
 }
 
+/** Of an enclave's agent, what a call needs. */
+export type AnsweringAgent = Pick<EnclaveAgent, "invoke" | "release"> & AsyncDisposable;
+
+/** One enclave's answer, by its credentials on the ledger. */
+export interface Answered {
+  readonly agent: AnsweringAgent;
+  readonly enclave: RegisteredEnclave;
+  readonly message: ChaincodeResponseMessage;
+  /** SignedChaincodeResponseMessage, as peers take it. */
+  readonly bytes: Buffer;
+}
+
+/** Has an enclave answer the call, and verifies the answer. @throws EnclaveError what the enclave refuses with; BAD_SIGNATURE and so on */
+export type AskEnclave = (agent: AnsweringAgent) => Promise<Answered>;
+
+/** Chooses whom a call is answered by. */
+export interface Answerers {
+  /** @returns Answers of enclaves that together meet the chaincode's endorsement policy */
+  answer(ask: AskEnclave): Promise<readonly Answered[]>;
+}
+
 /**
  * Calls confidential chaincode: encrypts the arguments to the chaincode's key, has each enclave run them, and verifies their answers
  * against their credentials. Where they wrote, peers take over what all wrote alike, and only then an enclave releases the answers;
@@ -47,14 +68,14 @@ export interface ConfidentialCallOptions extends ReleasePatience {
  *
  * @param identity - That of the connection: peers take answers over from the client alone who made the request
  * @param words - The transaction's name, then its arguments
- * @param stubs - Of enclaves whose organisations together meet the chaincode's endorsement policy
+ * @param stubs - Of enclaves whose organisations together meet the chaincode's endorsement policy, or what chooses them
  * @throws EnclaveError NOT_FOUND: the chaincode has no keys; what the enclaves or peers refuse with; CONFLICT: another call came
  *   first, or the enclaves answer differently: call again
  */
 export async function callConfidentially(
   client: RegistryClient,
   identity: LedgerIdentity,
-  stubs: readonly EnclaveAgent[],
+  stubs: readonly AnsweringAgent[] | Answerers,
   words: readonly string[],
   options: ConfidentialCallOptions = {},
 ): Promise<ConfidentialAnswer> {
@@ -66,17 +87,25 @@ export async function callConfidentially(
   using key = responseKey;
   const request = encode(ChaincodeRequestMessageSchema, message);
   const proposal = await signedProposal(client, identity, creator, request.toString("base64"));
-  const answers = await fromEach(stubs, (stub) =>
-    stub.invoke(proposal.signed, (name, parts) => answerChaincode(client, name, parts)),
-  );
-  const messages = await Promise.all(answers.map((answer) => verified(client, answer, request, proposal.bytes)));
+  const ask: AskEnclave = async (agent) => {
+    const bytes = await agent.invoke(proposal.signed, (name, parts) => answerChaincode(client, name, parts));
+    return { agent, bytes, ...(await verified(client, bytes, request, proposal.bytes)) };
+  };
+  const answers = await ("answer" in stubs ? stubs.answer(ask) : fromEach(stubs, ask));
+  const messages = answers.map((one) => one.message);
   const held = commitOf(messages, proposal.bytes);
   const committed =
-    held && (await client.connection.submit(client.chaincodeId, endorseTransaction, answers.map(toBase64)));
+    held &&
+    (await client.connection.submit(
+      client.chaincodeId,
+      endorseTransaction,
+      answers.map(({ bytes }) => bytes.toString("base64")),
+    ));
+  const agents = answers.map(({ agent }) => agent);
   const concealed =
     held === undefined || committed === undefined
       ? messages.map(({ encryptedResponse }) => encryptedResponse)
-      : await released(stubs, messages, { ...held, txId: proposal.txId, block: committed.blockNumber }, options);
+      : await released(agents, messages, { ...held, txId: proposal.txId, block: committed.blockNumber }, options);
   const { status, message: text, payload } = sameAnswer(concealed.map((bytes) => revealResponse(key, bytes)));
   return {
     status,
@@ -88,8 +117,8 @@ export async function callConfidentially(
 }
 
 /** All at once, and all of them over when this ends: none is still asking its host when the first refuses. */
-async function fromEach<T>(stubs: readonly EnclaveAgent[], ask: (stub: EnclaveAgent) => Promise<T>): Promise<T[]> {
-  const asked = await Promise.allSettled(stubs.map(ask));
+async function fromEach(agents: readonly AnsweringAgent[], ask: AskEnclave): Promise<Answered[]> {
+  const asked = await Promise.allSettled(agents.map(ask));
   return asked.map((one) => {
     if (one.status === "rejected") throw one.reason;
     return one.value;
@@ -102,14 +131,14 @@ async function verified(
   answer: Buffer,
   request: Buffer,
   proposal: Buffer,
-): Promise<ChaincodeResponseMessage> {
+): Promise<Pick<Answered, "enclave" | "message">> {
   const signed = decodeStrict(SignedChaincodeResponseMessageSchema, answer);
-  const { vkPem } = await client.requireEnclave(readResponse(signed).enclaveId);
-  const message = verifyResponse(signed, vkPem, requestHashOf(request));
+  const enclave = await client.requireEnclave(readResponse(signed).enclaveId);
+  const message = verifyResponse(signed, enclave.vkPem, requestHashOf(request));
   // Whoever proposed the same request would have had it run as his own.
   if (!proposal.equals(message.proposal?.proposalBytes ?? new Uint8Array()))
     throw new EnclaveError("REPLAY", "the response answers another proposal");
-  return message;
+  return { enclave, message };
 }
 
 /** What the chaincode asks the enclave's host for while it runs. */
@@ -135,8 +164,4 @@ async function signedProposal(client: RegistryClient, identity: LedgerIdentity, 
   const signature = await identity.sign(bytes);
   const signed = encode(SignedProposalSchema, create(SignedProposalSchema, { proposalBytes: bytes, signature }));
   return { bytes, txId, signed };
-}
-
-function toBase64(bytes: Buffer): string {
-  return bytes.toString("base64");
 }

@@ -14,6 +14,7 @@ import type { EnclaveAgent } from "../stub/agent.ts";
 import { type EnclaveCreation, Stub } from "../stub/stub.ts";
 import type { TeeKind } from "../tee/backend.ts";
 import { queryHeight } from "./chain-height.ts";
+import type { AnsweringAgent } from "./confidential-call.ts";
 import {
   type ConnectionSettings,
   type FolderHost,
@@ -28,6 +29,7 @@ import { hostExchange } from "./host-exchange.ts";
 import type { Member } from "./member.ts";
 import { readOrganisationKeys } from "./organisation-keys.ts";
 import { PeerAgent } from "./peer-agent.ts";
+import { PeerAnswers } from "./peer-answers.ts";
 import type { OrganisationKeys } from "./recovery.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { readStubRecords } from "./stub-records.ts";
@@ -120,6 +122,21 @@ export class FabricMember implements Member, AsyncDisposable {
       tee: { ...teeSettings(tee), ...(keyManager && { keyManager }) },
       exchange: hostExchange(this.client, this.identity),
     });
+  }
+
+  /**
+   * By whom an organisation's enclave answers calls: the own one's by the enclave at its host, where that is a folder here; all others'
+   * beside their peers, which are reached through the own gateway and asked nothing yet.
+   *
+   * @param name - Of the own enclave.
+   * @throws EnclaveError NOT_FOUND: the own host has no such enclave; what {@link agent} refuses with
+   */
+  async answering(mspId: string, name: string): Promise<AnsweringAgent> {
+    if (mspId !== this.mspId || !this.isOwnHost)
+      return new PeerAnswers(this.#connection, this.identity, this.#settings.chaincode, mspId);
+    if (!this.enclaves().includes(name))
+      throw new EnclaveError("NOT_FOUND", `there is no enclave ${name} at the own host (--enclave)`);
+    return await this.agent(name);
   }
 
   async creation(): Promise<EnclaveCreation> {

@@ -43,7 +43,7 @@ export function commitOf(
  * @throws EnclaveError what the last one refused with; BAD_CIPHERTEXT: an answer is not held by this commit's key
  */
 export async function released(
-  stubs: readonly EnclaveAgent[],
+  stubs: readonly Pick<EnclaveAgent, "release">[],
   messages: readonly ChaincodeResponseMessage[],
   release: Release,
   { attempts = 8, waitMs = 100 }: ReleasePatience,

@@ -1,13 +1,10 @@
-import { invokeTransaction } from "../chaincode/invoke.ts";
 import { EnclaveError } from "../errors.ts";
-import { readMessage } from "../ledger/fabric-message.ts";
 import type { LedgerConnection } from "../ledger/ledger.ts";
-import { decodeBase64 } from "../messages/argument.ts";
-import { ProposalResponseSchema, SignedProposalSchema } from "../messages/generated/fabric/peer_pb.ts";
 import { type Release, writeRelease } from "../process/release.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import { type EnclaveStatus, readStatus } from "../stub/enclave-status.ts";
 import type { EnclaveCreation } from "../stub/stub.ts";
+import { invokeAtPeer, readParts } from "./peer-answers.ts";
 
 /**
  * The agent of an enclave that runs as chaincode beside a peer of the own organisation, reached through the peer's gateway. Closing it
@@ -97,12 +94,8 @@ export class PeerAgent implements EnclaveAgent {
     return readStatus(await this.#one("__status"));
   }
 
-  /** The proposal goes to the peer as it is; what the chaincode asks its host, the agent beside the peer answers. */
-  async invoke(proposal: Uint8Array): Promise<Buffer> {
-    const { proposalBytes } = readMessage(SignedProposalSchema, proposal);
-    const [answer = new Uint8Array()] = await this.#connection.endorse(proposalBytes, [this.#connection.mspId]);
-    const { response } = readMessage(ProposalResponseSchema, answer);
-    return decodeBase64(Buffer.from(response?.payload ?? []).toString("latin1"), `the answer to ${invokeTransaction}`);
+  invoke(proposal: Uint8Array): Promise<Buffer> {
+    return invokeAtPeer(this.#connection, this.#connection.mspId, proposal);
   }
 
   release(release: Release): Promise<Buffer> {
@@ -121,16 +114,7 @@ export class PeerAgent implements EnclaveAgent {
 
   async #call(transaction: string, ...parts: readonly Uint8Array[]): Promise<readonly Buffer[]> {
     const args = parts.map((part) => Buffer.from(part).toString("base64"));
-    const text = (await this.#connection.evaluate(this.#chaincode, transaction, args)).toString("utf8");
-    let list: unknown;
-    try {
-      list = JSON.parse(text);
-    } catch {
-      // Said below.
-    }
-    if (!Array.isArray(list) || !list.every((one) => typeof one === "string"))
-      throw new EnclaveError("MALFORMED", `${transaction} answered something that is not a list of texts`);
-    return list.map((one) => decodeBase64(one, `the answer to ${transaction}`));
+    return readParts(await this.#connection.evaluate(this.#chaincode, transaction, args), transaction);
   }
 }
 

@@ -220,6 +220,7 @@ describe("strongroom fpc", () => {
     refused(await run("status", "--org", "first"), { code: 2, says: /a whole number from 1/ });
     refused(await run("keys", "rotate", "--phase", "third"), { code: 2, says: /Allowed choices are propose/ });
     refused(await run("keys", "revoke", "00"), { code: 2, says: /--reason/ });
+    refused(await run("invoke", "sealed", "eval", "lot", "--enclave", "a"), { code: 2, says: /leave out --enclave/ });
     refused(await run("status", "--verbose"), { code: 2, says: /unknown option '--verbose'/ });
     refused(await run("network", "up", "--orgs", "17", "--folder", join(folder.path, "large")), {
       code: 2,

@@ -142,7 +142,7 @@ describe("a private chaincode's part in Fabric's peers", () => {
   });
 
   it("has no other transactions, and gives no record of its own", async () => {
-    await assert.rejects(connection.evaluate(chaincodeId, "__invoke", ["request"]), refusal("MALFORMED"));
+    await assert.rejects(connection.evaluate(chaincodeId, "__invoke", ["request"]), refusal("NOT_FOUND"));
     await assert.rejects(connection.evaluate(chaincodeId, "", []), refusal("MALFORMED"));
     await assert.rejects(connection.submit(chaincodeId, "__endorse", []), refusal("MALFORMED"));
     await assert.rejects(connection.submit(chaincodeId, "__endorse", ["no message"]), refusal("MALFORMED"));

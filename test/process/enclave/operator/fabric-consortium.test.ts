@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { enclaveErrors } from "../../../../src/enclave/errors.ts";
 import type { LedgerIdentity } from "../../../../src/enclave/ledger/ledger.ts";
+import { callConfidentially } from "../../../../src/enclave/operator/confidential-call.ts";
 import { FabricMember } from "../../../../src/enclave/operator/fabric-member.ts";
 import { exportKeys, ownId } from "../../../../src/enclave/operator/provisioning.ts";
 import { BuilderPeer } from "../../../fabric/builder-peer.ts";
@@ -16,6 +17,16 @@ import { type Outcome, runStrongroom } from "../../running-server.ts";
 import { type Host, runKeyFlow } from "./consortium-flow.ts";
 
 const unavailable = "LEDGER_UNAVAILABLE";
+
+const printed = ({ code, stdout, stderr }: Outcome): string => {
+  assert.equal(code, 0, stderr);
+  return stdout;
+};
+const refused = ({ code, stdout, stderr }: Outcome, expected: number, says: RegExp) => {
+  assert.match(stderr, says);
+  assert.doesNotMatch(stderr, /^\s+at /m);
+  assert.deepEqual({ code, stdout }, { code: expected, stdout: "" }, stderr);
+};
 
 /** Every test goes on where the one before ended. */
 describe("a consortium of three organisations and five enclaves on a channel of Fabric", () => {
@@ -167,6 +178,35 @@ describe("a consortium of three organisations and five enclaves on a channel of 
       }
     });
 
+    it("answers another organisation's client, and releases the answer to it after the commit", async () => {
+      const { agent, member } = flow().host(0);
+      const elsewhere = await (await consortium.member(1)).answering("Org2MSP", "main");
+      // Asked first for the release.
+      const agents = [elsewhere, agent];
+      const { payload } = await callConfidentially(member.client, member.identity, agents, ["create", "far"]);
+      assert.equal(payload.toString(), "OK");
+    });
+
+    it("answers calls of the command line together with the caller's own enclave", async () => {
+      // An enclave has one agent: from here on the command's.
+      await flow().host(0).agent[Symbol.asyncDispose]();
+      const invoke = (connection: string, ...words: string[]) =>
+        runStrongroom(["fpc", "invoke", "auction", ...words, "--connection", connection]);
+      const own = consortium.connectionOf(1);
+      const { status, answer, txId } = JSON.parse(
+        printed(await invoke(own, "submit", "far", "9", "--enclave", "a", "--json")),
+      );
+      assert.deepEqual([status, answer], [200, "OK"]);
+      assert.match(txId, /^[0-9a-f]{64}$/);
+      refused(await invoke(own, "eval", "far", "--enclave", "a"), 3, /auction refused: AUCTION_STILL_OPEN/);
+      // A client without a host, whose own organisation's peer runs an enclave, and no other's does.
+      const identity = { mspId: "Org2MSP", certificate: "client.pem", key: "client-key.pem" };
+      const asClient = settingsWith("client.json", { identity, host: undefined });
+      const tooFew =
+        /of Org2MSP answered, and the policy is .*; Org1MSP: NOT_FOUND: this peer runs no enclave.*; Org3MSP: /;
+      refused(await invoke(asClient, "eval", "far"), enclaveErrors.NOT_FOUND.exit, tooFew);
+    });
+
     it("ends in good order when the peer tells it to, or is gone", async () => {
       assert.equal(await peer.end("SIGTERM"), 0, peer.log);
       await start();
@@ -193,15 +233,6 @@ describe("a consortium of three organisations and five enclaves on a channel of 
 
     const run = (organisation: number, ...args: string[]) =>
       runStrongroom(["fpc", ...args, "--connection", consortium.connectionOf(organisation)]);
-    const printed = ({ code, stdout, stderr }: Outcome): string => {
-      assert.equal(code, 0, stderr);
-      return stdout;
-    };
-    const refused = ({ code, stdout, stderr }: Outcome, expected: number, says: RegExp) => {
-      assert.match(stderr, says);
-      assert.doesNotMatch(stderr, /^\s+at /m);
-      assert.deepEqual({ code, stdout }, { code: expected, stdout: "" }, stderr);
-    };
     let id = "";
 
     it("create and register an enclave, export the keys to it, and import them", async () => {
@@ -225,9 +256,16 @@ describe("a consortium of three organisations and five enclaves on a channel of 
       assert.equal(status.tee.protectsFromRoot, false);
     });
 
-    it("issue recovery shares, and release one's own", async () => {
+    it("issue recovery shares, release one's own, and recover the keys where enough are", async () => {
       assert.match(printed(await run(1, "keys", "share", "--enclave", "a")), /3 shares of generation 1 are issued; 2/);
-      assert.match(printed(await run(2, "keys", "release", id)), /Org2MSP released its share/);
+      const made = printed(await run(3, "enclave", "create", "--enclave", "d"));
+      const [receiver = ""] = /[0-9A-F]{64}/.exec(made) ?? [];
+      assert.match(printed(await run(2, "keys", "release", receiver)), /Org2MSP released its share/);
+      const tooFew = /POLICY_DENIED: 1 recovery shares are released, and 2 are needed/;
+      refused(await run(3, "keys", "recover", "--enclave", "d"), enclaveErrors.POLICY_DENIED.exit, tooFew);
+      assert.match(printed(await run(3, "keys", "release", receiver)), /Org3MSP released its share/);
+      assert.match(printed(await run(3, "keys", "recover", "--enclave", "d")), /has recovered the keys of auction/);
+      assert.match(printed(await run(2, "enclave", "show", receiver)), /state +provisioned\ngeneration +1/);
     });
 
     it("put an own enclave out, and no other organisation's", async () => {
@@ -240,7 +278,7 @@ describe("a consortium of three organisations and five enclaves on a channel of 
       refused(await run(1, "keys", "rotate", "--enclave", "a"), 2, /in its two phases/);
       const proposed = printed(await run(1, "keys", "rotate", "--phase", "propose", "--enclave", "a"));
       assert.match(proposed, /^generation 2 is proposed\n/);
-      assert.equal(proposed.match(/exported to/g)?.length, 5, "to every holder that is left");
+      assert.equal(proposed.match(/exported to/g)?.length, 6, "to every holder that is left");
       refused(await run(2, "keys", "rotate", "--phase", "activate"), enclaveErrors.POLICY_DENIED.exit, /error: /);
     });
 
