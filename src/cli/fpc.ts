@@ -5,6 +5,7 @@ import { invokeCommand } from "./fpc/invoke.ts";
 import { keysCommand } from "./fpc/keys.ts";
 import { lifecycleCommand } from "./fpc/lifecycle.ts";
 import { networkCommand } from "./fpc/network.ts";
+import { platformCommand } from "./fpc/platform.ts";
 import { policyCommand } from "./fpc/policy.ts";
 import { statusCommand } from "./fpc/status.ts";
 import { traceCommand } from "./fpc/trace.ts";
@@ -32,6 +33,7 @@ Example:
     .addCommand(keysCommand())
     .addCommand(chaincodeCommand())
     .addCommand(policyCommand())
+    .addCommand(platformCommand())
     .addCommand(statusCommand())
     .addCommand(invokeCommand())
     .addCommand(traceCommand())

@@ -35,7 +35,10 @@ const noDigest = Buffer.alloc(32);
 export async function openTpmBackend(options: TpmBackendOptions): Promise<TeeBackend> {
   const tools = new TpmTools(options.tcti);
   const certificate = await readFile(attestationCertificateFile(options.platform)).catch((cause: unknown) => {
-    throw new EnclaveError("SETTINGS_INVALID", `the TPM has no certificate in ${options.platform}`, { cause });
+    throw new EnclaveError("SETTINGS_INVALID", `the TPM has no certificate in ${options.platform}`, {
+      cause,
+      hint: "have the organisation certify it: strongroom fpc platform certify",
+    });
   });
   const code = await measureCode(options.code ?? ownCode(), options.platform);
   const digest = await tools.work(async (folder) => await measureInto(tools, folder, Buffer.from(code, "hex")));
