@@ -1,4 +1,5 @@
 import { Command, Option } from "commander";
+import type { RegistryClient } from "../../enclave/operator/registry-client.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, tell, withJson } from "../output.ts";
 import { findEnclave } from "./enclave.ts";
@@ -118,8 +119,20 @@ async function importCommand(options: EnclaveOptions & OutputOptions): Promise<v
     const { importKeys, ownId } = await import("../../enclave/operator/provisioning.ts");
     await importKeys(client, agent);
     const enclave = ownId(agent);
-    printData(options, { enclave }, () => `enclave ${enclave} holds the keys of ${client.chaincodeId}`);
+    const confirmed = await confirmedProposal(client, enclave);
+    printData(options, { enclave, ...(confirmed !== undefined && { confirmed }) }, () =>
+      confirmed === undefined
+        ? `enclave ${enclave} holds the keys of ${client.chaincodeId}`
+        : `enclave ${enclave} holds generation ${confirmed} of ${client.chaincodeId}'s keys, which is proposed: that confirms it`,
+    );
   });
+}
+
+/** The proposed generation, where the ledger lists an enclave as one that holds it. */
+async function confirmedProposal(client: RegistryClient, enclave: string): Promise<number | undefined> {
+  const proposed = (await client.keyState())?.proposed ?? 0n;
+  if (proposed === 0n || !(await client.confirmations(proposed)).includes(enclave)) return undefined;
+  return Number(proposed);
 }
 
 async function rotate(options: EnclaveOptions & OutputOptions & { phase?: string }): Promise<void> {

@@ -40,6 +40,7 @@ function lines(status: ChaincodeStatus): readonly string[] {
     channelId,
     activeGeneration,
     proposedGeneration,
+    confirmedBy,
     mustRotate,
     recoveryThreshold,
     policyNumber,
@@ -47,7 +48,9 @@ function lines(status: ChaincodeStatus): readonly string[] {
   } = status;
   const generation = [
     activeGeneration === undefined ? "none generated" : `${activeGeneration} in force`,
-    ...(proposedGeneration === undefined ? [] : [`${proposedGeneration} proposed`]),
+    ...(proposedGeneration === undefined
+      ? []
+      : [`${proposedGeneration} proposed and confirmed by ${confirmedBy.length} of the enclaves`]),
     ...(mustRotate ? ["an enclave was revoked: rotate before anything is written"] : []),
   ].join(", ");
   return [

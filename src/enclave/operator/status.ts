@@ -32,6 +32,8 @@ export interface ChaincodeStatus {
   /** Of the keys in force; undefined before the first. */
   readonly activeGeneration: number | undefined;
   readonly proposedGeneration: number | undefined;
+  /** Ids of the enclaves that have confirmed the proposed generation. */
+  readonly confirmedBy: readonly string[];
   /** Whether an enclave was revoked since, so that nothing is written or exported before the keys are rotated. */
   readonly mustRotate: boolean;
   /** Of the recovery shares on the ledger; undefined where the active generation has none. */
@@ -58,6 +60,8 @@ export async function chaincodeStatus(client: RegistryClient): Promise<Chaincode
     client.revocations(),
   ]);
   const recovery = keyState === undefined ? undefined : await client.recovery(keyState.active);
+  const proposed = keyState === undefined || keyState.proposed === 0n ? undefined : keyState.proposed;
+  const confirmedBy = proposed === undefined ? [] : await client.confirmations(proposed);
   const reasons = new Map(
     revocations.map(({ enclaveId, reason }) => [Buffer.from(enclaveId).toString("hex").toUpperCase(), reason]),
   );
@@ -83,7 +87,8 @@ export async function chaincodeStatus(client: RegistryClient): Promise<Chaincode
     channelId: client.connection.channelId,
     chaincodeId: client.chaincodeId,
     activeGeneration: keyState === undefined ? undefined : Number(keyState.active),
-    proposedGeneration: keyState === undefined || keyState.proposed === 0n ? undefined : Number(keyState.proposed),
+    proposedGeneration: proposed === undefined ? undefined : Number(proposed),
+    confirmedBy,
     mustRotate: keyState !== undefined && keyState.rotateAbove >= keyState.active,
     recoveryThreshold: recovery === undefined ? undefined : policy.recoveryThreshold,
     policyNumber: Number(policy.number),
