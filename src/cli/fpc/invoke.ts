@@ -49,7 +49,11 @@ async function invoke(
     const words = [transaction, ...args];
     const { status, message, payload, txId } = await callConfidentially(client, identity, answering, words);
     if (status !== 200)
-      throw new CommandFailure(exitCodes.refused, `${chaincode} refused: ${message} (status ${status})`);
+      throw new CommandFailure(
+        exitCodes.refused,
+        `${chaincode} refused: ${message} (status ${status})`,
+        status === 400 ? "strongroom fpc invoke --help shows its transactions and their arguments" : undefined,
+      );
     const answer = payload.toString("utf8");
     printData(options, { status, answer, txId }, () => answer);
   });

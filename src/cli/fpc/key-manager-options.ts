@@ -13,7 +13,7 @@ export interface KeyManagerOptions {
 
 export function withKeyManager(command: Command): Command {
   return command
-    .option("--key-manager <url...>", "https://HOST:PORT without whose word enclaves do not open")
+    .option("--key-manager <url...>", "https://HOST:PORT without whose word the enclave does not open")
     .option("--identity <dir>", "the host's identity there, as node enroll --into makes it")
     .option("--master-key <key>", "the master key there that wraps enclaves' keys: id, alias/NAME or ARN");
 }

@@ -50,22 +50,28 @@ async function initEnclave(
 }
 
 async function exportKeys(chaincodeId: string, options: EnclaveOptions & OutputOptions): Promise<void> {
-  await withAgent(options, async ({ member, agent }) => {
-    requireChaincode(member, chaincodeId);
-    const provisioning = await import("../../enclave/operator/provisioning.ts");
-    const exported = await provisioning.exportKeys(member.client, agent);
-    printData(options, exported, (list) =>
-      list.map(({ receiverId, mspId }) => `exported to ${receiverId} of ${mspId}`).join("\n"),
-    );
-  });
+  await withAgent(
+    options,
+    async ({ member, agent }) => {
+      const provisioning = await import("../../enclave/operator/provisioning.ts");
+      const exported = await provisioning.exportKeys(member.client, agent);
+      printData(options, exported, (list) =>
+        list.map(({ receiverId, mspId }) => `exported to ${receiverId} of ${mspId}`).join("\n"),
+      );
+    },
+    chaincodeId,
+  );
 }
 
 async function importKeys(chaincodeId: string, options: EnclaveOptions & OutputOptions): Promise<void> {
-  await withAgent(options, async ({ member, agent }) => {
-    requireChaincode(member, chaincodeId);
-    const provisioning = await import("../../enclave/operator/provisioning.ts");
-    await provisioning.importKeys(member.client, agent);
-    const enclaveId = provisioning.ownId(agent);
-    printData(options, { enclaveId }, () => `enclave ${enclaveId} holds the keys of ${chaincodeId}`);
-  });
+  await withAgent(
+    options,
+    async ({ member, agent }) => {
+      const provisioning = await import("../../enclave/operator/provisioning.ts");
+      await provisioning.importKeys(member.client, agent);
+      const enclaveId = provisioning.ownId(agent);
+      printData(options, { enclaveId }, () => `enclave ${enclaveId} holds the keys of ${chaincodeId}`);
+    },
+    chaincodeId,
+  );
 }

@@ -63,13 +63,18 @@ export async function openMember<T>(options: MemberOptions, use: (session: Membe
   });
 }
 
-/** @throws CommandFailure the enclave was not created */
+/**
+ * @param chaincodeId - As a command names it
+ * @throws CommandFailure there is no such chaincode, or the enclave was not created
+ */
 export async function withAgent<T>(
   options: EnclaveOptions,
   use: (session: MemberSession & { readonly agent: EnclaveAgent }) => Promise<T>,
+  chaincodeId?: string,
 ): Promise<T> {
   return await asMember(options, async (session) => {
     const { member } = session;
+    if (chaincodeId !== undefined) requireChaincode(member, chaincodeId);
     if (!member.enclaves().includes(options.enclave))
       throw new CommandFailure(
         exitCodes.usage,

@@ -15,6 +15,10 @@ const advice: Partial<Record<EnclaveErrorCode, string>> = {
   EK_MISMATCH: "have the keys in force exported to the enclave (strongroom fpc keys export), then import them",
   NOT_PROVISIONED: "strongroom fpc keys export by an enclave that holds the keys, then strongroom fpc keys import",
   CONFLICT: "something else came first: look at strongroom fpc status, and call again",
+  BAD_CIPHERTEXT:
+    "it was encrypted to another key: of a recovery share, the organisation's recovery key has to be the one that the policy names",
+  UNSEAL_FAILED:
+    "put the newest sealed blob in its place, or create another enclave (--enclave) and have the keys exported to it",
   BAD_EVIDENCE: "let the enclave attest again, or create another one",
   REPLAY: "have the message made anew: call the step again",
   NOT_FOUND: "strongroom fpc status shows what there is",

@@ -209,6 +209,11 @@ describe("strongroom fpc", () => {
       code: 2,
       says: /Org1MSP has no enclave main\n.*enclave create --org 1 --enclave main/,
     });
+    refused(await run("lifecycle", "chaincode", "exportcckeys", "other"), {
+      code: 2,
+      says: /no private chaincode other\n.*is sealed/,
+    });
+    refused(await run("keys", "release", "main"), { code: 2, says: /by its id or the first digits/ });
     refused(await run("enclave", "show", "00"), { code: 2, says: /no enclave has an id that begins with 00/ });
     refused(await run("enclave", "create", "--enclave", "../main"), {
       code: exitOf("SETTINGS_INVALID"),
