@@ -1,10 +1,10 @@
 import { CustodyError } from "./errors.ts";
 import type { Journal } from "./journal.ts";
 import type { Caller, Door } from "./service.ts";
+import { SparseRecords } from "./sparse-records.ts";
 
 const summaryEveryMs = 60_000;
 const maxKinds = 64;
-const revokedEveryMs = 1000;
 
 /**
  * Refusals of callers nobody knows are counted, not written one by one, so that a flood cannot fill the disk: one summary
@@ -13,7 +13,7 @@ const revokedEveryMs = 1000;
 export class Refusals {
   readonly #journal: Journal;
   readonly #counts = new Map<string, { door: Door; reason: string; count: number; lastPeer: string }>();
-  readonly #revokedLastMs = new Map<string, number>();
+  readonly #ofRevoked = new SparseRecords();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(journal: Journal) {
@@ -36,17 +36,18 @@ export class Refusals {
    * @throws {CustodyError} `RECORD_NOT_WRITTEN`.
    */
   async ofRevoked(caller: Caller, detail: Readonly<Record<string, string>>): Promise<void> {
-    const nowMs = performance.now();
-    const lastMs = this.#revokedLastMs.get(caller.principal) ?? Number.NEGATIVE_INFINITY;
-    if (nowMs - lastMs < revokedEveryMs) return this.count(caller.door, caller.peer, "principal is revoked");
-    this.#revokedLastMs.set(caller.principal, nowMs);
     const subject = { action: "strongroom:Authenticate", detail };
     const refuse = () => {
       throw new CustodyError("ACCESS_DENIED", `${caller.principal} is revoked`);
     };
-    await this.#journal.perform(caller, subject, refuse).catch((error: unknown) => {
-      if (!(error instanceof CustodyError) || error.code !== "ACCESS_DENIED") throw error;
-    });
+    await this.#ofRevoked.take(
+      caller.principal,
+      () =>
+        this.#journal.perform(caller, subject, refuse).catch((error: unknown) => {
+          if (!(error instanceof CustodyError) || error.code !== "ACCESS_DENIED") throw error;
+        }),
+      () => this.count(caller.door, caller.peer, "principal is revoked"),
+    );
   }
 
   /** Writes the summaries that wait. Never throws: a store that takes no record has refused every request already. */

@@ -72,6 +72,19 @@ describe("principals and nodes", () => {
     );
   });
 
+  it("are told of no refusal before the record of one is written, whichever of many requests is refused first", async () => {
+    await km.enrol("node-f", "alias/nodes");
+    const spki = Buffer.from("node-f".padEnd(32, "x"));
+    await km.custody.nodes.revoke(km.admin, "node-f");
+    const order: string[] = [];
+    const refused = (which: string) =>
+      km.custody.principalOfPublicKey(spki, peer).then(() => {
+        order.push(which);
+      });
+    await Promise.all([refused("first, on record"), refused("second, counted")]);
+    assert.deepEqual(order, ["first, on record", "second, counted"]);
+  });
+
   it("lets no unwrap through that starts after the revoking call has returned, under load", async () => {
     const node = await km.enrol("node-e", "alias/nodes");
     const input = { key: "alias/nodes", context: { node: "node-e" } };
