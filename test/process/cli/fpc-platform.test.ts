@@ -29,6 +29,10 @@ describe("strongroom fpc platform", () => {
     const { code, stderr } = await run("certify", at("host"), "--root", at("root"), "--name", "host-1");
     assert.equal(code, 0, stderr);
     assert.match(stderr, /it is simulated/);
+    await assert.rejects(openProcessBackend({ platform: at("elsewhere") }), {
+      code: "SETTINGS_INVALID",
+      hint: /fpc platform certify/,
+    });
     await using backend = await openProcessBackend({ platform: at("host") });
     assert.match(await backend.measure(), /^[0-9A-F]{64}$/);
     const again = await run("certify", at("host"), "--root", at("root"), "--name", "host-1");

@@ -93,8 +93,8 @@ class ProcessBackend implements TeeBackend {
 }
 
 function readPlatformSecret(path: string): SecretBuffer {
-  const refusal = (message: string, more: { hint?: string }) =>
-    new EnclaveError("SETTINGS_INVALID", more.hint === undefined ? message : `${message}: ${more.hint}`);
+  const refusal = (message: string, { hint = "a host's platform is made by strongroom fpc platform certify" }) =>
+    new EnclaveError("SETTINGS_INVALID", message, { hint });
   using text = readSecretFile(path, { what: "platform secret", fileName: "platform secret", refusal });
   const bytes = text.expose((value) => decodeBase64(value));
   if (bytes?.length !== platformSecretBytes)
