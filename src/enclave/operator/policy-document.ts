@@ -74,7 +74,7 @@ export function readPolicyDocument(text: string): Policy {
 
 /** The same text for the same policy; reading it gives the policy again. */
 export function writePolicyDocument(policy: Policy): string {
-  return `${JSON.stringify(toDocument(policy), null, 2)}\n`;
+  return `${JSON.stringify(documentOf(policy), null, 2)}\n`;
 }
 
 function toPolicy(document: Document): Policy {
@@ -122,7 +122,7 @@ function toPolicy(document: Document): Policy {
   });
 }
 
-function toDocument(policy: Policy): z.input<typeof form> {
+function documentOf(policy: Policy): z.input<typeof form> {
   const { successor, trustedLedger, previousPolicyHash } = policy;
   if (trustedLedger === undefined)
     throw new EnclaveError("MALFORMED", "the policy says nothing of the ledger that enclaves are to believe");
