@@ -1,5 +1,5 @@
-import { readFileSync, statSync } from "node:fs";
 import { Command } from "commander";
+import { readTextFile } from "../../files/text-file.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, printText, withJson } from "../output.ts";
 import { asMember, type MemberOptions, withMember } from "./member-session.ts";
@@ -64,9 +64,8 @@ async function set(document: string, signatures: string[], options: MemberOption
 
 function readText(path: string): string {
   try {
-    if (statSync(path).size <= maxFileBytes) return readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new CommandFailure(exitCodes.usage, `${path} cannot be read: ${(cause as NodeJS.ErrnoException).code}`);
+    return readTextFile(path, maxFileBytes);
+  } catch (error) {
+    throw new CommandFailure(exitCodes.usage, (error as Error).message);
   }
-  throw new CommandFailure(exitCodes.usage, `${path} is longer than ${maxFileBytes} bytes`);
 }

@@ -1,6 +1,6 @@
-import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import * as z from "zod";
+import { readTextFile } from "../../files/text-file.ts";
 import { EnclaveError } from "../errors.ts";
 import type { TeeSettings } from "../tee/open-backend.ts";
 
@@ -56,40 +56,47 @@ export type FolderHost = Extract<NonNullable<ConnectionSettings["host"]>, { kind
 const maxSettingsBytes = 1 << 16;
 const maxPemBytes = 1 << 20;
 
+const shown =
+  "docs/fabric.md shows such a file of JSON (Commands); --connection names the one of your organisation on a channel of Fabric, --folder and --org a trial network";
+
 /** @throws EnclaveError SETTINGS_INVALID: it cannot be read, or what is in it is missing, unknown or wrong */
 export function readConnectionSettings(path: string): ConnectionSettings {
-  const text = readLimited(path, maxSettingsBytes);
+  const text = readText(path, maxSettingsBytes, shown);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new EnclaveError("SETTINGS_INVALID", `${path} is not JSON`, { cause });
+    // Its words quote the text, which may be a key that was put there by mistake.
+    const place = /line \d+ column \d+/.exec((cause as Error).message)?.[0];
+    throw invalid(`${path} is not JSON${place === undefined ? "" : `: ${place}`}`, shown, cause);
   }
   const result = form.safeParse(value);
   if (!result.success) {
     const [issue] = result.error.issues;
     const where = issue?.path.join(".") ?? "";
-    throw new EnclaveError("SETTINGS_INVALID", `${path}: ${where === "" ? "" : `${where}: `}${issue?.message}`);
+    throw invalid(`${path}: ${where === "" ? "" : `${where}: `}${issue?.message}`, shown);
   }
   return absolute(result.data, dirname(resolve(path)));
 }
 
 /** A certificate or several. @throws EnclaveError SETTINGS_INVALID */
 export function readPem(path: string): string {
-  const text = readLimited(path, maxPemBytes);
-  if (!text.includes("-----BEGIN CERTIFICATE-----"))
-    throw new EnclaveError("SETTINGS_INVALID", `${path} holds no certificate in PEM`);
+  const hint = "files are named from the folder that the connection settings are in, or by their whole path";
+  const text = readText(path, maxPemBytes, hint);
+  if (!text.includes("-----BEGIN CERTIFICATE-----")) throw invalid(`${path} holds no certificate in PEM`);
   return text;
 }
 
-function readLimited(path: string, limit: number): string {
+function readText(path: string, limit: number, hint: string): string {
   try {
-    if (statSync(path).size > limit) throw new EnclaveError("SETTINGS_INVALID", `${path} is too long`);
-    return readFileSync(path, "utf8");
+    return readTextFile(path, limit);
   } catch (cause) {
-    if (cause instanceof EnclaveError) throw cause;
-    throw new EnclaveError("SETTINGS_INVALID", `${path} cannot be read`, { cause });
+    throw invalid((cause as Error).message, hint, cause);
   }
+}
+
+function invalid(message: string, hint?: string, cause?: unknown): EnclaveError {
+  return new EnclaveError("SETTINGS_INVALID", message, { hint, cause });
 }
 
 function absolute(settings: ConnectionSettings, folder: string): ConnectionSettings {

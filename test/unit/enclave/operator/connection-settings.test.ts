@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -15,7 +15,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const organisation = await TestOrganisation.create("Org1MSP");
 const [admin, other] = await Promise.all([organisation.issue("admin"), organisation.issue("admin")]);
 
-function write(name: string, text: string, mode = 0o600): string {
+function write(name: string, text: string | Uint8Array, mode = 0o600): string {
   const path = join(folder, name);
   writeFileSync(path, text);
   chmodSync(path, mode);
@@ -51,11 +51,12 @@ const gateway = (change: object) => settings({ gateway: { ...whole.gateway, ...c
 const host = (change: object) => settings({ host: { ...whole.host, ...change } });
 
 /** The refusal names the field or file, and shows nothing of a key. */
-function isInvalid(says: RegExp) {
+function isInvalid(says: RegExp, hint?: RegExp) {
   return (error: unknown) => {
     assert.ok(error instanceof EnclaveError, String(error));
     assert.equal(error.code, "SETTINGS_INVALID", error.message);
     assert.match(error.message, says);
+    if (hint !== undefined) assert.match(String(error.hint), hint);
     const secret = admin.key.split("\n")[1] ?? "";
     assert.ok(secret !== "" && !`${error.message} ${error.hint}`.includes(secret));
     return true;
@@ -120,13 +121,29 @@ describe("connection settings", () => {
     refused(gateway({ tlsRoots: undefined, tlsCertificate: "a", tlsKey: "b" }), /without gateway\.tlsRoots/);
   });
 
-  it("are refused where they are no file of settings", () => {
-    const refused = (path: string, says: RegExp) => assert.throws(() => readConnectionSettings(path), isInvalid(says));
-    refused(join(folder, "absent.json"), /absent\.json cannot be read/);
-    refused(folder, /cannot be read/);
-    refused(write("text.json", "no settings"), /is not JSON/);
-    refused(write("list.json", "[]"), /list\.json/);
-    refused(write("long.json", JSON.stringify({ ...whole, chaincode: "a".repeat(1 << 16) })), /too long/);
+  it("are refused where they are no file of settings, with the reason and what to do", async () => {
+    const refused = async (path: string, says: RegExp, hint: RegExp = /^docs\/fabric\.md shows .*--connection/) => {
+      assert.throws(() => readConnectionSettings(path), isInvalid(says, hint));
+      await assert.rejects(FabricMember.open(path), isInvalid(says, hint));
+    };
+    await refused(join(folder, "absent.json"), /absent\.json cannot be read: there is no such file$/);
+    await refused(join(write("no-folder", ""), "a.json"), /a\.json cannot be read: a part of its path is no folder$/);
+    await refused(folder, /cannot be read: it is a folder$/);
+    const pointing = join(folder, "pointing.json");
+    symlinkSync(pointing, pointing);
+    await refused(pointing, /cannot be read: its links go round in a circle$/);
+    await refused(write("text.json", "no settings"), /text\.json is not JSON$/);
+    await refused(write("settings.toml", 'channel = "mychannel"\n'.repeat(5)), /settings\.toml is not JSON$/);
+    await refused(write("cut.json", JSON.stringify(whole, null, 2).slice(0, -3)), /is not JSON: line \d+ column \d+$/);
+    await refused(write("empty.json", ""), /empty\.json is not JSON$/);
+    await refused(write("binary.json", Buffer.from([0xff, 0xfe])), /is not text in UTF-8/);
+    await refused(write("list.json", "[]"), /list\.json: .*object/);
+    await refused(write("long.json", JSON.stringify({ ...whole, chaincode: "a".repeat(1 << 16) })), /longer than/);
+    await refused("/dev/zero", /longer than/);
+  });
+
+  it("show nothing of a key that was put in the place of the whole file", () => {
+    assert.throws(() => readConnectionSettings(write("key.json", admin.key)), isInvalid(/is not JSON/));
   });
 
   it("are refused with a key in them instead of its file's name", () => {
@@ -153,6 +170,10 @@ describe("an identity in files", () => {
     await refused(identity({ key: "admin.pem" }), /admin\.pem is not a private key/);
     await refused(identity({ certificate: "admin-key.pem" }), /holds no certificate/);
     await refused(gateway({ tlsRoots: "text.pem" }), /holds no certificate/);
+    const fromTheirFolder = /named from the folder that the connection settings are in/;
+    const absent = isInvalid(/absent\.pem cannot be read: there is no such file/, fromTheirFolder);
+    await assert.rejects(FabricMember.open(identity({ certificate: "absent.pem" })), absent);
+    await assert.rejects(FabricMember.open(gateway({ tlsRoots: "absent.pem" })), absent);
   });
 
   it("is not used in clear over a network", async () => {
