@@ -7,6 +7,7 @@ import {
   asMember,
   type EnclaveOptions,
   type MemberOptions,
+  openMember,
   withAgent,
   withEnclave,
   withMember,
@@ -33,7 +34,7 @@ export function enclaveCommand(): Command {
       .action(attest),
   );
   enclave.addCommand(
-    withJson(withEnclave(new Command("measure")))
+    withJson(withMember(new Command("measure")))
       .description("the measurement of the enclave that this host would create: the chaincode's version")
       .action(measure),
   );
@@ -57,9 +58,11 @@ export function enclaveCommand(): Command {
 async function create(options: EnclaveOptions & KeyManagerOptions & OutputOptions): Promise<void> {
   await asMember(options, async ({ member }) => {
     const { registerEnclave } = await import("../../enclave/operator/provisioning.ts");
+    // Before anything of it is written: what the ledger does not allow leaves nothing behind.
+    const creation = await member.creation();
     await chooseKeyManager(member, options);
     await using agent = await member.agent(options.enclave);
-    const credentials = await agent.initEnclave(await member.creation());
+    const credentials = await agent.initEnclave(creation);
     const id = await registerEnclave(member.client, credentials);
     const { measurement, tee } = await agent.status();
     const made = { id, organisation: member.mspId, name: options.enclave, tee, measurement };
@@ -76,12 +79,10 @@ async function attest(options: EnclaveOptions & OutputOptions & { sequence: numb
   });
 }
 
-async function measure(options: EnclaveOptions & OutputOptions): Promise<void> {
-  await asMember(options, async ({ member }) => {
-    await using agent = await member.agent(options.enclave);
-    const { measurement, tee } = await agent.status();
-    printData(options, { measurement, tee }, () => measurement);
-  });
+async function measure(options: MemberOptions & OutputOptions): Promise<void> {
+  await openMember(options, async ({ member }) =>
+    printData(options, await member.measure(), ({ measurement }) => measurement),
+  );
 }
 
 async function printStatus<T>(

@@ -35,9 +35,10 @@ async function initEnclave(
   await asMember(options, async ({ member }) => {
     requireChaincode(member, chaincodeId);
     const { initialise } = await import("../../enclave/operator/provisioning.ts");
+    const creation = await member.creation();
     await chooseKeyManager(member, options);
     await using agent = await member.agent(options.enclave);
-    const { enclaveId, generated } = await initialise(member.client, agent, await member.creation());
+    const { enclaveId, generated } = await initialise(member.client, agent, creation);
     printData(options, { enclaveId, generated }, () =>
       [
         `enclave ${enclaveId} of ${member.mspId} is created and registered`,

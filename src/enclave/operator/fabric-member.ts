@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { readSecretFile } from "../../crypto/secret-file.ts";
@@ -11,6 +11,8 @@ import { TrustedLedgerParametersSchema } from "../messages/generated/fpc/policy_
 import { encode } from "../messages/strict.ts";
 import { policyHash } from "../protocol/policy.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
+import type { EnclaveStatus } from "../stub/enclave-status.ts";
+import { measureEnclave } from "../stub/measure.ts";
 import { type EnclaveCreation, Stub } from "../stub/stub.ts";
 import type { TeeKind } from "../tee/backend.ts";
 import { queryHeight } from "./chain-height.ts";
@@ -22,6 +24,7 @@ import {
   readPem,
   teeSettings,
 } from "./connection-settings.ts";
+import { createdEnclaves } from "./created-enclaves.ts";
 import { queryDefinition } from "./definition.ts";
 import { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import { checkEnclaveName } from "./enclave-name.ts";
@@ -100,12 +103,7 @@ export class FabricMember implements Member, AsyncDisposable {
   enclaves(): readonly string[] {
     const host = this.#host();
     if (host.kind === "chaincode") return [peersEnclave];
-    try {
-      return readdirSync(host.folder).sort();
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-      throw error;
-    }
+    return createdEnclaves(host.folder);
   }
 
   async agent(name: string): Promise<EnclaveAgent> {
@@ -122,6 +120,14 @@ export class FabricMember implements Member, AsyncDisposable {
       tee: { ...teeSettings(tee), ...(keyManager && { keyManager }) },
       exchange: hostExchange(this.client, this.identity),
     });
+  }
+
+  async measure(): Promise<Pick<EnclaveStatus, "measurement" | "tee">> {
+    const host = this.#host();
+    if (host.kind === "folder") return await measureEnclave(teeSettings(host.tee));
+    await using agent = await this.agent(peersEnclave);
+    const { measurement, tee } = await agent.status();
+    return { measurement, tee };
   }
 
   /**

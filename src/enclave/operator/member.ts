@@ -1,5 +1,6 @@
 import type { LedgerIdentity } from "../ledger/ledger.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
+import type { EnclaveStatus } from "../stub/enclave-status.ts";
 import type { EnclaveCreation } from "../stub/stub.ts";
 import type { TeeKind } from "../tee/backend.ts";
 import type { EnclaveKeyManagers } from "./enclave-key-managers.ts";
@@ -21,7 +22,7 @@ export interface Member {
   readonly teeKind: TeeKind | undefined;
   /** Of the enclaves at its host; undefined where the host is not at hand. */
   readonly keyManagers: EnclaveKeyManagers | undefined;
-  /** Names of the enclaves at its host, in order. */
+  /** Names of the enclaves that were created at its host, in order. */
   enclaves(): readonly string[];
   /**
    * The agent of an enclave at its host; the enclave need not be there yet.
@@ -29,6 +30,8 @@ export interface Member {
    * @throws EnclaveError CONFLICT: it is in use; SETTINGS_INVALID
    */
   agent(name: string): Promise<EnclaveAgent>;
+  /** Of an enclave that its host would create; nothing is created. @throws EnclaveError SETTINGS_INVALID; ENCLAVE_ENDED */
+  measure(): Promise<Pick<EnclaveStatus, "measurement" | "tee">>;
   /** What an enclave at its host is to be, by what the ledger says. @throws EnclaveError NOT_FOUND: no chaincode, no policy */
   creation(): Promise<EnclaveCreation>;
   /** Private keys, which are read when they are asked for. @throws EnclaveError SETTINGS_INVALID */

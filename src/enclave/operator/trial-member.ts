@@ -1,5 +1,7 @@
 import type { LedgerIdentity } from "../ledger/ledger.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
+import type { EnclaveStatus } from "../stub/enclave-status.ts";
+import { measureEnclave } from "../stub/measure.ts";
 import type { EnclaveCreation } from "../stub/stub.ts";
 import type { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import type { Member } from "./member.ts";
@@ -43,6 +45,10 @@ export class TrialMember implements Member {
 
   agent(name: string): Promise<EnclaveAgent> {
     return this.network.stub(this.client, this.organisation, name);
+  }
+
+  measure(): Promise<Pick<EnclaveStatus, "measurement" | "tee">> {
+    return measureEnclave({ kind: "process", platform: this.organisation.platform });
   }
 
   creation(): Promise<EnclaveCreation> {

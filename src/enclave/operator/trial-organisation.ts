@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import {
@@ -11,6 +11,7 @@ import type { AttestationRoot } from "../tee/attestation-root.ts";
 import type { KeyManagerSettings } from "../tee/key-manager/settings.ts";
 import { writeNewFile } from "../tee/new-file.ts";
 import { createProcessPlatform } from "../tee/process/platform.ts";
+import { createdEnclaves } from "./created-enclaves.ts";
 import { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import { checkEnclaveName } from "./enclave-name.ts";
 import { readKeyManagerFile, writeKeyManagerFile } from "./key-manager-file.ts";
@@ -55,14 +56,9 @@ export class TrialOrganisation {
     return { policyKey: verificationKeyOf(policyKey), recoveryKey: encryptionKeyOf(recoveryKey) };
   }
 
-  /** Names of its enclaves' folders, in order. */
+  /** Names of its enclaves, in order. */
   enclaves(chaincodeId: string): readonly string[] {
-    try {
-      return readdirSync(this.#enclavesFolder(chaincodeId)).sort();
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-      throw error;
-    }
+    return createdEnclaves(this.#enclavesFolder(chaincodeId));
   }
 
   /** The folder of an enclave's stub, made where it is not there. @throws EnclaveError SETTINGS_INVALID */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type EnclaveErrorCode, enclaveErrors } from "../../../src/enclave/errors.ts";
@@ -231,6 +231,26 @@ describe("strongroom fpc", () => {
       code: 2,
       says: /from 1 to 16/,
     });
+  });
+
+  it("measures an enclave without creating one, and leaves no trace of one that was refused", async () => {
+    const enclaves = join(network, "organisations/Org1MSP/enclaves");
+    const { measurement, tee } = JSON.parse(printed(await run("enclave", "measure", "--json")));
+    assert.match(measurement, /^[0-9A-F]{64}$/);
+    assert.equal(tee, "process");
+    assert.equal(printed(await run("enclave", "measure")), `${measurement}\n`);
+    refused(await run("enclave", "measure", "--org", "3"), { code: 2, says: /organisations 1 to 2, not 3/ });
+    refused(await run("enclave", "create", "--enclave", "next", "--key-manager", "km:1"), {
+      code: 2,
+      says: /together/,
+    });
+    assert.equal(existsSync(join(enclaves, "sealed")), false, "neither leaves a folder behind");
+    folder.file("network/organisations/Org1MSP/enclaves/sealed/cut/lock", "");
+    refused(await run("keys", "generate", "--enclave", "cut"), {
+      code: 2,
+      says: /has no enclave cut\n.*enclave create/,
+    });
+    rmSync(enclaves, { recursive: true });
   });
 
   it("refuses an upgrade by its reason class, with what to do", async () => {
