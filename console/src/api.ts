@@ -57,7 +57,9 @@ export interface NodesInView {
   }[];
 }
 
-export interface EnclaveInView extends Omit<ReportedEnclave, "state" | "generation" | "reportedAt"> {
+export interface EnclaveInView extends Omit<ReportedEnclave, "hostState" | "state" | "generation" | "reportedAt"> {
+  /** Null: there is no such node any more. */
+  readonly hostState: ReportedEnclave["hostState"] | null;
   /** Null: its host has told nothing of it. */
   readonly reported: Pick<ReportedEnclave, "state" | "generation" | "reportedAt"> | null;
   readonly lastKeyUse: NodeInView["lastUnwrap"];

@@ -21,7 +21,11 @@ export const enclaveProtocol = {
   "enclaves.report": { input: z.strictObject(report), answer: z.void() },
   "enclaves.list": {
     input: z.strictObject({ node: nodeName.exactOptional() }),
-    answer: z.object({ enclaves: z.array(z.object({ node: z.string(), ...report, reportedAt: time })) }),
+    answer: z.object({
+      enclaves: z.array(
+        z.object({ node: z.string(), hostState: z.enum(["enabled", "revoked"]), ...report, reportedAt: time }),
+      ),
+    }),
   },
   "enclaves.forget": { input: z.strictObject({ node: nodeName, enclave }), answer: z.void() },
 } as const;

@@ -64,6 +64,7 @@ function useNow(wanted: boolean): number {
 
 /** Seconds as people say them. */
 export function span(text: Text, seconds: number): string {
+  if (seconds >= 172_800) return text("span.days", { count: Math.round(seconds / 86_400) });
   if (seconds >= 7200) return text("span.hours", { count: Math.round(seconds / 3600) });
   if (seconds >= 120) return text("span.minutes", { count: Math.round(seconds / 60) });
   return text("span.seconds", { count: seconds });

@@ -25,11 +25,14 @@ const tones: Readonly<Record<string, string>> = {
 export function StateBadge({
   state,
   kind = "state",
+  isPast = false,
 }: {
   readonly state: string;
   readonly kind?: "state" | "result" | "lease";
+  /** Nobody stands by it any more: shown without its colour. */
+  readonly isPast?: boolean;
 }) {
   const { text } = useSettings();
   const key = `${kind}.${state}`;
-  return <span class={`badge ${tones[state] ?? ""}`}>{isTextKey(key) ? text(key) : state}</span>;
+  return <span class={`badge ${isPast ? "" : (tones[state] ?? "")}`}>{isTextKey(key) ? text(key) : state}</span>;
 }

@@ -128,6 +128,7 @@ export const en = {
   "span.seconds": "{count} s",
   "span.minutes": "{count} min",
   "span.hours": "{count} h",
+  "span.days": "{count} days",
   "enclaves.intro":
     "Enclaves of private chaincode whose keys this key manager releases. Where they stand is what their hosts reported, at the time beside it, and not verified here; uses of keys are from this key manager's own audit chain.",
   "enclaves.empty":
@@ -140,7 +141,8 @@ export const en = {
   "enclaves.generation": "Generation",
   "enclaves.lastKeyUse": "Last use of its key",
   "enclaves.host": "host: {node}",
-  "enclaves.reportedAt": "reported {at}",
+  "enclaves.hostRevoked": "host revoked: its enclaves do not start again",
+  "enclaves.reportedAt": "reported {at}, {ago} ago",
   "enclaves.notReported": "its host has reported nothing",
   "nodesOverAws.title": "Nodes that ask at the AWS door",
   "nodesOverAws.network": "Network",

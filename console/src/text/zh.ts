@@ -129,6 +129,7 @@ export const zh: Readonly<Record<TextKey, string>> = {
   "span.seconds": "{count} 秒",
   "span.minutes": "{count} 分钟",
   "span.hours": "{count} 小时",
+  "span.days": "{count} 天",
   "enclaves.intro":
     "由本密钥管理器释放密钥的私有链码飞地。其状态由所在主机在所示时间上报，此处未经验证；密钥使用情况取自本密钥管理器自己的审计链。",
   "enclaves.empty":
@@ -141,7 +142,8 @@ export const zh: Readonly<Record<TextKey, string>> = {
   "enclaves.generation": "密钥代次",
   "enclaves.lastKeyUse": "最近一次使用其密钥",
   "enclaves.host": "主机：{node}",
-  "enclaves.reportedAt": "上报于 {at}",
+  "enclaves.hostRevoked": "主机已撤销：其飞地不会再启动",
+  "enclaves.reportedAt": "上报于 {at}，{ago}前",
   "enclaves.notReported": "所在主机未上报",
   "nodesOverAws.title": "经 AWS 接口请求的节点",
   "nodesOverAws.network": "网络",

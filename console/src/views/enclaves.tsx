@@ -1,5 +1,6 @@
 import { api, type EnclaveInView } from "../api.ts";
 import { useLoaded } from "../loading.ts";
+import { ageOf } from "../parts/age.ts";
 import { LastUnwrap } from "../parts/last-unwrap.tsx";
 import { Paged } from "../parts/paged.tsx";
 import { Problem } from "../parts/problem.tsx";
@@ -52,7 +53,7 @@ export function EnclavesView() {
 
 function EnclaveRow({ enclave: row, since }: { readonly enclave: EnclaveInView; readonly since: string | null }) {
   const { text, time } = useSettings();
-  const { enclave, node, organisation, channel, chaincode, measurement, reported, lastKeyUse } = row;
+  const { enclave, node, hostState, organisation, channel, chaincode, measurement, reported, lastKeyUse } = row;
   return (
     <tr data-enclave={enclave} data-host={node}>
       <td>
@@ -60,6 +61,7 @@ function EnclaveRow({ enclave: row, since }: { readonly enclave: EnclaveInView; 
           {enclave.slice(0, 16)}
         </span>
         <span class="quiet block">{text("enclaves.host", { node })}</span>
+        {hostState === "revoked" && <span class="bad-text block">{text("enclaves.hostRevoked")}</span>}
       </td>
       <td>{organisation}</td>
       <td>
@@ -74,8 +76,10 @@ function EnclaveRow({ enclave: row, since }: { readonly enclave: EnclaveInView; 
           <span class="quiet">{text("enclaves.notReported")}</span>
         ) : (
           <>
-            <StateBadge state={reported.state} />
-            <span class="quiet block">{text("enclaves.reportedAt", { at: time(reported.reportedAt) })}</span>
+            <StateBadge state={reported.state} isPast={hostState === "revoked"} />
+            <span class="quiet block">
+              {text("enclaves.reportedAt", { at: time(reported.reportedAt), ago: ageOf(text, reported.reportedAt) })}
+            </span>
           </>
         )}
       </td>

@@ -29,6 +29,8 @@ export interface EnclaveReport {
 export interface ReportedEnclave extends EnclaveReport {
   /** Name of the node that said so: the enclave's host. */
   readonly node: string;
+  /** Of the host at this moment, by the key manager's own word. What a revoked host last said is out of date, and stays so. */
+  readonly hostState: "enabled" | "revoked";
   readonly reportedAt: string;
 }
 

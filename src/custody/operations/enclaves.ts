@@ -45,7 +45,8 @@ export class Enclaves implements EnclaveOperations {
     return performOnAccount(this.#core, caller, subject, () => {
       if (node !== undefined) this.#mustBeNode(node);
       const found = [...this.#core.state.all("enclave")].filter(([, each]) => node === undefined || each.node === node);
-      return { value: found.sort(([left], [right]) => (left < right ? -1 : 1)).map(([, each]) => each) };
+      const inOrder = found.sort(([left], [right]) => (left < right ? -1 : 1));
+      return { value: inOrder.map(([, each]) => ({ ...each, hostState: this.#hostState(each.node) })) };
     });
   }
 
@@ -72,6 +73,10 @@ export class Enclaves implements EnclaveOperations {
     throw new CustodyError("ACCESS_DENIED", "an enclave is told of by its host: an enabled node", undefined, {
       deniedBy,
     });
+  }
+
+  #hostState(node: string): ReportedEnclave["hostState"] {
+    return this.#core.state.get("principal", node)?.state === "enabled" ? "enabled" : "revoked";
   }
 
   #mustBeNode(name: string): void {

@@ -22,6 +22,8 @@ export interface EnclaveInView {
   readonly channel: string;
   readonly chaincode: string;
   readonly measurement: string;
+  /** Of that node at this moment; null where there is no such node any more. */
+  readonly hostState: ReportedEnclave["hostState"] | null;
   /** Null: its host has told nothing of it; what else is known is what it asked under. */
   readonly reported: Pick<ReportedEnclave, "state" | "generation" | "reportedAt"> | null;
   /** The newest use of its key among those that were looked at; null when there is none. */
@@ -34,7 +36,7 @@ export interface EnclavesInView {
   readonly usesSince: string | null;
 }
 
-type Asked = Pick<CustodyService, "enclaves" | "audit">;
+type Asked = Pick<CustodyService, "enclaves" | "audit" | "nodes">;
 
 /** Every part is asked of custody as the caller, who must be allowed to read it. */
 export async function enclavesInView(custody: Asked, caller: Caller): Promise<EnclavesInView> {
@@ -47,11 +49,22 @@ export async function enclavesInView(custody: Asked, caller: Caller): Promise<En
     uses.delete(id);
     return { ...names, reported: { state, generation, reportedAt }, lastKeyUse: use?.lastKeyUse ?? null };
   });
-  const untold = [...uses.values()].slice(0, maxUnreported);
+  const untold = await withHostStates(custody, caller, [...uses.values()].slice(0, maxUnreported));
   return {
     enclaves: [...told, ...untold].sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1)),
     usesSince: since,
   };
+}
+
+/** The list of nodes leaves a record, so it is asked for where there is something to say by it alone. */
+async function withHostStates(
+  { nodes }: Asked,
+  caller: Caller,
+  enclaves: readonly Omit<EnclaveInView, "hostState">[],
+): Promise<readonly EnclaveInView[]> {
+  if (enclaves.length === 0) return [];
+  const states = new Map((await nodes.list(caller)).map(({ name, state }) => [name, state]));
+  return enclaves.map((each) => ({ ...each, hostState: states.get(each.node) ?? null }));
 }
 
 /** The newest uses, and the time of the oldest record that was looked at where that was not the chain's first. */
@@ -73,8 +86,8 @@ async function findUses(
 }
 
 /** The newest use of each enclave's key by each node, refused ones too: what a start looks like that was not allowed. */
-function usesOf(records: readonly AuditRecord[]): Map<string, EnclaveInView> {
-  const found = new Map<string, EnclaveInView>();
+function usesOf(records: readonly AuditRecord[]): Map<string, Omit<EnclaveInView, "hostState">> {
+  const found = new Map<string, Omit<EnclaveInView, "hostState">>();
   for (const record of records) {
     const node = /:node\/([^/]+)$/.exec(record.principal)?.[1];
     const names = namesIn(record.context);

@@ -90,6 +90,7 @@ describe("strongroom fpc with a key manager", { timeout: 600_000 }, () => {
     const { reportedAt, ...rest } = reported ?? {};
     assert.deepEqual(rest, {
       node: "host-1",
+      hostState: "enabled",
       enclave,
       organisation: "Org1MSP",
       channel: "trial",
@@ -124,13 +125,17 @@ describe("strongroom fpc with a key manager", { timeout: 600_000 }, () => {
     const table = printed(await runStrongroom(["node", "enclave", "list", ...place]));
     assert.match(
       table,
-      /^HOST +ENCLAVE +ORGANISATION +CHANNEL +CHAINCODE +MEASUREMENT +STATE +GENERATION +REPORTED\n$/,
+      /^HOST +HOST IS +ENCLAVE +ORGANISATION +CHANNEL +CHAINCODE +MEASUREMENT +REPORTED AS +GENERATION +REPORTED AT +AGE\n$/,
     );
   });
 
   it("starts no enclave while no key manager answers, nor once the host is revoked", async () => {
+    printed(await run("status"));
     await server.admin.nodes.revoke("host-1");
     assertOneClearLine(await run("keys", "share"), 3, /the key manager refused/);
+    const listed = await runStrongroom(["node", "enclave", "list", "host-1", "--data", manager.dataDir]);
+    assert.match(printed(listed), /^host-1 +revoked +[0-9A-F]{16} .* \d+ (?:s|min)$/m);
+    assert.match(listed.stderr, /host-1: revoked, so no enclave starts there again/);
     await server.stop();
     assertOneClearLine(await run("keys", "share"), 4, /no key manager .*without it the enclave does not open/);
   });

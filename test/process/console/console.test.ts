@@ -196,16 +196,23 @@ describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, (
       "auctiontrade",
       "9B17CA9E14E69D21",
     ]);
-    assert.match(first[4] ?? "", /^provisionedreported .*\d/);
+    assert.match(first[4] ?? "", /^provisionedreported .*\d, \d+ s ago$/);
     assert.equal(first[5], "2");
     assert.match(first[6] ?? "", /\d.*127\.0\.0\.1$/);
     assert.match(second[4] ?? "", /^revokedreported /);
     assert.match(second[6] ?? "", /refused \(KEY_DISABLED\)$/);
+    assert.equal(await page.getByText("host revoked").count(), 0);
     assert.deepEqual([third[4], third[5]], ["its host has reported nothing", "–"]);
     assert.match(third[6] ?? "", /127\.0\.0\.1$/);
     await screenshot(page, "enclaves");
     await page.locator("select[name=language]").selectOption("zh");
     await page.getByText("其状态由所在主机在所示时间上报").waitFor();
+    await page.locator("select[name=language]").selectOption("en");
+    for (const number of [1, 3]) await admin.nodes.revoke(`enclave-host-${number}`);
+    await page.getByRole("button", { name: "Refresh" }).click();
+    await page.getByText("host revoked: its enclaves do not start again").nth(1).waitFor();
+    assert.equal(await page.getByText("host revoked").count(), 2, "whether it has reported or not");
+    assert.equal(await page.locator(`tr[data-enclave="${idOf(1)}"] .badge.good`).count(), 0);
     assert.deepEqual(problems, []);
     await window.close();
   });

@@ -52,8 +52,8 @@ describe("what a host tells of its enclaves", () => {
     await km.custody.enclaves.report(caller, reportOf(2));
     const reportedAt = new Date(km.nowMs).toISOString();
     assert.deepEqual(await km.custody.enclaves.list(km.admin, name), [
-      { node: name, ...newer, reportedAt },
-      { node: name, ...reportOf(2), reportedAt },
+      { node: name, hostState: "enabled", ...newer, reportedAt },
+      { node: name, hostState: "enabled", ...reportOf(2), reportedAt },
     ]);
   });
 
@@ -147,10 +147,15 @@ describe("what a host tells of its enclaves", () => {
 
   it("stays when the node is revoked, and goes when it is destroyed", async () => {
     const [revoked, destroyed] = [await newNode(), await newNode()];
-    for (const { caller } of [revoked, destroyed]) await km.custody.enclaves.report(caller, reportOf(9));
+    for (const { caller } of [revoked, destroyed])
+      await km.custody.enclaves.report(caller, reportOf(9, { state: "provisioned", generation: 1 }));
     await km.custody.nodes.revoke(km.admin, revoked.name);
     await km.custody.nodes.destroyed(destroyed.caller, { name: destroyed.name, network: "net", keys: [] });
-    assert.equal((await km.custody.enclaves.list(km.admin, revoked.name)).length, 1);
+    const stands = async () =>
+      (await km.custody.enclaves.list(km.admin, revoked.name)).map(({ hostState, state }) => [hostState, state]);
+    assert.deepEqual(await stands(), [["revoked", "provisioned"]], "as it was reported, of a host that is revoked");
+    await km.custody.principals.enable(km.admin, revoked.name);
+    assert.deepEqual(await stands(), [["enabled", "provisioned"]]);
     assert.equal((await km.custody.enclaves.list(km.admin, destroyed.name)).length, 0);
   });
 });

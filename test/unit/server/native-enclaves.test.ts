@@ -57,7 +57,7 @@ describe("enclaves over the native door", () => {
     assert.deepEqual(others, []);
     assert.ok(listed !== undefined && Date.parse(listed.reportedAt) > 0);
     const { reportedAt: _, ...rest } = listed;
-    assert.deepEqual(rest, { node: "host-1", ...report });
+    assert.deepEqual(rest, { node: "host-1", hostState: "enabled", ...report });
     await running.admin.enclaves.forget("host-1", report.enclave);
     await assert.rejects(running.admin.enclaves.forget("host-1", report.enclave), {
       code: "NOT_FOUND",

@@ -68,6 +68,7 @@ describe("the console's view of enclaves", () => {
     assert.deepEqual(rest, {
       enclave: id("E1"),
       node: "host-1",
+      hostState: "enabled",
       ...names,
       reported: { state: "provisioned", generation: 4, reportedAt: new Date(km.nowMs).toISOString() },
     });
@@ -82,14 +83,14 @@ describe("the console's view of enclaves", () => {
   });
 
   it("says since when it looked where that was not the whole chain", async () => {
-    const { audit, enclaves } = km.custody;
+    const { audit, enclaves, nodes } = km.custody;
     const cursors: (number | undefined)[] = [];
     const search: typeof audit.search = async (_caller, { cursor }) => {
       cursors.push(cursor);
       return { records: [], next: 12 - 3 * cursors.length };
     };
     const read = audit.read.bind(audit);
-    const long = { enclaves, audit: Object.assign(Object.create(audit), { search, read }) as typeof audit };
+    const long = { enclaves, nodes, audit: Object.assign(Object.create(audit), { search, read }) as typeof audit };
     const { usesSince } = await enclavesInView(long, km.admin);
     const [third] = await audit.read(km.admin, { after: 2, limit: 1 });
     assert.deepEqual(cursors, [undefined, 9, 6]);
@@ -117,6 +118,9 @@ describe("the console's view of enclaves", () => {
     assert.equal((await rowOf(id("E3")))?.lastKeyUse, null);
     const used = await rowOf(id("E4"));
     assert.deepEqual([used?.node, used?.organisation, used?.reported], ["host-3", "Org2MSP", null]);
+    await km.custody.nodes.revoke(km.admin, "host-3");
+    for (const enclave of [id("E3"), id("E4")])
+      assert.equal((await rowOf(enclave))?.hostState, "revoked", "reported or not");
   });
 
   it("does not take one host's use of a key for another's enclave", async () => {
