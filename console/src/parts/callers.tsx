@@ -2,6 +2,7 @@ import type { PrincipalDescription } from "../api.ts";
 import { useSettings } from "../settings.tsx";
 import { Paged } from "./paged.tsx";
 import { StateBadge } from "./state-badge.tsx";
+import { Table } from "./table.tsx";
 
 interface CallersProps {
   readonly principals: readonly PrincipalDescription[];
@@ -18,48 +19,41 @@ export function Callers({ principals, onDisable, onEnable }: CallersProps) {
   return (
     <Paged items={principals} textOf={({ name, role }) => `${name} ${role}`}>
       {(shown) => (
-        <div class="scroll">
-          <table>
-            <caption class="hidden">{text("nodes.callers")}</caption>
-            <thead>
-              <tr>
-                <th>{text("common.name")}</th>
-                <th>{text("common.state")}</th>
-                <th>{text("nodes.kind")}</th>
-                <th>{text("nodes.role")}</th>
-                <th>{text("common.created")}</th>
-                <th>
-                  <span class="hidden">{text("common.actions")}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {shown.map((principal) => (
-                <tr key={principal.name} data-principal={principal.name}>
-                  <td class="strong">{principal.name}</td>
-                  <td>
-                    <StateBadge state={principal.state} />
-                  </td>
-                  <td>{principal.kind}</td>
-                  <td>{principal.role}</td>
-                  <td class="nowrap">{time(principal.createdAt)}</td>
-                  <td class="right">
-                    {!ownNames.has(principal.name) &&
-                      (principal.state === "enabled" ? (
-                        <button type="button" class="danger quiet-button" onClick={() => onDisable(principal)}>
-                          {text("action.disable")}
-                        </button>
-                      ) : (
-                        <button type="button" onClick={() => onEnable(principal)}>
-                          {text("action.enable")}
-                        </button>
-                      ))}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          caption={text("nodes.callers")}
+          columns={[
+            text("common.name"),
+            text("common.state"),
+            text("nodes.kind"),
+            text("nodes.role"),
+            text("common.created"),
+          ]}
+          actions
+        >
+          {shown.map((principal) => (
+            <tr key={principal.name} data-principal={principal.name}>
+              <td class="strong">{principal.name}</td>
+              <td>
+                <StateBadge state={principal.state} />
+              </td>
+              <td>{principal.kind}</td>
+              <td>{principal.role}</td>
+              <td class="nowrap">{time(principal.createdAt)}</td>
+              <td class="right">
+                {!ownNames.has(principal.name) &&
+                  (principal.state === "enabled" ? (
+                    <button type="button" class="danger quiet-button" onClick={() => onDisable(principal)}>
+                      {text("action.disable")}
+                    </button>
+                  ) : (
+                    <button type="button" onClick={() => onEnable(principal)}>
+                      {text("action.enable")}
+                    </button>
+                  ))}
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
     </Paged>
   );

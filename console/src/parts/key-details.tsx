@@ -9,6 +9,7 @@ import { Dialog } from "./dialog.tsx";
 import { Paged } from "./paged.tsx";
 import { Problem } from "./problem.tsx";
 import { StateBadge } from "./state-badge.tsx";
+import { Table } from "./table.tsx";
 
 interface KeyDetailsProps {
   readonly keyShown: KeyDescription;
@@ -61,38 +62,24 @@ export function KeyDetails({ keyShown: key, onClose }: KeyDetailsProps) {
       {grants.value !== undefined && grants.value.length > 0 && (
         <Paged items={grants.value} textOf={({ id, grantee, name = "" }) => `${id} ${grantee} ${name}`}>
           {(page) => (
-            <div class="scroll">
-              <table>
-                <thead>
-                  <tr>
-                    <th>{text("grant.grantee")}</th>
-                    <th>{text("grant.operations")}</th>
-                    <th>{text("grant.context")}</th>
-                    <th>{text("grant.notAfter")}</th>
-                    <th>
-                      <span class="hidden">{text("common.actions")}</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {page.map((grant) => (
-                    <tr key={grant.id}>
-                      <td class="nowrap">{principalName(grant.grantee)}</td>
-                      <td class="small">{grant.operations.join(", ")}</td>
-                      <td class="mono small">{contextOf(grant) ?? text("grant.anyContext")}</td>
-                      <td class="nowrap">
-                        {grant.notAfter === undefined ? text("grant.forever") : time(grant.notAfter)}
-                      </td>
-                      <td class="right">
-                        <button type="button" class="danger quiet-button" onClick={() => revoke(grant)}>
-                          {text("action.revoke")}
-                        </button>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              columns={[text("grant.grantee"), text("grant.operations"), text("grant.context"), text("grant.notAfter")]}
+              actions
+            >
+              {page.map((grant) => (
+                <tr key={grant.id}>
+                  <td class="nowrap">{principalName(grant.grantee)}</td>
+                  <td class="small">{grant.operations.join(", ")}</td>
+                  <td class="mono small">{contextOf(grant) ?? text("grant.anyContext")}</td>
+                  <td class="nowrap">{grant.notAfter === undefined ? text("grant.forever") : time(grant.notAfter)}</td>
+                  <td class="right">
+                    <button type="button" class="danger quiet-button" onClick={() => revoke(grant)}>
+                      {text("action.revoke")}
+                    </button>
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
         </Paged>
       )}

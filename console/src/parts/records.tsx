@@ -5,6 +5,7 @@ import { useSettings } from "../settings.tsx";
 import type { TextKey } from "../text/en.ts";
 import { Dialog } from "./dialog.tsx";
 import { StateBadge } from "./state-badge.tsx";
+import { Table } from "./table.tsx";
 
 interface RecordsProps {
   readonly records: readonly AuditRecord[];
@@ -18,47 +19,44 @@ export function Records({ records, caption, empty }: RecordsProps) {
   const [shown, setShown] = useState<AuditRecord>();
   if (records.length === 0) return <p class="empty">{text(empty)}</p>;
   return (
-    <div class="scroll">
-      <table>
-        <caption class="hidden">{caption}</caption>
-        <thead>
-          <tr>
-            <th class="right">{text("audit.sequence")}</th>
-            <th>{text("audit.time")}</th>
-            <th>{text("audit.principal")}</th>
-            <th>{text("audit.action")}</th>
-            <th>{text("audit.key")}</th>
-            <th>{text("audit.peer")}</th>
-            <th>{text("audit.result")}</th>
+    <>
+      <Table
+        caption={caption}
+        columns={[
+          { right: text("audit.sequence") },
+          text("audit.time"),
+          text("audit.principal"),
+          text("audit.action"),
+          text("audit.key"),
+          text("audit.peer"),
+          text("audit.result"),
+        ]}
+      >
+        {records.map((record) => (
+          <tr key={record.sequence}>
+            <td class="right">
+              <button type="button" class="link" onClick={() => setShown(record)}>
+                {record.sequence}
+              </button>
+            </td>
+            <td class="nowrap">{time(record.at)}</td>
+            <td class="breaks" title={record.principal}>
+              {principalName(record.principal)}
+            </td>
+            <td class="mono breaks">{record.action}</td>
+            <td class="mono" title={record.key ?? ""}>
+              {record.key ? `${record.key.slice(0, 8)}…` : ""}
+            </td>
+            <td class="breaks">
+              {record.peer} <span class="quiet">{record.door}</span>
+            </td>
+            <td>
+              <StateBadge state={record.result} kind="result" />
+              {record.error !== null && <span class="mono quiet block nowrap">{record.error}</span>}
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {records.map((record) => (
-            <tr key={record.sequence}>
-              <td class="right">
-                <button type="button" class="link" onClick={() => setShown(record)}>
-                  {record.sequence}
-                </button>
-              </td>
-              <td class="nowrap">{time(record.at)}</td>
-              <td class="breaks" title={record.principal}>
-                {principalName(record.principal)}
-              </td>
-              <td class="mono breaks">{record.action}</td>
-              <td class="mono" title={record.key ?? ""}>
-                {record.key ? `${record.key.slice(0, 8)}…` : ""}
-              </td>
-              <td class="breaks">
-                {record.peer} <span class="quiet">{record.door}</span>
-              </td>
-              <td>
-                <StateBadge state={record.result} kind="result" />
-                {record.error !== null && <span class="mono quiet block nowrap">{record.error}</span>}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+        ))}
+      </Table>
       {shown !== undefined && (
         <Dialog title={`${text("audit.sequence")} ${shown.sequence}`} wide onClose={() => setShown(undefined)}>
           <dl>
@@ -78,6 +76,6 @@ export function Records({ records, caption, empty }: RecordsProps) {
           </div>
         </Dialog>
       )}
-    </div>
+    </>
   );
 }

@@ -3,6 +3,7 @@ import { useLoaded } from "../loading.ts";
 import { Problem } from "../parts/problem.tsx";
 import { Section } from "../parts/section.tsx";
 import { StateBadge } from "../parts/state-badge.tsx";
+import { Table } from "../parts/table.tsx";
 import { useSettings } from "../settings.tsx";
 
 /** The cards, tokens and keys in a KMS that the key manager's devices.toml names, as it has them. Looking opens none. */
@@ -17,27 +18,22 @@ export function DevicesView() {
           {value.length === 0 && <p class="empty">{text("devices.empty")}</p>}
           {value.some(({ trust }) => trust === "changed") && <p class="notice">{text("devices.changed")}</p>}
           {value.length > 0 && (
-            <div class="scroll">
-              <table>
-                <caption class="hidden">{text("nav.devices")}</caption>
-                <thead>
-                  <tr>
-                    <th>{text("devices.name")}</th>
-                    <th>{text("common.state")}</th>
-                    <th>{text("devices.library")}</th>
-                    <th>{text("devices.trust")}</th>
-                    <th>{text("devices.sessions")}</th>
-                    <th>{text("devices.uses")}</th>
-                    <th>{text("devices.lastError")}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {value.map((each) => (
-                    <DeviceRow key={each.name} device={each} />
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              caption={text("nav.devices")}
+              columns={[
+                text("devices.name"),
+                text("common.state"),
+                text("devices.library"),
+                text("devices.trust"),
+                text("devices.sessions"),
+                text("devices.uses"),
+                text("devices.lastError"),
+              ]}
+            >
+              {value.map((each) => (
+                <DeviceRow key={each.name} device={each} />
+              ))}
+            </Table>
           )}
         </section>
       )}

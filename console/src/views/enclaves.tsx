@@ -6,6 +6,7 @@ import { Paged } from "../parts/paged.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { Section } from "../parts/section.tsx";
 import { StateBadge } from "../parts/state-badge.tsx";
+import { Table } from "../parts/table.tsx";
 import { useSettings } from "../settings.tsx";
 
 /** Enclaves whose keys are released here: the table of `strongroom fpc status` by their hosts' word, and the last use of each key. */
@@ -21,27 +22,22 @@ export function EnclavesView() {
           {value.enclaves.length > 0 && (
             <Paged items={value.enclaves} textOf={wordsOf}>
               {(enclaves) => (
-                <div class="scroll">
-                  <table>
-                    <caption class="hidden">{text("nav.enclaves")}</caption>
-                    <thead>
-                      <tr>
-                        <th>{text("enclaves.enclave")}</th>
-                        <th>{text("enclaves.organisation")}</th>
-                        <th>{text("enclaves.chaincode")}</th>
-                        <th>{text("enclaves.measurement")}</th>
-                        <th>{text("enclaves.reported")}</th>
-                        <th>{text("enclaves.generation")}</th>
-                        <th>{text("enclaves.lastKeyUse")}</th>
-                      </tr>
-                    </thead>
-                    <tbody>
-                      {enclaves.map((each) => (
-                        <EnclaveRow key={`${each.node}/${each.enclave}`} enclave={each} since={value.usesSince} />
-                      ))}
-                    </tbody>
-                  </table>
-                </div>
+                <Table
+                  caption={text("nav.enclaves")}
+                  columns={[
+                    text("enclaves.enclave"),
+                    text("enclaves.organisation"),
+                    text("enclaves.chaincode"),
+                    text("enclaves.measurement"),
+                    text("enclaves.reported"),
+                    text("enclaves.generation"),
+                    text("enclaves.lastKeyUse"),
+                  ]}
+                >
+                  {enclaves.map((each) => (
+                    <EnclaveRow key={`${each.node}/${each.enclave}`} enclave={each} since={value.usesSince} />
+                  ))}
+                </Table>
               )}
             </Paged>
           )}

@@ -4,6 +4,7 @@ import { asApiError, useLoaded } from "../loading.ts";
 import { Confirm, type Question } from "../parts/confirm.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { Section } from "../parts/section.tsx";
+import { Table } from "../parts/table.tsx";
 import { useSettings } from "../settings.tsx";
 
 export function IntegrationsView() {
@@ -33,39 +34,32 @@ export function IntegrationsView() {
         <section class="card">
           {value.integrations.length === 0 && <p class="empty">{text("integrations.empty")}</p>}
           {value.integrations.length > 0 && (
-            <div class="scroll">
-              <table>
-                <caption class="hidden">{text("nav.integrations")}</caption>
-                <thead>
-                  <tr>
-                    <th>{text("integrations.name")}</th>
-                    <th>{text("integrations.region")}</th>
-                    <th>{text("integrations.apiKey")}</th>
-                    <th>{text("integrations.masterKey")}</th>
-                    <th>{text("common.created")}</th>
-                    <th>
-                      <span class="hidden">{text("common.actions")}</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {value.integrations.map((each) => (
-                    <tr key={each.name}>
-                      <td class="strong">{each.name}</td>
-                      <td>{each.region}</td>
-                      <td class="mono">{each.apiKey}</td>
-                      <td class="mono">{each.masterKey}</td>
-                      <td class="nowrap">{time(each.createdAt)}</td>
-                      <td class="right">
-                        <button type="button" class="danger quiet-button" onClick={() => remove(each)}>
-                          {text("action.delete")}
-                        </button>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              caption={text("nav.integrations")}
+              columns={[
+                text("integrations.name"),
+                text("integrations.region"),
+                text("integrations.apiKey"),
+                text("integrations.masterKey"),
+                text("common.created"),
+              ]}
+              actions
+            >
+              {value.integrations.map((each) => (
+                <tr key={each.name}>
+                  <td class="strong">{each.name}</td>
+                  <td>{each.region}</td>
+                  <td class="mono">{each.apiKey}</td>
+                  <td class="mono">{each.masterKey}</td>
+                  <td class="nowrap">{time(each.createdAt)}</td>
+                  <td class="right">
+                    <button type="button" class="danger quiet-button" onClick={() => remove(each)}>
+                      {text("action.delete")}
+                    </button>
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
         </section>
       )}

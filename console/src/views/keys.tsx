@@ -8,6 +8,7 @@ import { Paged } from "../parts/paged.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { Section } from "../parts/section.tsx";
 import { StateBadge } from "../parts/state-badge.tsx";
+import { Table } from "../parts/table.tsx";
 import { useSettings } from "../settings.tsx";
 
 export function KeysView() {
@@ -50,62 +51,56 @@ export function KeysView() {
       {keys !== undefined && keys.length > 0 && (
         <Paged items={keys} textOf={foundBy}>
           {(page) => (
-            <div class="scroll card">
-              <table>
-                <caption class="hidden">{text("nav.keys")}</caption>
-                <thead>
-                  <tr>
-                    <th>{text("keys.key")}</th>
-                    <th>{text("common.state")}</th>
-                    <th>{text("keys.spec")}</th>
-                    <th>{text("keys.origin")}</th>
-                    <th class="right">{text("keys.version")}</th>
-                    <th>{text("common.created")}</th>
-                    <th>
-                      <span class="hidden">{text("common.actions")}</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {page.map((key) => (
-                    <tr key={key.keyId} data-key={key.keyId}>
-                      <td>
-                        <button type="button" class="link strong" onClick={() => setShown(key)}>
-                          {key.aliases[0] ?? text("keys.noAlias")}
-                        </button>
-                        <span class="mono quiet block">{key.keyId}</span>
-                      </td>
-                      <td>
-                        <StateBadge state={key.state} />
-                        {key.deletionAt !== null && (
-                          <span class="quiet block">
-                            {text("keys.deletionAt")} {time(key.deletionAt)}
-                          </span>
-                        )}
-                      </td>
-                      <td>
-                        {key.spec} <span class="quiet">{key.usage}</span>
-                      </td>
-                      <td>{key.origin}</td>
-                      <td class="right">{key.currentVersion}</td>
-                      <td class="nowrap">{time(key.createdAt)}</td>
-                      <td class="right">
-                        {key.state === "enabled" && (
-                          <button type="button" class="danger quiet-button" onClick={() => ask(key, "disable")}>
-                            {text("action.disable")}
-                          </button>
-                        )}
-                        {key.state === "disabled" && (
-                          <button type="button" onClick={() => ask(key, "enable")}>
-                            {text("action.enable")}
-                          </button>
-                        )}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              caption={text("nav.keys")}
+              columns={[
+                text("keys.key"),
+                text("common.state"),
+                text("keys.spec"),
+                text("keys.origin"),
+                { right: text("keys.version") },
+                text("common.created"),
+              ]}
+              actions
+              card
+            >
+              {page.map((key) => (
+                <tr key={key.keyId} data-key={key.keyId}>
+                  <td>
+                    <button type="button" class="link strong" onClick={() => setShown(key)}>
+                      {key.aliases[0] ?? text("keys.noAlias")}
+                    </button>
+                    <span class="mono quiet block">{key.keyId}</span>
+                  </td>
+                  <td>
+                    <StateBadge state={key.state} />
+                    {key.deletionAt !== null && (
+                      <span class="quiet block">
+                        {text("keys.deletionAt")} {time(key.deletionAt)}
+                      </span>
+                    )}
+                  </td>
+                  <td>
+                    {key.spec} <span class="quiet">{key.usage}</span>
+                  </td>
+                  <td>{key.origin}</td>
+                  <td class="right">{key.currentVersion}</td>
+                  <td class="nowrap">{time(key.createdAt)}</td>
+                  <td class="right">
+                    {key.state === "enabled" && (
+                      <button type="button" class="danger quiet-button" onClick={() => ask(key, "disable")}>
+                        {text("action.disable")}
+                      </button>
+                    )}
+                    {key.state === "disabled" && (
+                      <button type="button" onClick={() => ask(key, "enable")}>
+                        {text("action.enable")}
+                      </button>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
         </Paged>
       )}
