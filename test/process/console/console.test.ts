@@ -204,7 +204,6 @@ describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, (
     assert.equal(await page.getByText("host revoked").count(), 0);
     assert.deepEqual([third[4], third[5]], ["its host has reported nothing", "–"]);
     assert.match(third[6] ?? "", /127\.0\.0\.1$/);
-    await screenshot(page, "enclaves");
     await page.locator("select[name=language]").selectOption("zh");
     await page.getByText("其状态由所在主机在所示时间上报").waitFor();
     await page.locator("select[name=language]").selectOption("en");
@@ -213,6 +212,7 @@ describe("the web console in Chromium", { skip: noBrowser, timeout: 300_000 }, (
     await page.getByText("host revoked: its enclaves do not start again").nth(1).waitFor();
     assert.equal(await page.getByText("host revoked").count(), 2, "whether it has reported or not");
     assert.equal(await page.locator(`tr[data-enclave="${idOf(1)}"] .badge.good`).count(), 0);
+    await screenshot(page, "enclaves");
     assert.deepEqual(problems, []);
     await window.close();
   });
