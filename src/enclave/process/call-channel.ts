@@ -7,6 +7,8 @@ export type Answerer = (name: string, parts: readonly Buffer[]) => Promise<reado
 
 export interface ChannelOptions {
   readonly answer: Answerer;
+  /** Whether a call of this side's, which is being made, is for a client of the channel. @defaultValue none is */
+  readonly isForClient?: (name: string) => boolean;
   /** Once, when nothing can come or go any more. */
   readonly closed: (error: Error | undefined) => void;
   /** What is thrown for an error that has no code: a mistake of this side's. @returns The text that the other side gets */
@@ -14,6 +16,7 @@ export interface ChannelOptions {
 }
 
 interface Pending {
+  readonly isForClient: boolean;
   readonly resolve: (parts: readonly Buffer[]) => void;
   readonly reject: (error: EnclaveError) => void;
 }
@@ -25,6 +28,8 @@ interface Waiting extends Pending {
 
 /** Whose other side sends more breaks the protocol; this side lets the rest wait, and keeps the last place for the end. */
 const mostCallsAtOnce = 256;
+/** The others are kept free for the operator's steps, however many calls clients make. */
+const mostCallsOfClients = 223;
 const lastCall = "end";
 const longestNameBytes = 64;
 
@@ -34,9 +39,11 @@ export class CallChannel {
   readonly #options: ChannelOptions;
   readonly #cutter = new FrameCutter();
   readonly #pending = new Map<number, Pending>();
-  readonly #waiting: Waiting[] = [];
+  readonly #waitingSteps: Waiting[] = [];
+  readonly #waitingForClients: Waiting[] = [];
   #lastNumber = 0;
   #answering = 0;
+  #callsOfClients = 0;
   #closed = false;
 
   constructor(socket: Duplex, options: ChannelOptions) {
@@ -48,36 +55,47 @@ export class CallChannel {
   }
 
   /**
-   * However many are made at once: those above a limit wait until others are answered.
+   * However many are made at once: those above a limit wait until others are answered, and those for clients do not keep others waiting.
    *
    * @throws EnclaveError what the other side refused with; ENCLAVE_ENDED where it is not there, or ends before its answer
    */
   call(name: string, ...parts: readonly Uint8Array[]): Promise<readonly Buffer[]> {
     if (this.#closed) return Promise.reject(ended());
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { name, parts, resolve, reject };
-      if (name === lastCall || this.#pending.size < mostCallsAtOnce - 1) this.#begin(waiting);
-      else this.#waiting.push(waiting);
+      const isForClient = this.#options.isForClient?.(name) ?? false;
+      const waiting: Waiting = { name, parts, isForClient, resolve, reject };
+      if (name === lastCall || this.#hasPlace(isForClient)) this.#begin(waiting);
+      else (isForClient ? this.#waitingForClients : this.#waitingSteps).push(waiting);
     });
   }
 
-  #begin({ name, parts, resolve, reject }: Waiting): void {
+  #hasPlace(isForClient: boolean): boolean {
+    return this.#pending.size < mostCallsAtOnce - 1 && !(isForClient && this.#callsOfClients >= mostCallsOfClients);
+  }
+
+  #begin({ name, parts, ...pending }: Waiting): void {
     this.#lastNumber = (this.#lastNumber + 1) >>> 0;
     const number = this.#lastNumber;
-    this.#pending.set(number, { resolve, reject });
+    this.#pending.set(number, pending);
+    if (pending.isForClient) this.#callsOfClients += 1;
     try {
       this.#send("call", number, [Buffer.from(name), ...parts]);
     } catch (cause) {
-      this.#pending.delete(number);
-      reject(new EnclaveError("MALFORMED", `the arguments of ${name} are too long`, { cause }));
+      this.#takeOut(number);
+      pending.reject(new EnclaveError("MALFORMED", `the arguments of ${name} are too long`, { cause }));
     }
   }
 
+  #takeOut(number: number): Pending | undefined {
+    const pending = this.#pending.get(number);
+    if (this.#pending.delete(number) && pending?.isForClient) this.#callsOfClients -= 1;
+    return pending;
+  }
+
   #beginNext(): void {
-    while (this.#pending.size < mostCallsAtOnce - 1) {
-      const next = this.#waiting.shift();
-      if (next === undefined) return;
-      this.#begin(next);
+    for (const isForClient of [false, true]) {
+      const waiting = isForClient ? this.#waitingForClients : this.#waitingSteps;
+      while (waiting.length > 0 && this.#hasPlace(isForClient)) this.#begin(waiting.shift() as Waiting);
     }
   }
 
@@ -107,9 +125,8 @@ export class CallChannel {
       void this.#answer(number, name.toString("latin1"), rest);
       return;
     }
-    const pending = this.#pending.get(number);
+    const pending = this.#takeOut(number);
     if (pending === undefined) throw new FrameError(`there is no call ${number} under way`);
-    this.#pending.delete(number);
     if (kind === "answer") pending.resolve(parts);
     else pending.reject(errorOf(parts));
     this.#beginNext();
@@ -134,7 +151,8 @@ export class CallChannel {
   #close(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const { reject } of [...this.#pending.values(), ...this.#waiting.splice(0)]) reject(ended());
+    const waiting = [...this.#waitingSteps.splice(0), ...this.#waitingForClients.splice(0)];
+    for (const { reject } of [...this.#pending.values(), ...waiting]) reject(ended());
     this.#pending.clear();
     this.#options.closed(error);
   }

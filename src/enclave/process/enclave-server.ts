@@ -8,6 +8,7 @@ import { encode } from "../messages/strict.ts";
 import type { TeeBackend } from "../tee/backend.ts";
 import type { LedgerExchange } from "../trusted-ledger/exchange.ts";
 import type { TrustedLedger } from "../trusted-ledger/trusted-ledger.ts";
+import { forClient, isClientCall } from "./client-calls.ts";
 import { enclaveCalls } from "./enclave-calls.ts";
 import { EnclaveIdentity, sha256 } from "./identity.ts";
 import { type InvocationHandler, InvocationKeys } from "./invocation.ts";
@@ -67,8 +68,7 @@ export class EnclaveServer {
 
   /** @throws EnclaveError what the call is refused with; MALFORMED: no such call */
   answer(name: string, parts: readonly Buffer[]): Promise<readonly Uint8Array[]> {
-    if (name === "invoke") return this.#invoke(parts);
-    if (name === "release") return this.#release(parts);
+    if (isClientCall(name)) return forClient(() => (name === "invoke" ? this.#invoke(parts) : this.#release(parts)));
     return this.#oneAtATime.run(() => this.#answerAlone(name, parts));
   }
 

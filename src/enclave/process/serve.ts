@@ -1,5 +1,6 @@
 import { Socket } from "node:net";
 import { CallChannel } from "./call-channel.ts";
+import { isForClient } from "./client-calls.ts";
 import { closeEnclaveOff } from "./closed-off.ts";
 import { type EnclaveProgram, EnclaveServer } from "./enclave-server.ts";
 
@@ -23,6 +24,7 @@ export async function serveEnclave(program: EnclaveProgram): Promise<void> {
       setImmediate(() => void channel.end().then(() => process.exit(0)));
       return [];
     },
+    isForClient,
     closed: endNow,
     unexpected: (error) => {
       setImmediate(() => void channel.end().then(endNow));

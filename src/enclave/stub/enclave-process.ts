@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import { EnclaveError } from "../errors.ts";
 import { type Answerer, CallChannel } from "../process/call-channel.ts";
+import { isClientCall } from "../process/client-calls.ts";
 
 const productEntry = new URL(
   import.meta.url.endsWith(".ts") ? "../process/main.ts" : "../process/main.js",
@@ -60,6 +61,7 @@ export class EnclaveProcess implements RunningEnclave {
     if (!(socket instanceof Duplex)) throw new EnclaveError("ENCLAVE_ENDED", "the enclave's process cannot be started");
     this.#channel = new CallChannel(socket, {
       answer,
+      isForClient: isClientCall,
       // Whatever reason the channel broke for, the process is of no more use; its sealed blob is.
       closed: () => this.kill(),
       unexpected: (error) => `STORE_FAILED: ${error instanceof Error ? error.message : "the host failed"}`,

@@ -3,6 +3,7 @@ import { EnclaveError } from "../errors.ts";
 import { CredentialsSchema } from "../messages/generated/fpc/fpc_pb.ts";
 import { decodeStrict } from "../messages/strict.ts";
 import type { Answerer } from "../process/call-channel.ts";
+import { isClientCall } from "../process/client-calls.ts";
 import { sha256 } from "../process/identity.ts";
 import { type Release, writeRelease } from "../process/release.ts";
 import { readSealedBlob } from "../process/sealed-state.ts";
@@ -238,7 +239,7 @@ export class Stub implements AsyncDisposable {
     if (!this.created) throw new EnclaveError("NOT_FOUND", `no enclave was created in ${this.#folder.path}`);
     const enclave = await this.#process();
     // Calls of the chaincode come by the thousand, and the ledger has each.
-    if (name === "invoke" || name === "release") return enclave.call(name, ...parts);
+    if (isClientCall(name)) return enclave.call(name, ...parts);
     return this.#journal.around("stub", name, () => enclave.call(name, ...parts));
   }
 

@@ -9,6 +9,7 @@ import { decodeStrict } from "../../../../src/enclave/messages/strict.ts";
 import { readCredentials } from "../../../../src/enclave/protocol/attested-data.ts";
 import { EnclaveProcess } from "../../../../src/enclave/stub/enclave-process.ts";
 import { Stub, type StubOptions } from "../../../../src/enclave/stub/stub.ts";
+import { encryptIn } from "../../../unit/enclave/process/probe.ts";
 import { World } from "../../../unit/enclave/process/world.ts";
 import { isRunning } from "./driven-stub.ts";
 import { brokenEntry, testEntry } from "./entries.ts";
@@ -161,6 +162,36 @@ describe("the agent of an enclave", () => {
       stub.invoke(Buffer.from("proposal"), async () => []),
       { code: "NOT_FOUND" },
     );
+  });
+
+  test("takes a step of its admin while more calls of clients than it has places wait for the ledger", {
+    timeout: 120_000,
+  }, async () => {
+    const folder = join(world.folder, "busy");
+    cpSync(options.folder, folder, { recursive: true });
+    const held: (() => void)[] = [];
+    let isHeld = false;
+    await using busy = await Stub.open({
+      ...options,
+      folder,
+      entry: testEntry(world, "Org1MSP", { probes: true }),
+      exchange: async (question) => {
+        if (isHeld) await new Promise<void>((resolve) => held.push(resolve));
+        return world.exchange(question);
+      },
+    });
+    await busy.compareWithLedger();
+    isHeld = true;
+    const calls = Promise.allSettled(Array.from({ length: 600 }, () => encryptIn(busy, "a bid")));
+    // Each asks the ledger more than one thing at once: the enclave has no place left for another client's question.
+    while (held.length < 200) await wait(10);
+    isHeld = false;
+    assert.ok((await busy.reEmitRegistration()).length > 0);
+    await busy.compareWithLedger();
+    assert.ok(held.length < 255, `${held.length}`);
+    for (const answer of held) answer();
+    const refusals = new Set((await calls).map((each) => each.status === "rejected" && each.reason.code));
+    assert.deepEqual([...refusals], ["NOT_PROVISIONED"], "the keys were never registered");
   });
 
   test("is of no more use once it is closed", async () => {

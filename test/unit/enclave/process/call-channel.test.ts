@@ -99,6 +99,75 @@ describe("calls between an enclave and its host", () => {
     await Promise.all(all);
   });
 
+  describe("for clients", () => {
+    function busyPair() {
+      const answers = new Map<string, () => void>();
+      const order: string[] = [];
+      const [hostSide, enclaveSide] = duplexPair();
+      const options = { closed: () => undefined, unexpected: () => "ENCLAVE_ENDED: an error of its own" };
+      const host = new CallChannel(hostSide, {
+        ...options,
+        answer: nothing,
+        isForClient: (name) => name.startsWith("client"),
+      });
+      new CallChannel(enclaveSide, {
+        ...options,
+        answer: (name) => {
+          order.push(name);
+          return new Promise((resolve) => answers.set(name, () => resolve([Buffer.from(name)])));
+        },
+      });
+      const begun = async (name: string) => {
+        while (!answers.has(name)) await new Promise(setImmediate);
+      };
+      const call = (name: string) => host.call(name).then(([answer]) => String(answer));
+      const finish = async (name: string) => {
+        await begun(name);
+        answers.get(name)?.();
+      };
+      return { call, finish, begun, order, host, hostSide };
+    }
+    const names = (what: string, count: number) => Array.from({ length: count }, (_, index) => `${what} ${index}`);
+
+    test("leave places for the operator's steps, however many are made and none is answered", async () => {
+      const { call, finish, order, hostSide } = busyPair();
+      const clients = names("client", 2000).map((name) => assert.rejects(call(name), { code: "ENCLAVE_ENDED" }));
+      const steps = names("step", 32);
+      const answered = Promise.all(steps.map(call));
+      for (const name of steps) await finish(name);
+      assert.deepEqual(await answered, steps);
+      assert.equal(order.filter((name) => name.startsWith("client")).length, 223);
+      hostSide.destroy();
+      await Promise.all(clients);
+    });
+
+    test("begin after the steps that wait, each as it was made", async () => {
+      const { call, finish, begun, order } = busyPair();
+      const [clients, steps] = [names("client", 225), names("step", 34)];
+      const all = Promise.all([...clients, ...steps].map(call));
+      await begun("step 31");
+      assert.equal(order.length, 255);
+      await finish("client 0");
+      await begun("step 32");
+      await finish("client 1");
+      await begun("step 33");
+      await finish("client 2");
+      await begun("client 223");
+      assert.deepEqual(order.slice(255), ["step 32", "step 33", "client 223"]);
+      for (const name of [...clients.slice(3), ...steps]) await finish(name);
+      assert.deepEqual(await all, [...clients, ...steps]);
+    });
+
+    test("give their place back where their arguments are too long", async () => {
+      const { call, finish, host } = busyPair();
+      for (const name of names("client", 300))
+        await assert.rejects(host.call(name, Buffer.alloc(8 * 1024 * 1024)), { code: "MALFORMED" });
+      const answered = call("client after");
+      await finish("client after");
+      assert.equal(await answered, "client after");
+    });
+  });
+
   test("of arguments beyond a frame's limit are refused and leave the channel usable", async () => {
     const { host } = channelPair({});
     await assert.rejects(host.call("export", Buffer.alloc(8 * 1024 * 1024)), { code: "MALFORMED" });
