@@ -1,5 +1,7 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, tell, withJson } from "../output.ts";
+import { upgradeOnFabric } from "./fabric-upgrade.ts";
 import { checkChaincode, inNetwork, type NetworkOptions, wholeNumber, withFolder } from "./network-session.ts";
 
 interface UpgradeOptions extends NetworkOptions, OutputOptions {
@@ -8,6 +10,8 @@ interface UpgradeOptions extends NetworkOptions, OutputOptions {
   readonly oldInstallation?: string;
   readonly recover?: boolean;
   readonly by?: readonly number[];
+  readonly connection?: string;
+  readonly document?: string;
 }
 
 export function chaincodeCommand(): Command {
@@ -30,6 +34,19 @@ export function upgradeCommand(): Command {
     .option("--old-installation <dir>", "with other code: the installation whose enclaves hold the keys (means --code)")
     .option("--recover", "with other code: the keys out of the recovery shares on the ledger (means --code)")
     .option("--by <numbers>", "the organisations that sign the policies and approve, as 1,3; left out: all", numbers)
+    .addOption(
+      new Option("--connection <file>", "a channel of Fabric: this organisation's connection settings").conflicts([
+        "folder",
+        "code",
+        "oldInstallation",
+        "recover",
+        "by",
+      ]),
+    )
+    .option(
+      "--document <file>",
+      "with --connection: where the policy document to be signed is written; left out: policy-NUMBER.json",
+    )
     .addHelpText(
       "after",
       `
@@ -38,6 +55,10 @@ for it, or new ones are made and get the keys; a majority of the organisations a
 new version alone. Called again with the same words after an interruption, it goes on. Called without words, it sees to enclaves
 that stayed behind.
 
+On a channel of Fabric (--connection), for another endorsement policy: each organisation calls it with the same words, as often as
+it is told to. It has the own host's enclaves attest, writes the policy documents that are to be signed, and prints which
+commands come next and of whom, those of Fabric's own tools among them.
+
 Example:
   strongroom fpc chaincode upgrade auction --endorsement "AND('Org1MSP.peer', OR('Org2MSP.peer', 'Org3MSP.peer'))"`,
     )
@@ -45,6 +66,10 @@ Example:
 }
 
 async function upgrade(chaincodeId: string, options: UpgradeOptions): Promise<void> {
+  const { connection } = options;
+  if (connection !== undefined) return await upgradeOnFabric(chaincodeId, { ...options, connection });
+  if (options.document !== undefined)
+    throw new CommandFailure(exitCodes.usage, "--document is for a channel of Fabric, with --connection");
   const { formatPolicy, parsePolicy } = await import("../../enclave/ledger/policy-text.ts");
   const { openInstallation } = await import("../../enclave/operator/installation.ts");
   const { reportEnclaves } = await import("../../enclave/operator/report-enclaves.ts");

@@ -1,17 +1,17 @@
 import { Command, Option } from "commander";
 import type { RegistryClient } from "../../enclave/operator/registry-client.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
-import { type OutputOptions, printData, tell, withJson } from "../output.ts";
-import { findEnclave } from "./enclave.ts";
+import { type OutputOptions, printData, withJson } from "../output.ts";
 import {
   asMember,
   type EnclaveOptions,
   type MemberOptions,
-  type MemberSession,
+  resolveId,
   withAgent,
   withEnclave,
   withMember,
 } from "./member-session.ts";
+import { revokeCommand } from "./revoke.ts";
 
 export function keysCommand(): Command {
   const keys = new Command("keys").description(
@@ -35,16 +35,7 @@ export function keysCommand(): Command {
       .action(importCommand),
   );
   keys.addCommand(rotateCommand());
-  keys.addCommand(
-    withJson(withMember(new Command("revoke").argument("<id>", "the enclave's id, or its first digits")))
-      .description("put an enclave out: until the keys are rotated nothing is written or exported")
-      .requiredOption("--reason <text>", "why, for the ledger")
-      .option(
-        "--together",
-        "on a trial network, for another organisation's enclave: by a statement that all organisations sign",
-      )
-      .action(revoke),
-  );
+  keys.addCommand(revokeCommand());
   keys.addCommand(
     withJson(withEnclave(new Command("share")))
       .description("have an enclave issue recovery shares of the active keys to the organisations")
@@ -80,7 +71,7 @@ function rotateCommand(): Command {
       `
 The enclave proposes a generation and exports it to the others that hold the keys; each confirms it (\`keys import\`); when more
 than half have, it is activated. Without --phase all of it is done, as every host of a trial network is in its folder.
-On Fabric each phase is a command of its own.`,
+On Fabric each phase is a command of its own, and \`strongroom fpc status\` shows whose turn it is.`,
     )
     .action(rotate);
 }
@@ -161,7 +152,7 @@ async function rotate(options: EnclaveOptions & OutputOptions & { phase?: string
       throw new CommandFailure(
         exitCodes.usage,
         "on Fabric a rotation is done in its two phases, as the other organisations' enclaves are not at hand",
-        "--phase propose, then keys import at the others, then --phase activate",
+        "--phase propose, then keys import at the others, then --phase activate: strongroom fpc status shows whose turn it is",
       );
     const { generation, exported } = await proposeRotation(client, agent);
     if (network === undefined || phase === "propose") {
@@ -182,29 +173,6 @@ async function rotate(options: EnclaveOptions & OutputOptions & { phase?: string
     printData(options, { generation: Number(generation), confirmed }, () =>
       [`generation ${generation} is in force`, ...confirmed.map((id) => `confirmed by ${id}`)].join("\n"),
     );
-  });
-}
-
-async function revoke(
-  id: string,
-  options: MemberOptions & OutputOptions & { reason: string; together?: boolean },
-): Promise<void> {
-  await asMember(options, async (session) => {
-    const { network, member } = session;
-    const { revokeOwn, revokeTogether } = await import("../../enclave/operator/revocation.ts");
-    if (options.together && network === undefined)
-      throw new CommandFailure(
-        exitCodes.usage,
-        "on Fabric the other organisations' policy keys are not at hand, so nobody can sign for them",
-        "have the enclave's own organisation revoke it",
-      );
-    const enclaveId = await resolveId(session, id);
-    if (options.together && network !== undefined) {
-      const signers = new Map(network.organisations.map((one) => [one.mspId, one.keys().policyKey]));
-      await revokeTogether(member.client, enclaveId, options.reason, signers);
-    } else await revokeOwn(member.client, enclaveId, options.reason);
-    printData(options, { revoked: enclaveId }, () => `enclave ${enclaveId} is revoked`);
-    tell("until the keys are rotated (strongroom fpc keys rotate) nothing is written or exported");
   });
 }
 
@@ -244,9 +212,4 @@ async function recover(options: EnclaveOptions & OutputOptions): Promise<void> {
     const enclave = ownId(agent);
     printData(options, { enclave }, () => `enclave ${enclave} has recovered the keys of ${client.chaincodeId}`);
   });
-}
-
-async function resolveId({ member }: MemberSession, digits: string): Promise<string> {
-  const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
-  return findEnclave((await chaincodeStatus(member.client)).enclaves, digits).id;
 }

@@ -49,17 +49,20 @@ export async function asMember<T>(options: MemberOptions, use: (session: MemberS
 
 /** The same without the key managers' notice, for what changes no enclave. */
 export async function openMember<T>(options: MemberOptions, use: (session: MemberSession) => Promise<T>): Promise<T> {
-  if (options.connection !== undefined) {
-    const { connection } = options;
-    const { FabricMember } = await import("../../enclave/operator/fabric-member.ts");
-    return await tellingRefusals(async () => {
-      await using member = await FabricMember.open(connection);
-      return await use({ member, network: undefined });
-    });
-  }
+  if (options.connection !== undefined)
+    return await onFabric(options.connection, (member) => use({ member, network: undefined }));
   return await inNetwork(options, async (network) => {
     const { TrialMember } = await import("../../enclave/operator/trial-member.ts");
     return await use({ member: await TrialMember.open(network, network.organisation(options.org)), network });
+  });
+}
+
+/** Works as an organisation of a channel of Fabric. @param connection - The file of its connection settings */
+export async function onFabric<T>(connection: string, use: (member: FabricMember) => Promise<T>): Promise<T> {
+  const { FabricMember } = await import("../../enclave/operator/fabric-member.ts");
+  return await tellingRefusals(async () => {
+    await using member = await FabricMember.open(connection);
+    return await use(member);
   });
 }
 
@@ -94,6 +97,13 @@ export function requireChaincode({ client }: Member, chaincodeId: string): void 
       `the channel has no private chaincode ${chaincodeId}`,
       `its private chaincode is ${client.chaincodeId}`,
     );
+}
+
+/** An enclave's id by the first digits of it. @throws CommandFailure none, or more than one */
+export async function resolveId({ member }: MemberSession, digits: string): Promise<string> {
+  const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
+  const { findEnclave } = await import("./enclave.ts");
+  return findEnclave((await chaincodeStatus(member.client)).enclaves, digits).id;
 }
 
 function placeOf({ connection, org }: MemberOptions): string {

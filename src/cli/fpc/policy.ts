@@ -1,10 +1,7 @@
 import { Command } from "commander";
-import { readTextFile } from "../../files/text-file.ts";
-import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, printText, withJson } from "../output.ts";
+import { readText } from "./document-file.ts";
 import { asMember, type MemberOptions, withMember } from "./member-session.ts";
-
-const maxFileBytes = 1 << 20;
 
 export function policyCommand(): Command {
   const policy = new Command("policy").description(
@@ -60,12 +57,4 @@ async function set(document: string, signatures: string[], options: MemberOption
     const number = Number(policy.number);
     printData(options, { number, signedBy: signed.map(({ mspId }) => mspId) }, () => `policy ${number} is in force`);
   });
-}
-
-function readText(path: string): string {
-  try {
-    return readTextFile(path, maxFileBytes);
-  } catch (error) {
-    throw new CommandFailure(exitCodes.usage, (error as Error).message);
-  }
 }

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import type { Awaited } from "../../enclave/operator/awaited.ts";
 import type { KeyManagedEnclave } from "../../enclave/operator/enclave-key-managers.ts";
 import type { ChaincodeStatus } from "../../enclave/operator/status.ts";
 import { type OutputOptions, printData, withJson } from "../output.ts";
@@ -7,17 +8,23 @@ import { asMember, type MemberOptions, withMember } from "./member-session.ts";
 
 export function statusCommand(): Command {
   return withJson(withMember(new Command("status")))
-    .description("the chaincode's enclaves and keys, and what its kind of enclave does not protect from")
+    .description(
+      "the chaincode's enclaves and keys, what is awaited of whom, and what its kind of enclave does not protect from",
+    )
     .action((options: MemberOptions & OutputOptions) =>
       asMember(options, async ({ member }) => {
+        const { awaitedOf } = await import("../../enclave/operator/awaited.ts");
         const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
         const { describeBackends } = await import("../../enclave/tee/open-backend.ts");
         const facts = describeBackends().find(({ kind }) => kind === member.teeKind);
         const keyManagers = member.keyManagers?.enclaves() ?? [];
-        const status = { ...(await chaincodeStatus(member.client)), tee: facts, keyManagers };
+        const onLedger = await chaincodeStatus(member.client);
+        const awaited = await awaitedOf(member.client, onLedger);
+        const status = { ...onLedger, awaited, tee: facts, keyManagers };
         printData(options, status, (value) =>
           [
             ...lines(value),
+            ...value.awaited.map(awaitedLine),
             ...(facts === undefined ? [] : [`tee         ${facts.kind}: ${facts.doesNotProtect}`]),
             ...keyManagers.map(keyManagerLine),
             "",
@@ -26,6 +33,11 @@ export function statusCommand(): Command {
         );
       }),
     );
+}
+
+/** Whose turn it is, and what the step is. */
+export function awaitedLine({ of, command, why }: Awaited): string {
+  return `awaited     ${of.join(" or ")}: ${command} (${why})`;
 }
 
 /** Of this host's enclaves alone: others have key managers of their own. */

@@ -85,6 +85,11 @@ export class FabricMember implements Member, AsyncDisposable {
     return host?.kind === "folder" ? host.tee.kind : undefined;
   }
 
+  /** Whether the settings say where the organisation's enclaves are. */
+  get hasHost(): boolean {
+    return this.#settings.host !== undefined;
+  }
+
   /** Whether the enclaves' files are on this machine, and not with a peer that runs the agent. */
   get isOwnHost(): boolean {
     return this.#settings.host?.kind === "folder";

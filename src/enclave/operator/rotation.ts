@@ -38,15 +38,18 @@ export async function proposeRotation(client: RegistryClient, stub: EnclaveAgent
 
 /**
  * The second phase: the proposed generation comes into force, once more than half of the enclaves that hold the former one have
- * confirmed it (they import it, as the first).
+ * confirmed it (they import it, as the first). Where another organisation was first, or the outcome was not told, the ledger
+ * tells whether it is in force.
  *
  * @returns Its number
  * @throws EnclaveError NOT_FOUND: none is proposed; POLICY_DENIED: too few have confirmed it
  */
 export async function activateRotation(client: RegistryClient): Promise<bigint> {
-  const generation = (await client.keyState())?.proposed ?? 0n;
-  if (generation === 0n) throw new EnclaveError("NOT_FOUND", `no generation of ${client.chaincodeId} is proposed`);
-  await client.submit("activateGeneration", client.chaincodeId, `${generation}`);
+  const generation = await requireProposed(client);
+  await client.submit("activateGeneration", client.chaincodeId, `${generation}`).catch(async (error: unknown) => {
+    const state = await client.keyState().catch(() => undefined);
+    if (state?.active !== generation) throw error;
+  });
   return generation;
 }
 
@@ -58,8 +61,14 @@ export interface Abandoned {
 
 /** Ends a proposal that is not to come into force, or calls for its end where another organisation has proposed it. */
 export async function abandonRotation(client: RegistryClient): Promise<Abandoned> {
-  const generation = (await client.keyState())?.proposed ?? 0n;
-  if (generation === 0n) throw new EnclaveError("NOT_FOUND", `no generation of ${client.chaincodeId} is proposed`);
+  const generation = await requireProposed(client);
   await client.submit("abandonGeneration", client.chaincodeId, `${generation}`);
   return { generation, ended: (await client.keyState())?.proposed !== generation };
+}
+
+async function requireProposed(client: RegistryClient): Promise<bigint> {
+  const { active = 0n, proposed = 0n } = (await client.keyState()) ?? {};
+  if (proposed > 0n) return proposed;
+  const inForce = active === 0n ? "it has no keys yet" : `generation ${active} is in force`;
+  throw new EnclaveError("NOT_FOUND", `no generation of ${client.chaincodeId} is proposed: ${inForce}`);
 }

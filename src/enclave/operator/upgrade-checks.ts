@@ -51,7 +51,8 @@ export async function checkUpgrade(
   if (!isHeld) await checkSource(client, keyState.active, new Set(holders.map(({ version }) => version)), source);
 }
 
-function checkEndorsement(endorsement: Uint8Array, policy: Policy, everybody: readonly string[]): void {
+/** @throws EnclaveError SETTINGS_INVALID: it names others than the policy document, or no peers meet it; POLICY_DENIED: it cannot be judged */
+export function checkEndorsement(endorsement: Uint8Array, policy: Policy, everybody: readonly string[]): void {
   for (const mspId of endorsingOrganisations(endorsement))
     if (organisationOf(policy, mspId) === undefined || !everybody.includes(mspId))
       throw new EnclaveError(

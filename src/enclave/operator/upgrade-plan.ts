@@ -20,19 +20,23 @@ export interface UpgradeTarget {
   readonly endorsement: Uint8Array;
 }
 
-/** An enclave at a host that can be told what to do. */
-export interface HostedEnclave {
+/** What of an enclave tells whether it endorses under a definition. */
+export interface KeyHolder {
   readonly mspId: string;
-  /** Its name at the host. */
-  readonly name: string;
-  /** Upper-case hexadecimal. */
-  readonly id: string;
   /** Of the code that sealed it. */
   readonly version: string;
   /** As the ledger has it registered, or its sealed blob where that is of an earlier one. */
   readonly sequence: bigint;
   /** The ledger lists it as a holder of the active generation. */
   readonly isProvisioned: boolean;
+}
+
+/** An enclave at a host that can be told what to do. */
+export interface HostedEnclave extends KeyHolder {
+  /** Its name at the host. */
+  readonly name: string;
+  /** Upper-case hexadecimal. */
+  readonly id: string;
 }
 
 export interface UpgradeState {
@@ -66,8 +70,7 @@ export function targetOf(definition: ChaincodeDefinition, policy: Policy, wish: 
       { hint: "finish that one: call it again with the words that it was called with" },
     );
   }
-  const isSame =
-    version === definition.version && Buffer.from(endorsement).equals(Buffer.from(definition.validationParameter));
+  const isSame = version === definition.version && isSamePolicy(endorsement, definition.validationParameter);
   return { version, sequence: isSame ? definition.sequence : definition.sequence + 1n, endorsement };
 }
 
@@ -94,8 +97,13 @@ export function isClosed({ successor, allowedVersions }: Policy, { version }: Up
 
 /** Whether the definition in force is the target. */
 export function hasTarget(definition: ChaincodeDefinition, { version, sequence, endorsement }: UpgradeTarget): boolean {
-  const isSame = Buffer.from(endorsement).equals(Buffer.from(definition.validationParameter));
+  const isSame = isSamePolicy(endorsement, definition.validationParameter);
   return definition.version === version && definition.sequence === sequence && isSame;
+}
+
+/** Whether two endorsement policies say the same in the same words: Fabric's tools write them otherwise into bytes than this code does. */
+function isSamePolicy(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.from(one).equals(Buffer.from(other)) || formatPolicy(one) === formatPolicy(other);
 }
 
 /**
@@ -126,7 +134,7 @@ export function successorName(name: string, sequence: bigint): string {
  *
  * @throws EnclaveError POLICY_DENIED
  */
-export function requireEndorsers(enclaves: readonly HostedEnclave[], target: UpgradeTarget): void {
+export function requireEndorsers(enclaves: readonly KeyHolder[], target: UpgradeTarget): void {
   const ready = enclaves.filter(
     ({ version, sequence, isProvisioned }) =>
       isProvisioned && version === target.version && sequence === target.sequence,

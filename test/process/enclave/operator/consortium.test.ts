@@ -7,7 +7,12 @@ import { setTimeout } from "node:timers/promises";
 import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import { exportKeys, ownId } from "../../../../src/enclave/operator/provisioning.ts";
 import { issueShares, recoverKeys, releaseOwnShare } from "../../../../src/enclave/operator/recovery.ts";
-import { revokeOwn, revokeTogether } from "../../../../src/enclave/operator/revocation.ts";
+import {
+  revocationOf,
+  revokeOwn,
+  revokeTogether,
+  signRevocations,
+} from "../../../../src/enclave/operator/revocation.ts";
 import { activateRotation, proposeRotation } from "../../../../src/enclave/operator/rotation.ts";
 import { chaincodeStatus } from "../../../../src/enclave/operator/status.ts";
 import { TrialMember } from "../../../../src/enclave/operator/trial-member.ts";
@@ -73,8 +78,10 @@ describe("a consortium of three organisations and five enclaves on the embedded 
       new Map(
         numbers.map((number) => [network.organisation(number).mspId, network.organisation(number).keys().policyKey]),
       );
-    const revoke = (...numbers: number[]) =>
-      revokeTogether(client(0), ownId(out.agent), "its host was stolen", signersOf(...numbers));
+    const revoke = async (...numbers: number[]) => {
+      const revocation = await revocationOf(client(0), ownId(out.agent), "its host was stolen");
+      await revokeTogether(client(0), revocation, signRevocations(revocation, signersOf(...numbers)));
+    };
     await assert.rejects(revoke(), { code: "MALFORMED" });
     await assert.rejects(revoke(1), { code: "BAD_SIGNATURE" });
     await revoke(1, 3);

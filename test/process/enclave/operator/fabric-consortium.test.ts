@@ -6,9 +6,11 @@ import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { enclaveErrors } from "../../../../src/enclave/errors.ts";
 import type { LedgerIdentity } from "../../../../src/enclave/ledger/ledger.ts";
+import type { Awaited } from "../../../../src/enclave/operator/awaited.ts";
 import { callConfidentially } from "../../../../src/enclave/operator/confidential-call.ts";
 import { FabricMember } from "../../../../src/enclave/operator/fabric-member.ts";
 import { exportKeys, ownId } from "../../../../src/enclave/operator/provisioning.ts";
+import type { EnclaveRow } from "../../../../src/enclave/operator/status.ts";
 import { BuilderPeer } from "../../../fabric/builder-peer.ts";
 import { FabricConsortium } from "../../../fabric/fabric-consortium.ts";
 import { TestOrganisation } from "../../../fabric/organisation.ts";
@@ -268,18 +270,86 @@ describe("a consortium of three organisations and five enclaves on a channel of 
       assert.match(printed(await run(2, "enclave", "show", receiver)), /state +provisioned\ngeneration +1/);
     });
 
+    /** What is awaited, as `Org2MSP: keys import`. */
+    const awaited = async (organisation: number): Promise<readonly string[]> => {
+      const status = JSON.parse(printed(await run(organisation, "status", "--json")));
+      return status.awaited.map(({ of, command }: Awaited) => `${of.join(" or ")}: ${command}`);
+    };
+    const at = (name: string, text: string) => {
+      writeFileSync(join(folder, name), text);
+      return join(folder, name);
+    };
+
     it("put an own enclave out, and no other organisation's", async () => {
       refused(await run(1, "keys", "revoke", id, "--reason", "lost"), enclaveErrors.UNAUTHORIZED.exit, /error: /);
-      refused(await run(1, "keys", "revoke", id, "--reason", "lost", "--together"), 2, /policy keys are not at hand/);
       assert.match(printed(await run(3, "keys", "revoke", id, "--reason", "lost")), /is revoked/);
+      assert.deepEqual(await awaited(2), ["Org1MSP or Org2MSP or Org3MSP: keys rotate --phase propose"]);
     });
 
-    it("rotate the keys in two phases, each a command of its own", async () => {
+    it("put another organisation's out by what enough organisations signed, each at its own place", async () => {
+      // The one that the second organisation's peer ran.
+      const out = flow().hosts.findLast(({ member }) => member.mspId === "Org2MSP");
+      const gone = ownId((out ?? flow().host(1)).agent);
+      const revoke = (organisation: number, ...words: string[]) => run(organisation, "keys", "revoke", gone, ...words);
+      const why = ["--reason", "its peer's machine was stolen"];
+      refused(
+        await revoke(1, ...why, "--together"),
+        2,
+        /2 of Org1MSP, Org2MSP, Org3MSP have to sign.*\n.*hint: at 2 of them: .* --reason 'its peer'\\''s machine was stolen' --sign .*\nthen at one: /,
+      );
+      const first = at("first.json", printed(await revoke(1, ...why, "--sign")));
+      refused(await revoke(1, first, ...why, "--together"), enclaveErrors.BAD_SIGNATURE.exit, /error: /);
+      const other = at("other.json", printed(await revoke(3, "--reason", "lost", "--sign")));
+      refused(
+        await revoke(1, first, other, ...why, "--together"),
+        enclaveErrors.WRONG_CONTEXT.exit,
+        /of Org3MSP is of/,
+      );
+      const third = at("third.json", printed(await revoke(3, ...why, "--sign")));
+      assert.match(printed(await revoke(1, first, third, ...why, "--together")), /is revoked/);
+      assert.match(printed(await run(2, "enclave", "show", gone)), /state +revoked: its peer's machine was stolen/);
+    });
+
+    it("rotate the keys: one proposes, each confirms at its own place, one activates, and shares are issued anew", async () => {
       refused(await run(1, "keys", "rotate", "--enclave", "a"), 2, /in its two phases/);
-      const proposed = printed(await run(1, "keys", "rotate", "--phase", "propose", "--enclave", "a"));
+      const propose = () => run(1, "keys", "rotate", "--phase", "propose", "--enclave", "a");
+      const proposed = printed(await propose());
       assert.match(proposed, /^generation 2 is proposed\n/);
-      assert.equal(proposed.match(/exported to/g)?.length, 6, "to every holder that is left");
-      refused(await run(2, "keys", "rotate", "--phase", "activate"), enclaveErrors.POLICY_DENIED.exit, /error: /);
+      assert.equal(proposed.match(/exported to/g)?.length, 5, "to every holder that is left");
+      assert.equal(printed(await propose()), proposed, "the same again");
+      const activate = (organisation: number) => run(organisation, "keys", "rotate", "--phase", "activate");
+      refused(await activate(2), enclaveErrors.POLICY_DENIED.exit, /1 of 6 enclaves have confirmed generation 2/);
+      const imports = ["Org1MSP", "Org2MSP", "Org2MSP", "Org3MSP", "Org3MSP"].map((mspId) => `${mspId}: keys import`);
+      assert.deepEqual((await awaited(3)).toSorted(), imports);
+
+      const confirm = (organisation: number, name: string) => run(organisation, "keys", "import", "--enclave", name);
+      for (const [organisation, name] of [
+        [2, "a"],
+        [2, "b"],
+        [2, "a"],
+      ] as const)
+        assert.match(
+          printed(await confirm(organisation, name)),
+          /generation 2 .*, which is proposed: that confirms it/,
+        );
+      refused(await activate(2), enclaveErrors.POLICY_DENIED.exit, /3 of 6 enclaves/);
+      printed(await confirm(3, "a"));
+      assert.deepEqual((await awaited(2)).toSorted(), [
+        "Org1MSP or Org2MSP or Org3MSP: keys rotate --phase activate",
+        "Org1MSP: keys import",
+        "Org3MSP: keys import",
+      ]);
+      assert.match(printed(await activate(3)), /generation 2 is in force/);
+      refused(await activate(2), enclaveErrors.NOT_FOUND.exit, /is proposed: generation 2 is in force/);
+
+      assert.match(printed(await confirm(1, "b")), /holds the keys of auction/);
+      assert.deepEqual((await awaited(1)).toSorted(), [
+        "Org1MSP or Org2MSP or Org3MSP: keys share",
+        "Org3MSP: keys import",
+      ]);
+      assert.match(printed(await run(3, "keys", "share", "--enclave", "a")), /3 shares of generation 2 are issued/);
+      assert.match(printed(await confirm(3, "d")), /holds the keys of auction/);
+      assert.deepEqual(await awaited(1), []);
     });
 
     it("tell the measurement of the enclave that a host would create", async () => {
@@ -288,22 +358,77 @@ describe("a consortium of three organisations and five enclaves on a channel of 
     });
 
     it("change the policy by a document that the organisations sign one after the other", async () => {
-      const at = (name: string, text: string) => {
-        writeFileSync(join(folder, name), text);
-        return join(folder, name);
-      };
       const next = JSON.parse(printed(await run(1, "policy", "show", "--next")));
       assert.deepEqual([next.number, next.allowedAttestationTypes], [2, ["simulated"]]);
-      const successor = { version: next.allowedVersions[0], sequence: 2 };
-      const types = ["simulated", "tpm"];
-      const document = at("policy.json", JSON.stringify({ ...next, allowedAttestationTypes: types, successor }));
-      const attest = () => run(1, "enclave", "attest", "--sequence", "2", "--enclave", "b");
-      refused(await attest(), enclaveErrors.POLICY_DENIED.exit, /error: /);
+      const document = at("policy.json", JSON.stringify({ ...next, allowedAttestationTypes: ["simulated", "tpm"] }));
       const first = at("first.json", printed(await run(1, "policy", "sign", document)));
       refused(await run(1, "policy", "set", document, first), enclaveErrors.BAD_SIGNATURE.exit, /error: /);
       const second = at("second.json", printed(await run(2, "policy", "sign", document)));
       assert.match(printed(await run(3, "policy", "set", document, first, second)), /policy 2 is in force/);
-      assert.match(printed(await attest()), /is registered for sequence 2/);
+    });
+
+    it("upgrade the chaincode to another endorsement policy, each organisation for its enclaves, and tell what comes next", async () => {
+      const words = ["--endorsement", "AND('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')"];
+      const document = join(folder, "upgrade.json");
+      const upgrade = async (organisation: number, to = document) =>
+        printed(await run(organisation, "chaincode", "upgrade", "auction", ...words, "--document", to));
+      const bring = async (policy: string) => {
+        const signatures = [];
+        for (const organisation of [1, 3])
+          signatures.push(at(`${organisation}.json`, printed(await run(organisation, "policy", "sign", policy))));
+        return await run(2, "policy", "set", policy, ...signatures);
+      };
+      refused(await run(1, "enclave", "attest", "--sequence", "2", "--enclave", "b"), 3, /POLICY_DENIED: /);
+      assert.match(
+        await upgrade(1),
+        /is to be of sequence 2, .*\n- 2 of Org1MSP, Org2MSP, Org3MSP sign policy 3, .*\n +strongroom fpc policy sign .*upgrade.json --connection FILE > MSPID.signature\n/,
+      );
+      const text = readFileSync(document, "utf8");
+      assert.equal(JSON.parse(text).successor.sequence, 2);
+      await upgrade(3, join(folder, "upgrade-of-third.json"));
+      assert.equal(readFileSync(join(folder, "upgrade-of-third.json"), "utf8"), text, "the same at each of them");
+      const taken = run(1, "chaincode", "upgrade", "auction", ...words, "--document", at("taken.json", "mine"));
+      refused(await taken, 2, /taken.json is there already/);
+      assert.match(printed(await bring(document)), /policy 3 is in force/);
+
+      const mine = await upgrade(1);
+      assert.match(mine, /next:\n- Org2MSP, Org3MSP have their enclaves attest for sequence 2: /);
+      assert.doesNotMatch(mine, /peer lifecycle/);
+      assert.deepEqual(
+        (await awaited(1)).toSorted(),
+        ["Org2MSP", "Org2MSP", "Org3MSP", "Org3MSP"].map((mspId) => `${mspId}: enclave attest --sequence 2`),
+      );
+      await upgrade(2);
+      const [measurement] = JSON.parse(text).allowedVersions;
+      assert.ok(
+        (await upgrade(3)).includes(
+          `peer lifecycle chaincode commit --channelID channel1 --name auction --version ${measurement} --sequence 2 --signature-policy 'AND(`,
+        ),
+      );
+      consortium.channel.define("auction", measurement, 2, 3);
+      const closing = join(folder, "closing.json");
+      assert.match(
+        await upgrade(2, closing),
+        /auction is of sequence 2, .*\n- 2 of .* sign policy 4, which names no successor/,
+      );
+      assert.match(printed(await bring(closing)), /policy 4 is in force/);
+      assert.match(await upgrade(1), /^auction is so already: sequence 2, endorsed by AND\('Org1MSP.peer', /);
+      const status = JSON.parse(printed(await run(1, "status", "--json")));
+      assert.deepEqual(status.enclaves.map(({ state, sequence }: EnclaveRow) => `${state} ${sequence}`).toSorted(), [
+        ...Array(6).fill("provisioned 2"),
+        "revoked 1",
+        "revoked 1",
+      ]);
+      assert.deepEqual(status.awaited, []);
+    });
+
+    it("refuse what of an upgrade is for trial networks, and what enclaves could not meet, and change nothing", async () => {
+      const upgrade = (...words: string[]) => run(1, "chaincode", "upgrade", "auction", ...words);
+      for (const words of [["--code"], ["--recover"], ["--old-installation", folder], ["--by", "1,2"]])
+        refused(await upgrade(...words), 2, /cannot be used with option/);
+      refused(await upgrade("--endorsement", "OR('Org9MSP.peer', 'Org1MSP.peer')"), 2, /names Org9MSP/);
+      refused(await upgrade("--endorsement", "'Org1MSP.admin'"), 2, /no peers of the organisations meet/);
+      refused(await run(1, "chaincode", "upgrade", "other"), 2, /no private chaincode other/);
     });
 
     it("trace what the ledger and the own host show", async () => {
@@ -313,6 +438,8 @@ describe("a consortium of three organisations and five enclaves on a channel of 
         "put_state\\(namespaces/chaincode_ek/auction\\)",
         "putKeyExport\\(",
         "revokeEnclave\\(",
+        "revokeByStatement\\(",
+        "activateGeneration\\(2\\)",
       ];
       assert.match(trace, new RegExp(inOrder.join("[\\s\\S]*")));
       assert.match(trace, /FPC_stub Org1MSP/);

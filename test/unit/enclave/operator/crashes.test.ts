@@ -167,6 +167,29 @@ describe("keys of a chaincode, when every process is killed at one step", () => 
     });
   });
 
+  it("are in force once, whoever activates them first, and also where the outcome is not told", async () => {
+    world.ledger = provisioned.ledger;
+    world.ledger = world.copyOfLedger();
+    await using hosts = provisioned.hosts.copy();
+    await assert.rejects(activateRotation(hosts.client(first)), {
+      code: "NOT_FOUND",
+      message: /generation 1 is in force$/,
+    });
+    await proposeRotation(hosts.client(first), await hosts.stub(first));
+    for (const name of [second, third]) await importAt(hosts, name);
+    const [client, other] = [hosts.client(first), hosts.client(second)];
+    const lost = new EnclaveError("LEDGER_UNAVAILABLE", "the outcome is not known");
+    const submit = async (isSent: boolean) => {
+      if (isSent) await activateRotation(other);
+      throw lost;
+    };
+    client.submit = () => submit(false);
+    await assert.rejects(activateRotation(client), lost, "it was never sent");
+    client.submit = () => submit(true);
+    assert.equal(await activateRotation(client), 2n);
+    await assert.rejects(activateRotation(other), { code: "NOT_FOUND", message: /generation 2 is in force$/ });
+  });
+
   it("go on to one next generation when another enclave proposes it after the first one's end", async () => {
     const { moments } = await momentsOf(provisioned, async (hosts) => {
       await proposeRotation(hosts.client(first), await hosts.stub(first));

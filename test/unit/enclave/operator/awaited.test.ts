@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { PolicySchema, SuccessorSchema } from "../../../../src/enclave/messages/generated/fpc/policy_pb.ts";
+import { type AwaitedFacts, confirmationsOf, stepsAwaited } from "../../../../src/enclave/operator/awaited.ts";
+import type { ChaincodeStatus, EnclaveRow } from "../../../../src/enclave/operator/status.ts";
+
+const version = "AA".repeat(32);
+const idOf = (name: string) => Buffer.from(name.padEnd(32)).toString("hex").toUpperCase();
+const short = (name: string) => idOf(name).slice(0, 16);
+
+function enclave(name: string, mspId: string, change: Partial<EnclaveRow> = {}): EnclaveRow {
+  const row = { id: idOf(name), mspId, endpoint: "peer:7051", measurement: version, sequence: 1 };
+  return { ...row, state: "provisioned", generation: 1, revokedBecause: undefined, ...change };
+}
+
+const four = [enclave("a1", "A"), enclave("a2", "A"), enclave("b", "B"), enclave("c", "C")];
+
+function status(change: Partial<ChaincodeStatus> = {}): ChaincodeStatus {
+  return {
+    channelId: "channel1",
+    chaincodeId: "auction",
+    activeGeneration: 1,
+    proposedGeneration: undefined,
+    confirmedBy: [],
+    mustRotate: false,
+    recoveryThreshold: 2,
+    policyNumber: 1,
+    definition: { sequence: 1, version, endorsement: "OutOf(2, 'A.peer', 'B.peer')" },
+    enclaves: four,
+    ...change,
+  };
+}
+
+const policy = create(PolicySchema, {
+  organisations: ["A", "B", "C"].map((mspId) => ({ mspId })),
+  recoveryThreshold: 2,
+});
+
+/** As `A or B: keys import`. */
+const steps = (change: Partial<ChaincodeStatus>, facts: Partial<AwaitedFacts> = {}) =>
+  stepsAwaited(status(change), { policy, proposer: undefined, exported: new Map(), ...facts }).map(
+    ({ of, command }) => `${of.join(" or ")}: ${command}`,
+  );
+const proposed = (confirmed: readonly string[], exported: readonly string[], change: Partial<ChaincodeStatus> = {}) =>
+  steps(
+    { proposedGeneration: 2, confirmedBy: confirmed.map(idOf), ...change },
+    { proposer: "A", exported: new Map(exported.map((name) => [idOf(name), 2])) },
+  );
+
+describe("what a chaincode waits for", () => {
+  it("is nothing where all enclaves hold the keys in force and shares are issued", () => {
+    assert.deepEqual(steps({}), []);
+    assert.deepEqual(steps({ enclaves: [...four, enclave("d", "C", { state: "revoked" })] }), []);
+    const without = create(PolicySchema, { organisations: policy.organisations, recoveryThreshold: 0 });
+    assert.deepEqual(steps({ recoveryThreshold: undefined }, { policy: without }), []);
+  });
+
+  it("is an enclave, and then its keys", () => {
+    assert.deepEqual(steps({ activeGeneration: undefined, enclaves: [] }), ["A or B or C: enclave create"]);
+    const created = enclave("b", "B", { state: "registered", generation: undefined });
+    assert.deepEqual(steps({ activeGeneration: undefined, enclaves: [created] }), ["B: keys generate"]);
+  });
+
+  it("is an export by who holds the keys, and its import by who has been given them", () => {
+    const added = enclave("d", "C", { state: "registered", generation: undefined });
+    const enclaves = [enclave("a1", "A"), added];
+    assert.deepEqual(steps({ enclaves }), [`A: keys export --to ${short("d")}`]);
+    assert.deepEqual(steps({ enclaves }, { exported: new Map([[added.id, 1]]) }), ["C: keys import"]);
+  });
+
+  it("is the import of a generation that came into force without an enclave", () => {
+    const enclaves = [enclave("a1", "A", { generation: 2 }), enclave("b", "B")];
+    assert.deepEqual(steps({ activeGeneration: 2, enclaves }, { exported: new Map([[idOf("b"), 2]]) }), [
+      "B: keys import",
+    ]);
+    assert.deepEqual(
+      steps({ activeGeneration: 2, enclaves }, { exported: new Map([[idOf("b"), 1]]) }),
+      [`A: keys export --to ${short("b")}`],
+      "an export of the former one does not do",
+    );
+  });
+
+  it("is a rotation by who holds the keys after a revocation, before anything else", () => {
+    const enclaves = [
+      enclave("a1", "A"),
+      enclave("b", "B", { state: "revoked" }),
+      enclave("c", "C", { state: "registered", generation: undefined }),
+    ];
+    assert.deepEqual(steps({ mustRotate: true, recoveryThreshold: undefined, enclaves }), [
+      "A: keys rotate --phase propose",
+    ]);
+  });
+
+  it("is each enclave's confirmation of a proposed generation that lies there for it", () => {
+    assert.deepEqual(proposed(["a1"], ["a2", "b", "c"]), ["A: keys import", "B: keys import", "C: keys import"]);
+    assert.deepEqual(proposed(["a1", "b"], ["a2", "c"]), ["A: keys import", "C: keys import"]);
+  });
+
+  it("is the proposer again where its exports are not all there", () => {
+    assert.deepEqual(proposed([], []), ["A: keys rotate --phase propose"]);
+    assert.deepEqual(proposed(["a1"], ["b"]), ["A: keys rotate --phase propose", "B: keys import"]);
+  });
+
+  it("is the activation by any organisation once more than half of enclaves and of organisations have confirmed", () => {
+    assert.deepEqual(proposed(["a1", "a2"], ["b", "c"]), ["B: keys import", "C: keys import"], "half of the enclaves");
+    assert.deepEqual(
+      proposed(["a1", "a2", "a3"], ["b", "c"], { enclaves: [...four, enclave("a3", "A")] }),
+      ["B: keys import", "C: keys import"],
+      "of one organisation in three",
+    );
+    assert.deepEqual(proposed(["a1", "a2", "b"], ["c"]), [
+      "A or B or C: keys rotate --phase activate",
+      "C: keys import",
+    ]);
+  });
+
+  it("counts no confirmation of an enclave that was revoked, left behind or never held the keys", () => {
+    for (const state of ["revoked", "former", "registered"] as const) {
+      const enclaves = [...four.slice(0, 3), enclave("c", "C", { state })];
+      const { voters, confirmed, isEnough } = confirmationsOf(
+        status({ enclaves, proposedGeneration: 2, confirmedBy: ["a1", "c"].map(idOf) }),
+      );
+      assert.deepEqual([voters.length, confirmed.length, isEnough], [3, 1, false], state);
+    }
+  });
+
+  it("is recovery shares anew after a rotation, by who holds the generation", () => {
+    const enclaves = [enclave("a1", "A", { generation: 2 }), enclave("c", "C", { generation: 2 })];
+    assert.deepEqual(steps({ activeGeneration: 2, recoveryThreshold: undefined, enclaves }), ["A or C: keys share"]);
+  });
+
+  it("is that enclaves attest for the sequence that the policy names, but for those that were put out or are of other code", () => {
+    const follows = (measurement: string) =>
+      create(PolicySchema, {
+        organisations: policy.organisations,
+        successor: create(SuccessorSchema, { version: measurement, sequence: 2n }),
+      });
+    const enclaves = [
+      enclave("a1", "A", { sequence: 2 }),
+      enclave("b", "B"),
+      enclave("c", "C", { state: "revoked" }),
+      enclave("c2", "C", { measurement: "BB".repeat(32), state: "former" }),
+    ];
+    assert.deepEqual(steps({ enclaves }, { policy: follows(version) }), ["B: enclave attest --sequence 2"]);
+    assert.deepEqual(steps({ enclaves }, { policy: follows("BB".repeat(32)) }), []);
+  });
+});
