@@ -1,15 +1,9 @@
-import { openSync } from "node:fs";
 import { join } from "node:path";
-import { ReadStream } from "node:tty";
 import type { Command } from "commander";
-import { SecretBuffer } from "../crypto/secret-buffer.ts";
-import {
-  longestSecretBytes,
-  readSecretFile as readPrivateFile,
-  readSecretDescriptor,
-  type SecretReading,
-} from "../crypto/secret-file.ts";
+import type { SecretBuffer } from "../crypto/secret-buffer.ts";
+import { readSecretFile as readPrivateFile, readSecretDescriptor, type SecretReading } from "../crypto/secret-file.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
+import { TerminalPrompt } from "./terminal-prompt.ts";
 
 /** Where the unlock secret may come from. Never from argv or an environment variable. */
 export interface UnlockOptions {
@@ -19,6 +13,8 @@ export interface UnlockOptions {
 
 /** The name under which systemd hands the secret over: `LoadCredential=strongroom-unlock:…`. */
 const credentialName = "strongroom-unlock";
+
+const unlockSources = "use --unlock-file FILE, --unlock-fd N, a systemd credential or a terminal";
 
 /** Adds the options that say where the unlock secret comes from. */
 export function withUnlock(command: Command): Command {
@@ -38,18 +34,14 @@ export async function readUnlockSecret(options: UnlockOptions): Promise<SecretBu
   if (options.unlockFile !== undefined) return readSecretFile(options.unlockFile);
   const folder = process.env.CREDENTIALS_DIRECTORY;
   if (folder !== undefined) return readSecretFile(join(folder, credentialName));
-  if (process.stdin.isTTY) return promptSecret("Unlock secret: ");
+  if (process.stdin.isTTY) return promptSecret("Unlock secret: ", unlockSources);
   throw new NoUnlockSecret();
 }
 
 /** There is no source of the unlock secret. */
 export class NoUnlockSecret extends CommandFailure {
   constructor() {
-    super(
-      exitCodes.usage,
-      "no unlock secret was given",
-      "use --unlock-file FILE, --unlock-fd N, a systemd credential or a terminal",
-    );
+    super(exitCodes.usage, "no unlock secret was given", unlockSources);
   }
 }
 
@@ -68,33 +60,20 @@ export function readSecretFile(path: string): SecretBuffer {
   return readPrivateFile(path, reading);
 }
 
-/** Asks on the terminal with echo off. Ctrl-C and an empty answer end with usage. */
-export async function promptSecret(question: string): Promise<SecretBuffer> {
-  const terminal = new ReadStream(openSync("/dev/tty", "r"));
-  process.stderr.write(question);
-  terminal.setRawMode(true);
-  const bytes = Buffer.alloc(longestSecretBytes);
-  let length = 0;
-  try {
-    for await (const chunk of terminal as AsyncIterable<Buffer>) {
-      for (const byte of chunk) {
-        if (byte === 3) throw new CommandFailure(exitCodes.usage, "interrupted");
-        if (byte === 13 || byte === 10) {
-          if (length === 0) throw new CommandFailure(exitCodes.usage, "an empty unlock secret is refused");
-          return SecretBuffer.copyOf(bytes.subarray(0, length));
-        }
-        if (byte === 127 || byte === 8) length = Math.max(0, length - 1);
-        else if (length < longestSecretBytes) bytes[length++] = byte;
-      }
-      chunk.fill(0);
-    }
-    throw new CommandFailure(exitCodes.usage, "the terminal closed before an answer came");
-  } finally {
-    bytes.fill(0);
-    terminal.setRawMode(false);
-    terminal.destroy();
-    process.stderr.write("\n");
-  }
+/**
+ * Asks on the terminal with echo off.
+ *
+ * @param instead - How to give the secret where there is no terminal.
+ * @returns Never empty. The caller disposes of it.
+ * @throws {CommandFailure} 2 for Ctrl-C, Ctrl-D, an empty or too long answer, and where there is no terminal.
+ */
+export async function promptSecret(question: string, instead: string): Promise<SecretBuffer> {
+  using prompt = TerminalPrompt.open();
+  if (prompt === undefined) throw new CommandFailure(exitCodes.usage, "there is no terminal to ask on", instead);
+  const answer = await prompt.ask(question);
+  if (answer.byteLength > 0) return answer;
+  answer[Symbol.dispose]();
+  throw new CommandFailure(exitCodes.usage, "an empty secret is refused");
 }
 
 function readDescriptor(text: string): SecretBuffer {

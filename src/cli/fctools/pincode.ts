@@ -1,7 +1,7 @@
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { readSecretDescriptor, readSecretFile, type SecretReading } from "../../crypto/secret-file.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
-import { TerminalPrompt } from "./terminal-prompt.ts";
+import { TerminalPrompt } from "../terminal-prompt.ts";
 
 /** Where a pincode comes from: one of these, else the terminal. Never the command line, nor the environment. */
 export interface PincodeOptions {

@@ -68,7 +68,7 @@ function apart({ into = "", server, identity = "file" }: EnrollOptions): Enrolli
 function readToken(options: EnrollOptions): Promise<SecretBuffer> | SecretBuffer {
   if (options.tokenFd !== undefined) return readUnlockSecret({ unlockFd: String(options.tokenFd) });
   if (options.tokenFile !== undefined) return readSecretFile(options.tokenFile);
-  return promptSecret("Enrolment token: ");
+  return promptSecret("Enrolment token: ", "use --token-file FILE or --token-fd N");
 }
 
 function withIdentityKind(loaded: LoadedManifest, kind: IdentityKind | undefined): LoadedManifest {

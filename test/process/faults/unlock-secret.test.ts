@@ -4,6 +4,7 @@ import { chmodSync, chownSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { nobody } from "../other-user.ts";
+import { runOnTerminal } from "../program-on-terminal.ts";
 import {
   KeyManagerFolder,
   type Outcome,
@@ -111,6 +112,32 @@ describe("the unlock secret", () => {
       assertOneClearLine(outcome, 2, /no unlock secret was given$/);
       assert.match(outcome.stderr, /^strongroom: hint: use --unlock-file/m);
     }));
+
+  const program = join(import.meta.dirname, "../../../bin/strongroom");
+  const typed = (...answers: readonly string[]) =>
+    runOnTerminal(program, ["audit", "verify", "--data", manager.dataDir], answers);
+
+  it("is asked for on a terminal, where nothing that is typed is shown, and a character is taken back whole", async () => {
+    const secret = readFileSync(manager.unlockFile, "utf8").trim();
+    const { code, stdout } = await typed(`鑰\x7fé\x08${secret}\r`);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /^Unlock secret: \r?\n/);
+    assert.ok(!stdout.includes(secret.slice(0, 8)));
+  });
+
+  const useless: readonly (readonly [string, string, RegExp])[] = [
+    ["nothing", "\r", /an empty secret is refused/],
+    ["Ctrl-C", "half\x03", /interrupted/],
+    ["Ctrl-D", "half\x04", /the terminal gave no answer/],
+    ["4,097 bytes", `${"x".repeat(4097)}\r`, /more than 4096 bytes were typed/],
+  ];
+  for (const [what, answer, message] of useless)
+    it(`for which ${what} is typed on a terminal is refused with 2`, () =>
+      unchanged(async () => {
+        const { code, stdout } = await typed(answer);
+        assert.equal(code, 2, stdout);
+        assert.match(stdout, message);
+      }));
 
   it("that an administrator's command is not given, says that no key manager is running, and how to go on", () =>
     unchanged(async () => {

@@ -11,7 +11,8 @@ import { long, seed } from "../../../run-settings.ts";
 import { sdfCardMissing, type TestCard } from "../../../sdf-card/build.ts";
 import { RecordFileTable } from "../../../unit/database/gm/record-file-table.ts";
 import { cardPin, openCard, readyCard } from "../../devices/sdf/card.ts";
-import { fctools, fileOf, folder, type Outcome, run, runOnTerminal, runSource } from "./programs.ts";
+import { type Outcome, runOnTerminal } from "../../program-on-terminal.ts";
+import { fctools, fileOf, folder, run, runSource } from "./programs.ts";
 
 const pincode = "a pincode of the old key";
 const [oldKey, newKey] = [generateKeyPair("sm2"), generateKeyPair("sm2")];

@@ -6,7 +6,8 @@ import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
 import { openPrivateKey } from "../../../../src/database/gm/private-key.ts";
 import { parsePublicKey } from "../../../../src/database/gm/public-key.ts";
 import { nobody, otherUserUnavailable } from "../../other-user.ts";
-import { fctools, fileOf, folder, type Outcome, run, runOnTerminal } from "./programs.ts";
+import { type Outcome, runOnTerminal } from "../../program-on-terminal.ts";
+import { fctools, fileOf, folder, run } from "./programs.ts";
 
 const pincode = "a pincode 海东青";
 const asInTheManual =

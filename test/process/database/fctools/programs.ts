@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Outcome, outcomeOf } from "../../program-on-terminal.ts";
 
 const repository = join(import.meta.dirname, "../../../..");
 export const fctools: string = join(repository, "bin/fctools");
@@ -18,13 +19,6 @@ export function fileOf(text: string, mode = 0o600): string {
   const path = join(folder, `file-${files}`);
   writeFileSync(path, text, { mode });
   return path;
-}
-
-export interface Outcome {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly stdout: string;
-  readonly stderr: string;
 }
 
 export interface Surroundings {
@@ -53,38 +47,10 @@ export function runSource(source: string, args: readonly string[], surroundings?
   return run(process.execPath, [join(import.meta.dirname, source), ...args], surroundings);
 }
 
-/**
- * Runs a program on a terminal of its own, made by script(1), and types one answer at each prompt that ends in a colon. What
- * both outputs have shown is `stdout`.
- */
-export function runOnTerminal(program: string, args: readonly string[], answers: readonly string[]): Promise<Outcome> {
-  const command = [program, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-  const child = spawn("script", ["-qec", command, "/dev/null"], { stdio: "pipe", detached: true });
-  const left = [...answers];
-  let seen = "";
-  child.stdout.on("data", (piece) => {
-    seen += piece;
-    for (const answer of /: ?$/.test(seen) ? left.splice(0, 1) : []) {
-      seen = "";
-      child.stdin.write(answer);
-    }
-  });
-  return outcomeOf(child);
-}
-
 function end(child: ChildProcess, descriptor: number, text: string): void {
   const stream = child.stdio[descriptor];
   if (stream === null || stream === undefined || !("end" in stream)) throw new Error(`no pipe at ${descriptor}`);
   // A program that refuses its arguments reads nothing.
   stream.on("error", () => {});
   stream.end(text);
-}
-
-function outcomeOf(child: ChildProcess): Promise<Outcome> {
-  const text = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const)
-    child[name]?.setEncoding("utf8").on("data", (piece) => {
-      text[name] += piece;
-    });
-  return new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal, ...text })));
 }

@@ -9,7 +9,8 @@ import { generateKeyPair } from "../../../../src/crypto/curve.ts";
 import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
 import { sealContainer } from "../../../../src/database/gm/private-key-v2.ts";
 import { reservePort } from "../../../reserved-ports.ts";
-import { fctools, fileOf, folder, type Outcome, run } from "../fctools/programs.ts";
+import type { Outcome } from "../../program-on-terminal.ts";
+import { fctools, fileOf, folder, run } from "../fctools/programs.ts";
 import { skip } from "../proxy/running-influxd.ts";
 
 const program = join(import.meta.dirname, "../../../../bin/strongroom");

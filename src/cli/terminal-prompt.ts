@@ -1,8 +1,8 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { ReadStream } from "node:tty";
-import { SecretBuffer } from "../../crypto/secret-buffer.ts";
-import { longestSecretBytes } from "../../crypto/secret-file.ts";
-import { CommandFailure, exitCodes } from "../failure.ts";
+import { SecretBuffer } from "../crypto/secret-buffer.ts";
+import { longestSecretBytes } from "../crypto/secret-file.ts";
+import { CommandFailure, exitCodes } from "./failure.ts";
 
 const [ctrlC, ctrlD, backspace, lineFeed, carriageReturn, erase] = [3, 4, 8, 10, 13, 127];
 
@@ -48,7 +48,7 @@ export class TerminalPrompt implements Disposable {
         if (byte === lineFeed || byte === carriageReturn) return SecretBuffer.copyOf(bytes.subarray(0, length));
         if (byte === ctrlC || byte === ctrlD || byte === undefined)
           throw new CommandFailure(exitCodes.usage, byte === ctrlC ? "interrupted" : "the terminal gave no answer");
-        if (byte === erase || byte === backspace) length = Math.max(0, length - 1);
+        if (byte === erase || byte === backspace) length = withoutLastCharacter(bytes, length);
         else if (length === longestSecretBytes)
           throw new CommandFailure(exitCodes.usage, `more than ${longestSecretBytes} bytes were typed`);
         else bytes[length++] = byte;
@@ -78,4 +78,12 @@ export class TerminalPrompt implements Disposable {
     this.#ahead = this.#ahead.subarray(1);
     return byte;
   }
+}
+
+/** How long the first `length` bytes of UTF-8 are without their last character, which may be several bytes. */
+function withoutLastCharacter(bytes: Buffer, length: number): number {
+  const isContinuation = (byte = 0) => (byte & 0b1100_0000) === 0b1000_0000;
+  let left = Math.max(0, length - 1);
+  while (left > 0 && isContinuation(bytes[left])) left -= 1;
+  return left;
 }
