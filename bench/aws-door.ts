@@ -14,10 +14,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { EncryptCommand, KMSClient } from "@aws-sdk/client-kms";
 import { type Call, CallBench } from "./aws-door/calls.ts";
-import { endChildren } from "./aws-door/children.ts";
 import { KeyManager, type SdkAccess } from "./aws-door/key-manager.ts";
 import { measureTail } from "./aws-door/tail.ts";
 import { measureWalk } from "./aws-door/walk.ts";
+import { endChildren } from "./child-processes.ts";
 
 const { values } = parseArgs({
   options: {

@@ -16,12 +16,12 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { makeTestCard } from "../test/sdf-card/build.ts";
-import { answerOf } from "./aws-door/children.ts";
 import { blockFigures } from "./chain/blocks.ts";
 import type { LoadOrder, LoadReport } from "./chain/client.ts";
 import { readLog } from "./chain/node-log.ts";
 import { buildChain, cardPin, heartbeatSeconds, type NodeUsage, RunningNode } from "./chain/nodes.ts";
 import { verificationCpuMs } from "./chain/verifications.ts";
+import { answerOf } from "./child-processes.ts";
 
 const { values } = parseArgs({
   options: {

@@ -6,13 +6,13 @@
  * Rounds are interleaved; each figure is the median over the rounds. Ratios are of one run on one machine: the load
  * generator and the servers share its cores, so the CPU time a request is the steadier figure.
  */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createCipheriv, randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { answerOf, endChildren, start } from "./child-processes.ts";
 import type { LoadOrder, LoadReport } from "./unwrap/load.ts";
 import type { Stats } from "./unwrap/stats.ts";
 
@@ -38,7 +38,6 @@ interface Subject {
 }
 
 const folder = mkdtempSync(join(tmpdir(), "strongroom-bench-"));
-const children: ChildProcess[] = [];
 
 try {
   const load = start("unwrap/load.ts", []);
@@ -52,15 +51,8 @@ try {
   console.log(`\nfisco door / bare: ${percent(share)} of the requests per second (target: at least 40 %)`);
   console.log(`bare / fisco door: ${percent(cpuShare)} by CPU time a request`);
 } finally {
-  for (const child of children) child.kill();
-  await Promise.all(children.map((child) => (child.exitCode === null ? once(child, "exit") : undefined)));
+  await endChildren();
   rmSync(folder, { recursive: true, force: true });
-}
-
-function start(script: string, args: readonly string[]): ChildProcess {
-  const child = fork(join(import.meta.dirname, script), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-  children.push(child);
-  return child;
 }
 
 async function doorSubject(): Promise<Subject> {
@@ -105,19 +97,6 @@ async function measure(load: ChildProcess, measured: Subject): Promise<void> {
 async function statsOf({ process }: Subject): Promise<Stats> {
   process.send("stats");
   return answerOf<Stats>(process);
-}
-
-async function answerOf<T>(child: ChildProcess): Promise<T> {
-  const ended = new AbortController();
-  const exit = once(child, "exit", { signal: ended.signal }).then(
-    () => {
-      throw new Error("a process of the bench ended early");
-    },
-    () => undefined,
-  );
-  const [answer] = (await Promise.race([once(child, "message"), exit])) as [T];
-  ended.abort();
-  return answer;
 }
 
 type Figure = "perSecond" | "p50Ms" | "p99Ms" | "cpuUsPerRequest";

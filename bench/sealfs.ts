@@ -16,7 +16,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { answerOf } from "./aws-door/children.ts";
+import { answerOf } from "./child-processes.ts";
 import { median, percent, type Rounds, ratios } from "./device/rounds.ts";
 import { openSubject, type Subject, type SubjectName, subjectNames } from "./sealfs/subjects.ts";
 import type { Order } from "./sealfs/worker.ts";

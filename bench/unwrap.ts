@@ -8,13 +8,13 @@
  * generator and the servers share its cores. `--long` also sends 200,000 requests to one key manager and prints its memory
  * on the way.
  */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createCipheriv, randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { answerOf, endChildren, start } from "./child-processes.ts";
 import { productFlags } from "./product-flags.ts";
 import type { LoadOrder, LoadReport } from "./unwrap/load.ts";
 import type { Stats } from "./unwrap/stats.ts";
@@ -38,13 +38,11 @@ interface Subject {
   readonly results: (LoadReport & { readonly cpuUsPerRequest: number })[];
 }
 
-const here = import.meta.dirname;
 const folder = mkdtempSync(join(tmpdir(), "strongroom-bench-"));
-const children: ChildProcess[] = [];
 const tls = { ca: join(folder, "ca.pem"), cert: join(folder, "client.pem"), key: join(folder, "client-key.pem") };
 
 try {
-  const load = start("load.ts", []);
+  const load = start("unwrap/load.ts");
   const native = await nativeSubject();
   const bareKey = randomBytes(32);
   const bare = await bareSubject("bare", bareKey, []);
@@ -62,29 +60,19 @@ try {
   console.log(`native p99 / bare + group sync p99: ${spread(tail, (each) => each.toFixed(2))} (target: at most 3)`);
   if (values.long) await memoryOver(load, native, 200_000);
 } finally {
-  for (const child of children) child.kill();
-  await Promise.all(children.map((child) => (child.exitCode === null ? once(child, "exit") : undefined)));
+  await endChildren();
   rmSync(folder, { recursive: true, force: true });
 }
 
-function start(script: string, args: readonly string[]): ChildProcess {
-  const child = fork(join(here, "unwrap", script), args, {
-    execArgv: script === "native-server.ts" ? [...productFlags()] : [],
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
-  });
-  children.push(child);
-  return child;
-}
-
 async function nativeSubject(): Promise<Subject> {
-  const process = start("native-server.ts", ["--folder", folder]);
+  const process = start("unwrap/native-server.ts", ["--folder", folder], productFlags());
   const { port, body } = await answerOf<{ port: number; body: string }>(process);
   const requestBase64 = requestBytes("/v1/unwrap", "application/json", Buffer.from(body)).toString("base64");
   return { name: "native", process, order: { port, tls, requestBase64 }, results: [] };
 }
 
 async function bareSubject(name: string, key: Buffer, args: readonly string[]): Promise<Subject> {
-  const process = start("bare-server.ts", ["--folder", folder, "--key", key.toString("hex"), ...args]);
+  const process = start("unwrap/bare-server.ts", ["--folder", folder, "--key", key.toString("hex"), ...args]);
   const { port } = await answerOf<{ port: number }>(process);
   const nonce = randomBytes(12);
   const cipher = createCipheriv("aes-256-gcm", key, nonce);
@@ -120,19 +108,6 @@ async function memoryOver(load: ChildProcess, subject: Subject, total: number): 
 async function statsOf({ process }: Subject): Promise<Stats> {
   process.send("stats");
   return answerOf<Stats>(process);
-}
-
-async function answerOf<T>(child: ChildProcess): Promise<T> {
-  const ended = new AbortController();
-  const exit = once(child, "exit", { signal: ended.signal }).then(
-    () => {
-      throw new Error("a process of the bench ended early");
-    },
-    () => undefined,
-  );
-  const [answer] = (await Promise.race([once(child, "message"), exit])) as [T];
-  ended.abort();
-  return answer;
 }
 
 type Figure = "perSecond" | "p50Ms" | "p99Ms" | "cpuUsPerRequest";

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
+import { answerOf, start } from "../child-processes.ts";
 import type { LoadOrder, LoadReport } from "../unwrap/load.ts";
-import { answerOf, start } from "./children.ts";
 import { cell, median, verdict } from "./figures.ts";
 import type { AccessKey, KeyManager } from "./key-manager.ts";
 import { usageOf } from "./process-usage.ts";
@@ -26,7 +26,7 @@ export class CallBench {
   readonly #keyManager: KeyManager;
   readonly #user: AccessKey;
   readonly #calls: readonly Call[];
-  readonly #load: ChildProcess = start("../unwrap/load.ts");
+  readonly #load: ChildProcess = start("unwrap/load.ts");
 
   constructor(keyManager: KeyManager, user: AccessKey, calls: readonly Call[]) {
     this.#keyManager = keyManager;

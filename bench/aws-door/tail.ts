@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { answerOf, start } from "./children.ts";
+import { answerOf, start } from "../child-processes.ts";
 import { cell, median, type Tail, tailOf, verdict } from "./figures.ts";
 import type { SdkAccess } from "./key-manager.ts";
 import type { SdkOrder, SdkReport } from "./sdk-client.ts";
@@ -14,9 +14,9 @@ export async function measureTail(
   options: { readonly rounds: number } & Pick<SdkOrder, "ciphertextBase64" | "context" | "requests">,
 ): Promise<void> {
   const { rounds, ...rest } = options;
-  const bare = start("bare-server.ts", [join(folder, "bare.log")]);
+  const bare = start("aws-door/bare-server.ts", [join(folder, "bare.log")]);
   const { port } = await answerOf<{ port: number }>(bare);
-  const clients = Array.from({ length: sdkClients }, () => start("sdk-client.ts"));
+  const clients = Array.from({ length: sdkClients }, () => start("aws-door/sdk-client.ts"));
   const door = { name: "door", endpoint: access.endpoint, tails: [] as Tail[] };
   const peer = { name: "bare + group sync", endpoint: `http://127.0.0.1:${port}`, tails: [] as Tail[] };
   for (let round = 0; round < rounds; round++)

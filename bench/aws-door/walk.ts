@@ -1,5 +1,5 @@
 import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
-import { answerOf, start } from "./children.ts";
+import { answerOf, start } from "../child-processes.ts";
 import { verdict } from "./figures.ts";
 import type { KeyManager, SdkAccess } from "./key-manager.ts";
 import type { WalkReport } from "./key-walk.ts";
@@ -14,7 +14,7 @@ export async function measureWalk(keyManager: KeyManager, keys: number): Promise
   await keyManager.admin.groups.create({ name: "Readers", policies: ["AWSKeyManagementServicePowerUser"] });
   const access = keyManager.sdkAccess(await keyManager.user("bench-reader", { groups: ["Readers"] }));
   await makeKeys(access, keys);
-  const walker = start("key-walk.ts");
+  const walker = start("aws-door/key-walk.ts");
   const before = usageOf(keyManager.pid);
   walker.send(access);
   const { found, listSeconds, seconds } = await answerOf<WalkReport>(walker);

@@ -4,9 +4,16 @@ import { join } from "node:path";
 
 const children: ChildProcess[] = [];
 
-/** Starts a program of the bench; it and its parent talk by messages. */
-export function start(script: string, args: readonly string[] = []): ChildProcess {
-  const child = fork(join(import.meta.dirname, script), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+/**
+ * Starts a program of the bench; it and its parent talk by messages.
+ *
+ * @param script - Its path under `bench/`.
+ */
+export function start(script: string, args: readonly string[] = [], flags: readonly string[] = []): ChildProcess {
+  const child = fork(join(import.meta.dirname, script), args, {
+    execArgv: [...flags],
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
   children.push(child);
   return child;
 }
