@@ -1,9 +1,9 @@
 import { randomUUID, timingSafeEqual } from "node:crypto";
-import { deviceAlgorithms, openBox, sealBox } from "../crypto/sealed-box.ts";
+import { openBox, sealBox } from "../crypto/sealed-box.ts";
 import { SecretBuffer } from "../crypto/secret-buffer.ts";
-import { suites } from "../crypto/suite.ts";
 import { type RootKey, rootMac } from "../devices/root-key.ts";
 import { CustodyError } from "./errors.ts";
+import { stateBoxHeader } from "./state-box.ts";
 
 const idBytes = 16;
 const expiryBytes = 8;
@@ -58,16 +58,10 @@ export class ImportTokens implements Disposable {
 
   /** The wrapping key's private half (PKCS#8) as a sealed box, base64. */
   seal(id: string, keyId: string, pkcs8: SecretBuffer): string {
-    const header = {
-      suite: suites[this.#root.suiteName],
-      type: "state",
-      keyId: this.#root.id,
-      keyVersion: 1,
-      deviceAlgorithm: deviceAlgorithms.root,
-      deviceBlob: Buffer.alloc(0),
-    } as const;
     const context = contextOf(id, keyId);
-    return pkcs8.expose((bytes) => sealBox(header, this.#sealingSecret, context, bytes)).toString("base64");
+    return pkcs8
+      .expose((bytes) => sealBox(stateBoxHeader(this.#root), this.#sealingSecret, context, bytes))
+      .toString("base64");
   }
 
   /** What {@link seal} sealed. The caller disposes of it. @throws {CustodyError} `STATE_TAMPERED`. */

@@ -1,12 +1,12 @@
-import { deviceAlgorithms, openBox, sealBox } from "../../crypto/sealed-box.ts";
+import { openBox, sealBox } from "../../crypto/sealed-box.ts";
 import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
-import { suites } from "../../crypto/suite.ts";
 import type { RootKey } from "../../devices/root-key.ts";
 import type { ServiceSecrets } from "../contract/secrets.ts";
 import type { Core } from "../core.ts";
 import { CustodyError } from "../errors.ts";
 import type { Caller } from "../service.ts";
 import { change, type StateChange } from "../state/records.ts";
+import { stateBoxHeader } from "../state-box.ts";
 
 /** Secrets of the server itself, sealed under a key of the root; with public companions beside them. */
 export class Secrets implements ServiceSecrets {
@@ -49,15 +49,7 @@ export class Secrets implements ServiceSecrets {
 
   /** The change that stores a secret, for a caller that commits it with others. */
   sealed(name: string, secret: SecretBuffer): StateChange {
-    const header = {
-      suite: suites[this.#root.suiteName],
-      type: "state",
-      keyId: this.#root.id,
-      keyVersion: 1,
-      deviceAlgorithm: deviceAlgorithms.root,
-      deviceBlob: Buffer.alloc(0),
-    } as const;
-    const box = secret.expose((bytes) => sealBox(header, this.#sealingSecret, { name }, bytes));
+    const box = secret.expose((bytes) => sealBox(stateBoxHeader(this.#root), this.#sealingSecret, { name }, bytes));
     return change("secret", name, { box: box.toString("base64") });
   }
 }
