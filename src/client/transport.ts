@@ -1,4 +1,5 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
+import { joinAndWipe, wipeAll } from "../crypto/chunks.ts";
 import type { SecretBuffer } from "../crypto/secret-buffer.ts";
 import { type ClientErrorCode, clientErrors } from "./errors.ts";
 
@@ -123,8 +124,10 @@ export function send(endpoint: Endpoint, message: Message, timeoutMs: number): P
     onConnected(request, () => {
       maybeSeen = true;
     });
+    const chunks: Buffer[] = [];
     const fail = (cause: Error) => {
       clearTimeout(timer);
+      wipeAll(chunks);
       const code = codeOfCause(cause);
       const reason =
         (cause as NodeJS.ErrnoException).code === "ECONNREFUSED"
@@ -136,7 +139,6 @@ export function send(endpoint: Endpoint, message: Message, timeoutMs: number): P
     const timer = setTimeout(() => fail(new Error(`no answer within ${Math.round(timeoutMs)} ms`)), timeoutMs);
     request.on("error", fail);
     request.on("response", (response) => {
-      const chunks: Buffer[] = [];
       let length = 0;
       response.on("data", (chunk: Buffer) => {
         chunks.push(chunk);
@@ -146,7 +148,7 @@ export function send(endpoint: Endpoint, message: Message, timeoutMs: number): P
       response.on("error", fail);
       response.on("end", () => {
         clearTimeout(timer);
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: gather(chunks, length) });
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: joinAndWipe(chunks, length) });
       });
     });
     request.end(message.body);
@@ -154,18 +156,6 @@ export function send(endpoint: Endpoint, message: Message, timeoutMs: number): P
 }
 
 class AnswerTooLarge extends Error {}
-
-/** Joins the chunks in one allocation and wipes them: an answer may be a plaintext key. */
-function gather(chunks: readonly Buffer[], length: number): Buffer {
-  const body = Buffer.allocUnsafeSlow(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-    chunk.fill(0);
-  }
-  return body;
-}
 
 /** Calls back once the connection is up, so that the request may have left this host. */
 function onConnected(request: ClientRequest, connected: () => void): void {

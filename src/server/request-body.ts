@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { joinAndWipe, wipeAll } from "../crypto/chunks.ts";
 
 /** The connection ended before the request did: nobody is there to answer. */
 export class CallerGone extends Error {
@@ -26,40 +27,29 @@ export function readRequestBody(request: IncomingMessage, maxBytes: number): Pro
     const chunks: Buffer[] = [];
     let length = 0;
     let ended = false;
-    const wipe = () => {
-      for (const each of chunks) each.fill(0);
-    };
     request.on("data", (chunk: Buffer) => {
       chunks.push(chunk);
       length += chunk.length;
       if (length <= maxBytes) return;
       request.pause();
-      wipe();
+      wipeAll(chunks);
       reject(new BodyTooLarge());
     });
     request.on("end", () => {
       ended = true;
-      resolve(gather(chunks, length));
+      resolve(bodyOf(chunks, length));
     });
     // Also after an error: an incoming message always closes.
     request.on("close", () => {
       if (ended) return;
-      wipe();
+      wipeAll(chunks);
       reject(new CallerGone());
     });
   });
 }
 
 /** Most requests come in one chunk; more are joined and wiped. */
-function gather(chunks: readonly Buffer[], length: number): Buffer {
+function bodyOf(chunks: readonly Buffer[], length: number): Buffer {
   const [only] = chunks;
-  if (only !== undefined && chunks.length === 1) return only;
-  const body = Buffer.allocUnsafeSlow(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-    chunk.fill(0);
-  }
-  return body;
+  return only !== undefined && chunks.length === 1 ? only : joinAndWipe(chunks, length);
 }
