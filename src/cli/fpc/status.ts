@@ -20,11 +20,12 @@ export function statusCommand(): Command {
         const keyManagers = member.keyManagers?.enclaves() ?? [];
         const onLedger = await chaincodeStatus(member.client);
         const awaited = await awaitedOf(member.client, onLedger);
+        const names = member.enclaveNames();
         const status = { ...onLedger, awaited, tee: facts, keyManagers };
         printData(options, status, (value) =>
           [
             ...lines(value),
-            ...value.awaited.map(awaitedLine),
+            ...value.awaited.map((one) => awaitedLine(one, names)),
             ...(facts === undefined ? [] : [`tee         ${facts.kind}: ${facts.doesNotProtect}`]),
             ...keyManagers.map(keyManagerLine),
             "",
@@ -35,9 +36,12 @@ export function statusCommand(): Command {
     );
 }
 
-/** Whose turn it is, and what the step is. */
-export function awaitedLine({ of, command, why }: Awaited): string {
-  return `awaited     ${of.join(" or ")}: ${command} (${why})`;
+/** Whose turn it is, and what the step is; an enclave of the own host by its name there. */
+function awaitedLine({ of, command, enclave, why }: Awaited, names: ReadonlyMap<string, string>): string {
+  const name = enclave === undefined ? undefined : names.get(enclave);
+  const by = enclave === undefined ? "" : ` by enclave ${enclave.slice(0, 16)}`;
+  const step = name === undefined ? `${command}${by}` : `${command} --enclave ${name}${by}`;
+  return `awaited     ${of.join(" or ")}: ${step} (${why})`;
 }
 
 /** Of this host's enclaves alone: others have key managers of their own. */

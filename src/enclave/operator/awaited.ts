@@ -20,16 +20,20 @@ export interface Awaited {
   readonly of: readonly string[];
   /** Of `strongroom fpc`, without the options that say where: `keys import`. */
   readonly command: string;
-  /** What the step is for, with the enclave that has to take it where only one can. */
+  /** The enclave that has to take it, upper-case hexadecimal; undefined where it is no one enclave's turn. */
+  readonly enclave: string | undefined;
+  /** What the step is for. */
   readonly why: string;
 }
 
 /** What the ledger has beside a chaincode's status that tells whose turn it is. */
 export interface AwaitedFacts {
   /** In force. */
-  readonly policy: Pick<Policy, "organisations" | "recoveryThreshold" | "successor">;
+  readonly policy: Pick<Policy, "organisations" | "threshold" | "recoveryThreshold" | "successor">;
   /** The organisation whose enclave proposed the generation that is proposed; undefined where none is. */
   readonly proposer: string | undefined;
+  /** Organisations that call for the end of that proposal. */
+  readonly abandonVotes: readonly string[];
   /** Generations that lie exported on the ledger, by the receiving enclave's id: of keys that are in force or proposed. */
   readonly exported: ReadonlyMap<string, number>;
 }
@@ -59,7 +63,8 @@ export async function awaitedOf(client: RegistryClient, status: ChaincodeStatus)
     // Of keys that were proposed once and came to nothing there may be one as well.
     if (open.some((ek) => ek.equals(chaincodeEk))) exported.set(id, Number(generation));
   }
-  return stepsAwaited(status, { policy, proposer: proposerOf(proposed, status.enclaves), exported });
+  const proposer = proposerOf(proposed, status.enclaves);
+  return stepsAwaited(status, { policy, proposer, abandonVotes: proposed?.abandonVotes ?? [], exported });
 }
 
 /** The same by facts that are at hand. */
@@ -88,9 +93,10 @@ export function confirmationsOf(status: ChaincodeStatus): {
 
 function firstKeys({ enclaves }: ChaincodeStatus, { policy }: AwaitedFacts): readonly Awaited[] {
   const ready = organisationsOf(enclaves.filter(({ state }) => state === "registered"));
-  if (ready.length > 0) return [{ of: ready, command: "keys generate", why: "the chaincode has no keys yet" }];
+  if (ready.length > 0)
+    return [{ of: ready, command: "keys generate", enclave: undefined, why: "the chaincode has no keys yet" }];
   const of = policy.organisations.map(({ mspId }) => mspId);
-  return [{ of, command: "enclave create", why: "the chaincode has no enclave yet" }];
+  return [{ of, command: "enclave create", enclave: undefined, why: "the chaincode has no enclave yet" }];
 }
 
 function confirmations(status: ChaincodeStatus, facts: AwaitedFacts, proposed: number): readonly Awaited[] {
@@ -98,20 +104,31 @@ function confirmations(status: ChaincodeStatus, facts: AwaitedFacts, proposed: n
   const missing = voters.filter((one) => !confirmed.includes(one));
   const waiting = missing.filter(({ id }) => facts.exported.get(id) === proposed);
   const steps: Awaited[] = [];
+  const members = facts.policy.organisations.map(({ mspId }) => mspId);
   if (isEnough)
     steps.push({
-      of: facts.policy.organisations.map(({ mspId }) => mspId),
+      of: members,
       command: "keys rotate --phase activate",
+      enclave: undefined,
       why: `enough enclaves have confirmed generation ${proposed}`,
     });
   if (waiting.length < missing.length && facts.proposer !== undefined)
     steps.push({
       of: [facts.proposer],
       command: "keys rotate --phase propose",
+      enclave: undefined,
       why: `generation ${proposed} is not exported to ${missing.length - waiting.length} of the enclaves yet`,
     });
   for (const { id, mspId } of waiting)
-    steps.push({ of: [mspId], command: "keys import", why: `enclave ${short(id)} confirms generation ${proposed}` });
+    steps.push({ of: [mspId], command: "keys import", enclave: id, why: `it confirms generation ${proposed}` });
+  const { abandonVotes, policy, proposer } = facts;
+  if (abandonVotes.length > 0)
+    steps.push({
+      of: members.filter((mspId) => !abandonVotes.includes(mspId)),
+      command: "keys rotate --phase abandon",
+      enclave: undefined,
+      why: `${abandonVotes.join(", ")} want generation ${proposed} to end: ${policy.threshold} organisations end it, or ${proposer ?? "its proposer"}`,
+    });
   return steps;
 }
 
@@ -121,17 +138,27 @@ function keysInForce(status: ChaincodeStatus, facts: AwaitedFacts, active: numbe
   );
   if (status.mustRotate) {
     const why = "an enclave was revoked: until then nothing is written or exported";
-    return [{ of: holders, command: "keys rotate --phase propose", why }];
+    return [{ of: holders, command: "keys rotate --phase propose", enclave: undefined, why }];
   }
   const steps: Awaited[] = [];
   for (const { id, mspId } of status.enclaves.filter((one) => lacksOpenKeys(one, status)))
     steps.push(
       facts.exported.get(id) === active
-        ? { of: [mspId], command: "keys import", why: `generation ${active} was exported to enclave ${short(id)}` }
-        : { of: holders, command: `keys export --to ${short(id)}`, why: `it has no keys of generation ${active}` },
+        ? { of: [mspId], command: "keys import", enclave: id, why: `generation ${active} was exported to it` }
+        : {
+            of: holders,
+            command: `keys export --to ${short(id)}`,
+            enclave: undefined,
+            why: `that one has no keys of generation ${active}`,
+          },
     );
   if (facts.policy.recoveryThreshold > 0 && status.recoveryThreshold === undefined)
-    steps.push({ of: holders, command: "keys share", why: `generation ${active} has no recovery shares` });
+    steps.push({
+      of: holders,
+      command: "keys share",
+      enclave: undefined,
+      why: `generation ${active} has no recovery shares`,
+    });
   return steps;
 }
 
@@ -146,7 +173,8 @@ function attestations({ enclaves, definition }: ChaincodeStatus, { policy }: Awa
     .map(({ id, mspId }) => ({
       of: [mspId],
       command: `enclave attest --sequence ${successor.sequence}`,
-      why: `enclave ${short(id)} is of an earlier sequence`,
+      enclave: id,
+      why: "it is of an earlier sequence",
     }));
 }
 

@@ -24,7 +24,7 @@ import {
   readPem,
   teeSettings,
 } from "./connection-settings.ts";
-import { createdEnclaves } from "./created-enclaves.ts";
+import { createdEnclaves, enclaveNames } from "./created-enclaves.ts";
 import { queryDefinition } from "./definition.ts";
 import { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import { checkEnclaveName } from "./enclave-name.ts";
@@ -109,6 +109,11 @@ export class FabricMember implements Member, AsyncDisposable {
     const host = this.#host();
     if (host.kind === "chaincode") return [peersEnclave];
     return createdEnclaves(host.folder);
+  }
+
+  enclaveNames(): ReadonlyMap<string, string> {
+    const { host } = this.#settings;
+    return host?.kind === "folder" ? enclaveNames(host.folder) : new Map();
   }
 
   async agent(name: string): Promise<EnclaveAgent> {

@@ -24,6 +24,8 @@ export interface Member {
   readonly keyManagers: EnclaveKeyManagers | undefined;
   /** Names of the enclaves that were created at its host, in order. */
   enclaves(): readonly string[];
+  /** The same of those whose files are at hand, by their ids, upper-case hexadecimal. */
+  enclaveNames(): ReadonlyMap<string, string>;
   /**
    * The agent of an enclave at its host; the enclave need not be there yet.
    *

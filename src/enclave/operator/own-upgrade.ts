@@ -71,7 +71,7 @@ export interface OwnUpgradeInput {
 export async function upgradeOwn(member: Member, input: OwnUpgradeInput): Promise<OwnUpgrade> {
   const state = await readState(member);
   const target = targetOf(state.definition, state.policy, { endorsement: input.endorsement });
-  checkTarget(state, target);
+  checkOwnUpgrade(state, target);
   const [done, leftBehind]: [string[], string[]] = [[], []];
   const own = behindOf(state, target).filter(({ mspId }) => mspId === member.mspId);
   if (input.hasHost && own.length > 0 && namesSuccessor(state.policy, target))
@@ -118,8 +118,12 @@ function documentOf(policy: Policy, successor: UpgradeTarget | undefined): Upgra
   return { kind: "policy", document, by: organisations.map(({ mspId }) => mspId), needed: threshold };
 }
 
-/** What can be known before anything is changed: afterwards there is no way back. */
-function checkTarget({ definition, policy, enclaves }: OwnUpgradeState, target: UpgradeTarget): void {
+/**
+ * What can be known before anything is changed: afterwards there is no way back.
+ *
+ * @throws EnclaveError SETTINGS_INVALID, POLICY_DENIED, as {@link upgradeOwn}
+ */
+export function checkOwnUpgrade({ definition, policy, enclaves }: OwnUpgradeState, target: UpgradeTarget): void {
   if (hasTarget(definition, target)) return;
   checkEndorsement(
     target.endorsement,

@@ -43,6 +43,10 @@ export class TrialMember implements Member {
     return this.organisation.enclaves(this.network.chaincodeId);
   }
 
+  enclaveNames(): ReadonlyMap<string, string> {
+    return this.organisation.enclaveNames(this.network.chaincodeId);
+  }
+
   agent(name: string): Promise<EnclaveAgent> {
     return this.network.stub(this.client, this.organisation, name);
   }

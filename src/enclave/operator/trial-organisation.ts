@@ -11,7 +11,7 @@ import type { AttestationRoot } from "../tee/attestation-root.ts";
 import type { KeyManagerSettings } from "../tee/key-manager/settings.ts";
 import { writeNewFile } from "../tee/new-file.ts";
 import { createProcessPlatform } from "../tee/process/platform.ts";
-import { createdEnclaves } from "./created-enclaves.ts";
+import { createdEnclaves, enclaveNames } from "./created-enclaves.ts";
 import { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import { checkEnclaveName } from "./enclave-name.ts";
 import { readKeyManagerFile, writeKeyManagerFile } from "./key-manager-file.ts";
@@ -59,6 +59,11 @@ export class TrialOrganisation {
   /** Names of its enclaves, in order. */
   enclaves(chaincodeId: string): readonly string[] {
     return createdEnclaves(this.#enclavesFolder(chaincodeId));
+  }
+
+  /** The same by the enclaves' ids, upper-case hexadecimal. */
+  enclaveNames(chaincodeId: string): ReadonlyMap<string, string> {
+    return enclaveNames(this.#enclavesFolder(chaincodeId));
   }
 
   /** The folder of an enclave's stub, made where it is not there. @throws EnclaveError SETTINGS_INVALID */

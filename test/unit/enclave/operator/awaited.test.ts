@@ -39,7 +39,7 @@ const policy = create(PolicySchema, {
 
 /** As `A or B: keys import`. */
 const steps = (change: Partial<ChaincodeStatus>, facts: Partial<AwaitedFacts> = {}) =>
-  stepsAwaited(status(change), { policy, proposer: undefined, exported: new Map(), ...facts }).map(
+  stepsAwaited(status(change), { policy, proposer: undefined, abandonVotes: [], exported: new Map(), ...facts }).map(
     ({ of, command }) => `${of.join(" or ")}: ${command}`,
   );
 const proposed = (confirmed: readonly string[], exported: readonly string[], change: Partial<ChaincodeStatus> = {}) =>
@@ -112,6 +112,16 @@ describe("what a chaincode waits for", () => {
     assert.deepEqual(proposed(["a1", "a2", "b"], ["c"]), [
       "A or B or C: keys rotate --phase activate",
       "C: keys import",
+    ]);
+  });
+
+  it("is the end of a proposal that some want to end, by the others, beside what it waits for else", () => {
+    const exported = new Map([[idOf("b"), 2]]);
+    const enclaves = [enclave("a1", "A"), enclave("b", "B")];
+    const open = { enclaves, proposedGeneration: 2, confirmedBy: [idOf("a1")] };
+    assert.deepEqual(steps(open, { proposer: "A", exported, abandonVotes: ["C"] }), [
+      "B: keys import",
+      "A or B: keys rotate --phase abandon",
     ]);
   });
 

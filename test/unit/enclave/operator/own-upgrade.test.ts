@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { parsePolicy } from "../../../../src/enclave/ledger/policy-text.ts";
+import { policyReference } from "../../../../src/enclave/ledger/signature-policy.ts";
 import type { MSPPrincipal, SignaturePolicy } from "../../../../src/enclave/messages/generated/fabric/common_pb.ts";
 import { ApplicationPolicySchema } from "../../../../src/enclave/messages/generated/fabric/peer_pb.ts";
 import { PolicySchema, SuccessorSchema } from "../../../../src/enclave/messages/generated/fpc/policy_pb.ts";
-import { type LedgerEnclave, upgradeWaits } from "../../../../src/enclave/operator/own-upgrade.ts";
+import { checkOwnUpgrade, type LedgerEnclave, upgradeWaits } from "../../../../src/enclave/operator/own-upgrade.ts";
 import { targetOf } from "../../../../src/enclave/operator/upgrade-plan.ts";
 import { policyHash } from "../../../../src/enclave/protocol/policy.ts";
 
@@ -86,6 +87,31 @@ describe("one organisation's view of an upgrade", () => {
 
   it("puts a successor out of the policy that the definition has passed", () => {
     assert.deepEqual(waits({ definition: defined, policy: policy(1n), enclaves: moved }), ["policy without"]);
+  });
+});
+
+describe("an upgrade that cannot go well", () => {
+  const check = (endorsement: Uint8Array, enclaves: readonly LedgerEnclave[]) => () =>
+    checkOwnUpgrade({ definition: before, policy: policy(), enclaves }, { ...target, endorsement });
+  const now = ["A", "B", "C"].map((mspId) => enclave(mspId));
+
+  it("is refused before its first document where enclaves with the keys would not meet it: POLICY_DENIED", () => {
+    check(all, now)();
+    check(all, [])();
+    const denied = { code: "POLICY_DENIED", message: /only enclaves of A, B would hold the keys as of sequence 2/ };
+    assert.throws(check(all, now.slice(0, 2)), denied);
+    assert.throws(check(all, [...now.slice(0, 2), enclave("C", 1n, false)]), denied);
+  });
+
+  it("is refused where it names others, or no peers meet it: SETTINGS_INVALID", () => {
+    const invalid = (text: string, message: RegExp) =>
+      assert.throws(check(parsePolicy(text).policy, now), { code: "SETTINGS_INVALID", message });
+    invalid("OR('A.peer', 'D.peer')", /names D, which the policy document does not/);
+    invalid("'A.admin'", /no peers of the organisations meet/);
+  });
+
+  it("is refused to an endorsement policy of the channel's configuration, which no enclaves' answers meet: POLICY_DENIED", () => {
+    assert.throws(check(policyReference("/Channel/Application/Endorsement"), now), { code: "POLICY_DENIED" });
   });
 });
 
