@@ -21,13 +21,19 @@ export const recordNames = {
   confirmed: (chaincodeId: string, number: bigint, enclaveId: string) =>
     name(recordTypes.confirmed, chaincodeId, `${number}`, enclaveId),
   revoked: (chaincodeId: string, enclaveId: string) => name(recordTypes.revoked, chaincodeId, enclaveId),
-  recovery: (chaincodeId: string, number: bigint) => name(recordTypes.recovery, chaincodeId, `${number}`),
-  released: (chaincodeId: string, receiverId: string, mspId: string) =>
-    name(recordTypes.released, chaincodeId, receiverId, mspId),
+  recovery: (chaincodeId: string, number: bigint, issue = 1n) =>
+    name(recordTypes.recovery, chaincodeId, `${number}`, ...later(issue)),
+  released: (chaincodeId: string, receiverId: string, mspId: string, issue = 1n) =>
+    name(recordTypes.released, chaincodeId, receiverId, mspId, ...later(issue)),
   policy: (chaincodeId: string, number?: bigint) =>
     number === undefined ? name(recordTypes.policy, chaincodeId) : name(recordTypes.policy, chaincodeId, `${number}`),
   floor: () => name(recordTypes.floor),
 } as const;
+
+/** The first issue of recovery shares has the name from when there was one of each generation. */
+function later(issue: bigint): readonly string[] {
+  return issue === 1n ? [] : [`${issue}`];
+}
 
 function name(type: RecordType, ...attributes: string[]): RecordName {
   return { type, attributes };

@@ -1,30 +1,28 @@
-import {
-  SignedRecoveryMessageSchema,
-  SignedReleasedShareMessageSchema,
-} from "../messages/generated/fpc/key_dist_pb.ts";
+import { SignedReleasedShareMessageSchema } from "../messages/generated/fpc/key_dist_pb.ts";
 import { organisationOf } from "../protocol/policy.ts";
-import { readRecovery, recoveryHash } from "../protocol/recovery-form.ts";
-import { readReleasedShare } from "../protocol/released-share.ts";
+import { readReleasedShare, sharesNeeded } from "../protocol/released-share.ts";
 import { requirePolicy } from "./enclaves.ts";
-import { parseRecord, readRecord, recordNames } from "./records.ts";
+import { parseRecord } from "./records.ts";
+import { readIssues } from "./recovery-issues.ts";
 import { type RegistryState, recordTypes } from "./registry-state.ts";
 
-/** Whether enough organisations of the policy have released shares of this generation, as they are issued now, to the enclave. */
+/** Whether enough organisations of the policy have released shares of one and the same issue of this generation to the enclave. */
 export async function hasRecovered(
   state: RegistryState,
   chaincodeId: string,
   enclaveId: string,
   generation: bigint,
 ): Promise<boolean> {
-  const recovery = await readRecord(state, recordNames.recovery(chaincodeId, generation), SignedRecoveryMessageSchema);
-  if (recovery === undefined) return false;
+  const issues = await readIssues(state, chaincodeId, generation);
+  if (issues.length === 0) return false;
   const policy = await requirePolicy(state, chaincodeId);
-  const hash = recoveryHash(recovery);
-  const releasers = new Set<string>();
+  const releasers = new Map(issues.map(({ hash }) => [hash.toString("hex"), new Set<string>()]));
   for await (const { value } of state.scan(recordTypes.released, [chaincodeId, enclaveId])) {
-    const released = readReleasedShare(parseRecord(value, SignedReleasedShareMessageSchema));
-    if (hash.equals(released.recoveryHash) && organisationOf(policy, released.mspId) !== undefined)
-      releasers.add(released.mspId);
+    const { mspId, recoveryHash } = readReleasedShare(parseRecord(value, SignedReleasedShareMessageSchema));
+    if (organisationOf(policy, mspId) !== undefined)
+      releasers.get(Buffer.from(recoveryHash).toString("hex"))?.add(mspId);
   }
-  return releasers.size >= readRecovery(recovery).threshold;
+  return issues.some(
+    ({ message, hash }) => (releasers.get(hash.toString("hex"))?.size ?? 0) >= sharesNeeded(message, policy),
+  );
 }

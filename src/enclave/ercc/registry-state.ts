@@ -29,9 +29,9 @@ export const recordTypes = {
   confirmed: "namespaces/confirmed",
   /** [chaincode, enclave id]: RevocationRecord. */
   revoked: "namespaces/revoked",
-  /** [chaincode, number]: SignedRecoveryMessage. */
+  /** [chaincode, number], [chaincode, number, issue] from the second on: SignedRecoveryMessage, written once. */
   recovery: "namespaces/recovery",
-  /** [chaincode, receiver's id, organisation]: SignedReleasedShareMessage. */
+  /** [chaincode, receiver's id, organisation], with the issue from the second on: SignedReleasedShareMessage. */
   released: "namespaces/released",
   /** [chaincode]: SignedPolicy in force; [chaincode, number]: each one that ever was. */
   policy: "namespaces/policy",

@@ -82,6 +82,10 @@ export class PeerAgent implements EnclaveAgent {
     return this.#one("__issueRecovery");
   }
 
+  checkRecovery(issue: bigint): Promise<Buffer> {
+    return this.#one("__checkRecovery", ...numberPart(issue));
+  }
+
   recover(): Promise<Buffer> {
     return this.#one("__recover");
   }

@@ -15,7 +15,7 @@ import { importKeys } from "./import-keys.ts";
 import type { OpenEnclave } from "./open-enclave.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import { proposeGeneration } from "./propose.ts";
-import { issueRecoveryShares, recoverKeys } from "./recover.ts";
+import { checkRecoveryShares, issueRecoveryShares, recoverKeys } from "./recover.ts";
 import { compareWithLedger } from "./rollback.ts";
 
 export interface CallContext {
@@ -59,6 +59,8 @@ export const enclaveCalls: Readonly<Record<string, EnclaveCall>> = {
   issueRecovery: async ({ enclave, policy }) => [
     encode(SignedRecoveryMessageSchema, await issueRecoveryShares(enclave, policy)),
   ],
+  /** Parts: the issue's number. Answers with the hash of what was verified. */
+  checkRecovery: async ({ enclave }, [number]) => [await checkRecoveryShares(enclave, needed(readNumber(number)))],
   /** The shares come off the ledger. */
   recover: async ({ enclave, policy }) => [
     encode(SignedCCKeyRegistrationMessageSchema, await recoverKeys(enclave, policy)),
@@ -70,7 +72,7 @@ export const enclaveCalls: Readonly<Record<string, EnclaveCall>> = {
   },
 };
 
-function needed(part: Buffer | undefined): Buffer {
+function needed<T>(part: T | undefined): T {
   if (part === undefined) throw new EnclaveError("MALFORMED", "an argument of the call is missing");
   return part;
 }
@@ -79,6 +81,6 @@ function readNumber(part: Buffer | undefined): bigint | undefined {
   const text = part?.toString("latin1");
   if (text === undefined || text === "") return undefined;
   if (!/^[1-9][0-9]{0,9}$/.test(text))
-    throw new EnclaveError("MALFORMED", "a generation or sequence is not a number from 1");
+    throw new EnclaveError("MALFORMED", "a generation, sequence or issue is not a number from 1");
   return BigInt(text);
 }

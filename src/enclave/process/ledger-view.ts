@@ -123,12 +123,14 @@ export class LedgerView {
     };
   }
 
-  recovery(number: bigint): Promise<SignedRecoveryMessage | undefined> {
-    return this.#message(SignedRecoveryMessageSchema, recordNames.recovery(this.#chaincodeId, number));
+  /** @param issue - From 1: which one of the generation. */
+  recovery(number: bigint, issue: bigint): Promise<SignedRecoveryMessage | undefined> {
+    return this.#message(SignedRecoveryMessageSchema, recordNames.recovery(this.#chaincodeId, number, issue));
   }
 
-  released(enclaveId: string, mspId: string): Promise<SignedReleasedShareMessage | undefined> {
-    return this.#message(SignedReleasedShareMessageSchema, recordNames.released(this.#chaincodeId, enclaveId, mspId));
+  released(enclaveId: string, mspId: string, issue: bigint): Promise<SignedReleasedShareMessage | undefined> {
+    const name = recordNames.released(this.#chaincodeId, enclaveId, mspId, issue);
+    return this.#message(SignedReleasedShareMessageSchema, name);
   }
 
   /** @param number - Left out: the one in force. */

@@ -4,13 +4,16 @@ import type {
   SignedRecoveryMessage,
   SignedReleasedShareMessage,
 } from "../messages/generated/fpc/key_dist_pb.ts";
+import type { Policy } from "../messages/generated/fpc/policy_pb.ts";
+import type { ChaincodeGeneration } from "../protocol/chaincode-keys.ts";
 import { issueRecovery } from "../protocol/recovery.ts";
+import { checkShares } from "../protocol/recovery-check.ts";
 import { readRecovery, recoveryHash } from "../protocol/recovery-form.ts";
 import { readReleasedShare, recoverGeneration } from "../protocol/released-share.ts";
 import { activeGeneration } from "./active-generation.ts";
 import { registrationOf } from "./generate.ts";
 import { withHistory } from "./history.ts";
-import { checkLedgerKey } from "./ledger-key.ts";
+import { checkLedgerKey, checkStateKey } from "./ledger-key.ts";
 import type { OpenEnclave } from "./open-enclave.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 
@@ -34,8 +37,29 @@ export async function issueRecoveryShares(
 }
 
 /**
+ * Verifies one issue of shares of the active generation, as it is on the ledger: that any of them, as many as it says, open the
+ * generation that this enclave holds.
+ *
+ * @param number - From 1, in the order of the ledger.
+ * @returns Its hash, by which released shares name it: 32 bytes
+ * @throws EnclaveError as {@link activeGeneration}; NOT_FOUND: there is no such issue, or it has nothing to verify it by;
+ *   BAD_CIPHERTEXT: its shares are of no use
+ */
+export async function checkRecoveryShares(enclave: OpenEnclave, number: bigint): Promise<Buffer> {
+  const { keys } = await activeGeneration(enclave);
+  const signed = await enclave.ledger.recovery(keys.number, number);
+  if (signed === undefined)
+    throw new EnclaveError(
+      "NOT_FOUND",
+      `the ledger has no issue ${number} of recovery shares of the active generation`,
+    );
+  await checkShares(keys, readRecovery(signed));
+  return recoveryHash(signed);
+}
+
+/**
  * The keys out of the shares that organisations released to this enclave on the ledger; sealed and stored before the message
- * exists.
+ * exists. Of several issues the first is taken of which enough were released, and that holds the keys.
  *
  * @throws EnclaveError KEYS_EXIST; NOT_FOUND: the ledger has no recovery shares; POLICY_DENIED: too few are released;
  *   EK_MISMATCH; BAD_CIPHERTEXT; STORE_FAILED
@@ -48,29 +72,71 @@ export async function recoverKeys(
     throw new EnclaveError("KEYS_EXIST", "this enclave holds chaincode keys already", {
       hint: "re-emit their registration, or discard them if the ledger has others",
     });
-  const { ledger } = enclave;
-  const { read, decryptionKey } = enclave.identity;
-  const active = (await ledger.keyState())?.active;
-  const recovery = active === undefined ? undefined : await ledger.recovery(active);
-  if (recovery === undefined)
+  const active = (await enclave.ledger.keyState())?.active;
+  const policy = await policyInForce.read();
+  const issues = active === undefined ? [] : await releasedOf(enclave, active, policy);
+  if (issues.length === 0)
     throw new EnclaveError("NOT_FOUND", "the ledger has no recovery shares of the active generation", {
       hint: "an enclave that holds the keys issues them: strongroom fpc keys share",
     });
-  const message = readRecovery(recovery);
-  await checkLedgerKey(enclave, message.generation, message.chaincodeEk);
-
-  const policy = await policyInForce.read();
-  const released: SignedReleasedShareMessage[] = [];
-  for (const { mspId } of policy.organisations) {
-    const share = await ledger.released(read.enclaveId.text, mspId);
-    // One of shares that were issued before is of no use, and no reason to leave the others.
-    if (share !== undefined && recoveryHash(recovery).equals(readReleasedShare(share).recoveryHash))
-      released.push(share);
-  }
-  const receiver = { dk: decryptionKey, vkPem: read.vkPem, ccParamsHash: read.ccParamsHash };
-  const generation = await recoverGeneration(recovery, released, policy, receiver);
+  const generation = await openFirst(enclave, issues, policy);
   enclave.parts.reached("opened");
   const generations = await withHistory(enclave, generation);
   await enclave.keep(generations);
   return registrationOf(enclave, enclave.newest());
+}
+
+interface ReleasedIssue {
+  readonly recovery: SignedRecoveryMessage;
+  readonly released: readonly SignedReleasedShareMessage[];
+}
+
+/** Every issue of a generation with what was released of it to this enclave; those of which most was come first. */
+async function releasedOf(
+  { ledger, identity }: OpenEnclave,
+  generation: bigint,
+  { organisations }: Policy,
+): Promise<readonly ReleasedIssue[]> {
+  const issues: ReleasedIssue[] = [];
+  for (let number = 1n; ; number++) {
+    const recovery = await ledger.recovery(generation, number);
+    if (recovery === undefined) return issues.sort((a, b) => b.released.length - a.released.length);
+    const released: SignedReleasedShareMessage[] = [];
+    for (const { mspId } of organisations) {
+      const share = await ledger.released(identity.read.enclaveId.text, mspId, number);
+      // One of an issue of before, when there was only one of each generation, is of no use, and no reason to leave the others.
+      if (share !== undefined && recoveryHash(recovery).equals(readReleasedShare(share).recoveryHash))
+        released.push(share);
+    }
+    issues.push({ recovery, released });
+  }
+}
+
+/** @throws EnclaveError why the first of them does not open, where none does */
+async function openFirst(
+  enclave: OpenEnclave,
+  issues: readonly ReleasedIssue[],
+  policy: Policy,
+): Promise<ChaincodeGeneration> {
+  const { ledger, identity } = enclave;
+  const { vkPem, ccParamsHash } = identity.read;
+  const receiver = { dk: identity.decryptionKey, vkPem, ccParamsHash };
+  let refusal: EnclaveError | undefined;
+  for (const { recovery, released } of issues)
+    try {
+      const message = readRecovery(recovery);
+      await checkLedgerKey(enclave, message.generation, message.chaincodeEk);
+      const generation = await recoverGeneration(recovery, released, policy, receiver);
+      try {
+        checkStateKey(generation, await ledger.generation(generation.number));
+        return generation;
+      } catch (error) {
+        generation[Symbol.dispose]();
+        throw error;
+      }
+    } catch (error) {
+      if (!(error instanceof EnclaveError)) throw error;
+      refusal ??= error;
+    }
+  throw refusal ?? new EnclaveError("NOT_FOUND", "the ledger has no recovery shares of the active generation");
 }

@@ -1,7 +1,6 @@
-import { createCipheriv, createDecipheriv, createHash, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
-import { combine, split } from "shamir-secret-sharing";
-import { kernelRandomBytes } from "../../crypto/kernel-random.ts";
+import { split } from "shamir-secret-sharing";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { EnclaveError } from "../errors.ts";
 import { packAny } from "../messages/any.ts";
@@ -13,17 +12,20 @@ import {
   SignedRecoveryMessageSchema,
 } from "../messages/generated/fpc/key_dist_pb.ts";
 import type { Policy } from "../messages/generated/fpc/policy_pb.ts";
-import { ChaincodeGeneration } from "./chaincode-keys.ts";
+import type { ChaincodeGeneration } from "./chaincode-keys.ts";
 import { decryptWith, encryptTo, type HybridContext } from "./hybrid-encryption.ts";
 import { readEncryptionKey } from "./key-formats.ts";
 import { membersHash } from "./policy.ts";
+import { sealShares } from "./recovery-check.ts";
+import {
+  associatedData,
+  combineWrappingKey,
+  shareHash,
+  unwrapGeneration,
+  wrappingKeyBytes,
+  wrapUnder,
+} from "./recovery-wrap.ts";
 import { signMessage } from "./signing.ts";
-
-/** The wrapping key, and each share of it: as many bytes, and the share's own number. */
-const wrappingKeyBytes = 32;
-export const shareBytes = wrappingKeyBytes + 1;
-const [wrapVersion, ivBytes, tagBytes] = [1, 12, 16] as const;
-const headBytes = 1 + ivBytes + tagBytes;
 
 export interface RecoveryParts {
   readonly ccParamsHash: Uint8Array;
@@ -35,9 +37,8 @@ export interface RecoveryParts {
 
 /**
  * Puts a generation under a new wrapping key, and shares that by Shamir's scheme over GF(2^8) among the policy's organisations, each
- * share encrypted to its organisation's recovery key. Layout of the wrapped generation (AES-256-GCM):
- *
- *     version 1 (1) ‖ IV (12) ‖ tag (16) ‖ ciphertext
+ * share encrypted to its organisation's recovery key, and all of them once more to who holds the generation. Layout of what is
+ * wrapped: `wrapUnder`.
  *
  * @throws EnclaveError POLICY_DENIED: the policy wants no recovery shares
  */
@@ -52,26 +53,39 @@ export async function issueRecovery(parts: RecoveryParts): Promise<SignedRecover
     threshold,
     membersHash: membersHash(policy),
     issuerEnclaveId: issuer.enclaveId,
+    policyNumber: policy.number,
   });
   using key = SecretBuffer.random(wrappingKeyBytes);
-  message.wrappedGeneration = wrap(key, generation, message);
-  // The library takes a plain Uint8Array and no Buffer.
-  const plain = key.expose((bytes) => new Uint8Array(bytes));
-  const shares = await split(plain, policy.organisations.length, threshold).finally(() => plain.fill(0));
-  message.shares = policy.organisations.map(({ mspId, recoveryKey }, index) => {
-    using share = SecretBuffer.take(shares[index] ?? new Uint8Array());
-    const ek = readEncryptionKey(recoveryKey, "Organisation.recovery_key");
-    return create(RecoveryShareSchema, {
-      mspId,
-      encryptedShare: encryptTo(ek, shareContext(message, mspId), share),
-      shareHash: shareHash(message, mspId, share),
+  using text = generation.encode();
+  message.wrappedGeneration = wrapUnder(key, text, associatedData(message));
+  const shares = await splitWrappingKey(key, policy.organisations.length, threshold);
+  try {
+    message.shares = policy.organisations.map(({ mspId, recoveryKey }, index) => {
+      const share = shares[index];
+      if (share === undefined) throw new RangeError("there are fewer shares than organisations");
+      const ek = readEncryptionKey(recoveryKey, "Organisation.recovery_key");
+      return create(RecoveryShareSchema, {
+        mspId,
+        encryptedShare: encryptTo(ek, shareContext(message, mspId), share),
+        shareHash: shareHash(message, mspId, share),
+      });
     });
-  });
+    message.sealedShares = sealShares(generation, message, shares);
+  } finally {
+    for (const share of shares) share[Symbol.dispose]();
+  }
   const packed = packAny(RecoveryMessageSchema, message);
   return create(SignedRecoveryMessageSchema, {
     serializedRecovery: packed,
     signature: signMessage("recovery", packed.value, issuer.sk),
   });
+}
+
+async function splitWrappingKey(key: SecretBuffer, count: number, threshold: number): Promise<SecretBuffer[]> {
+  // The library takes a plain Uint8Array and no Buffer.
+  const plain = key.expose((bytes) => new Uint8Array(bytes));
+  const shares = await split(plain, count, threshold).finally(() => plain.fill(0));
+  return shares.map((share) => SecretBuffer.take(share));
 }
 
 /**
@@ -97,90 +111,39 @@ export function isShareOf(message: RecoveryMessage, mspId: string, share: Secret
 }
 
 /**
- * Opens the generation with the shares of at least as many organisations as the message's threshold. Wrong shares are left out: one
- * organisation cannot hold up the others.
+ * Opens the generation with the shares of at least as many organisations as are needed. Wrong shares are left out: one organisation
+ * cannot hold up the others.
  *
  * @param shares - By organisation.
+ * @param needed - Not fewer than the message's threshold, which is what it takes to open it.
  * @throws EnclaveError POLICY_DENIED: too few; BAD_CIPHERTEXT: too few without the wrong ones, or they do not open it; EK_MISMATCH
  */
 export async function combineShares(
   message: RecoveryMessage,
   shares: ReadonlyMap<string, SecretBuffer>,
+  needed: number = message.threshold,
 ): Promise<ChaincodeGeneration> {
-  const { threshold } = message;
-  if (shares.size < threshold)
-    throw new EnclaveError(
-      "POLICY_DENIED",
-      `${shares.size} recovery shares are released, and ${threshold} are needed`,
-      {
-        hint: "have more organisations release theirs to this enclave: strongroom fpc keys release ID",
-      },
-    );
+  if (shares.size < needed)
+    throw new EnclaveError("POLICY_DENIED", `${shares.size} recovery shares are released, and ${needed} are needed`, {
+      hint: "have more organisations release theirs to this enclave: strongroom fpc keys release ID",
+    });
   const right = [...shares].filter(([mspId, share]) => isShareOf(message, mspId, share));
-  if (right.length < threshold) {
+  if (right.length < needed) {
     const [wrong] = [...shares.keys()].filter((mspId) => !right.some(([one]) => one === mspId));
     throw new EnclaveError(
       "BAD_CIPHERTEXT",
       `the recovery share that ${wrong} released is not the one that was issued`,
     );
   }
-  const copies = right.slice(0, threshold).map(([, share]) => share.expose((bytes) => new Uint8Array(bytes)));
-  let key: SecretBuffer;
-  try {
-    key = SecretBuffer.take(await combine(copies));
-  } catch {
-    throw new EnclaveError("BAD_CIPHERTEXT", "the recovery shares do not fit together");
-  } finally {
-    for (const copy of copies) copy.fill(0);
-  }
-  using held = key;
-  const generation = unwrap(held, message);
+  using key = await combineWrappingKey(right.slice(0, message.threshold).map(([, share]) => share));
+  const generation = unwrapGeneration(key, message);
   if (generation.number === message.generation && generation.ekPem.equals(message.chaincodeEk)) return generation;
   generation[Symbol.dispose]();
   throw new EnclaveError("EK_MISMATCH", "the recovered private key is not that of the chaincode key on the ledger");
 }
 
-function wrap(key: SecretBuffer, generation: ChaincodeGeneration, message: RecoveryMessage): Buffer {
-  using text = generation.encode();
-  const iv = kernelRandomBytes(ivBytes);
-  const cipher = key.expose((bytes) => createCipheriv("aes-256-gcm", bytes, iv)).setAAD(associatedData(message));
-  const ciphertext = text.expose((bytes) => Buffer.concat([cipher.update(bytes), cipher.final()]));
-  return Buffer.concat([Buffer.of(wrapVersion), iv, cipher.getAuthTag(), ciphertext]);
-}
-
-function unwrap(key: SecretBuffer, message: RecoveryMessage): ChaincodeGeneration {
-  const wrapped = message.wrappedGeneration;
-  const refused = () => new EnclaveError("BAD_CIPHERTEXT", "the recovery shares do not open the generation");
-  if (key.byteLength !== wrappingKeyBytes || wrapped.length <= headBytes || wrapped[0] !== wrapVersion) throw refused();
-  const iv = wrapped.subarray(1, 1 + ivBytes);
-  const decipher = key
-    .expose((bytes) => createDecipheriv("aes-256-gcm", bytes, iv, { authTagLength: tagBytes }))
-    .setAAD(associatedData(message))
-    .setAuthTag(wrapped.subarray(1 + ivBytes, headBytes));
-  using text = SecretBuffer.adopt(decipher.update(wrapped.subarray(headBytes)));
-  try {
-    decipher.final();
-    return ChaincodeGeneration.fromBytes(text);
-  } catch {
-    throw refused();
-  }
-}
-
-/** Of whom, for how many of whom: all but the shares, each with its length before it. */
-function associatedData(message: RecoveryMessage): Buffer {
-  const numbers = Buffer.alloc(12);
-  numbers.writeBigUInt64BE(message.generation);
-  numbers.writeUInt32BE(message.threshold, 8);
-  return hashOf("wrapped-generation", [
-    message.ccParamsHash,
-    message.chaincodeEk,
-    numbers,
-    message.membersHash,
-    message.issuerEnclaveId,
-  ]);
-}
-
-function shareContext(message: RecoveryMessage, mspId: string): HybridContext {
+/** What an organisation's share is encrypted for. */
+export function shareContext(message: RecoveryMessage, mspId: string): HybridContext {
   return {
     purpose: "recovery-share",
     ccParamsHash: message.ccParamsHash,
@@ -189,19 +152,4 @@ function shareContext(message: RecoveryMessage, mspId: string): HybridContext {
     receiver: Buffer.from(mspId, "utf8"),
     generation: message.generation,
   };
-}
-
-/** A share has 256 random bits: its hash tells nothing of it. */
-function shareHash(message: RecoveryMessage, mspId: string, share: SecretBuffer): Buffer {
-  return share.expose((bytes) => hashOf("share", [associatedData(message), Buffer.from(mspId, "utf8"), bytes]));
-}
-
-function hashOf(purpose: string, parts: readonly Uint8Array[]): Buffer {
-  const hash = createHash("sha256");
-  for (const part of [Buffer.from(`strongroom/fpc/v1/recovery/${purpose}`, "ascii"), ...parts]) {
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(part.length);
-    hash.update(length).update(part);
-  }
-  return hash.digest();
 }

@@ -83,6 +83,11 @@ export function verifyReleasedShare(signed: SignedReleasedShareMessage, policy: 
   return message;
 }
 
+/** How many organisations have to release theirs: what opens the issue, or more where the policy in force wants more than its own did. */
+export function sharesNeeded({ threshold }: RecoveryMessage, policy: Policy): number {
+  return Math.max(threshold, policy.recoveryThreshold);
+}
+
 export interface RecoveringEnclave {
   /** Enclave_DK. */
   readonly dk: KeyObject;
@@ -120,8 +125,9 @@ export async function recoverGeneration(
         if (!(error instanceof EnclaveError)) throw error;
         refusal ??= error;
       }
-    if (shares.size < message.threshold && refusal !== undefined) throw refusal;
-    return await combineShares(message, shares);
+    const needed = sharesNeeded(message, policy);
+    if (shares.size < needed && refusal !== undefined) throw refusal;
+    return await combineShares(message, shares, needed);
   } finally {
     for (const share of shares.values()) share[Symbol.dispose]();
   }

@@ -182,6 +182,17 @@ export class Stub implements AsyncDisposable {
     return this.#one("issueRecovery");
   }
 
+  /**
+   * Verifies shares of the active generation as they are on the ledger, whoever issued them.
+   *
+   * @param issue - From 1, in the order of the ledger.
+   * @returns The issue's hash, 32 bytes
+   * @throws EnclaveError NOT_FOUND: there is no such issue, or it cannot be verified; BAD_CIPHERTEXT: its shares are of no use
+   */
+  checkRecovery(issue: bigint): Promise<Buffer> {
+    return this.#one("checkRecovery", numberPart(issue));
+  }
+
   /** The keys out of shares that were released on the ledger. @returns SignedCCKeyRegistrationMessage */
   recover(): Promise<Buffer> {
     return this.#one("recover");

@@ -52,6 +52,10 @@ export const agentCalls: Readonly<Record<string, AgentCall>> = {
   },
   __proposeGeneration: { parts: [], call: async (agent) => [await agent.proposeGeneration()] },
   __issueRecovery: { parts: [], call: async (agent) => [await agent.issueRecovery()] },
+  __checkRecovery: {
+    parts: ["an issue's number"],
+    call: async (agent, [number = none]) => [await agent.checkRecovery(readNumber(number) ?? 0n)],
+  },
   __recover: { parts: [], call: async (agent) => [await agent.recover()] },
   __compareWithLedger: {
     parts: [],
@@ -93,6 +97,6 @@ function readNumber(text: Buffer | undefined): bigint | undefined {
   if (text === undefined) return undefined;
   const digits = text.toString("latin1");
   if (!/^[1-9][0-9]{0,9}$/.test(digits))
-    throw new EnclaveError("MALFORMED", "a generation or sequence is not a decimal number from 1");
+    throw new EnclaveError("MALFORMED", "a generation, sequence or issue is not a decimal number from 1");
   return BigInt(digits);
 }

@@ -136,12 +136,15 @@ export const queryPolicy: Transaction = {
   },
 };
 
-/** queryRecovery(chaincode, number): SignedRecoveryMessage of a generation. */
+/** queryRecovery(chaincode, number, issue): SignedRecoveryMessage of a generation; without an issue's number, the first. */
 export const queryRecovery: Transaction = {
-  parameters: ["chaincode", "number"],
-  run({ state }, [chaincode, number]) {
+  parameters: ["chaincode", "number", "issue"],
+  optional: 1,
+  run({ state }, [chaincode, number, issue]) {
     const chaincodeId = readChaincodeId(chaincode);
-    return readText(state, recordNames.recovery(chaincodeId, readNumber(number, "the generation")));
+    const generation = readNumber(number, "the generation");
+    const issueNumber = issue === undefined ? 1n : readNumber(issue, "the issue");
+    return readText(state, recordNames.recovery(chaincodeId, generation, issueNumber));
   },
 };
 

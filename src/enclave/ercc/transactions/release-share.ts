@@ -1,22 +1,19 @@
 import { EnclaveError } from "../../errors.ts";
 import { decodeArgument } from "../../messages/argument.ts";
-import {
-  SignedRecoveryMessageSchema,
-  SignedReleasedShareMessageSchema,
-} from "../../messages/generated/fpc/key_dist_pb.ts";
+import { SignedReleasedShareMessageSchema } from "../../messages/generated/fpc/key_dist_pb.ts";
 import { readEnclaveId } from "../../protocol/enclave-id.ts";
-import { recoveryHash } from "../../protocol/recovery-form.ts";
 import { readReleasedShare, verifyReleasedShare } from "../../protocol/released-share.ts";
 import { requireEndorser } from "../can-endorse.ts";
 import { requireEnclave, requirePolicy } from "../enclaves.ts";
 import { requireActive } from "../generations.ts";
-import { readRecord, recordNames, writeRecord } from "../records.ts";
+import { recordNames, writeRecord } from "../records.ts";
+import { readIssues } from "../recovery-issues.ts";
 import { readChaincodeId, requireAdmin, requireOrganisation, type Transaction } from "../transaction.ts";
 
 /**
  * releaseShare(chaincode, SignedReleasedShareMessage): an organisation lets an enclave have its recovery share of the active
- * generation, encrypted to the enclave's attested EK. By its own admin, signed by its policy key. A later one takes the place of
- * the one before.
+ * generation, of one issue, encrypted to the enclave's attested EK. By its own admin, signed by its policy key. A later one of the
+ * same issue takes the place of the one before.
  */
 export const releaseShare: Transaction = {
   parameters: ["chaincode", "SignedReleasedShareMessage"],
@@ -39,12 +36,13 @@ export const releaseShare: Transaction = {
         "WRONG_CONTEXT",
         `the share is of generation ${message.generation}, not the active ${number}`,
       );
-    const recovery = await readRecord(state, recordNames.recovery(chaincodeId, number), SignedRecoveryMessageSchema);
-    if (recovery === undefined)
+    const issues = await readIssues(state, chaincodeId, number);
+    if (issues.length === 0)
       throw new EnclaveError("NOT_FOUND", `no recovery shares of generation ${number} of ${chaincodeId} were issued`);
-    if (!recoveryHash(recovery).equals(message.recoveryHash))
-      throw new EnclaveError("REPLAY", "the share is of recovery shares that newer ones have replaced");
-    const name = recordNames.released(chaincodeId, receiverId.text, message.mspId);
+    const issue = issues.find(({ hash }) => hash.equals(message.recoveryHash));
+    if (issue === undefined)
+      throw new EnclaveError("REPLAY", "the share is of other recovery shares than were issued of the generation");
+    const name = recordNames.released(chaincodeId, receiverId.text, message.mspId, issue.number);
     await writeRecord(state, name, SignedReleasedShareMessageSchema, signed);
     return "";
   },

@@ -6,12 +6,12 @@ import { readChaincodeId, type Transaction } from "../transaction.ts";
 
 /** What enclaves have peers sign the answers to (steps 16 and 24 of the document, where there is no ledger enclave). */
 
-const maxAttributes = 3;
+const maxAttributes = 4;
 const maxAttributeBytes = 256;
 
 /** queryState(type, ...attributes): the bytes of a record in base64; empty text where there is none. */
 export const queryState: Transaction = {
-  parameters: ["record type", "attribute", "attribute", "attribute"],
+  parameters: ["record type", ...Array(maxAttributes).fill("attribute")],
   optional: maxAttributes,
   async run({ state }, [type = "", ...attributes]) {
     if (!isRecordType(type)) throw new EnclaveError("MALFORMED", "the record type is none that ERCC has");

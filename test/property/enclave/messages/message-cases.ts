@@ -174,8 +174,11 @@ export async function messageCases(): Promise<MessageCase[]> {
       (value) => readProposal({ ...proposal, serializedProposal: anyOf(GenerationProposalMessageSchema, value) }),
       ["state_key_commitment"],
     ),
-    packed(RecoveryMessageSchema, recovery.serializedRecovery?.value, (value) =>
-      readRecovery({ ...recovery, serializedRecovery: anyOf(RecoveryMessageSchema, value) }),
+    packed(
+      RecoveryMessageSchema,
+      recovery.serializedRecovery?.value,
+      (value) => readRecovery({ ...recovery, serializedRecovery: anyOf(RecoveryMessageSchema, value) }),
+      ["policy_number", "sealed_shares"],
     ),
     packed(ReleasedShareMessageSchema, released.serializedRelease?.value, (value) =>
       readReleasedShare({ ...released, serializedRelease: anyOf(ReleasedShareMessageSchema, value) }),

@@ -28,7 +28,7 @@ import {
   varintOf,
   type WireField,
 } from "../../../property/enclave/messages/wire-tree.ts";
-import { argumentOf, Consortium, chaincodeId, generations } from "./consortium.ts";
+import { argumentOf, Consortium, chaincodeId, generations, type TestEnclave } from "./consortium.ts";
 import { rsaPair } from "./test-keys.ts";
 
 const { first, second } = generations;
@@ -52,11 +52,15 @@ describe("Every transaction that takes a message", () => {
     const a = await consortium.newEnclave("Org1MSP");
     const b = await consortium.newEnclave("Org2MSP", { rsa: 1 });
     const c = await consortium.newEnclave("Org3MSP");
+    const d = await consortium.newEnclave("Org3MSP", { rsa: 1 });
     await consortium.registerKeys(a, first);
     await consortium.putExport(a, b, first);
-    const { ccParamsHash, enclaveId } = a.read;
-    const issuer = { enclaveId: enclaveId.bytes, sk: a.sk };
-    const recovery = await issueRecovery({ ccParamsHash, generation: first, policy: consortium.policy, issuer });
+    await consortium.share(a, d, first);
+    const issueBy = ({ read: { ccParamsHash, enclaveId }, sk }: TestEnclave) => {
+      const issuer = { enclaveId: enclaveId.bytes, sk };
+      return issueRecovery({ ccParamsHash, generation: first, policy: consortium.policy, issuer });
+    };
+    const recovery = await issueBy(a);
     await consortium.call("Org1MSP", "putRecovery", chaincodeId, encodeArgument(SignedRecoveryMessageSchema, recovery));
     using share = openShare(readRecovery(recovery), "Org1MSP", rsaPair(4).privateKey);
     const mspId = "Org1MSP";
@@ -114,10 +118,11 @@ describe("Every transaction that takes a message", () => {
         text: encodeArgument(SignedRevocationStatementSchema, revocation),
       },
       {
-        mspId,
+        // Org1MSP has issued its own.
+        mspId: "Org3MSP",
         transaction: "putRecovery",
         schema: SignedRecoveryMessageSchema,
-        text: encodeArgument(SignedRecoveryMessageSchema, recovery),
+        text: encodeArgument(SignedRecoveryMessageSchema, await issueBy(d)),
       },
       {
         mspId,

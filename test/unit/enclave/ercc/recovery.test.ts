@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, fromBinary } from "@bufbuild/protobuf";
+import { recordNames, writeRecord } from "../../../../src/enclave/ercc/records.ts";
 import { EnclaveError } from "../../../../src/enclave/errors.ts";
+import { packAny } from "../../../../src/enclave/messages/any.ts";
 import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import {
+  RecoveryMessageSchema,
   type SignedRecoveryMessage,
   SignedRecoveryMessageSchema,
   SignedReleasedShareMessageSchema,
@@ -12,6 +15,7 @@ import type { ChaincodeGeneration } from "../../../../src/enclave/protocol/chain
 import { issueRecovery, openShare } from "../../../../src/enclave/protocol/recovery.ts";
 import { readRecovery } from "../../../../src/enclave/protocol/recovery-form.ts";
 import { recoverGeneration, releaseShare } from "../../../../src/enclave/protocol/released-share.ts";
+import { signMessage } from "../../../../src/enclave/protocol/signing.ts";
 import { Consortium, chaincodeId, generations, organisationNames, type TestEnclave } from "./consortium.ts";
 import { flippedFields } from "./flipped-fields.ts";
 import { rsaPair, signingPair } from "./test-keys.ts";
@@ -85,19 +89,84 @@ describe("The recovery of chaincode keys", () => {
     await consortium.registerKeys(fresh, recovered);
   });
 
-  it("is not begun anew by shares that newer ones have replaced", async () => {
+  it("is voided by nobody who issues again: not the same organisation, nor another, nor for a newer policy", async () => {
     const { consortium, enclave } = await start();
-    const former = await issue(consortium, enclave);
-    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(former));
+    const other = await consortium.newEnclave("Org2MSP", { rsa: 1 });
+    await consortium.share(enclave, other, first);
+    const recovery = await issue(consortium, enclave);
+    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(recovery));
+    const fresh = await consortium.newEnclave("Org3MSP", { rsa: 1 });
+    await consortium.call("Org1MSP", "releaseShare", chaincodeId, release(consortium, recovery, "Org1MSP", fresh));
+
+    const again = recoveryText(await issue(consortium, enclave));
+    const standing = /Org1MSP has issued recovery shares of generation 1 for policy 1/;
+    await consortium.refuses("ALREADY_SET", standing, "Org1MSP", "putRecovery", chaincodeId, again);
+    const others = await issue(consortium, other);
+    await consortium.call("Org2MSP", "putRecovery", chaincodeId, recoveryText(others));
+    await consortium.setPolicy({});
+    const later = await issue(consortium, enclave);
+    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(later));
+    for (const [number, signed] of [recovery, others, later].entries())
+      assert.equal(
+        await consortium.call("Org3MSP", "queryRecovery", chaincodeId, "1", `${number + 1}`),
+        recoveryText(signed),
+      );
+
+    const registration = consortium.registration(fresh, first);
+    const tooFew = () =>
+      consortium.refuses("ALREADY_SET", /was not exported/, "Org3MSP", "registerCCKeys", chaincodeId, registration);
+    // One share each of three issues is one share each.
+    await consortium.call("Org2MSP", "releaseShare", chaincodeId, release(consortium, others, "Org2MSP", fresh));
+    await tooFew();
+    await consortium.call("Org3MSP", "releaseShare", chaincodeId, release(consortium, later, "Org3MSP", fresh));
+    await tooFew();
+    await consortium.call("Org2MSP", "releaseShare", chaincodeId, release(consortium, recovery, "Org2MSP", fresh));
+    await consortium.registerKeys(fresh, first);
+  });
+
+  it("takes as many as the policy in force wants, also of shares of which fewer open the keys", async () => {
+    const { consortium, enclave } = await start();
+    const recovery = await issue(consortium, enclave);
+    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(recovery));
+    await consortium.setPolicy({ recoveryThreshold: 3 });
     const fresh = await consortium.newEnclave("Org2MSP", { rsa: 1 });
-    for (const mspId of ["Org1MSP", "Org3MSP"])
-      await consortium.call(mspId, "releaseShare", chaincodeId, release(consortium, former, mspId, fresh));
-    const newer = await issue(consortium, enclave);
-    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(newer));
+    for (const mspId of ["Org1MSP", "Org2MSP"])
+      await consortium.call(mspId, "releaseShare", chaincodeId, release(consortium, recovery, mspId, fresh));
     const registration = consortium.registration(fresh, first);
     await consortium.refuses("ALREADY_SET", /./, "Org2MSP", "registerCCKeys", chaincodeId, registration);
-    const stale = release(consortium, former, "Org2MSP", fresh);
-    await consortium.refuses("REPLAY", /newer ones/, "Org2MSP", "releaseShare", chaincodeId, stale);
+    await consortium.call("Org3MSP", "releaseShare", chaincodeId, release(consortium, recovery, "Org3MSP", fresh));
+    await consortium.registerKeys(fresh, first);
+  });
+
+  it("goes on with what a former release issued, which has no policy's number", async () => {
+    const { consortium, enclave } = await start();
+    const recovery = await issue(consortium, enclave);
+    const former = { ...readRecovery(recovery), policyNumber: 0n, sealedShares: new Uint8Array() };
+    const packed = packAny(RecoveryMessageSchema, create(RecoveryMessageSchema, former));
+    const signature = signMessage("recovery", packed.value, enclave.sk);
+    const signed = create(SignedRecoveryMessageSchema, { serializedRecovery: packed, signature });
+    const state = consortium.ledger.begin({ mspId: "Org1MSP", isAdmin: true }, consortium.nowMs);
+    await writeRecord(state, recordNames.recovery(chaincodeId, 1n), SignedRecoveryMessageSchema, signed);
+    assert(consortium.ledger.commit(state));
+    await consortium.call("Org1MSP", "putRecovery", chaincodeId, recoveryText(recovery));
+    assert.equal(await consortium.call("Org2MSP", "queryRecovery", chaincodeId, "1", "2"), recoveryText(recovery));
+    assert.equal(await consortium.call("Org2MSP", "queryRecovery", chaincodeId, "1", "3"), "");
+  });
+
+  it("lets the second of two issues at once come after the first: neither is lost", async () => {
+    const { consortium, enclave } = await start();
+    const other = await consortium.newEnclave("Org2MSP", { rsa: 1 });
+    await consortium.share(enclave, other, first);
+    const [a, b] = [await issue(consortium, enclave), await issue(consortium, other)].map(recoveryText);
+    const [one, two] = await Promise.all([
+      consortium.endorse("Org1MSP", "putRecovery", chaincodeId, a ?? ""),
+      consortium.endorse("Org2MSP", "putRecovery", chaincodeId, b ?? ""),
+    ]);
+    assert.equal(consortium.ledger.commit(one.state), true);
+    assert.equal(consortium.ledger.commit(two.state), false);
+    await consortium.call("Org2MSP", "putRecovery", chaincodeId, b ?? "");
+    assert.equal(await consortium.call("Org3MSP", "queryRecovery", chaincodeId, "1", "1"), a);
+    assert.equal(await consortium.call("Org3MSP", "queryRecovery", chaincodeId, "1", "2"), b);
   });
 
   it("brings back keys that a revocation stopped, so that newer ones can follow them", async () => {
@@ -161,6 +230,16 @@ describe("putRecovery", async () => {
     consortium.policy = former;
   });
 
+  it("refuses shares for another policy than the one in force: POLICY_DENIED", async () => {
+    const former = consortium.policy;
+    for (const number of [2n, 7n]) {
+      consortium.policy = { ...former, number };
+      const early = await issue(consortium, enclave);
+      consortium.policy = former;
+      await refused("POLICY_DENIED", /for policy [27], and 1 is in force/, "Org1MSP", early);
+    }
+  });
+
   it("refuses an issuer that may not endorse: POLICY_DENIED", async () => {
     consortium.define({ organisations: ["Org2MSP"] });
     await refused("POLICY_DENIED", /no peer of Org1MSP/, "Org1MSP", good);
@@ -212,6 +291,11 @@ describe("releaseShare", async () => {
     const client = { mspId: "Org1MSP", isAdmin: false };
     await consortium.refuses("UNAUTHORIZED", /no admin/, client, "releaseShare", chaincodeId, good());
     await refused("UNAUTHORIZED", /an admin of Org1MSP/, "Org2MSP", good());
+  });
+
+  it("refuses a share of an issue that the ledger has not: REPLAY", async () => {
+    const never = await issue(consortium, enclave);
+    await refused("REPLAY", /other recovery shares/, "Org1MSP", release(consortium, never, "Org1MSP", fresh));
   });
 
   it("refuses what is no released share: MALFORMED", () =>

@@ -83,6 +83,7 @@ describe("The registry's transactions", () => {
       await refused("queryGeneration", chaincodeId, number);
       await refused("queryPolicy", chaincodeId, number);
       await refused("queryRecovery", chaincodeId, number);
+      await refused("queryRecovery", chaincodeId, "1", number);
     }
   });
 });
@@ -134,7 +135,7 @@ describe("queryState", () => {
     await refused("credentials");
     for (const attribute of ["", "a\u0000b", "\u{10FFFF}", "ä", "a b", "x".repeat(257)])
       await refused(recordTypes.credentials, attribute);
-    await refused(recordTypes.credentials, "a", "b", "c", "d");
+    await refused(recordTypes.credentials, "a", "b", "c", "d", "e");
   });
 
   it("names records as Fabric's composite keys", () => {

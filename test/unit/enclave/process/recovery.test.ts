@@ -1,19 +1,46 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
+import { packAny } from "../../../../src/enclave/messages/any.ts";
 import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import { CredentialsSchema } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
 import {
+  RecoveryMessageSchema,
   SignedRecoveryMessageSchema,
   SignedReleasedShareMessageSchema,
 } from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
-import { decodeStrict } from "../../../../src/enclave/messages/strict.ts";
+import { decodeStrict, encode } from "../../../../src/enclave/messages/strict.ts";
+import { unsealState } from "../../../../src/enclave/process/sealed-state.ts";
 import { readCredentials } from "../../../../src/enclave/protocol/attested-data.ts";
-import { openShare } from "../../../../src/enclave/protocol/recovery.ts";
-import { readRecovery } from "../../../../src/enclave/protocol/recovery-form.ts";
+import { encryptTo } from "../../../../src/enclave/protocol/hybrid-encryption.ts";
+import { readEncryptionKey } from "../../../../src/enclave/protocol/key-formats.ts";
+import { openShare, shareContext } from "../../../../src/enclave/protocol/recovery.ts";
+import { readRecovery, recoveryHash } from "../../../../src/enclave/protocol/recovery-form.ts";
 import { releaseShare } from "../../../../src/enclave/protocol/released-share.ts";
+import { signMessage } from "../../../../src/enclave/protocol/signing.ts";
+import { openProcessBackend } from "../../../../src/enclave/tee/process/backend.ts";
 import { rsaPair } from "../ercc/test-keys.ts";
+import { falseIssue } from "../protocol/false-issue.ts";
 import { TestHost } from "./test-host.ts";
-import { chaincodeId, organisations, World } from "./world.ts";
+import { chaincodeId, codeIn, organisations, World } from "./world.ts";
+
+const decoded = (recovery: Buffer) => decodeStrict(SignedRecoveryMessageSchema, recovery);
+
+async function put(world: World, mspId: string, recovery: Buffer): Promise<void> {
+  await world.call(mspId, "putRecovery", chaincodeId, encodeArgument(SignedRecoveryMessageSchema, decoded(recovery)));
+}
+
+/** The organisation of this index lets an enclave have its share of an issue. */
+async function releaseTo(world: World, to: TestHost, recovery: Buffer, index: number): Promise<void> {
+  const mspId = organisations[index] ?? "";
+  const signed = decoded(recovery);
+  using share = openShare(readRecovery(signed), mspId, rsaPair(index).privateKey);
+  const receiver = readCredentials(decodeStrict(CredentialsSchema, to.credentials));
+  const released = releaseShare({ recovery: signed, mspId, share, receiver }, world.policyKey(mspId).key);
+  const text = encodeArgument(SignedReleasedShareMessageSchema, released);
+  await world.call(mspId, "releaseShare", chaincodeId, text);
+}
 
 describe("the recovery of chaincode keys when every enclave is lost", () => {
   let world: World;
@@ -31,25 +58,17 @@ describe("the recovery of chaincode keys when every enclave is lost", () => {
   });
   after(() => world[Symbol.dispose]());
 
-  const release = async (index: number) => {
-    const mspId = organisations[index] ?? "";
-    const signed = decodeStrict(SignedRecoveryMessageSchema, recovery);
-    using share = openShare(readRecovery(signed), mspId, rsaPair(index).privateKey);
-    const receiver = readCredentials(decodeStrict(CredentialsSchema, fresh.credentials));
-    const released = releaseShare({ recovery: signed, mspId, share, receiver }, world.policyKey(mspId).key);
-    const text = encodeArgument(SignedReleasedShareMessageSchema, released);
-    await world.call(mspId, "releaseShare", chaincodeId, text);
-  };
+  const release = (index: number) => releaseTo(world, fresh, recovery, index);
 
   test("is refused while the ledger has no shares", async () => {
     await assert.rejects(fresh.call("recover"), { code: "NOT_FOUND" });
     await assert.rejects(fresh.call("issueRecovery"), { code: "NOT_PROVISIONED" });
+    await assert.rejects(fresh.call("checkRecovery", Buffer.from("1")), { code: "NOT_PROVISIONED" });
   });
 
   test("is refused while nobody, and while too few, released theirs", async () => {
     recovery = await lost.call("issueRecovery");
-    const text = encodeArgument(SignedRecoveryMessageSchema, decodeStrict(SignedRecoveryMessageSchema, recovery));
-    await world.call("Org1MSP", "putRecovery", chaincodeId, text);
+    await put(world, "Org1MSP", recovery);
     await lost.end();
     await assert.rejects(fresh.call("recover"), { code: "POLICY_DENIED" });
     await release(0);
@@ -82,3 +101,101 @@ describe("the recovery of chaincode keys when every enclave is lost", () => {
     await assert.rejects(other.call("recover"), { code: "POLICY_DENIED" });
   });
 });
+
+describe("recovery shares of more than one issue", () => {
+  let world: World;
+  let first: TestHost;
+  let second: TestHost;
+  /** Issued by an enclave that is none, with one share that does not fit. */
+  let bad: Buffer;
+  let good: Buffer;
+
+  before(async () => {
+    world = await World.start();
+    first = await TestHost.registered(world, "Org1MSP");
+    await first.registerKeys(await first.call("generateCCKeys"));
+    second = await TestHost.provisioned(world, "Org2MSP", first);
+    bad = await falsified(world, first);
+    await put(world, "Org1MSP", bad);
+    good = await second.call("issueRecovery");
+    await put(world, "Org2MSP", good);
+  });
+  after(() => world[Symbol.dispose]());
+
+  const check = (host: TestHost, issue: number | string) => host.call("checkRecovery", Buffer.from(`${issue}`));
+
+  test("are verified before they are needed, by every enclave that holds the keys", async () => {
+    for (const host of [first, second]) {
+      await assert.rejects(check(host, 1), { code: "BAD_CIPHERTEXT", message: /do not fit together/ });
+      assert.deepEqual(await check(host, 2), recoveryHash(decoded(good)));
+    }
+  });
+
+  test("are not found by a number that the ledger has not, and MALFORMED by none", async () => {
+    await assert.rejects(check(first, 3), { code: "NOT_FOUND", message: /no issue 3/ });
+    for (const number of ["", "0", "-1", "1e3", "x"]) await assert.rejects(check(first, number), { code: "MALFORMED" });
+    await assert.rejects(first.all("checkRecovery"), { code: "MALFORMED" });
+  });
+
+  test("give the keys by the issue that is good, also where as many were released of the bad one", async () => {
+    const fresh = await TestHost.registered(world, "Org3MSP");
+    for (const index of [0, 2]) await releaseTo(world, fresh, bad, index);
+    await assert.rejects(fresh.call("recover"), { code: "BAD_CIPHERTEXT" });
+    await releaseTo(world, fresh, good, 0);
+    await assert.rejects(fresh.call("recover"), { code: "BAD_CIPHERTEXT" });
+    await releaseTo(world, fresh, good, 1);
+    await fresh.registerKeys(await fresh.call("recover"));
+    assert.deepEqual((await fresh.opened()).generations, (await second.opened()).generations);
+  });
+
+  test("give nothing where fewer were released of each than open one", async () => {
+    const other = await TestHost.registered(world, "Org3MSP");
+    await releaseTo(world, other, bad, 0);
+    await releaseTo(world, other, good, 1);
+    await assert.rejects(other.call("recover"), {
+      code: "POLICY_DENIED",
+      message: /1 recovery shares .* 2 are needed/,
+    });
+  });
+
+  test("need as many as the policy in force wants", async () => {
+    const other = await TestHost.registered(world, "Org3MSP");
+    await world.setPolicy({ recoveryThreshold: 3 });
+    for (const index of [0, 1]) await releaseTo(world, other, good, index);
+    await assert.rejects(other.call("recover"), {
+      code: "POLICY_DENIED",
+      message: /2 recovery shares .* 3 are needed/,
+    });
+    await releaseTo(world, other, good, 2);
+    await other.registerKeys(await other.call("recover"));
+  });
+});
+
+/** What the enclave of this host would issue if it were none: its signature is right, and Org3MSP's share is not. */
+async function falsified(world: World, host: TestHost): Promise<Buffer> {
+  const message = readRecovery(decoded(await host.call("issueRecovery")));
+  const { keys, signingKey } = await secretsOf(world, host);
+  const shares = message.shares.map(({ mspId }, index) => openShare(message, mspId, rsaPair(index).privateKey));
+  using wrong = SecretBuffer.random(33);
+  const theirs = message.shares[2];
+  assert(theirs);
+  const ek = readEncryptionKey(rsaPair(2).publicPem, "Organisation.recovery_key");
+  theirs.encryptedShare = encryptTo(ek, shareContext(message, theirs.mspId), wrong);
+  const made = falseIssue(message, keys, [...shares.slice(0, 2), wrong]);
+  const packed = packAny(RecoveryMessageSchema, made);
+  const signature = signMessage("recovery", packed.value, signingKey);
+  return encode(
+    SignedRecoveryMessageSchema,
+    create(SignedRecoveryMessageSchema, { serializedRecovery: packed, signature }),
+  );
+}
+
+/** Out of the blob, by who has the platform. */
+async function secretsOf(world: World, host: TestHost) {
+  const platform = world.platform(host.platform);
+  await using backend = await openProcessBackend({ platform, code: codeIn(world.folder, host.role) });
+  const { identity, generations } = await unsealState(backend, host.file("blob"), host.id);
+  const keys = generations[0]?.keys;
+  assert(keys);
+  return { keys, signingKey: identity.signingKey };
+}

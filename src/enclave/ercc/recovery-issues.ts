@@ -1,0 +1,27 @@
+import { type RecoveryMessage, SignedRecoveryMessageSchema } from "../messages/generated/fpc/key_dist_pb.ts";
+import { readRecovery, recoveryHash } from "../protocol/recovery-form.ts";
+import { type RecordReader, readRecord, recordNames } from "./records.ts";
+
+/** Recovery shares of a generation, as an enclave issued them once. */
+export interface RecoveryIssue {
+  /** From 1, in the order in which the ledger took them. */
+  readonly number: bigint;
+  readonly message: RecoveryMessage;
+  /** By which a released share names it. */
+  readonly hash: Buffer;
+}
+
+/** Every issue of a generation; none is ever replaced or taken away. */
+export async function readIssues(
+  state: RecordReader,
+  chaincodeId: string,
+  generation: bigint,
+): Promise<readonly RecoveryIssue[]> {
+  const issues: RecoveryIssue[] = [];
+  for (let number = 1n; ; number++) {
+    const name = recordNames.recovery(chaincodeId, generation, number);
+    const signed = await readRecord(state, name, SignedRecoveryMessageSchema);
+    if (signed === undefined) return issues;
+    issues.push({ number, message: readRecovery(signed), hash: recoveryHash(signed) });
+  }
+}
