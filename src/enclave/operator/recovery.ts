@@ -1,19 +1,18 @@
-import type { KeyObject } from "node:crypto";
+import { createPublicKey, type KeyObject } from "node:crypto";
+import type { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { EnclaveError } from "../errors.ts";
 import { SignedReleasedShareMessageSchema } from "../messages/generated/fpc/key_dist_pb.ts";
+import type { Policy } from "../messages/generated/fpc/policy_pb.ts";
 import { encode } from "../messages/strict.ts";
+import { readEncryptionKey } from "../protocol/key-formats.ts";
+import { organisationOf } from "../protocol/policy.ts";
 import { openShare } from "../protocol/recovery.ts";
-import { readRecovery } from "../protocol/recovery-form.ts";
+import { recoveryHash } from "../protocol/recovery-form.ts";
 import { releaseShare } from "../protocol/released-share.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import { madeOrThere, registerKeys } from "./provisioning.ts";
+import { type IssuedShares, issuedShares, type ReleasedShares, releasedShares } from "./recovery-issues.ts";
 import type { RegistryClient } from "./registry-client.ts";
-
-/** Puts shares of the active generation on the ledger, one for each organisation of the policy. @returns The generation's number */
-export async function issueShares(client: RegistryClient, stub: EnclaveAgent): Promise<bigint> {
-  await client.submit("putRecovery", client.chaincodeId, await stub.issueRecovery());
-  return await activeGeneration(client);
-}
 
 /** An organisation's keys, which it holds itself: its policy key (P-256) and its recovery key (RSA-3072). */
 export interface OrganisationKeys {
@@ -21,8 +20,113 @@ export interface OrganisationKeys {
   readonly recoveryKey: KeyObject;
 }
 
+/** An issue that is of no use to an organisation. */
+export interface UselessIssue {
+  readonly issue: IssuedShares;
+  readonly because: string;
+}
+
+/** Shares of the active generation that an organisation can rely on. */
+export interface GoodShares {
+  readonly generation: bigint;
+  /** For which they are: the one in force. */
+  readonly policyNumber: bigint;
+  readonly issue: IssuedShares;
+  /** Whether they are new: else they were there, and the organisation's enclave has verified them. */
+  readonly isNew: boolean;
+  /** Others that were issued for the same policy. */
+  readonly useless: readonly UselessIssue[];
+}
+
 /**
- * An organisation opens its share of the active generation and lets an enclave have it, encrypted to that enclave's attested key.
+ * Sees to it that there are shares of the active generation for the policy in force that this organisation can rely on: verifies
+ * those that were issued, its enclave that they fit and itself, by its recovery key, that it was given its own; and has shares
+ * issued where there are none, or none that are right. Called again, it verifies and issues nothing.
+ *
+ * @param recoveryKey - The organisation's private one; left out, its own share is not opened.
+ * @throws EnclaveError BAD_CIPHERTEXT: what its own enclaves issued is of no use, and nobody else issued better; SETTINGS_INVALID:
+ *   `recoveryKey` is not the one that the policy names; CONFLICT: another organisation's came first, or this peer shows another
+ *   ledger than the enclave believes; what the enclave and ERCC refuse with
+ */
+export async function issueShares(
+  client: RegistryClient,
+  stub: EnclaveAgent,
+  recoveryKey?: KeyObject,
+): Promise<GoodShares> {
+  const generation = await activeGeneration(client);
+  const policy = await client.policy();
+  const policyNumber = policy.number;
+  const isHolder = organisationOf(policy, client.mspId) !== undefined;
+  const opening = isHolder ? recoveryKey : undefined;
+  if (opening !== undefined) checkRecoveryKey(policy, client.mspId, opening);
+  const ofPolicy = async () =>
+    (await issuedShares(client, generation)).filter(({ message }) => message.policyNumber === policyNumber);
+  const useless: UselessIssue[] = [];
+  for (const issue of await ofPolicy()) {
+    const because = await whyUseless(issue, client.mspId, stub, opening);
+    if (because === undefined) return { generation, policyNumber, issue, isNew: false, useless };
+    useless.push({ issue, because });
+  }
+  const own = useless.find(({ issue }) => issue.mspId === client.mspId);
+  if (own !== undefined)
+    throw new EnclaveError(
+      "BAD_CIPHERTEXT",
+      `the recovery shares that ${client.mspId} issued are of no use: ${own.because}`,
+      {
+        hint: "have another organisation's enclave issue its own (keys share); who issued these is no right enclave: revoke it, and rotate the keys",
+      },
+    );
+  await client.submit("putRecovery", client.chaincodeId, await stub.issueRecovery());
+  const issue = (await ofPolicy()).find(({ mspId }) => mspId === client.mspId);
+  if (issue === undefined)
+    throw new EnclaveError("LEDGER_UNAVAILABLE", "the peer does not show the recovery shares that were just issued");
+  if (opening !== undefined) openShare(issue.message, client.mspId, opening)[Symbol.dispose]();
+  return { generation, policyNumber, issue, isNew: true, useless };
+}
+
+/** @throws EnclaveError SETTINGS_INVALID */
+function checkRecoveryKey(policy: Policy, mspId: string, recoveryKey: KeyObject): void {
+  const named = organisationOf(policy, mspId);
+  if (named === undefined) return;
+  if (createPublicKey(recoveryKey).equals(readEncryptionKey(named.recoveryKey, "Organisation.recovery_key"))) return;
+  throw new EnclaveError(
+    "SETTINGS_INVALID",
+    `the recovery key of ${mspId} is not the one that policy ${policy.number} names`,
+    { hint: "its shares would open with the one that is named alone" },
+  );
+}
+
+/** Undefined where the issue is right, as far as this organisation can see. */
+async function whyUseless(
+  { number, signed, message }: IssuedShares,
+  mspId: string,
+  stub: EnclaveAgent,
+  recoveryKey: KeyObject | undefined,
+): Promise<string | undefined> {
+  try {
+    const verified = await stub.checkRecovery(number);
+    if (!recoveryHash(signed).equals(verified))
+      throw new EnclaveError("CONFLICT", "the peer shows other recovery shares than the enclave finds on the ledger");
+    if (recoveryKey !== undefined) openShare(message, mspId, recoveryKey)[Symbol.dispose]();
+    return undefined;
+  } catch (error) {
+    if (error instanceof EnclaveError && error.code === "BAD_CIPHERTEXT") return error.message;
+    throw error;
+  }
+}
+
+/** What an organisation let an enclave have. */
+export interface Release {
+  readonly generation: bigint;
+  /** Every issue of the generation, with this organisation among those who released theirs, but of those in `useless`. */
+  readonly shares: readonly ReleasedShares[];
+  /** Issues of which this organisation has no share, or not the one that was issued. */
+  readonly useless: readonly UselessIssue[];
+}
+
+/**
+ * An organisation opens its share of each issue of the active generation and lets an enclave have it, encrypted to that enclave's
+ * attested key. Of each: which one is right may not be known any more, and k of any other open nothing.
  *
  * @param receiverId - Of a registered enclave, upper-case hexadecimal
  * @throws EnclaveError NOT_FOUND: no shares were issued, none for this organisation, or there is no such enclave; BAD_CIPHERTEXT: the recovery key
@@ -32,17 +136,40 @@ export async function releaseOwnShare(
   client: RegistryClient,
   keys: OrganisationKeys,
   receiverId: string,
-): Promise<void> {
+): Promise<Release> {
   const generation = await activeGeneration(client);
-  const recovery = await client.recovery(generation);
-  if (recovery === undefined)
-    throw new EnclaveError("NOT_FOUND", `no recovery shares of generation ${generation} were issued`, {
-      hint: "an enclave that holds the keys issues them: strongroom fpc keys share",
-    });
+  const issues = await requireIssues(client, generation);
   const receiver = await client.requireEnclave(receiverId);
-  using share = openShare(readRecovery(recovery), client.mspId, keys.recoveryKey);
-  const released = releaseShare({ recovery, mspId: client.mspId, share, receiver }, keys.policyKey);
-  await client.submit("releaseShare", client.chaincodeId, encode(SignedReleasedShareMessageSchema, released));
+  const useless: UselessIssue[] = [];
+  let refusal: EnclaveError | undefined;
+  for (const issue of issues) {
+    const { signed: recovery, message } = issue;
+    let opened: SecretBuffer;
+    try {
+      opened = openShare(message, client.mspId, keys.recoveryKey);
+    } catch (error) {
+      if (!(error instanceof EnclaveError)) throw error;
+      refusal ??= error;
+      useless.push({ issue, because: error.message });
+      continue;
+    }
+    using share = opened;
+    const released = releaseShare({ recovery, mspId: client.mspId, share, receiver }, keys.policyKey);
+    await client.submit("releaseShare", client.chaincodeId, encode(SignedReleasedShareMessageSchema, released));
+  }
+  if (refusal !== undefined && useless.length === issues.length) throw refusal;
+  const shares = await releasedShares(client, issues, await client.policy(), receiverId);
+  return { generation, shares, useless };
+}
+
+/** @throws EnclaveError NOT_FOUND: the active generation has none */
+export async function requireIssues(client: RegistryClient, generation?: bigint): Promise<readonly IssuedShares[]> {
+  const number = generation ?? (await activeGeneration(client));
+  const issues = await issuedShares(client, number);
+  if (issues.length > 0) return issues;
+  throw new EnclaveError("NOT_FOUND", `no recovery shares of generation ${number} were issued`, {
+    hint: "an enclave that holds the keys issues them: strongroom fpc keys share",
+  });
 }
 
 /**

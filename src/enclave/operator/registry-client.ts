@@ -10,6 +10,8 @@ import {
   RevocationRecordSchema,
   type SignedRecoveryMessage,
   SignedRecoveryMessageSchema,
+  type SignedReleasedShareMessage,
+  SignedReleasedShareMessageSchema,
 } from "../messages/generated/fpc/key_dist_pb.ts";
 import { type Policy, SignedPolicySchema } from "../messages/generated/fpc/policy_pb.ts";
 import { type ReadCredentials, readCredentials } from "../protocol/attested-data.ts";
@@ -95,8 +97,16 @@ export class RegistryClient {
     return this.#list("queryListConfirmations", this.chaincodeId, `${generation}`);
   }
 
-  recovery(generation: bigint): Promise<SignedRecoveryMessage | undefined> {
-    return this.#message(SignedRecoveryMessageSchema, "queryRecovery", this.chaincodeId, `${generation}`);
+  /** @param issue - From 1, in the order of the ledger. */
+  recovery(generation: bigint, issue = 1n): Promise<SignedRecoveryMessage | undefined> {
+    const numbers = [`${generation}`, `${issue}`];
+    return this.#message(SignedRecoveryMessageSchema, "queryRecovery", this.chaincodeId, ...numbers);
+  }
+
+  /** What organisations released of their recovery shares to an enclave. @param receiverId - Upper-case hexadecimal */
+  async releasedShares(receiverId: string): Promise<readonly SignedReleasedShareMessage[]> {
+    const list = await this.#list("queryListReleasedShares", this.chaincodeId, receiverId);
+    return list.map((text) => decodeArgument(SignedReleasedShareMessageSchema, text));
   }
 
   /** @param number - Left out: the policy in force. @throws EnclaveError NOT_FOUND */

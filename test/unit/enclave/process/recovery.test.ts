@@ -1,29 +1,20 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { create } from "@bufbuild/protobuf";
-import { SecretBuffer } from "../../../../src/crypto/secret-buffer.ts";
-import { packAny } from "../../../../src/enclave/messages/any.ts";
 import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import { CredentialsSchema } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
 import {
-  RecoveryMessageSchema,
   SignedRecoveryMessageSchema,
   SignedReleasedShareMessageSchema,
 } from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
-import { decodeStrict, encode } from "../../../../src/enclave/messages/strict.ts";
-import { unsealState } from "../../../../src/enclave/process/sealed-state.ts";
+import { decodeStrict } from "../../../../src/enclave/messages/strict.ts";
 import { readCredentials } from "../../../../src/enclave/protocol/attested-data.ts";
-import { encryptTo } from "../../../../src/enclave/protocol/hybrid-encryption.ts";
-import { readEncryptionKey } from "../../../../src/enclave/protocol/key-formats.ts";
-import { openShare, shareContext } from "../../../../src/enclave/protocol/recovery.ts";
+import { openShare } from "../../../../src/enclave/protocol/recovery.ts";
 import { readRecovery, recoveryHash } from "../../../../src/enclave/protocol/recovery-form.ts";
 import { releaseShare } from "../../../../src/enclave/protocol/released-share.ts";
-import { signMessage } from "../../../../src/enclave/protocol/signing.ts";
-import { openProcessBackend } from "../../../../src/enclave/tee/process/backend.ts";
 import { rsaPair } from "../ercc/test-keys.ts";
-import { falseIssue } from "../protocol/false-issue.ts";
+import { falseShares } from "./false-shares.ts";
 import { TestHost } from "./test-host.ts";
-import { chaincodeId, codeIn, organisations, World } from "./world.ts";
+import { chaincodeId, organisations, World } from "./world.ts";
 
 const decoded = (recovery: Buffer) => decodeStrict(SignedRecoveryMessageSchema, recovery);
 
@@ -115,7 +106,7 @@ describe("recovery shares of more than one issue", () => {
     first = await TestHost.registered(world, "Org1MSP");
     await first.registerKeys(await first.call("generateCCKeys"));
     second = await TestHost.provisioned(world, "Org2MSP", first);
-    bad = await falsified(world, first);
+    bad = await falseShares(world, "Org1MSP", first.file("blob"), await first.call("issueRecovery"));
     await put(world, "Org1MSP", bad);
     good = await second.call("issueRecovery");
     await put(world, "Org2MSP", good);
@@ -170,32 +161,3 @@ describe("recovery shares of more than one issue", () => {
     await other.registerKeys(await other.call("recover"));
   });
 });
-
-/** What the enclave of this host would issue if it were none: its signature is right, and Org3MSP's share is not. */
-async function falsified(world: World, host: TestHost): Promise<Buffer> {
-  const message = readRecovery(decoded(await host.call("issueRecovery")));
-  const { keys, signingKey } = await secretsOf(world, host);
-  const shares = message.shares.map(({ mspId }, index) => openShare(message, mspId, rsaPair(index).privateKey));
-  using wrong = SecretBuffer.random(33);
-  const theirs = message.shares[2];
-  assert(theirs);
-  const ek = readEncryptionKey(rsaPair(2).publicPem, "Organisation.recovery_key");
-  theirs.encryptedShare = encryptTo(ek, shareContext(message, theirs.mspId), wrong);
-  const made = falseIssue(message, keys, [...shares.slice(0, 2), wrong]);
-  const packed = packAny(RecoveryMessageSchema, made);
-  const signature = signMessage("recovery", packed.value, signingKey);
-  return encode(
-    SignedRecoveryMessageSchema,
-    create(SignedRecoveryMessageSchema, { serializedRecovery: packed, signature }),
-  );
-}
-
-/** Out of the blob, by who has the platform. */
-async function secretsOf(world: World, host: TestHost) {
-  const platform = world.platform(host.platform);
-  await using backend = await openProcessBackend({ platform, code: codeIn(world.folder, host.role) });
-  const { identity, generations } = await unsealState(backend, host.file("blob"), host.id);
-  const keys = generations[0]?.keys;
-  assert(keys);
-  return { keys, signingKey: identity.signingKey };
-}

@@ -1,0 +1,57 @@
+import type { RecoveryMessage, SignedRecoveryMessage } from "../messages/generated/fpc/key_dist_pb.ts";
+import type { Policy } from "../messages/generated/fpc/policy_pb.ts";
+import { readEnclaveId } from "../protocol/enclave-id.ts";
+import { organisationOf } from "../protocol/policy.ts";
+import { readRecovery, recoveryHash } from "../protocol/recovery-form.ts";
+import { readReleasedShare, sharesNeeded } from "../protocol/released-share.ts";
+import type { RegistryClient } from "./registry-client.ts";
+
+/** Recovery shares of a generation as they were issued once, and lie on the ledger from then on. */
+export interface IssuedShares {
+  /** From 1, in the order of the ledger. */
+  readonly number: bigint;
+  /** Whose enclave issued them. */
+  readonly mspId: string;
+  /** Who has a share each. */
+  readonly holders: readonly string[];
+  readonly signed: SignedRecoveryMessage;
+  readonly message: RecoveryMessage;
+}
+
+export async function issuedShares(client: RegistryClient, generation: bigint): Promise<readonly IssuedShares[]> {
+  const issues: IssuedShares[] = [];
+  for (let number = 1n; ; number++) {
+    const signed = await client.recovery(generation, number);
+    if (signed === undefined) return issues;
+    const message = readRecovery(signed);
+    const issuer = readEnclaveId(message.issuerEnclaveId, "RecoveryMessage.issuer_enclave_id").text;
+    const { mspId } = await client.requireEnclave(issuer);
+    issues.push({ number, mspId, holders: message.shares.map((share) => share.mspId), signed, message });
+  }
+}
+
+/** One issue, and how far an enclave is with it. */
+export interface ReleasedShares {
+  readonly issue: IssuedShares;
+  /** Organisations that let the enclave have theirs. */
+  readonly releasedBy: readonly string[];
+  /** How many have to. */
+  readonly needed: number;
+}
+
+/** @param receiverId - Upper-case hexadecimal */
+export async function releasedShares(
+  client: RegistryClient,
+  issues: readonly IssuedShares[],
+  policy: Policy,
+  receiverId: string,
+): Promise<readonly ReleasedShares[]> {
+  const released = (await client.releasedShares(receiverId)).map(readReleasedShare);
+  return issues.map((issue) => {
+    const hash = recoveryHash(issue.signed);
+    const releasedBy = released
+      .filter((one) => hash.equals(one.recoveryHash) && organisationOf(policy, one.mspId) !== undefined)
+      .map(({ mspId }) => mspId);
+    return { issue, releasedBy, needed: sharesNeeded(issue.message, policy) };
+  });
+}

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, beforeEach, describe, it } from "node:test";
+import { recordNames } from "../../../../src/enclave/ercc/records.ts";
+import { recordTypes } from "../../../../src/enclave/ercc/registry-state.ts";
+import { exportKeys, importKeys, initialise, ownId } from "../../../../src/enclave/operator/provisioning.ts";
+import { issueShares, recoverKeys, releaseOwnShare } from "../../../../src/enclave/operator/recovery.ts";
+import { type IssuedShares, issuedShares } from "../../../../src/enclave/operator/recovery-issues.ts";
+import { rsaPair } from "../ercc/test-keys.ts";
+import { falseShares } from "../process/false-shares.ts";
+import { chaincodeId, organisations, World } from "../process/world.ts";
+import { WorldHosts } from "./world-hosts.ts";
+
+const [first, second, third] = organisations;
+
+describe("recovery shares, as organisations issue, verify and release them", () => {
+  let world: World;
+  let hosts: WorldHosts;
+  /** Of the policy that a test begins with: what was issued under former ones is of other tests. */
+  let policyNumber: bigint;
+
+  before(async () => {
+    world = await World.start();
+    hosts = new WorldHosts(world);
+    for (const name of organisations)
+      await initialise(hosts.client(name), await hosts.stub(name), world.creation(name));
+    await exportKeys(hosts.client(first), await hosts.stub(first));
+    for (const name of [second, third]) await importKeys(hosts.client(name), await hosts.stub(name));
+  });
+  after(async () => {
+    await hosts[Symbol.asyncDispose]();
+    world[Symbol.dispose]();
+  });
+  beforeEach(async () => {
+    await world.setPolicy({});
+    policyNumber = world.policy.number;
+  });
+
+  const recoveryKeyOf = (name: string) => rsaPair(organisations.indexOf(name as typeof first)).privateKey;
+  const share = async (name: string, key = recoveryKeyOf(name)) =>
+    issueShares(hosts.client(name), await hosts.stub(name), key);
+  const isOfThisTest = ({ message }: IssuedShares) => message.policyNumber >= policyNumber;
+  const onLedger = async () =>
+    (await issuedShares(hosts.client(first), 1n)).filter(isOfThisTest).map(({ mspId }) => mspId);
+  let hostNumber = 0;
+  /** A registered enclave of the third organisation without keys, at a host of its own. */
+  const fresh = async () => {
+    const name = `${third} ${++hostNumber}`;
+    await initialise(hosts.client(name), await hosts.stub(name), world.creation(third));
+    return { name, id: ownId(await hosts.stub(name)) };
+  };
+  const keysOf = (name: string) => ({ policyKey: world.policyKey(name).key, recoveryKey: recoveryKeyOf(name) });
+  const release = async (name: string, receiver: string, keys = keysOf(name)) => {
+    const { shares, useless } = await releaseOwnShare(hosts.client(name), keys, receiver);
+    return {
+      shares: shares.filter(({ issue }) => isOfThisTest(issue)),
+      useless: useless.filter(({ issue }) => isOfThisTest(issue)),
+    };
+  };
+  /** By who has the platform of the first organisation, and so its enclave's keys. */
+  const issueFalse = async () => {
+    const blob = readFileSync(join(hosts.folder, first, "blob"));
+    const signed = await falseShares(world, first, blob, await (await hosts.stub(first)).issueRecovery());
+    await hosts.client(first).submit("putRecovery", chaincodeId, signed);
+  };
+  const organisationsWhereThirdHas = (recoveryKey: Uint8Array) =>
+    world.policy.organisations.map((one) => (one.mspId === third ? { ...one, recoveryKey } : one));
+
+  it("are released to nobody where there are none, or no such enclave: NOT_FOUND", async () => {
+    const { id } = await fresh();
+    await assert.rejects(release(first, id), { code: "NOT_FOUND", message: /no recovery shares/ });
+    await share(first);
+    await assert.rejects(release(first, "0".repeat(64)), { code: "NOT_FOUND", message: /no enclave/ });
+  });
+
+  it("are issued once, and only verified by whoever asks for them again", async () => {
+    const issued = await share(first);
+    assert.deepEqual([issued.isNew, issued.generation, issued.policyNumber], [true, 1n, policyNumber]);
+    assert.deepEqual(issued.issue.holders, organisations);
+    for (const name of organisations) {
+      const again = await share(name);
+      assert.deepEqual([again.isNew, again.issue.mspId, again.useless], [false, first, []]);
+    }
+    assert.deepEqual(await onLedger(), [first]);
+  });
+
+  it("are issued for each policy, and those of the former one are released as well", async () => {
+    await share(first);
+    const { name, id } = await fresh();
+    await release(first, id);
+    await world.setPolicy({});
+    const issued = await share(second);
+    assert.deepEqual([issued.isNew, issued.policyNumber, issued.issue.mspId], [true, policyNumber + 1n, second]);
+    const { shares, useless } = await release(third, id);
+    assert.deepEqual(useless, []);
+    assert.deepEqual(
+      shares.map(({ issue, releasedBy, needed }) => [issue.mspId, releasedBy, needed]),
+      [
+        [first, [first, third], 2],
+        [second, [third], 2],
+      ],
+    );
+    await recoverKeys(hosts.client(name), await hosts.stub(name));
+  });
+
+  it("that do not fit are found by the next who asks, who has others issued; any k of these give the keys", async () => {
+    await issueFalse();
+    const { isNew, issue, useless } = await share(second);
+    assert.deepEqual([isNew, issue.mspId], [true, second]);
+    assert.deepEqual(
+      useless.map((one) => [one.issue.mspId, one.because]),
+      [[first, "the recovery shares do not fit together"]],
+    );
+    assert.deepEqual(await onLedger(), [first, second]);
+    const { name, id } = await fresh();
+    for (const one of [first, third]) await release(one, id);
+    await recoverKeys(hosts.client(name), await hosts.stub(name));
+  });
+
+  it("that do not fit are an error to who has issued them, until another organisation has issued its own", async () => {
+    await issueFalse();
+    await assert.rejects(share(first), { code: "BAD_CIPHERTEXT", message: /Org1MSP issued are of no use/ });
+    await share(second);
+    const { isNew, issue } = await share(first);
+    assert.deepEqual([isNew, issue.mspId], [false, second]);
+  });
+
+  it("are refused to a recovery key that the policy does not name: SETTINGS_INVALID", async () => {
+    const other = rsaPair(5).privateKey;
+    await assert.rejects(share(third, other), { code: "SETTINGS_INVALID", message: /is not the one that policy/ });
+    assert.deepEqual(await onLedger(), []);
+  });
+
+  it("are refused to who shows another ledger than the enclave believes", async () => {
+    world.stale = world.copyOfLedger();
+    await hosts.client(first).submit("putRecovery", chaincodeId, await (await hosts.stub(first)).issueRecovery());
+    await assert.rejects(share(second), { code: "NOT_FOUND", message: /the ledger has no issue/ });
+    world.stale = undefined;
+    assert.equal((await share(second)).isNew, false);
+    const former = (await issuedShares(hosts.client(first), 1n)).find((one) => !isOfThisTest(one));
+    const record = await hosts.client(first).record(recordNames.recovery(chaincodeId, 1n, former?.number));
+    assert(record);
+    world.lie = (question) =>
+      question.kind === "record" && question.name.type === recordTypes.recovery ? [record] : undefined;
+    await assert.rejects(share(third), { code: "CONFLICT", message: /other recovery shares/ });
+    world.lie = undefined;
+  });
+
+  it("are released but for those that do not open with the own key", async () => {
+    await share(first);
+    const key = rsaPair(5);
+    await world.setPolicy({ organisations: organisationsWhereThirdHas(key.publicPem) });
+    await share(second);
+    const { id } = await fresh();
+    const { shares, useless } = await release(third, id, { ...keysOf(third), recoveryKey: key.privateKey });
+    assert.deepEqual(
+      useless.map(({ issue }) => issue.mspId),
+      [first],
+    );
+    assert.deepEqual(
+      shares.map(({ releasedBy }) => releasedBy),
+      [[], [third]],
+    );
+  });
+});
