@@ -2,15 +2,8 @@ import { Command, Option } from "commander";
 import type { RegistryClient } from "../../enclave/operator/registry-client.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, withJson } from "../output.ts";
-import {
-  asMember,
-  type EnclaveOptions,
-  type MemberOptions,
-  resolveId,
-  withAgent,
-  withEnclave,
-  withMember,
-} from "./member-session.ts";
+import { asMember, type EnclaveOptions, resolveId, withAgent, withEnclave } from "./member-session.ts";
+import { recoveryCommands } from "./recovery.ts";
 import { revokeCommand } from "./revoke.ts";
 
 export function keysCommand(): Command {
@@ -36,23 +29,7 @@ export function keysCommand(): Command {
   );
   keys.addCommand(rotateCommand());
   keys.addCommand(revokeCommand());
-  keys.addCommand(
-    withJson(withEnclave(new Command("share")))
-      .description("have an enclave issue recovery shares of the active keys to the organisations")
-      .action(share),
-  );
-  keys.addCommand(
-    withJson(withMember(new Command("release").argument("<id>", "the receiving enclave's id, or its first digits")))
-      .description("let an enclave have the organisation's recovery share")
-      .action(release),
-  );
-  keys.addCommand(
-    withJson(withEnclave(new Command("recover")))
-      .description(
-        "have an enclave put the keys together from the shares released to it, and register that it holds them",
-      )
-      .action(recover),
-  );
+  for (const command of recoveryCommands()) keys.addCommand(command);
   return keys;
 }
 
@@ -173,43 +150,5 @@ async function rotate(options: EnclaveOptions & OutputOptions & { phase?: string
     printData(options, { generation: Number(generation), confirmed }, () =>
       [`generation ${generation} is in force`, ...confirmed.map((id) => `confirmed by ${id}`)].join("\n"),
     );
-  });
-}
-
-async function share(options: EnclaveOptions & OutputOptions): Promise<void> {
-  await withAgent(options, async ({ member: { client }, agent }) => {
-    const { issueShares } = await import("../../enclave/operator/recovery.ts");
-    const generation = Number(await issueShares(client, agent));
-    const { recoveryThreshold, organisations } = await client.policy();
-    const issued = { generation, shares: organisations.length, threshold: recoveryThreshold };
-    printData(
-      options,
-      issued,
-      () => `${issued.shares} shares of generation ${generation} are issued; ${issued.threshold} recover it`,
-    );
-  });
-}
-
-async function release(id: string, options: MemberOptions & OutputOptions): Promise<void> {
-  await asMember(options, async (session) => {
-    const { releaseOwnShare } = await import("../../enclave/operator/recovery.ts");
-    const receiver = await resolveId(session, id);
-    const { member } = session;
-    await releaseOwnShare(member.client, member.keys(), receiver);
-    printData(
-      options,
-      { releasedBy: member.mspId, receiver },
-      () => `${member.mspId} released its share to ${receiver}`,
-    );
-  });
-}
-
-async function recover(options: EnclaveOptions & OutputOptions): Promise<void> {
-  await withAgent(options, async ({ member: { client }, agent }) => {
-    const { recoverKeys } = await import("../../enclave/operator/recovery.ts");
-    const { ownId } = await import("../../enclave/operator/provisioning.ts");
-    await recoverKeys(client, agent);
-    const enclave = ownId(agent);
-    printData(options, { enclave }, () => `enclave ${enclave} has recovered the keys of ${client.chaincodeId}`);
   });
 }

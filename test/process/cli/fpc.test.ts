@@ -213,6 +213,7 @@ describe("strongroom fpc", () => {
       code: 2,
       says: /no private chaincode other\n.*is sealed/,
     });
+    refused(await run("keys", "release"), { code: missing, says: /has no keys on the channel/ });
     refused(await run("keys", "release", "main"), { code: 2, says: /by its id or the first digits/ });
     refused(await run("enclave", "show", "00"), { code: 2, says: /no enclave has an id that begins with 00/ });
     refused(await run("enclave", "create", "--enclave", "../main"), {

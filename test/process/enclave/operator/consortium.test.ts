@@ -104,14 +104,16 @@ describe("a consortium of three organisations and five enclaves on the embedded 
   });
 
   it("recovers the keys in a new enclave with shares of two of three organisations, and not of one, when every enclave is lost", async () => {
-    await issueShares(client(0), host(0).agent);
+    const keysOf = (number: number) => network.organisation(number).keys();
+    assert.equal((await issueShares(client(0), host(0).agent, keysOf(1).recoveryKey)).isNew, true);
+    const verified = await issueShares(client(1), host(1).agent, keysOf(2).recoveryKey);
+    assert.deepEqual([verified.isNew, verified.issue.mspId, verified.useless], [false, "Org1MSP", []]);
     await flow().closeAgents();
     const saviour = await flow().addHost(3, "new");
     assert.equal((await flow().init(saviour)).generated, false);
     const receiver = ownId(saviour.agent);
     const release = async (number: number) => {
-      const organisation = network.organisation(number);
-      await releaseOwnShare(await network.client(organisation), organisation.keys(), receiver);
+      await releaseOwnShare(await network.client(network.organisation(number)), keysOf(number), receiver);
     };
     await release(1);
     await assert.rejects(recoverKeys(saviour.member.client, saviour.agent), { code: "POLICY_DENIED" });

@@ -260,6 +260,9 @@ describe("a consortium of three organisations and five enclaves on a channel of 
 
     it("issue recovery shares, release one's own, and recover the keys where enough are", async () => {
       assert.match(printed(await run(1, "keys", "share", "--enclave", "a")), /3 shares of generation 1 are issued; 2/);
+      const again = printed(await run(1, "keys", "share", "--enclave", "a"));
+      assert.match(again, /issued by Org1MSP already, for policy 1: nothing is issued/);
+      assert.match(again, /has verified that any 2 of them recover it\n.*\nOrg1MSP's own share opens/);
       const made = printed(await run(3, "enclave", "create", "--enclave", "d"));
       const [receiver = ""] = /[0-9A-F]{64}/.exec(made) ?? [];
       assert.match(printed(await run(2, "keys", "release", receiver)), /Org2MSP released its share/);

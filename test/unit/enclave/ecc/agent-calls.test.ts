@@ -50,6 +50,7 @@ describe("a command to an enclave's agent through the peer", () => {
       await callAgent(agent, "__reEmitRegistration", [base64("7")]),
       await callAgent(agent, "__exportCCKeys", [base64("to"), base64("4294967295")]),
       await callAgent(agent, "__importCCKeys", [base64("export")]),
+      await callAgent(agent, "__checkRecovery", [base64("12")]),
     ];
     for (const answer of answers) assert.deepEqual(parts(answer), ["made"]);
     assert.deepEqual(asked, [
@@ -60,6 +61,7 @@ describe("a command to an enclave's agent through the peer", () => {
       ["reEmitRegistration", 7n],
       ["exportCCKeys", "to", 4_294_967_295n],
       ["importCCKeys", "export"],
+      ["checkRecovery", 12n],
     ]);
     assert.deepEqual(parts(await callAgent(agent, "__discardNeverRegisteredKeys", [])), ["1", "3"]);
     assert.deepEqual(parts(await callAgent(agent, "__compareWithLedger", [])), []);
@@ -77,7 +79,7 @@ describe("a command to an enclave's agent through the peer", () => {
   it("is MALFORMED with text that is not canonical base64, or a number that is none", async () => {
     for (const text of ["", "QUI", "QU JD", "QUJD\n", "_-__", "QUJ="]) await refused("__importCCKeys", text);
     for (const number of ["0", "-1", "01", "1.5", "1e3", " 1", "12345678901"])
-      await refused("__reEmitRegistration", base64(number));
+      for (const name of ["__reEmitRegistration", "__checkRecovery"]) await refused(name, base64(number));
     await refused("__release", base64("id"), base64("hash"), base64("1"), base64("0"));
   });
 

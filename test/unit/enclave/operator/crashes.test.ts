@@ -241,7 +241,7 @@ describe("keys of a chaincode, when every process is killed at one step", () => 
       const client = hosts.client(first);
       const creation = world.creation(third);
       await initialise(hosts.client(fresh), await hosts.stub(fresh), creation);
-      if ((await client.recovery(1n)) === undefined) await issueShares(client, await hosts.stub(first));
+      await issueShares(client, await hosts.stub(first), keysOf(0).recoveryKey);
       const receiver = ownId(await hosts.stub(fresh));
       for (const index of [0, 1])
         await releaseOwnShare(hosts.client(organisations[index] ?? ""), keysOf(index), receiver);
@@ -251,6 +251,7 @@ describe("keys of a chaincode, when every process is killed at one step", () => 
     assert.ok(moments.length > 10, moments.map(({ step }) => step).join());
     await fromEach(moments, async (hosts, moment) => {
       await recover(hosts);
+      assert.equal(await hosts.client(first).recovery(1n, 2n), undefined, "shares were issued a second time");
       await agree(hosts, [first, fresh], moment, { active: 1n, written });
     });
   });
