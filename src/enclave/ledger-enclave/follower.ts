@@ -12,10 +12,9 @@ import {
 } from "../ledger/block.ts";
 import { type ChannelConfig, readChannelConfig } from "../ledger/channel-config.ts";
 import { lifecycleName, readDefinition } from "../ledger/definitions.ts";
-import { readMessage } from "../ledger/fabric-message.ts";
+import { readAsGo } from "../ledger/go-message.ts";
 import { headerTypes } from "../ledger/proposal.ts";
 import { validateBlock } from "../ledger/validation.ts";
-import { validationCodes } from "../ledger/validation-codes.ts";
 import { ChannelHeaderSchema, EnvelopeSchema, PayloadSchema } from "../messages/generated/fabric/common_pb.ts";
 import type { LedgerView } from "./answers.ts";
 import { SortedState } from "./sorted-state.ts";
@@ -82,12 +81,16 @@ export class ChannelFollower implements LedgerView {
         "WRONG_CONTEXT",
         `block ${block.number} changes the channel's configuration, which is followed from its first block alone`,
       );
-    const { codes, txIds, changes } = validateBlock(block, this.channel, this.#state);
-    if (!isSameJudgement(block, codes))
-      throw this.#stop("CONFLICT", `the peer that gave block ${block.number} judged its transactions otherwise`);
+    const { txIds, changes, unknown, isLost } = validateBlock(block, this.channel, this.#state, toldCodes(block));
+    const why = isLost
+      ? "the peer that gave it applied what cannot be read here"
+      : (unknown.get(this.erccName) ?? unknown.get(lifecycleName));
+    if (why !== undefined)
+      throw this.#stop("CONFLICT", `after block ${block.number} it is not known what the registry holds: ${why}`);
     this.#state.commit(
       changes,
       txIds.map(({ txId }) => txId),
+      unknown,
     );
     this.#last = { number: block.number, hash: block.hash };
   }
@@ -99,6 +102,12 @@ export class ChannelFollower implements LedgerView {
 
   hash(namespace: string, key: string): Uint8Array | undefined {
     this.#requireGoing();
+    const why = this.#state.whyUnknown(namespace);
+    if (why !== undefined)
+      throw new EnclaveError(
+        "LEDGER_UNAVAILABLE",
+        `the ledger enclave does not know any more what ${namespace} holds: ${why}`,
+      );
     return this.#state.hash(namespace, key);
   }
 
@@ -148,8 +157,8 @@ export class ChannelFollower implements LedgerView {
 
 function isConfiguration(envelope: Uint8Array): boolean {
   try {
-    const { header } = readMessage(PayloadSchema, readMessage(EnvelopeSchema, envelope).payload);
-    const { type } = readMessage(ChannelHeaderSchema, header?.channelHeader ?? new Uint8Array());
+    const { header } = readAsGo(PayloadSchema, readAsGo(EnvelopeSchema, envelope).payload);
+    const { type } = readAsGo(ChannelHeaderSchema, header?.channelHeader ?? new Uint8Array());
     return type === headerTypes.config;
   } catch {
     // What cannot be read changes nothing; it is judged as a transaction that is not valid.
@@ -158,12 +167,18 @@ function isConfiguration(envelope: Uint8Array): boolean {
 }
 
 /**
- * Peers write beside a block how they judged it. Nothing rests on that; but where it differs, this follower and the channel's
- * peers do not hold the same state any more.
+ * Peers write beside a block how they judged it, a byte a transaction. No change rests on that; but where it differs, this follower and the
+ * channel's peers do not hold the same state any more.
+ *
+ * @throws EnclaveError MALFORMED: not one a transaction
  */
-function isSameJudgement(block: ReadBlock, codes: readonly number[]): boolean {
+function toldCodes(block: ReadBlock): Uint8Array | undefined {
   const told = block.metadata[blockMetadata.validationCodes];
-  if (told === undefined || told.length === 0) return true;
-  const isValid = (code: number | undefined) => code === validationCodes.VALID;
-  return told.length === codes.length && codes.every((code, index) => isValid(code) === isValid(told[index]));
+  if (told === undefined || told.length === 0) return undefined;
+  if (told.length !== block.envelopes.length)
+    throw new EnclaveError(
+      "MALFORMED",
+      `block ${block.number} does not have a peer's code for each of its transactions`,
+    );
+  return told;
 }

@@ -20,6 +20,7 @@ const noVersion = { blockNumber: 0n, position: 0n };
 export class SortedState implements CommittedState {
   readonly #namespaces = new Map<string, Namespace>();
   readonly #transactions = new Set<string>();
+  readonly #unknown = new Map<string, string>();
   readonly #keptNamespaces: readonly string[];
 
   /** @param erccName - The registry's namespace. */
@@ -57,13 +58,26 @@ export class SortedState implements CommittedState {
     return this.#transactions.has(txId);
   }
 
-  /** Takes over what a block's valid transactions have changed, and the ids of all of them. */
-  commit(changes: readonly StateChange[], txIds: readonly string[]): void {
+  whyUnknown(part: string): string | undefined {
+    return this.#unknown.get(part);
+  }
+
+  /** Takes over what a block's valid transactions have changed, the ids of all of them, and what is not known any more. */
+  commit(
+    changes: readonly StateChange[],
+    txIds: readonly string[],
+    unknown: ReadonlyMap<string, string> = new Map(),
+  ): void {
     for (const change of changes) this.#change(change);
     for (const txId of txIds) this.#transactions.add(txId);
+    for (const [part, why] of unknown) {
+      this.#unknown.set(part, why);
+      this.#namespaces.delete(part);
+    }
   }
 
   #change({ namespace, key, value, version }: StateChange): void {
+    if (this.#unknown.has(namespace)) return;
     let found = this.#namespaces.get(namespace);
     if (found === undefined) {
       found = { keys: [], values: new Map(), hashes: new Map() };

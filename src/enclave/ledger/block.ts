@@ -13,6 +13,7 @@ import {
 } from "../messages/generated/fabric/common_pb.ts";
 import { OrdererBlockMetadataSchema } from "../messages/generated/fabric/config_pb.ts";
 import { readMessage, writeMessage } from "./fabric-message.ts";
+import { readAsGo } from "./go-message.ts";
 import { isSignedLowS, sha256, signLowS } from "./low-s.ts";
 import type { Membership } from "./membership.ts";
 
@@ -75,11 +76,11 @@ export function requireWholeTransactions({ number, envelopes }: Pick<ReadBlock, 
 
 /** Payload and signature, each once and in this order; then what later clients may add. */
 export function isWholeEnvelope(bytes: Uint8Array): boolean {
-  const { payload, signature } = readMessage(EnvelopeSchema, bytes);
+  const { payload, signature } = readAsGo(EnvelopeSchema, bytes);
   if (payload.length === 0 || signature.length === 0) return false;
   const known = toBinary(EnvelopeSchema, create(EnvelopeSchema, { payload, signature }));
   if (Buffer.compare(known, bytes.subarray(0, known.length)) !== 0) return false;
-  const added = readMessage(EnvelopeSchema, bytes.subarray(known.length));
+  const added = readAsGo(EnvelopeSchema, bytes.subarray(known.length));
   return added.payload.length === 0 && added.signature.length === 0;
 }
 

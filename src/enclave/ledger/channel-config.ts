@@ -32,6 +32,8 @@ export interface ChannelConfig {
   readonly orderers: readonly Organisation[];
   /** Who proposes and endorses. */
   readonly membership: Membership;
+  /** Whose signatures count in transactions: members of all organisations, those of orderers too, as Fabric's peers read them. */
+  readonly signers: Membership;
   /** Who signs blocks. */
   readonly ordererMembership: Membership;
 }
@@ -100,6 +102,7 @@ export function readChannelConfig(genesisBlock: Uint8Array): ChannelConfig {
       organisations,
       orderers,
       membership: new Membership(organisations),
+      signers: new Membership([...orderers, ...organisations], "fabric"),
       ordererMembership: new Membership(orderers),
     };
   } catch (cause) {

@@ -9,13 +9,15 @@ export interface CommittedValue {
   readonly version: Version;
 }
 
-/** What a peer, or whoever follows blocks as one, has committed. A namespace is a chaincode's name. */
+/** What a peer, or whoever follows blocks as one, has committed. A namespace is a chaincode's name, or a collection of its private data (`partOf`). */
 export interface CommittedState {
   get(namespace: string, key: string): CommittedValue | undefined;
   /** Keys from `startKey` on and before `endKey` (empty: to the last), in the order of their UTF-8 bytes. */
   range(namespace: string, startKey: string, endKey: string): Iterable<CommittedValue & { readonly key: string }>;
   /** Whether a transaction of this id, valid or not, is in a block. */
   hasTransaction(txId: string): boolean;
+  /** Why a part of the state (`partOf`) is not known any more; undefined where it is, as is all of it where this is not there. */
+  whyUnknown?(part: string): string | undefined;
 }
 
 /** A change of one key; no value where it is deleted. */

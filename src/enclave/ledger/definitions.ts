@@ -54,6 +54,22 @@ export function readDefinition(
   };
 }
 
+/**
+ * How transactions of a chaincode are validated, by its committed definition; undefined where there is none.
+ *
+ * @param get - Reads a key of the state of `_lifecycle`
+ * @throws EnclaveError MALFORMED
+ */
+export function readValidation(
+  name: string,
+  get: (key: string) => Uint8Array | undefined,
+): { readonly plugin: string; readonly policy: Uint8Array } | undefined {
+  if (readDefinition(name, get) === undefined) return undefined;
+  const info = get(definitionKeys(name).validationInfo) ?? new Uint8Array();
+  const { validationPlugin, validationParameter } = readMessage(ChaincodeValidationInfoSchema, bytesIn(info));
+  return { plugin: validationPlugin, policy: validationParameter };
+}
+
 /** What of a state committing this definition writes. */
 export function definitionRecords(
   name: string,

@@ -2,6 +2,9 @@ import { type KeyObject, X509Certificate } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type SerializedIdentity, SerializedIdentitySchema } from "../messages/generated/fabric/peer_pb.ts";
 import { readMessage } from "./fabric-message.ts";
+import { readAsGo } from "./go-message.ts";
+import { firstPemBlock } from "./go-pem.ts";
+import { isKeyOfFabric } from "./go-signature.ts";
 import { sha256 } from "./low-s.ts";
 
 /** By the organizational unit of a certificate's subject (Fabric's NodeOUs). */
@@ -25,6 +28,12 @@ export interface Identity {
   readonly certificate: X509Certificate;
 }
 
+/**
+ * Whose certificates are taken: `strict`, for what is for ourselves; `fabric`, as Fabric's peers read them in transactions: with
+ * anything around the PEM, of any length, for a key on any NIST curve.
+ */
+export type MembershipForm = "strict" | "fabric";
+
 const maxIdentityBytes = 16_384;
 const maxChain = 4;
 const maxRemembered = 1_000;
@@ -32,10 +41,13 @@ const maxRemembered = 1_000;
 /** Who is a member of a channel: judges certificates by the roots of its organisations, as Fabric's MSPs do. */
 export class Membership {
   readonly #organisations: ReadonlyMap<string, Authorities>;
+  readonly #form: MembershipForm;
   /** By SHA-256 of the serialized identity: the same few sign everything. */
   readonly #known = new Map<string, Identity | undefined>();
 
-  constructor(organisations: readonly Organisation[]) {
+  /** @throws Error: an organisation's certificate cannot be read */
+  constructor(organisations: readonly Organisation[], form: MembershipForm = "strict") {
+    this.#form = form;
     this.#organisations = new Map(organisations.map((one) => [one.mspId, authoritiesOf(one)]));
   }
 
@@ -57,7 +69,7 @@ export class Membership {
   }
 
   #identify(serialized: Uint8Array): Identity | undefined {
-    if (serialized.length > maxIdentityBytes) return undefined;
+    if (this.#form === "strict" && serialized.length > maxIdentityBytes) return undefined;
     const name = sha256(serialized).toString("base64");
     if (this.#known.has(name)) return this.#known.get(name);
     const identity = this.#judge(serialized);
@@ -68,13 +80,15 @@ export class Membership {
 
   #judge(serialized: Uint8Array): Identity | undefined {
     try {
-      const { mspid, idBytes } = readMessage(SerializedIdentitySchema, serialized);
+      const isStrict = this.#form === "strict";
+      const { mspid, idBytes } = (isStrict ? readMessage : readAsGo)(SerializedIdentitySchema, serialized);
       const authorities = this.#organisations.get(mspid);
       if (authorities === undefined) return undefined;
-      const certificate = readCertificate(idBytes);
+      const certificate = isStrict ? readCertificate(idBytes) : readCertificateAsGo(idBytes);
       if (certificate === undefined) return undefined;
       const key = certificate.publicKey;
-      if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1" || certificate.ca) return undefined;
+      const isOfKind = isStrict ? key.asymmetricKeyDetails?.namedCurve === "prime256v1" : isKeyOfFabric(key);
+      if (!isOfKind || certificate.ca) return undefined;
       if (!isIssuedUnder(certificate, authorities)) return undefined;
       const [role, ...others] = rolesOf(certificate);
       return role === undefined || others.length > 0 ? undefined : { mspId: mspid, role, key, certificate };
@@ -95,15 +109,25 @@ export function serializeIdentity({ mspId, certificate }: { mspId: string; certi
 
 const onePem = /^-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)\r?\n-----END CERTIFICATE-----\s*$/;
 
-/**
- * Of one PEM, with nothing around it. OpenSSL takes DER as well, and passes over what it does not know; Fabric's peers take the
- * first PEM that there is. Who counts there as nobody, or as somebody else, must not count here.
- */
+/** Of one PEM, with nothing around it. OpenSSL takes DER as well, and passes over what it does not know. */
 function readCertificate(idBytes: Uint8Array): X509Certificate | undefined {
   const [, base64 = ""] = onePem.exec(Buffer.from(idBytes).toString("latin1")) ?? [];
   if (base64 === "") return undefined;
   const certificate = new X509Certificate(idBytes);
   return certificate.raw.toString("base64") === base64.replaceAll(/[\r\n]/g, "") ? certificate : undefined;
+}
+
+function readCertificateAsGo(idBytes: Uint8Array): X509Certificate | undefined {
+  const bytes = firstPemBlock(idBytes);
+  if (bytes === undefined) return undefined;
+  // As PEM again: of other bytes OpenSSL would take a PEM that is somewhere in them.
+  const certificate = new X509Certificate(pemOf(bytes));
+  return certificate.raw.equals(bytes) ? certificate : undefined;
+}
+
+function pemOf(der: Buffer): string {
+  const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
+  return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
 }
 
 interface Authorities {

@@ -21,6 +21,7 @@ export const validationCodes = {
   BAD_RWSET: 22,
   ILLEGAL_WRITESET: 23,
   INVALID_CHAINCODE: 25,
+  INVALID_OTHER_REASON: 255,
 } as const;
 
 export type ValidationCode = (typeof validationCodes)[keyof typeof validationCodes];

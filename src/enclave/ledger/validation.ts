@@ -1,136 +1,172 @@
-import { type KVRWSet, KVRWSetSchema, TxReadWriteSetSchema } from "../messages/generated/fabric/rwset_pb.ts";
-import { type CommittedState, type StateChange, StateOverlay, sameVersion, type Version } from "./committed-state.ts";
-import { lifecycleName, readDefinition } from "./definitions.ts";
-import { failureStatus, verifyEndorsement } from "./endorsement.ts";
-import { type ReadTransaction, readTransaction } from "./envelope.ts";
-import { readMessage } from "./fabric-message.ts";
-import type { Identity, Membership } from "./membership.ts";
-import { channelPolicies, EndorsementPolicy, policyReference } from "./signature-policy.ts";
+import { type CommittedState, type StateChange, StateOverlay, type Version } from "./committed-state.ts";
+import { all, endorsersOf, type Judgement, judgeNamespace, namespacesToJudge } from "./endorsement-rules.ts";
+import { claimedResults, claimedTxId, type ReadTransaction, readTransaction } from "./envelope.ts";
+import type { Membership } from "./membership.ts";
+import { findConflict } from "./read-conflicts.ts";
+import { keyOfHash, partOf, type ReadWriteSets, readSets, unfollowedParts, writtenParts } from "./read-write-sets.ts";
 import { type ValidationCode, validationCodes } from "./validation-codes.ts";
 
 export interface ValidatedBlock {
-  /** One a transaction. */
+  /** One a transaction; INVALID_OTHER_REASON where it cannot be told here. */
   readonly codes: readonly ValidationCode[];
-  /** Ids of transactions that are in a block now, valid or not, with their places. */
+  /** Ids that transactions of the block claim, valid or not, and that none has before it; with the place of the valid one, or the first. */
   readonly txIds: readonly { readonly txId: string; readonly position: number }[];
   /** What the valid ones write: the last change of each key, in a fixed order. */
   readonly changes: readonly StateChange[];
+  /** Parts of the state (`partOf`) that are not known any more after the block, with the reason. */
+  readonly unknown: ReadonlyMap<string, string>;
+  /** Peers applied a transaction of which cannot be told what it writes: nothing of the state is known any more. */
+  readonly isLost: boolean;
+}
+
+/** Of a channel's configuration, what transactions are judged by. */
+export interface JudgedChannel {
+  readonly channelId: string;
+  /** Of the application's organisations, a majority of which endorses where the channel's policy is asked for. */
+  readonly membership: Pick<Membership, "mspIds">;
+  /** Whose signatures count. */
+  readonly signers: Membership;
 }
 
 /**
- * Judges the transactions of a block as Fabric's committing peers do: the creator's signature, the endorsement policy (by the
- * definitions before this block), then one after the other whether what each has read is still so. Deterministic: it depends
- * on the block, the channel's configuration and the state before it, and on nothing else.
+ * Judges the transactions of a block as Fabric's committing peers do (2.x with the capability V2_0): the creator's signature, the endorsement
+ * policies of all that is written (by the definitions before this block), then one after the other whether what each has read is still so. It
+ * depends on the block, the channel's configuration and the state before it, and on nothing else (decision 0633).
+ *
+ * What it does not decide (a policy of a single key or a collection, another plugin, a read from what it does not know), and what peers tell
+ * otherwise, leaves unknown what the transaction writes, and nothing else.
+ *
+ * @param told - The peers' own codes, one byte a transaction. They add doubt and never a change: nobody signs them.
  */
 export function validateBlock(
   block: { readonly number: bigint; readonly envelopes: readonly Uint8Array[] },
-  channel: { readonly channelId: string; readonly membership: Membership },
+  channel: JudgedChannel,
   state: CommittedState,
+  told?: Uint8Array,
 ): ValidatedBlock {
-  const overlay = new StateOverlay();
-  const txIds = new Map<string, number>();
-  const codes = block.envelopes.map((envelope, position): ValidationCode => {
-    const transaction = readTransaction(envelope, channel);
-    const txId = "code" in transaction ? transaction.txId : transaction.proposal.txId;
-    if (txId !== undefined) {
-      if (txIds.has(txId) || state.hasTransaction(txId)) return validationCodes.DUPLICATE_TXID;
-      txIds.set(txId, position);
-    }
-    if ("code" in transaction) return transaction.code;
-    const sets = readSets(transaction.action.results);
-    if (sets === undefined) return validationCodes.BAD_RWSET;
-    const code = judgeEndorsements(transaction, sets, channel.membership, state);
-    if (code !== validationCodes.VALID) return code;
-    const conflict = findConflict(sets, state, overlay);
-    if (conflict !== undefined) return conflict;
-    apply(sets, { blockNumber: block.number, position: BigInt(position) }, overlay);
-    return validationCodes.VALID;
-  });
-  return {
-    codes,
-    txIds: [...txIds].map(([txId, position]) => ({ txId, position })),
-    changes: overlay.changes(),
-  };
+  return new BlockJudge(block.number, channel, state, told).judge(block.envelopes);
 }
 
-type Sets = readonly { readonly namespace: string; readonly set: KVRWSet }[];
+class BlockJudge {
+  readonly #blockNumber: bigint;
+  readonly #channel: JudgedChannel;
+  readonly #state: CommittedState;
+  readonly #told: Uint8Array | undefined;
+  #isLost = false;
+  readonly #overlay = new StateOverlay();
+  readonly #unknown = new Map<string, string>();
+  readonly #claimed = new Map<string, { position: number; isValid: boolean }>();
+  /** How transactions of this block whose endorsements suffice are found; Fabric takes the first of an id, whatever it has read. */
+  readonly #endorsed = new Map<string, "valid" | "undecided">();
 
-function readSets(results: Uint8Array): Sets | undefined {
-  try {
-    const sets = readMessage(TxReadWriteSetSchema, results).nsRwset.map(({ namespace, rwset }) => ({
-      namespace,
-      set: readMessage(KVRWSetSchema, rwset),
+  constructor(blockNumber: bigint, channel: JudgedChannel, state: CommittedState, told: Uint8Array | undefined) {
+    this.#blockNumber = blockNumber;
+    this.#channel = channel;
+    this.#state = state;
+    this.#told = told;
+  }
+
+  judge(envelopes: readonly Uint8Array[]): ValidatedBlock {
+    const codes = envelopes.map((envelope, position) => this.#codeOf(envelope, position));
+    return {
+      codes,
+      txIds: [...this.#claimed].map(([txId, { position }]) => ({ txId, position })),
+      changes: this.#overlay.changes(),
+      unknown: this.#unknown,
+      isLost: this.#isLost,
+    };
+  }
+
+  #codeOf(envelope: Uint8Array, position: number): ValidationCode {
+    const txId = claimedTxId(envelope);
+    const sets = readSets(claimedResults(envelope));
+    const own = this.#judgementOf(readTransaction(envelope, this.#channel), sets);
+    const judgement = this.#isToldOtherwise(own, position) ? this.#doubt(txId, sets) : own;
+    const code = "code" in judgement ? judgement.code : validationCodes.INVALID_OTHER_REASON;
+    this.#claim(txId, position, code === validationCodes.VALID);
+    if (sets === undefined) return code;
+    if ("undecided" in judgement) this.#leaveUnknown(writtenParts(sets), judgement.undecided);
+    else if (code === validationCodes.VALID)
+      this.#apply(sets, { blockNumber: this.#blockNumber, position: BigInt(position) });
+    return code;
+  }
+
+  #judgementOf(transaction: ReturnType<typeof readTransaction>, sets: ReadWriteSets | undefined): Judgement {
+    if ("code" in transaction) return transaction;
+    const { txId } = transaction;
+    if (this.#state.hasTransaction(txId)) return { code: validationCodes.DUPLICATE_TXID };
+    if (sets === undefined) return { code: validationCodes.BAD_RWSET };
+    const endorsement = this.#judgeEndorsements(transaction, sets);
+    if ("code" in endorsement && endorsement.code !== validationCodes.VALID) return endorsement;
+    const earlier = this.#endorsed.get(txId);
+    if (earlier === "valid") return { code: validationCodes.DUPLICATE_TXID };
+    this.#endorsed.set(txId, earlier ?? ("undecided" in endorsement ? "undecided" : "valid"));
+    if (earlier === "undecided") return { undecided: "a transaction of the same id is undecided" };
+    const current = {
+      state: this.#state,
+      overlay: this.#overlay,
+      whyUnknown: (part: string) => this.#whyUnknown(part),
+    };
+    return all([endorsement, findConflict(sets, current) ?? endorsement]);
+  }
+
+  #judgeEndorsements({ chaincode, responsePayload, endorsements }: ReadTransaction, sets: ReadWriteSets): Judgement {
+    const { membership, signers } = this.#channel;
+    const endorsers = endorsersOf(responsePayload, endorsements, signers);
+    const context = {
+      mspIds: membership.mspIds,
+      endorsers,
+      state: this.#state,
+      whyUnknown: (part: string) => this.#whyUnknown(part),
+    };
+    const judged = namespacesToJudge(chaincode, sets).map((one) => ({
+      one,
+      judgement: judgeNamespace(one, context),
     }));
-    const names = new Set(sets.map(({ namespace }) => namespace));
-    const keysAreNamed = sets.every(({ set }) => set.writes.every(({ key }) => key !== ""));
-    return names.size === sets.length && keysAreNamed ? sets : undefined;
-  } catch {
-    return undefined;
+    // To Fabric a key's new policy stands in the way of later transactions of the block even if this one comes to nothing.
+    for (const { one, judgement } of judged)
+      if (one.set.metadataWrites.length > 0 && !("code" in judgement && judgement.code !== validationCodes.VALID))
+        this.#leaveUnknown([partOf(one.namespace)], `${one.namespace} gives keys an endorsement policy of their own`);
+    return all(judged.map(({ judgement }) => judgement));
   }
-}
 
-function judgeEndorsements(
-  { proposal, responsePayload, endorsements, action }: ReadTransaction,
-  sets: Sets,
-  membership: Membership,
-  state: CommittedState,
-): ValidationCode {
-  if (action.status >= failureStatus) return validationCodes.BAD_RESPONSE_PAYLOAD;
-  // A chaincode writes under its own name only.
-  if (sets.some(({ namespace, set }) => namespace !== proposal.chaincode && set.writes.length > 0))
-    return validationCodes.ILLEGAL_WRITESET;
-  let policy: EndorsementPolicy;
-  try {
-    const parameter = validationParameterOf(proposal.chaincode, action.chaincode.version, state);
-    if (typeof parameter === "number") return parameter;
-    policy = new EndorsementPolicy(parameter, membership.mspIds);
-  } catch {
-    return validationCodes.ENDORSEMENT_POLICY_FAILURE;
+  #isToldOtherwise(judgement: Judgement, position: number): boolean {
+    const told = this.#told?.[position];
+    if (told === undefined || !("code" in judgement)) return false;
+    return (told === validationCodes.VALID) !== (judgement.code === validationCodes.VALID);
   }
-  const endorsers = new Map<string, Identity>();
-  for (const endorsement of endorsements) {
-    const identity = verifyEndorsement(responsePayload, endorsement, membership);
-    // Fabric passes over those that are nobody's; what is left has to suffice.
-    if (identity !== undefined) endorsers.set(identity.certificate.fingerprint256, identity);
+
+  /** They and this code do not hold the same state: whichever is right, what the transaction writes is not known. */
+  #doubt(txId: string, sets: ReadWriteSets | undefined): Judgement {
+    this.#endorsed.set(txId, "undecided");
+    this.#isLost ||= sets === undefined;
+    return { undecided: "the peer that gave the block judged a transaction otherwise" };
   }
-  return policy.isSatisfiedBy([...endorsers.values()])
-    ? validationCodes.VALID
-    : validationCodes.ENDORSEMENT_POLICY_FAILURE;
-}
 
-function validationParameterOf(chaincode: string, version: string, state: CommittedState): Uint8Array | ValidationCode {
-  if (chaincode === lifecycleName) return policyReference(channelPolicies.lifecycleEndorsement);
-  const definition = readDefinition(chaincode, (key) => state.get(lifecycleName, key)?.value);
-  if (definition === undefined) return validationCodes.INVALID_CHAINCODE;
-  return definition.version === version ? definition.validationParameter : validationCodes.EXPIRED_CHAINCODE;
-}
+  #claim(txId: string, position: number, isValid: boolean): void {
+    if (txId === "" || this.#state.hasTransaction(txId)) return;
+    const claimed = this.#claimed.get(txId);
+    if (claimed === undefined || (isValid && !claimed.isValid)) this.#claimed.set(txId, { position, isValid });
+  }
 
-function findConflict(sets: Sets, state: CommittedState, overlay: StateOverlay): ValidationCode | undefined {
-  for (const { namespace, set } of sets)
-    for (const { key, version } of set.reads)
-      if (overlay.has(namespace, key) || !sameVersion(versionOf(version), state.get(namespace, key)?.version))
-        return validationCodes.MVCC_READ_CONFLICT;
-  for (const { namespace, set } of sets)
-    for (const { startKey, endKey, itrExhausted, rawReads } of set.rangeQueriesInfo) {
-      const now = overlay.range(state, { namespace, startKey, endKey, isEndIncluded: !itrExhausted });
-      const then = rawReads?.kvReads ?? [];
-      const isSame =
-        now.length === then.length &&
-        now.every(
-          ({ key, version }, index) =>
-            key === then[index]?.key && sameVersion(version, versionOf(then[index]?.version)),
-        );
-      if (!isSame) return validationCodes.PHANTOM_READ_CONFLICT;
+  #apply(sets: ReadWriteSets, version: Version): void {
+    for (const { namespace, set, collections } of sets) {
+      for (const { key, isDelete, value } of set.writes)
+        this.#overlay.add({ namespace: partOf(namespace), key, value: isDelete ? undefined : value, version });
+      for (const { name, set: hashed } of collections)
+        for (const { keyHash, isDelete, valueHash } of hashed.hashedWrites) {
+          const value = isDelete ? undefined : valueHash;
+          this.#overlay.add({ namespace: partOf(namespace, name), key: keyOfHash(keyHash), value, version });
+        }
     }
-  return undefined;
-}
+    this.#leaveUnknown(unfollowedParts(sets), "what was written there is not followed");
+  }
 
-function apply(sets: Sets, version: Version, overlay: StateOverlay): void {
-  for (const { namespace, set } of sets)
-    for (const { key, isDelete, value } of set.writes)
-      overlay.add({ namespace, key, value: isDelete ? undefined : value, version });
-}
+  #leaveUnknown(parts: readonly string[], why: string): void {
+    for (const part of parts) if (this.#whyUnknown(part) === undefined) this.#unknown.set(part, why);
+  }
 
-function versionOf(version: { blockNum: bigint; txNum: bigint } | undefined): Version | undefined {
-  return version === undefined ? undefined : { blockNumber: version.blockNum, position: version.txNum };
+  #whyUnknown(part: string): string | undefined {
+    return this.#unknown.get(part) ?? this.#state.whyUnknown?.(part);
+  }
 }

@@ -80,7 +80,10 @@ function readVersions(results: Uint8Array): Pick<SignedAnswer, "reads" | "absent
   const absent: string[] = [];
   for (const { namespace, rwset } of readMessage(TxReadWriteSetSchema, results).nsRwset) {
     const { reads: single, rangeQueriesInfo } = readMessage(KVRWSetSchema, rwset);
-    for (const { key, version } of [...single, ...rangeQueriesInfo.flatMap((range) => range.rawReads?.kvReads ?? [])]) {
+    const ranges = rangeQueriesInfo.flatMap(({ readsInfo }) =>
+      readsInfo.case === "rawReads" ? readsInfo.value.kvReads : [],
+    );
+    for (const { key, version } of [...single, ...ranges]) {
       const name = `${namespace}\u0000${key}`;
       if (version === undefined) absent.push(name);
       else reads.push({ key: name, block: version.blockNum, transaction: version.txNum });

@@ -3,8 +3,7 @@ import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type ReadBlock, readBlock, requireFollows, withValidation } from "../block.ts";
 import { sha256 } from "../low-s.ts";
-import type { Membership } from "../membership.ts";
-import { type ValidatedBlock, validateBlock } from "../validation.ts";
+import { type JudgedChannel, type ValidatedBlock, validateBlock } from "../validation.ts";
 import { damaged, peerSchema, rowHash, rowOf, StateDigest, StateReader, transactionHash } from "./state-database.ts";
 import { type StateSnapshot, StateSnapshots } from "./state-snapshots.ts";
 
@@ -14,6 +13,8 @@ interface Head {
   readonly digest: Uint8Array;
   readonly commitHash: Uint8Array;
 }
+
+const firstBlock: ValidatedBlock = { codes: [0], txIds: [], changes: [], unknown: new Map(), isLost: false };
 
 /**
  * A peer's database: SQLite in WAL mode with `synchronous=FULL`. A block, the state after it and the head are one transaction,
@@ -69,11 +70,10 @@ export class PeerStore implements Disposable {
    *
    * @throws EnclaveError MALFORMED, WRONG_CONTEXT: not the next block
    */
-  commit(bytes: Uint8Array, channel: { readonly channelId: string; readonly membership: Membership }): ValidatedBlock {
+  commit(bytes: Uint8Array, channel: JudgedChannel): ValidatedBlock {
     const block = readBlock(bytes);
     if (this.#head !== undefined) requireFollows(block, this.#head);
-    const validated: ValidatedBlock =
-      block.number === 0n ? { codes: [0], txIds: [], changes: [] } : validateBlock(block, channel, this.state);
+    const validated: ValidatedBlock = block.number === 0n ? firstBlock : validateBlock(block, channel, this.state);
     this.#database.exec("BEGIN IMMEDIATE");
     try {
       this.#head = this.#write(block, bytes, validated);

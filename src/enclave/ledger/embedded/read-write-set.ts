@@ -2,6 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import {
   KVReadSchema,
   KVRWSetSchema,
+  QueryReadsSchema,
   RangeQueryInfoSchema,
   TxReadWriteSetSchema,
 } from "../../messages/generated/fabric/rwset_pb.ts";
@@ -68,7 +69,10 @@ function encodeNamespace({ reads, rangeQueries, writes }: NamespaceSet): Uint8Ar
           startKey,
           endKey,
           itrExhausted: isExhausted,
-          rawReads: { kvReads: seen.map(({ key, version }) => readOf(key, version)) },
+          readsInfo: {
+            case: "rawReads",
+            value: create(QueryReadsSchema, { kvReads: seen.map(({ key, version }) => readOf(key, version)) }),
+          },
         }),
       ),
       writes: sorted(writes).map(([key, value]) => ({

@@ -13,6 +13,7 @@ import {
 import type { GenFile } from "@bufbuild/protobuf/codegenv2";
 import fc from "fast-check";
 import { readMessage } from "../../../../src/enclave/ledger/fabric-message.ts";
+import { readAsGo } from "../../../../src/enclave/ledger/go-message.ts";
 import { file_fabric_common } from "../../../../src/enclave/messages/generated/fabric/common_pb.ts";
 import { file_fabric_config } from "../../../../src/enclave/messages/generated/fabric/config_pb.ts";
 import { file_fabric_lifecycle } from "../../../../src/enclave/messages/generated/fabric/lifecycle_pb.ts";
@@ -41,6 +42,7 @@ const fabric = new Map<string, FabricClass>(
     "msp/msp_config",
     "msp/msp_principal",
     "peer/chaincode",
+    "peer/chaincode_event",
     "peer/lifecycle/chaincode_definition",
     "peer/lifecycle/db",
     "peer/lifecycle/lifecycle",
@@ -79,6 +81,8 @@ function scalar(type: ScalarType): fc.Arbitrary<unknown> {
       return fc.boolean();
     case ScalarType.INT32:
       return fc.integer();
+    case ScalarType.UINT32:
+      return fc.nat(0xffff_ffff);
     case ScalarType.UINT64:
       return unsigned;
     case ScalarType.INT64:
@@ -228,4 +232,77 @@ describe("our subset of Fabric's messages", () => {
         { seed, numRuns: scaled(40) },
       );
   });
+
+  it("is read as Go reads it: with anything unknown among its fields at any depth, also under a known number", () => {
+    for (const schema of schemas)
+      fc.assert(
+        fc.property(
+          message(schema),
+          fc.array(noise(schema), { minLength: 1, maxLength: 4 }),
+          fc.nat(),
+          (ours, added, at) => {
+            const encoded = Buffer.from(toBinary(schema, ours));
+            const plain = { ...readMessage(schema, encoded), $unknown: undefined };
+            assert.deepEqual({ ...readAsGo(schema, encoded), $unknown: undefined }, plain);
+            const noisy = amongFields(schema, encoded, Buffer.concat(added), at);
+            assert.deepEqual({ ...readAsGo(schema, noisy), $unknown: undefined }, plain);
+          },
+        ),
+        { seed, numRuns: scaled(100) },
+      );
+  });
+
+  it("of which Go reads no more than the strict reader, but for what is unknown, and no noise otherwise than as malformed", () => {
+    for (const schema of schemas)
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+          const strict = attempt(() => readMessage(schema, bytes));
+          const asGo = attempt(() => readAsGo(schema, bytes));
+          if (strict !== undefined)
+            assert.deepEqual({ ...asGo, $unknown: undefined }, { ...strict, $unknown: undefined });
+        }),
+        { seed, numRuns: scaled(200) },
+      );
+  });
 });
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, "MALFORMED");
+    return undefined;
+  }
+}
+
+/** A field that Go passes over in this message. */
+function noise(schema: DescMessage): fc.Arbitrary<Buffer> {
+  const known = schema.fields.map((field) => ({ number: field.number, isNumber: isNumber(field) }));
+  const tag = (number: number, wireType: number) => Buffer.of(((number << 3) | wireType) & 0x7f);
+  return fc.oneof(
+    fc.constantFrom(...known).map(({ number }) => Buffer.concat([tag(number, 5), Buffer.alloc(4, 0x55)])),
+    fc.constantFrom(...known).map(({ number }) => Buffer.concat([tag(number, 3), Buffer.of(0x08, 1), tag(number, 4)])),
+    fc
+      .constantFrom(...known)
+      .map(({ number, isNumber: is }) =>
+        is ? Buffer.concat([tag(number, 2), Buffer.of(1, 0x61)]) : Buffer.concat([tag(number, 0), Buffer.of(7)]),
+      ),
+    fc.constant(Buffer.of(0x7a, 2, 0xff, 0xff)),
+  );
+}
+
+function isNumber(field: DescField): boolean {
+  return field.fieldKind === "scalar" && field.scalar !== ScalarType.STRING && field.scalar !== ScalarType.BYTES;
+}
+
+/** The message with these bytes between two of its fields, or at an end. */
+function amongFields(schema: DescMessage, encoded: Buffer, added: Buffer, at: number): Buffer {
+  // Encoding each field alone tells where one ends.
+  const ends = [0, encoded.length];
+  for (let end = 1; end < encoded.length; end += 1) {
+    const head = attempt(() => readMessage(schema, encoded.subarray(0, end)));
+    if (head !== undefined && attempt(() => readMessage(schema, encoded.subarray(end))) !== undefined) ends.push(end);
+  }
+  const place = ends[at % ends.length] ?? 0;
+  return Buffer.concat([encoded.subarray(0, place), added, encoded.subarray(place)]);
+}

@@ -16,10 +16,14 @@ import {
 import { OrganisationAuthority } from "../../../../src/enclave/ledger/embedded/organisation-authority.ts";
 import { makeEndorsedResponse, makeEnvelope, readResponse } from "../../../../src/enclave/ledger/endorsement.ts";
 import type { LedgerIdentity } from "../../../../src/enclave/ledger/ledger.ts";
-import { Membership, serializeIdentity } from "../../../../src/enclave/ledger/membership.ts";
+import { Membership, type MembershipForm, serializeIdentity } from "../../../../src/enclave/ledger/membership.ts";
 import { makeProposal, readProposal } from "../../../../src/enclave/ledger/proposal.ts";
 import { policyOf } from "../../../../src/enclave/ledger/signature-policy.ts";
-import { KVRWSetSchema, TxReadWriteSetSchema } from "../../../../src/enclave/messages/generated/fabric/rwset_pb.ts";
+import {
+  KVRWSetSchema,
+  QueryReadsSchema,
+  TxReadWriteSetSchema,
+} from "../../../../src/enclave/messages/generated/fabric/rwset_pb.ts";
 
 export const channelId = "trial";
 export const chaincode = "kv";
@@ -40,8 +44,9 @@ export async function trialOrganisation(mspId: string): Promise<TrialOrganisatio
   return { mspId, authority, client, peer };
 }
 
-export function membershipOf(organisations: readonly TrialOrganisation[]): Membership {
-  return new Membership(organisations.map(({ mspId, authority }) => ({ mspId, roots: [authority.certificate] })));
+export function membershipOf(organisations: readonly TrialOrganisation[], form?: MembershipForm): Membership {
+  const members = organisations.map(({ mspId, authority }) => ({ mspId, roots: [authority.certificate] }));
+  return new Membership(members, form);
 }
 
 /** A state in memory, in which the trial chaincode is defined. */
@@ -102,7 +107,12 @@ export function encodeSets(sets: TrialSets, sequenceAt: Version = { blockNumber:
       startKey,
       endKey,
       itrExhausted: isExhausted,
-      rawReads: { kvReads: seen.map(({ key, version }) => ({ key, ...versionMessage(version) })) },
+      readsInfo: {
+        case: "rawReads" as const,
+        value: create(QueryReadsSchema, {
+          kvReads: seen.map(({ key, version }) => ({ key, ...versionMessage(version) })),
+        }),
+      },
     })),
     writes: writes.map(({ key, value }) => ({
       key,

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fabric/peer.proto.
  */
 export const file_fabric_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChFmYWJyaWMvcGVlci5wcm90bxIGcHJvdG9zIjUKElNlcmlhbGl6ZWRJZGVudGl0eRINCgVtc3BpZBgBIAEoCRIQCghpZF9ieXRlcxgCIAEoDCI6CgtDaGFpbmNvZGVJRBIMCgRwYXRoGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCSKhAQoOQ2hhaW5jb2RlSW5wdXQSDAoEYXJncxgBIAMoDBI8CgtkZWNvcmF0aW9ucxgCIAMoCzInLnByb3Rvcy5DaGFpbmNvZGVJbnB1dC5EZWNvcmF0aW9uc0VudHJ5Eg8KB2lzX2luaXQYAyABKAgaMgoQRGVjb3JhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIoABCg1DaGFpbmNvZGVTcGVjEgwKBHR5cGUYASABKAUSKQoMY2hhaW5jb2RlX2lkGAIgASgLMhMucHJvdG9zLkNoYWluY29kZUlEEiUKBWlucHV0GAMgASgLMhYucHJvdG9zLkNoYWluY29kZUlucHV0Eg8KB3RpbWVvdXQYBCABKAUiSAoXQ2hhaW5jb2RlSW52b2NhdGlvblNwZWMSLQoOY2hhaW5jb2RlX3NwZWMYASABKAsyFS5wcm90b3MuQ2hhaW5jb2RlU3BlYyJFChhDaGFpbmNvZGVIZWFkZXJFeHRlbnNpb24SKQoMY2hhaW5jb2RlX2lkGAIgASgLMhMucHJvdG9zLkNoYWluY29kZUlEIqkBChhDaGFpbmNvZGVQcm9wb3NhbFBheWxvYWQSDQoFaW5wdXQYASABKAwSSQoNdHJhbnNpZW50X21hcBgCIAMoCzIyLnByb3Rvcy5DaGFpbmNvZGVQcm9wb3NhbFBheWxvYWQuVHJhbnNpZW50TWFwRW50cnkaMwoRVHJhbnNpZW50TWFwRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ASI+CghQcm9wb3NhbBIOCgZoZWFkZXIYASABKAwSDwoHcGF5bG9hZBgCIAEoDBIRCglleHRlbnNpb24YAyABKAwiOwoOU2lnbmVkUHJvcG9zYWwSFgoOcHJvcG9zYWxfYnl0ZXMYASABKAwSEQoJc2lnbmF0dXJlGAIgASgMIrEBChBQcm9wb3NhbFJlc3BvbnNlEg8KB3ZlcnNpb24YASABKAUSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIiCghyZXNwb25zZRgEIAEoCzIQLnByb3Rvcy5SZXNwb25zZRIPCgdwYXlsb2FkGAUgASgMEigKC2VuZG9yc2VtZW50GAYgASgLMhMucHJvdG9zLkVuZG9yc2VtZW50IjwKCFJlc3BvbnNlEg4KBnN0YXR1cxgBIAEoBRIPCgdtZXNzYWdlGAIgASgJEg8KB3BheWxvYWQYAyABKAwiQwoXUHJvcG9zYWxSZXNwb25zZVBheWxvYWQSFQoNcHJvcG9zYWxfaGFzaBgBIAEoDBIRCglleHRlbnNpb24YAiABKAwiMgoLRW5kb3JzZW1lbnQSEAoIZW5kb3JzZXIYASABKAwSEQoJc2lnbmF0dXJlGAIgASgMIoEBCg9DaGFpbmNvZGVBY3Rpb24SDwoHcmVzdWx0cxgBIAEoDBIOCgZldmVudHMYAiABKAwSIgoIcmVzcG9uc2UYAyABKAsyEC5wcm90b3MuUmVzcG9uc2USKQoMY2hhaW5jb2RlX2lkGAQgASgLMhMucHJvdG9zLkNoYWluY29kZUlEIjkKC1RyYW5zYWN0aW9uEioKB2FjdGlvbnMYASADKAsyGS5wcm90b3MuVHJhbnNhY3Rpb25BY3Rpb24iNAoRVHJhbnNhY3Rpb25BY3Rpb24SDgoGaGVhZGVyGAEgASgMEg8KB3BheWxvYWQYAiABKAwibQoWQ2hhaW5jb2RlQWN0aW9uUGF5bG9hZBIiChpjaGFpbmNvZGVfcHJvcG9zYWxfcGF5bG9hZBgBIAEoDBIvCgZhY3Rpb24YAiABKAsyHy5wcm90b3MuQ2hhaW5jb2RlRW5kb3JzZWRBY3Rpb24iZwoXQ2hhaW5jb2RlRW5kb3JzZWRBY3Rpb24SIQoZcHJvcG9zYWxfcmVzcG9uc2VfcGF5bG9hZBgBIAEoDBIpCgxlbmRvcnNlbWVudHMYAiADKAsyEy5wcm90b3MuRW5kb3JzZW1lbnQigwEKEUFwcGxpY2F0aW9uUG9saWN5EjsKEHNpZ25hdHVyZV9wb2xpY3kYASABKAsyHy5jb21tb24uU2lnbmF0dXJlUG9saWN5RW52ZWxvcGVIABIpCh9jaGFubmVsX2NvbmZpZ19wb2xpY3lfcmVmZXJlbmNlGAIgASgJSABCBgoEdHlwZSIsChxRdWVyeUNoYWluY29kZURlZmluaXRpb25BcmdzEgwKBG5hbWUYASABKAkiqwIKHlF1ZXJ5Q2hhaW5jb2RlRGVmaW5pdGlvblJlc3VsdBIQCghzZXF1ZW5jZRgBIAEoAxIPCgd2ZXJzaW9uGAIgASgJEhoKEmVuZG9yc2VtZW50X3BsdWdpbhgDIAEoCRIZChF2YWxpZGF0aW9uX3BsdWdpbhgEIAEoCRIcChR2YWxpZGF0aW9uX3BhcmFtZXRlchgFIAEoDBIVCg1pbml0X3JlcXVpcmVkGAcgASgIEkgKCWFwcHJvdmFscxgIIAMoCzI1LnByb3Rvcy5RdWVyeUNoYWluY29kZURlZmluaXRpb25SZXN1bHQuQXBwcm92YWxzRW50cnkaMAoOQXBwcm92YWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgIOgI4AWIGcHJvdG8z", [file_google_protobuf_timestamp, file_fabric_common]);
+  fileDesc("ChFmYWJyaWMvcGVlci5wcm90bxIGcHJvdG9zIjUKElNlcmlhbGl6ZWRJZGVudGl0eRINCgVtc3BpZBgBIAEoCRIQCghpZF9ieXRlcxgCIAEoDCI6CgtDaGFpbmNvZGVJRBIMCgRwYXRoGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCSKhAQoOQ2hhaW5jb2RlSW5wdXQSDAoEYXJncxgBIAMoDBI8CgtkZWNvcmF0aW9ucxgCIAMoCzInLnByb3Rvcy5DaGFpbmNvZGVJbnB1dC5EZWNvcmF0aW9uc0VudHJ5Eg8KB2lzX2luaXQYAyABKAgaMgoQRGVjb3JhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIoABCg1DaGFpbmNvZGVTcGVjEgwKBHR5cGUYASABKAUSKQoMY2hhaW5jb2RlX2lkGAIgASgLMhMucHJvdG9zLkNoYWluY29kZUlEEiUKBWlucHV0GAMgASgLMhYucHJvdG9zLkNoYWluY29kZUlucHV0Eg8KB3RpbWVvdXQYBCABKAUiSAoXQ2hhaW5jb2RlSW52b2NhdGlvblNwZWMSLQoOY2hhaW5jb2RlX3NwZWMYASABKAsyFS5wcm90b3MuQ2hhaW5jb2RlU3BlYyJFChhDaGFpbmNvZGVIZWFkZXJFeHRlbnNpb24SKQoMY2hhaW5jb2RlX2lkGAIgASgLMhMucHJvdG9zLkNoYWluY29kZUlEIqkBChhDaGFpbmNvZGVQcm9wb3NhbFBheWxvYWQSDQoFaW5wdXQYASABKAwSSQoNdHJhbnNpZW50X21hcBgCIAMoCzIyLnByb3Rvcy5DaGFpbmNvZGVQcm9wb3NhbFBheWxvYWQuVHJhbnNpZW50TWFwRW50cnkaMwoRVHJhbnNpZW50TWFwRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ASI+CghQcm9wb3NhbBIOCgZoZWFkZXIYASABKAwSDwoHcGF5bG9hZBgCIAEoDBIRCglleHRlbnNpb24YAyABKAwiOwoOU2lnbmVkUHJvcG9zYWwSFgoOcHJvcG9zYWxfYnl0ZXMYASABKAwSEQoJc2lnbmF0dXJlGAIgASgMIrEBChBQcm9wb3NhbFJlc3BvbnNlEg8KB3ZlcnNpb24YASABKAUSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIiCghyZXNwb25zZRgEIAEoCzIQLnByb3Rvcy5SZXNwb25zZRIPCgdwYXlsb2FkGAUgASgMEigKC2VuZG9yc2VtZW50GAYgASgLMhMucHJvdG9zLkVuZG9yc2VtZW50IjwKCFJlc3BvbnNlEg4KBnN0YXR1cxgBIAEoBRIPCgdtZXNzYWdlGAIgASgJEg8KB3BheWxvYWQYAyABKAwiQwoXUHJvcG9zYWxSZXNwb25zZVBheWxvYWQSFQoNcHJvcG9zYWxfaGFzaBgBIAEoDBIRCglleHRlbnNpb24YAiABKAwiMgoLRW5kb3JzZW1lbnQSEAoIZW5kb3JzZXIYASABKAwSEQoJc2lnbmF0dXJlGAIgASgMIoEBCg9DaGFpbmNvZGVBY3Rpb24SDwoHcmVzdWx0cxgBIAEoDBIOCgZldmVudHMYAiABKAwSIgoIcmVzcG9uc2UYAyABKAsyEC5wcm90b3MuUmVzcG9uc2USKQoMY2hhaW5jb2RlX2lkGAQgASgLMhMucHJvdG9zLkNoYWluY29kZUlEIloKDkNoYWluY29kZUV2ZW50EhQKDGNoYWluY29kZV9pZBgBIAEoCRINCgV0eF9pZBgCIAEoCRISCgpldmVudF9uYW1lGAMgASgJEg8KB3BheWxvYWQYBCABKAwiOQoLVHJhbnNhY3Rpb24SKgoHYWN0aW9ucxgBIAMoCzIZLnByb3Rvcy5UcmFuc2FjdGlvbkFjdGlvbiI0ChFUcmFuc2FjdGlvbkFjdGlvbhIOCgZoZWFkZXIYASABKAwSDwoHcGF5bG9hZBgCIAEoDCJtChZDaGFpbmNvZGVBY3Rpb25QYXlsb2FkEiIKGmNoYWluY29kZV9wcm9wb3NhbF9wYXlsb2FkGAEgASgMEi8KBmFjdGlvbhgCIAEoCzIfLnByb3Rvcy5DaGFpbmNvZGVFbmRvcnNlZEFjdGlvbiJnChdDaGFpbmNvZGVFbmRvcnNlZEFjdGlvbhIhChlwcm9wb3NhbF9yZXNwb25zZV9wYXlsb2FkGAEgASgMEikKDGVuZG9yc2VtZW50cxgCIAMoCzITLnByb3Rvcy5FbmRvcnNlbWVudCKDAQoRQXBwbGljYXRpb25Qb2xpY3kSOwoQc2lnbmF0dXJlX3BvbGljeRgBIAEoCzIfLmNvbW1vbi5TaWduYXR1cmVQb2xpY3lFbnZlbG9wZUgAEikKH2NoYW5uZWxfY29uZmlnX3BvbGljeV9yZWZlcmVuY2UYAiABKAlIAEIGCgR0eXBlIiwKHFF1ZXJ5Q2hhaW5jb2RlRGVmaW5pdGlvbkFyZ3MSDAoEbmFtZRgBIAEoCSKrAgoeUXVlcnlDaGFpbmNvZGVEZWZpbml0aW9uUmVzdWx0EhAKCHNlcXVlbmNlGAEgASgDEg8KB3ZlcnNpb24YAiABKAkSGgoSZW5kb3JzZW1lbnRfcGx1Z2luGAMgASgJEhkKEXZhbGlkYXRpb25fcGx1Z2luGAQgASgJEhwKFHZhbGlkYXRpb25fcGFyYW1ldGVyGAUgASgMEhUKDWluaXRfcmVxdWlyZWQYByABKAgSSAoJYXBwcm92YWxzGAggAygLMjUucHJvdG9zLlF1ZXJ5Q2hhaW5jb2RlRGVmaW5pdGlvblJlc3VsdC5BcHByb3ZhbHNFbnRyeRowCg5BcHByb3ZhbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAg6AjgBYgZwcm90bzM", [file_google_protobuf_timestamp, file_fabric_common]);
 
 /**
  * @generated from message protos.SerializedIdentity
@@ -390,6 +390,38 @@ export const ChaincodeActionSchema: GenMessage<ChaincodeAction> = /*@__PURE__*/
   messageDesc(file_fabric_peer, 13);
 
 /**
+ * @generated from message protos.ChaincodeEvent
+ */
+export type ChaincodeEvent = Message<"protos.ChaincodeEvent"> & {
+  /**
+   * @generated from field: string chaincode_id = 1;
+   */
+  chaincodeId: string;
+
+  /**
+   * @generated from field: string tx_id = 2;
+   */
+  txId: string;
+
+  /**
+   * @generated from field: string event_name = 3;
+   */
+  eventName: string;
+
+  /**
+   * @generated from field: bytes payload = 4;
+   */
+  payload: Uint8Array;
+};
+
+/**
+ * Describes the message protos.ChaincodeEvent.
+ * Use `create(ChaincodeEventSchema)` to create a new message.
+ */
+export const ChaincodeEventSchema: GenMessage<ChaincodeEvent> = /*@__PURE__*/
+  messageDesc(file_fabric_peer, 14);
+
+/**
  * @generated from message protos.Transaction
  */
 export type Transaction = Message<"protos.Transaction"> & {
@@ -404,7 +436,7 @@ export type Transaction = Message<"protos.Transaction"> & {
  * Use `create(TransactionSchema)` to create a new message.
  */
 export const TransactionSchema: GenMessage<Transaction> = /*@__PURE__*/
-  messageDesc(file_fabric_peer, 14);
+  messageDesc(file_fabric_peer, 15);
 
 /**
  * @generated from message protos.TransactionAction
@@ -430,7 +462,7 @@ export type TransactionAction = Message<"protos.TransactionAction"> & {
  * Use `create(TransactionActionSchema)` to create a new message.
  */
 export const TransactionActionSchema: GenMessage<TransactionAction> = /*@__PURE__*/
-  messageDesc(file_fabric_peer, 15);
+  messageDesc(file_fabric_peer, 16);
 
 /**
  * @generated from message protos.ChaincodeActionPayload
@@ -452,7 +484,7 @@ export type ChaincodeActionPayload = Message<"protos.ChaincodeActionPayload"> & 
  * Use `create(ChaincodeActionPayloadSchema)` to create a new message.
  */
 export const ChaincodeActionPayloadSchema: GenMessage<ChaincodeActionPayload> = /*@__PURE__*/
-  messageDesc(file_fabric_peer, 16);
+  messageDesc(file_fabric_peer, 17);
 
 /**
  * @generated from message protos.ChaincodeEndorsedAction
@@ -474,7 +506,7 @@ export type ChaincodeEndorsedAction = Message<"protos.ChaincodeEndorsedAction"> 
  * Use `create(ChaincodeEndorsedActionSchema)` to create a new message.
  */
 export const ChaincodeEndorsedActionSchema: GenMessage<ChaincodeEndorsedAction> = /*@__PURE__*/
-  messageDesc(file_fabric_peer, 17);
+  messageDesc(file_fabric_peer, 18);
 
 /**
  * @generated from message protos.ApplicationPolicy
@@ -503,7 +535,7 @@ export type ApplicationPolicy = Message<"protos.ApplicationPolicy"> & {
  * Use `create(ApplicationPolicySchema)` to create a new message.
  */
 export const ApplicationPolicySchema: GenMessage<ApplicationPolicy> = /*@__PURE__*/
-  messageDesc(file_fabric_peer, 18);
+  messageDesc(file_fabric_peer, 19);
 
 /**
  * Of _lifecycle.
@@ -522,7 +554,7 @@ export type QueryChaincodeDefinitionArgs = Message<"protos.QueryChaincodeDefinit
  * Use `create(QueryChaincodeDefinitionArgsSchema)` to create a new message.
  */
 export const QueryChaincodeDefinitionArgsSchema: GenMessage<QueryChaincodeDefinitionArgs> = /*@__PURE__*/
-  messageDesc(file_fabric_peer, 19);
+  messageDesc(file_fabric_peer, 20);
 
 /**
  * @generated from message protos.QueryChaincodeDefinitionResult
@@ -571,5 +603,5 @@ export type QueryChaincodeDefinitionResult = Message<"protos.QueryChaincodeDefin
  * Use `create(QueryChaincodeDefinitionResultSchema)` to create a new message.
  */
 export const QueryChaincodeDefinitionResultSchema: GenMessage<QueryChaincodeDefinitionResult> = /*@__PURE__*/
-  messageDesc(file_fabric_peer, 20);
+  messageDesc(file_fabric_peer, 21);
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fabric/rwset.proto.
  */
 export const file_fabric_rwset: GenFile = /*@__PURE__*/
-  fileDesc("ChJmYWJyaWMvcndzZXQucHJvdG8SB2t2cndzZXQiTwoOVHhSZWFkV3JpdGVTZXQSEgoKZGF0YV9tb2RlbBgBIAEoBRIpCghuc19yd3NldBgCIAMoCzIXLmt2cndzZXQuTnNSZWFkV3JpdGVTZXQiMgoOTnNSZWFkV3JpdGVTZXQSEQoJbmFtZXNwYWNlGAEgASgJEg0KBXJ3c2V0GAIgASgMIoABCgdLVlJXU2V0Eh4KBXJlYWRzGAEgAygLMg8ua3Zyd3NldC5LVlJlYWQSMwoScmFuZ2VfcXVlcmllc19pbmZvGAIgAygLMhcua3Zyd3NldC5SYW5nZVF1ZXJ5SW5mbxIgCgZ3cml0ZXMYAyADKAsyEC5rdnJ3c2V0LktWV3JpdGUiOAoGS1ZSZWFkEgsKA2tleRgBIAEoCRIhCgd2ZXJzaW9uGAIgASgLMhAua3Zyd3NldC5WZXJzaW9uIjgKB0tWV3JpdGUSCwoDa2V5GAEgASgJEhEKCWlzX2RlbGV0ZRgCIAEoCBINCgV2YWx1ZRgDIAEoDCIsCgdWZXJzaW9uEhEKCWJsb2NrX251bRgBIAEoBBIOCgZ0eF9udW0YAiABKAQicwoOUmFuZ2VRdWVyeUluZm8SEQoJc3RhcnRfa2V5GAEgASgJEg8KB2VuZF9rZXkYAiABKAkSFQoNaXRyX2V4aGF1c3RlZBgDIAEoCBImCglyYXdfcmVhZHMYBCABKAsyEy5rdnJ3c2V0LlF1ZXJ5UmVhZHMiLwoKUXVlcnlSZWFkcxIhCghrdl9yZWFkcxgBIAMoCzIPLmt2cndzZXQuS1ZSZWFkYgZwcm90bzM");
+  fileDesc("ChJmYWJyaWMvcndzZXQucHJvdG8SB2t2cndzZXQiTwoOVHhSZWFkV3JpdGVTZXQSEgoKZGF0YV9tb2RlbBgBIAEoBRIpCghuc19yd3NldBgCIAMoCzIXLmt2cndzZXQuTnNSZWFkV3JpdGVTZXQiegoOTnNSZWFkV3JpdGVTZXQSEQoJbmFtZXNwYWNlGAEgASgJEg0KBXJ3c2V0GAIgASgMEkYKF2NvbGxlY3Rpb25faGFzaGVkX3J3c2V0GAMgAygLMiUua3Zyd3NldC5Db2xsZWN0aW9uSGFzaGVkUmVhZFdyaXRlU2V0ImUKHENvbGxlY3Rpb25IYXNoZWRSZWFkV3JpdGVTZXQSFwoPY29sbGVjdGlvbl9uYW1lGAEgASgJEhQKDGhhc2hlZF9yd3NldBgCIAEoDBIWCg5wdnRfcndzZXRfaGFzaBgDIAEoDCKzAQoHS1ZSV1NldBIeCgVyZWFkcxgBIAMoCzIPLmt2cndzZXQuS1ZSZWFkEjMKEnJhbmdlX3F1ZXJpZXNfaW5mbxgCIAMoCzIXLmt2cndzZXQuUmFuZ2VRdWVyeUluZm8SIAoGd3JpdGVzGAMgAygLMhAua3Zyd3NldC5LVldyaXRlEjEKD21ldGFkYXRhX3dyaXRlcxgEIAMoCzIYLmt2cndzZXQuS1ZNZXRhZGF0YVdyaXRlIpwBCgtIYXNoZWRSV1NldBIpCgxoYXNoZWRfcmVhZHMYASADKAsyEy5rdnJ3c2V0LktWUmVhZEhhc2gSKwoNaGFzaGVkX3dyaXRlcxgCIAMoCzIULmt2cndzZXQuS1ZXcml0ZUhhc2gSNQoPbWV0YWRhdGFfd3JpdGVzGAMgAygLMhwua3Zyd3NldC5LVk1ldGFkYXRhV3JpdGVIYXNoIjgKBktWUmVhZBILCgNrZXkYASABKAkSIQoHdmVyc2lvbhgCIAEoCzIQLmt2cndzZXQuVmVyc2lvbiI4CgdLVldyaXRlEgsKA2tleRgBIAEoCRIRCglpc19kZWxldGUYAiABKAgSDQoFdmFsdWUYAyABKAwiSQoPS1ZNZXRhZGF0YVdyaXRlEgsKA2tleRgBIAEoCRIpCgdlbnRyaWVzGAIgAygLMhgua3Zyd3NldC5LVk1ldGFkYXRhRW50cnkiQQoKS1ZSZWFkSGFzaBIQCghrZXlfaGFzaBgBIAEoDBIhCgd2ZXJzaW9uGAIgASgLMhAua3Zyd3NldC5WZXJzaW9uIlgKC0tWV3JpdGVIYXNoEhAKCGtleV9oYXNoGAEgASgMEhEKCWlzX2RlbGV0ZRgCIAEoCBISCgp2YWx1ZV9oYXNoGAMgASgMEhAKCGlzX3B1cmdlGAQgASgIIlIKE0tWTWV0YWRhdGFXcml0ZUhhc2gSEAoIa2V5X2hhc2gYASABKAwSKQoHZW50cmllcxgCIAMoCzIYLmt2cndzZXQuS1ZNZXRhZGF0YUVudHJ5Ii4KD0tWTWV0YWRhdGFFbnRyeRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgMIiwKB1ZlcnNpb24SEQoJYmxvY2tfbnVtGAEgASgEEg4KBnR4X251bRgCIAEoBCLEAQoOUmFuZ2VRdWVyeUluZm8SEQoJc3RhcnRfa2V5GAEgASgJEg8KB2VuZF9rZXkYAiABKAkSFQoNaXRyX2V4aGF1c3RlZBgDIAEoCBIoCglyYXdfcmVhZHMYBCABKAsyEy5rdnJ3c2V0LlF1ZXJ5UmVhZHNIABI/ChNyZWFkc19tZXJrbGVfaGFzaGVzGAUgASgLMiAua3Zyd3NldC5RdWVyeVJlYWRzTWVya2xlU3VtbWFyeUgAQgwKCnJlYWRzX2luZm8iLwoKUXVlcnlSZWFkcxIhCghrdl9yZWFkcxgBIAMoCzIPLmt2cndzZXQuS1ZSZWFkIloKF1F1ZXJ5UmVhZHNNZXJrbGVTdW1tYXJ5EhIKCm1heF9kZWdyZWUYASABKA0SEQoJbWF4X2xldmVsGAIgASgNEhgKEG1heF9sZXZlbF9oYXNoZXMYAyADKAxiBnByb3RvMw");
 
 /**
  * @generated from message kvrwset.TxReadWriteSet
@@ -53,6 +53,11 @@ export type NsReadWriteSet = Message<"kvrwset.NsReadWriteSet"> & {
    * @generated from field: bytes rwset = 2;
    */
   rwset: Uint8Array;
+
+  /**
+   * @generated from field: repeated kvrwset.CollectionHashedReadWriteSet collection_hashed_rwset = 3;
+   */
+  collectionHashedRwset: CollectionHashedReadWriteSet[];
 };
 
 /**
@@ -61,6 +66,37 @@ export type NsReadWriteSet = Message<"kvrwset.NsReadWriteSet"> & {
  */
 export const NsReadWriteSetSchema: GenMessage<NsReadWriteSet> = /*@__PURE__*/
   messageDesc(file_fabric_rwset, 1);
+
+/**
+ * Of a collection of private data: names and values as hashes.
+ *
+ * @generated from message kvrwset.CollectionHashedReadWriteSet
+ */
+export type CollectionHashedReadWriteSet = Message<"kvrwset.CollectionHashedReadWriteSet"> & {
+  /**
+   * @generated from field: string collection_name = 1;
+   */
+  collectionName: string;
+
+  /**
+   * HashedRWSet
+   *
+   * @generated from field: bytes hashed_rwset = 2;
+   */
+  hashedRwset: Uint8Array;
+
+  /**
+   * @generated from field: bytes pvt_rwset_hash = 3;
+   */
+  pvtRwsetHash: Uint8Array;
+};
+
+/**
+ * Describes the message kvrwset.CollectionHashedReadWriteSet.
+ * Use `create(CollectionHashedReadWriteSetSchema)` to create a new message.
+ */
+export const CollectionHashedReadWriteSetSchema: GenMessage<CollectionHashedReadWriteSet> = /*@__PURE__*/
+  messageDesc(file_fabric_rwset, 2);
 
 /**
  * @generated from message kvrwset.KVRWSet
@@ -80,6 +116,11 @@ export type KVRWSet = Message<"kvrwset.KVRWSet"> & {
    * @generated from field: repeated kvrwset.KVWrite writes = 3;
    */
   writes: KVWrite[];
+
+  /**
+   * @generated from field: repeated kvrwset.KVMetadataWrite metadata_writes = 4;
+   */
+  metadataWrites: KVMetadataWrite[];
 };
 
 /**
@@ -87,7 +128,34 @@ export type KVRWSet = Message<"kvrwset.KVRWSet"> & {
  * Use `create(KVRWSetSchema)` to create a new message.
  */
 export const KVRWSetSchema: GenMessage<KVRWSet> = /*@__PURE__*/
-  messageDesc(file_fabric_rwset, 2);
+  messageDesc(file_fabric_rwset, 3);
+
+/**
+ * @generated from message kvrwset.HashedRWSet
+ */
+export type HashedRWSet = Message<"kvrwset.HashedRWSet"> & {
+  /**
+   * @generated from field: repeated kvrwset.KVReadHash hashed_reads = 1;
+   */
+  hashedReads: KVReadHash[];
+
+  /**
+   * @generated from field: repeated kvrwset.KVWriteHash hashed_writes = 2;
+   */
+  hashedWrites: KVWriteHash[];
+
+  /**
+   * @generated from field: repeated kvrwset.KVMetadataWriteHash metadata_writes = 3;
+   */
+  metadataWrites: KVMetadataWriteHash[];
+};
+
+/**
+ * Describes the message kvrwset.HashedRWSet.
+ * Use `create(HashedRWSetSchema)` to create a new message.
+ */
+export const HashedRWSetSchema: GenMessage<HashedRWSet> = /*@__PURE__*/
+  messageDesc(file_fabric_rwset, 4);
 
 /**
  * @generated from message kvrwset.KVRead
@@ -111,7 +179,7 @@ export type KVRead = Message<"kvrwset.KVRead"> & {
  * Use `create(KVReadSchema)` to create a new message.
  */
 export const KVReadSchema: GenMessage<KVRead> = /*@__PURE__*/
-  messageDesc(file_fabric_rwset, 3);
+  messageDesc(file_fabric_rwset, 5);
 
 /**
  * @generated from message kvrwset.KVWrite
@@ -138,7 +206,131 @@ export type KVWrite = Message<"kvrwset.KVWrite"> & {
  * Use `create(KVWriteSchema)` to create a new message.
  */
 export const KVWriteSchema: GenMessage<KVWrite> = /*@__PURE__*/
-  messageDesc(file_fabric_rwset, 4);
+  messageDesc(file_fabric_rwset, 6);
+
+/**
+ * A key's own endorsement policy, for instance.
+ *
+ * @generated from message kvrwset.KVMetadataWrite
+ */
+export type KVMetadataWrite = Message<"kvrwset.KVMetadataWrite"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: repeated kvrwset.KVMetadataEntry entries = 2;
+   */
+  entries: KVMetadataEntry[];
+};
+
+/**
+ * Describes the message kvrwset.KVMetadataWrite.
+ * Use `create(KVMetadataWriteSchema)` to create a new message.
+ */
+export const KVMetadataWriteSchema: GenMessage<KVMetadataWrite> = /*@__PURE__*/
+  messageDesc(file_fabric_rwset, 7);
+
+/**
+ * @generated from message kvrwset.KVReadHash
+ */
+export type KVReadHash = Message<"kvrwset.KVReadHash"> & {
+  /**
+   * @generated from field: bytes key_hash = 1;
+   */
+  keyHash: Uint8Array;
+
+  /**
+   * Absent where the key was.
+   *
+   * @generated from field: kvrwset.Version version = 2;
+   */
+  version?: Version | undefined;
+};
+
+/**
+ * Describes the message kvrwset.KVReadHash.
+ * Use `create(KVReadHashSchema)` to create a new message.
+ */
+export const KVReadHashSchema: GenMessage<KVReadHash> = /*@__PURE__*/
+  messageDesc(file_fabric_rwset, 8);
+
+/**
+ * @generated from message kvrwset.KVWriteHash
+ */
+export type KVWriteHash = Message<"kvrwset.KVWriteHash"> & {
+  /**
+   * @generated from field: bytes key_hash = 1;
+   */
+  keyHash: Uint8Array;
+
+  /**
+   * @generated from field: bool is_delete = 2;
+   */
+  isDelete: boolean;
+
+  /**
+   * @generated from field: bytes value_hash = 3;
+   */
+  valueHash: Uint8Array;
+
+  /**
+   * @generated from field: bool is_purge = 4;
+   */
+  isPurge: boolean;
+};
+
+/**
+ * Describes the message kvrwset.KVWriteHash.
+ * Use `create(KVWriteHashSchema)` to create a new message.
+ */
+export const KVWriteHashSchema: GenMessage<KVWriteHash> = /*@__PURE__*/
+  messageDesc(file_fabric_rwset, 9);
+
+/**
+ * @generated from message kvrwset.KVMetadataWriteHash
+ */
+export type KVMetadataWriteHash = Message<"kvrwset.KVMetadataWriteHash"> & {
+  /**
+   * @generated from field: bytes key_hash = 1;
+   */
+  keyHash: Uint8Array;
+
+  /**
+   * @generated from field: repeated kvrwset.KVMetadataEntry entries = 2;
+   */
+  entries: KVMetadataEntry[];
+};
+
+/**
+ * Describes the message kvrwset.KVMetadataWriteHash.
+ * Use `create(KVMetadataWriteHashSchema)` to create a new message.
+ */
+export const KVMetadataWriteHashSchema: GenMessage<KVMetadataWriteHash> = /*@__PURE__*/
+  messageDesc(file_fabric_rwset, 10);
+
+/**
+ * @generated from message kvrwset.KVMetadataEntry
+ */
+export type KVMetadataEntry = Message<"kvrwset.KVMetadataEntry"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bytes value = 2;
+   */
+  value: Uint8Array;
+};
+
+/**
+ * Describes the message kvrwset.KVMetadataEntry.
+ * Use `create(KVMetadataEntrySchema)` to create a new message.
+ */
+export const KVMetadataEntrySchema: GenMessage<KVMetadataEntry> = /*@__PURE__*/
+  messageDesc(file_fabric_rwset, 11);
 
 /**
  * @generated from message kvrwset.Version
@@ -160,7 +352,7 @@ export type Version = Message<"kvrwset.Version"> & {
  * Use `create(VersionSchema)` to create a new message.
  */
 export const VersionSchema: GenMessage<Version> = /*@__PURE__*/
-  messageDesc(file_fabric_rwset, 5);
+  messageDesc(file_fabric_rwset, 12);
 
 /**
  * @generated from message kvrwset.RangeQueryInfo
@@ -182,9 +374,23 @@ export type RangeQueryInfo = Message<"kvrwset.RangeQueryInfo"> & {
   itrExhausted: boolean;
 
   /**
-   * @generated from field: kvrwset.QueryReads raw_reads = 4;
+   * @generated from oneof kvrwset.RangeQueryInfo.reads_info
    */
-  rawReads?: QueryReads | undefined;
+  readsInfo: {
+    /**
+     * @generated from field: kvrwset.QueryReads raw_reads = 4;
+     */
+    value: QueryReads;
+    case: "rawReads";
+  } | {
+    /**
+     * Where there were many.
+     *
+     * @generated from field: kvrwset.QueryReadsMerkleSummary reads_merkle_hashes = 5;
+     */
+    value: QueryReadsMerkleSummary;
+    case: "readsMerkleHashes";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -192,7 +398,7 @@ export type RangeQueryInfo = Message<"kvrwset.RangeQueryInfo"> & {
  * Use `create(RangeQueryInfoSchema)` to create a new message.
  */
 export const RangeQueryInfoSchema: GenMessage<RangeQueryInfo> = /*@__PURE__*/
-  messageDesc(file_fabric_rwset, 6);
+  messageDesc(file_fabric_rwset, 13);
 
 /**
  * @generated from message kvrwset.QueryReads
@@ -209,5 +415,32 @@ export type QueryReads = Message<"kvrwset.QueryReads"> & {
  * Use `create(QueryReadsSchema)` to create a new message.
  */
 export const QueryReadsSchema: GenMessage<QueryReads> = /*@__PURE__*/
-  messageDesc(file_fabric_rwset, 7);
+  messageDesc(file_fabric_rwset, 14);
+
+/**
+ * @generated from message kvrwset.QueryReadsMerkleSummary
+ */
+export type QueryReadsMerkleSummary = Message<"kvrwset.QueryReadsMerkleSummary"> & {
+  /**
+   * @generated from field: uint32 max_degree = 1;
+   */
+  maxDegree: number;
+
+  /**
+   * @generated from field: uint32 max_level = 2;
+   */
+  maxLevel: number;
+
+  /**
+   * @generated from field: repeated bytes max_level_hashes = 3;
+   */
+  maxLevelHashes: Uint8Array[];
+};
+
+/**
+ * Describes the message kvrwset.QueryReadsMerkleSummary.
+ * Use `create(QueryReadsMerkleSummarySchema)` to create a new message.
+ */
+export const QueryReadsMerkleSummarySchema: GenMessage<QueryReadsMerkleSummary> = /*@__PURE__*/
+  messageDesc(file_fabric_rwset, 15);
 

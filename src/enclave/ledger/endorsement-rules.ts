@@ -1,0 +1,125 @@
+import { create } from "@bufbuild/protobuf";
+import type { Endorsement } from "../messages/generated/fabric/peer_pb.ts";
+import { KVRWSetSchema } from "../messages/generated/fabric/rwset_pb.ts";
+import type { CommittedState } from "./committed-state.ts";
+import { builtinPlugins, lifecycleName, readValidation } from "./definitions.ts";
+import { isSignedToFabric } from "./go-signature.ts";
+import type { Identity, Membership } from "./membership.ts";
+import {
+  implicitOrganisation,
+  type NamespaceSet,
+  partOf,
+  type ReadWriteSets,
+  writtenParts,
+} from "./read-write-sets.ts";
+import { channelPolicies, EndorsementPolicy, policyOf, policyReference } from "./signature-policy.ts";
+import { type ValidationCode, validationCodes } from "./validation-codes.ts";
+
+/** What is found of a transaction: a code, or why it cannot be told here whether Fabric's peers take it. */
+export type Judgement = { readonly code: ValidationCode } | { readonly undecided: string };
+
+const valid: Judgement = { code: validationCodes.VALID };
+const refused: Judgement = { code: validationCodes.ENDORSEMENT_POLICY_FAILURE };
+
+/** Whose endorsements count and what they have to satisfy. */
+export interface EndorsementContext {
+  /** Of the channel's application organisations. */
+  readonly mspIds: readonly string[];
+  /** Distinct, their signatures verified. */
+  readonly endorsers: readonly Identity[];
+  /** Before the block. */
+  readonly state: CommittedState;
+  /** Why a part of the state is not known any more. */
+  readonly whyUnknown: (part: string) => string | undefined;
+}
+
+/** Each identity once whose signature over the response is right; others are passed over. */
+export function endorsersOf(
+  responsePayload: Uint8Array,
+  endorsements: readonly Endorsement[],
+  signers: Membership,
+): readonly Identity[] {
+  const endorsers = new Map<string, Identity>();
+  for (const { endorser, signature } of endorsements) {
+    const identity = signers.identify(endorser);
+    const name = `${identity?.mspId} ${identity?.certificate.fingerprint256}`;
+    if (identity === undefined || endorsers.has(name)) continue;
+    if (isSignedToFabric(Buffer.concat([responsePayload, endorser]), signature, identity.key))
+      endorsers.set(name, identity);
+  }
+  return [...endorsers.values()];
+}
+
+/**
+ * The namespaces whose policies a transaction has to satisfy: that of the chaincode which was called, and each that it writes.
+ *
+ * @param called - Name of the chaincode
+ */
+export function namespacesToJudge(called: string, sets: ReadWriteSets): readonly NamespaceSet[] {
+  const own = sets.find(({ namespace }) => namespace === called);
+  const others = sets.filter((one) => one.namespace !== called && writtenParts([one]).length > 0);
+  return [own ?? { namespace: called, set: create(KVRWSetSchema), collections: [] }, ...others];
+}
+
+/**
+ * Judges the endorsement of what is written under one chaincode's name, as Fabric's built-in validation does (`vscc` of 2.0 and later): the
+ * definition's policy, or for an organisation's implicit collection that organisation's. What it does beyond (policies of single keys and of
+ * collections, other plugins) is undecided here.
+ */
+export function judgeNamespace(
+  { namespace, set, collections }: NamespaceSet,
+  { mspIds, endorsers, state, whyUnknown }: EndorsementContext,
+): Judgement {
+  const rule = ruleOf(namespace, state);
+  if (rule === undefined) return { code: validationCodes.INVALID_CHAINCODE };
+  if (rule.plugin !== builtinPlugins.validation)
+    return { undecided: `${namespace} is validated by the plugin ${JSON.stringify(rule.plugin.slice(0, 64))}` };
+  const judgements: Judgement[] = [];
+  const isPublic = set.writes.length + set.metadataWrites.length > 0;
+  const written = collections.filter(
+    ({ set: hashed }) => hashed.hashedWrites.length + hashed.metadataWrites.length > 0,
+  );
+  const why = isPublic ? whyUnknown(partOf(namespace)) : undefined;
+  if (why !== undefined) judgements.push({ undecided: why });
+  else if (isPublic || written.length === 0) judgements.push(judgePolicy(rule.policy, mspIds, endorsers));
+  for (const { name } of written) {
+    const organisation = implicitOrganisation(name);
+    const whyNot = whyUnknown(partOf(namespace, name));
+    if (organisation === undefined)
+      judgements.push({ undecided: `${namespace} writes to the collection ${name.slice(0, 64)}` });
+    else if (!mspIds.includes(organisation)) judgements.push(refused);
+    else if (whyNot !== undefined) judgements.push({ undecided: whyNot });
+    else judgements.push(judgePolicy(policyOf(1, [organisation]), mspIds, endorsers));
+  }
+  return all(judgements);
+}
+
+/** Valid where each is; what is refused by one is refused, whatever is undecided of another. */
+export function all(judgements: readonly Judgement[]): Judgement {
+  const isRefusal = (one: Judgement) => "code" in one && one.code !== validationCodes.VALID;
+  return judgements.find(isRefusal) ?? judgements.find((one) => "undecided" in one) ?? valid;
+}
+
+function judgePolicy(policy: Uint8Array, mspIds: readonly string[], endorsers: readonly Identity[]): Judgement {
+  let read: EndorsementPolicy;
+  try {
+    read = new EndorsementPolicy(policy, mspIds);
+  } catch (error) {
+    return { undecided: error instanceof Error ? error.message : "an endorsement policy cannot be read" };
+  }
+  return read.isSatisfiedBy(endorsers) ? valid : refused;
+}
+
+function ruleOf(
+  namespace: string,
+  state: CommittedState,
+): { readonly plugin: string; readonly policy: Uint8Array } | undefined {
+  if (namespace === lifecycleName)
+    return { plugin: builtinPlugins.validation, policy: policyReference(channelPolicies.lifecycleEndorsement) };
+  try {
+    const rule = readValidation(namespace, (key) => state.get(lifecycleName, key)?.value);
+    return rule === undefined || rule.plugin === "" || rule.policy.length === 0 ? undefined : rule;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,90 @@
+import {
+  type HashedRWSet,
+  HashedRWSetSchema,
+  type KVRWSet,
+  KVRWSetSchema,
+  TxReadWriteSetSchema,
+} from "../messages/generated/fabric/rwset_pb.ts";
+import { readAsGo } from "./go-message.ts";
+
+/** What a transaction reads and writes of one chaincode's names. */
+export interface NamespaceSet {
+  readonly namespace: string;
+  readonly set: KVRWSet;
+  /** Of its collections of private data: hashes of names and values. */
+  readonly collections: readonly { readonly name: string; readonly set: HashedRWSet }[];
+}
+export type ReadWriteSets = readonly NamespaceSet[];
+
+/**
+ * What an endorsed transaction reads and writes, as Fabric's peers read it; undefined where they refuse it, or it names a chaincode twice.
+ *
+ * @param results - kvrwset.TxReadWriteSet, if there are any
+ */
+export function readSets(results: Uint8Array | undefined): ReadWriteSets | undefined {
+  if (results === undefined) return undefined;
+  try {
+    const sets = readAsGo(TxReadWriteSetSchema, results).nsRwset.map(({ namespace, rwset, collectionHashedRwset }) => ({
+      namespace,
+      set: readAsGo(KVRWSetSchema, rwset),
+      collections: collectionHashedRwset.map(({ collectionName, hashedRwset }) => ({
+        name: collectionName,
+        set: readAsGo(HashedRWSetSchema, hashedRwset),
+      })),
+    }));
+    return new Set(sets.map(({ namespace }) => namespace)).size === sets.length ? sets : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A part of a channel's state, under which its keys stand there: a chaincode's public names, or those of one of its collections by
+ * their hashes (one byte a character).
+ */
+export function partOf(namespace: string, collection?: string): string {
+  return collection === undefined ? namespace : `${namespace}\u0000${collection}`;
+}
+
+/** The text under which a hash stands as a key. */
+export function keyOfHash(hash: Uint8Array): string {
+  return Buffer.from(hash).toString("latin1");
+}
+
+/** The parts of the state that a transaction writes, metadata included. */
+export function writtenParts(sets: ReadWriteSets): readonly string[] {
+  return sets.flatMap(({ namespace, set, collections }) => [
+    ...(set.writes.length + set.metadataWrites.length > 0 ? [partOf(namespace)] : []),
+    ...collections
+      .filter(({ set: hashed }) => hashed.hashedWrites.length + hashed.metadataWrites.length > 0)
+      .map(({ name }) => partOf(namespace, name)),
+  ]);
+}
+
+/**
+ * Parts that a transaction leaves in a state which is not followed here: keys with an endorsement policy of their own, names that are purged,
+ * a name that is written twice.
+ */
+export function unfollowedParts(sets: ReadWriteSets): readonly string[] {
+  return sets.flatMap(({ namespace, set, collections }) => [
+    ...(set.metadataWrites.length > 0 || hasTwice(set.writes.map(({ key }) => key)) ? [partOf(namespace)] : []),
+    ...collections
+      .filter(
+        ({ name, set: hashed }) =>
+          implicitOrganisation(name) === undefined ||
+          hashed.metadataWrites.length > 0 ||
+          hashed.hashedWrites.some(({ isPurge }) => isPurge) ||
+          hasTwice(hashed.hashedWrites.map(({ keyHash }) => keyOfHash(keyHash))),
+      )
+      .map(({ name }) => partOf(namespace, name)),
+  ]);
+}
+
+/** Whose an implicit collection is; undefined for a collection that a definition describes. */
+export function implicitOrganisation(collection: string): string | undefined {
+  return /^_implicit_org_(.+)$/.exec(collection)?.[1];
+}
+
+function hasTwice(names: readonly string[]): boolean {
+  return new Set(names).size < names.length;
+}
