@@ -66,9 +66,12 @@ export function readTransaction(
   }
 }
 
+/** Of a valid transaction's id: SHA-256. */
+const idPattern = /^[0-9a-f]{64}$/;
+
 /**
  * The id that a transaction claims, under which peers keep it whether it is valid or not: no later one of this id is. Empty where it claims none
- * that could be read.
+ * that a valid one could have.
  *
  * @param bytes - common.Envelope
  */
@@ -77,7 +80,7 @@ export function claimedTxId(bytes: Uint8Array): string {
     const { header } = readAsGo(PayloadSchema, readAsGo(EnvelopeSchema, bytes).payload);
     if (header === undefined) return "";
     const { txId } = readAsGo(ChannelHeaderSchema, header.channelHeader);
-    if (txId !== "") return txId;
+    if (txId !== "") return idPattern.test(txId) ? txId : "";
     const { nonce, creator } = readAsGo(SignatureHeaderSchema, header.signatureHeader);
     return txIdOf(nonce, creator);
   } catch {

@@ -80,14 +80,24 @@ export class Followed {
   }
 }
 
-/** That a transaction is judged as Fabric's peers judge it, and that the follower goes on. */
+let shared: Followed | undefined;
+
+/** That a transaction, which writes {@link value} if it is valid, is judged as Fabric's peers judge it, and that the follower goes on. */
 export function assertJudged(envelope: Uint8Array, code: number, what: string): void {
-  const followed = new Followed();
-  followed.take([[envelope, code]]);
-  assert.equal(followed.value, code === valid ? value.toString() : undefined, what);
-  const next = Buffer.from("next");
-  followed.take([
-    [transaction({ sets: [{ namespace: channel.erccName, set: { writes: [{ key, value: next }] } }] }), valid],
-  ]);
-  assert.equal(followed.value, "next", what);
+  const followed = shared ?? new Followed();
+  // Of one that has stopped nothing more is learned.
+  shared = undefined;
+  try {
+    const before = followed.value;
+    followed.take([[envelope, code]]);
+    assert.equal(followed.value, code === valid ? value.toString() : before, what);
+    const next = Buffer.from(`after ${what}`);
+    followed.take([
+      [transaction({ sets: [{ namespace: channel.erccName, set: { writes: [{ key, value: next }] } }] }), valid],
+    ]);
+    assert.equal(followed.value, next.toString(), what);
+    shared = followed;
+  } catch (error) {
+    throw new Error(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
 }

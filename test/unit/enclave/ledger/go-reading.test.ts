@@ -98,9 +98,22 @@ describe("the first PEM block as Go finds it", () => {
     ["after one of no base64", `-----BEGIN B-----\n***\n-----END B-----\n${pem}`],
     ["after one that ends as another", `-----BEGIN B-----\n${base64}\n-----END C-----\n${pem}`],
     ["with headers", pem.replace("-----\n", "-----\na: b\nc:d\n\n")],
+    ["after text that holds the words", `a -----BEGIN A-----\n-----END A-----\n${pem}`],
     ["of an empty type", pem.replaceAll(" A-----", " -----")],
   ] as const)
     it(what, () => assert.deepEqual(firstPemBlock(Buffer.from(text)), content));
+
+  it("may be empty, on two lines", () => {
+    assert.deepEqual(firstPemBlock(Buffer.from("-----BEGIN A-----\n-----END A-----\n")), Buffer.alloc(0));
+    assert.equal(firstPemBlock(Buffer.from("-----BEGIN A-----\na:b\n-----END A-----\n")), undefined);
+  });
+
+  it("is found among very many that begin, and none is found among them, without going over the rest for each", () => {
+    const many = "-----BEGIN A-----\n".repeat(100_000);
+    assert.deepEqual(firstPemBlock(Buffer.from(`${many}${pem}`)), content);
+    for (const text of [many, `${many}-----END B-----\n`, `${many}*\n-----END A-----${" ".repeat(1_000_000)}x`])
+      assert.equal(firstPemBlock(Buffer.from(text)), undefined);
+  });
 
   for (const [what, text] of [
     ["of nothing", ""],

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import "reflect-metadata";
+import { generateKeyPairSync, webcrypto, X509Certificate } from "node:crypto";
 import { before, describe, it } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
+import * as x509 from "@peculiar/x509";
 import { OrganisationAuthority } from "../../../../src/enclave/ledger/embedded/organisation-authority.ts";
 import { Membership, serializeIdentity } from "../../../../src/enclave/ledger/membership.ts";
 import { SerializedIdentitySchema } from "../../../../src/enclave/messages/generated/fabric/peer_pb.ts";
@@ -86,6 +88,44 @@ describe("the membership of a channel", () => {
       );
   });
 
+  describe("as Fabric's peers read certificates in transactions", () => {
+    const serialized = (text: string, mspid = "Org1MSP") =>
+      toBinary(SerializedIdentitySchema, create(SerializedIdentitySchema, { mspid, idBytes: Buffer.from(text) }));
+
+    it("knows who is in the first PEM, and passes over what is around it", () => {
+      const asFabric = membershipOf([one, other], "fabric");
+      const { certificate } = one.peer;
+      for (const text of [
+        certificate,
+        `text\n${certificate}\n${other.peer.certificate}`,
+        certificate.replaceAll("CERTIFICATE", "X"),
+      ]) {
+        const identity = asFabric.identify(serialized(text));
+        assert.equal(identity?.certificate.fingerprint256, new X509Certificate(certificate).fingerprint256);
+      }
+      const raw = new X509Certificate(certificate).raw;
+      const longer = Buffer.concat([raw, Buffer.of(0)]).toString("base64");
+      for (const text of [
+        raw.toString("latin1"),
+        `${other.peer.certificate}\n${certificate}`,
+        `-----BEGIN X-----\n${longer}\n-----END X-----\n`,
+      ])
+        assert.equal(asFabric.identify(serialized(text)), undefined);
+      assert.equal(asFabric.identify(serialized(certificate, "Org2MSP")), undefined);
+      assert.equal(asFabric.identify(serialized(one.authority.certificate)), undefined);
+    });
+
+    it("knows who has a key on another of NIST's curves, whom we do not take for ourselves", async () => {
+      for (const curve of ["P-256", "P-384", "P-521"] as const) {
+        const { root, certificate } = await certificateOn(curve);
+        const organisations = [{ mspId: "Org1MSP", roots: [root] }];
+        const member = serialized(certificate);
+        assert.equal(new Membership(organisations, "fabric").identify(member)?.role, "client", curve);
+        assert.equal(new Membership(organisations).identify(member)?.role, curve === "P-256" ? "client" : undefined);
+      }
+    });
+  });
+
   it("does not take an authority's own certificate for a member's", () => {
     const { certificate } = one.authority;
     assert.equal(membership.identify(serializeIdentity({ mspId: "Org1MSP", certificate })), undefined);
@@ -134,3 +174,35 @@ describe("the membership of a channel", () => {
     assert.throws(() => new Membership([{ mspId: "Org1MSP", roots: ["nothing"] }]));
   });
 });
+
+/** A client's certificate for a key on this curve, and its authority's, in PEM. */
+async function certificateOn(curve: "P-256" | "P-384" | "P-521"): Promise<{ root: string; certificate: string }> {
+  const crypto = webcrypto as unknown as Crypto;
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = await crypto.subtle.generateKey(algorithm, false, ["sign", "verify"]);
+  const root = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      name: "CN=ca",
+      keys,
+      signingAlgorithm: algorithm,
+      extensions: [new x509.BasicConstraintsExtension(true, 0, true)],
+    },
+    crypto,
+  );
+  const { publicKey } = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: curve }, false, [
+    "sign",
+    "verify",
+  ]);
+  const certificate = await x509.X509CertificateGenerator.create(
+    {
+      subject: "OU=client, CN=someone",
+      issuer: root.subject,
+      publicKey,
+      signingKey: keys.privateKey,
+      signingAlgorithm: algorithm,
+      extensions: [new x509.BasicConstraintsExtension(false, undefined, true)],
+    },
+    crypto,
+  );
+  return { root: root.toString("pem"), certificate: certificate.toString("pem") };
+}
