@@ -28,3 +28,21 @@ export function writeNewText(path: string, text: string, option: string): void {
       );
   }
 }
+
+const madeBy =
+  "strongroom fpc policy show --next prints a document to begin from, and policy sign an organisation's signature of it";
+
+/** Reads what is in a file, whose name a refusal of its form says. @throws CommandFailure; what `read` throws but MALFORMED */
+export function readDocument<T>(path: string, read: (text: string) => T): T {
+  const text = readText(path);
+  try {
+    return read(text);
+  } catch (error) {
+    if (!isMalformed(error)) throw error;
+    throw new CommandFailure(exitCodes.usage, `${error.code}: ${path}: ${error.message}`, error.hint ?? madeBy);
+  }
+}
+
+function isMalformed(error: unknown): error is Error & { readonly code: "MALFORMED"; readonly hint?: string } {
+  return error instanceof Error && "code" in error && error.code === "MALFORMED";
+}

@@ -11,7 +11,7 @@ export function invokeCommand(): Command {
     .description("call the confidential chaincode: its enclaves alone see the arguments")
     .argument("<chaincode>", "the private chaincode")
     .argument("<transaction>", "such as create, submit, close, eval")
-    .argument("[args...]")
+    .argument("[args...]", "what the transaction takes; a name or amount that begins with - after --")
     .option("--enclave <name>", "on Fabric: the own host's enclave (default: main)")
     .addHelpText(
       "after",

@@ -63,10 +63,14 @@ async function generate(options: EnclaveOptions & OutputOptions & { discard?: bo
     }
     await provisioning.generate(client, agent);
     const enclave = provisioning.ownId(agent);
-    printData(
-      options,
-      { enclave, generation: 1 },
-      () => `generation 1 of ${client.chaincodeId}'s keys is in force, in enclave ${enclave}`,
+    const { generationOf } = await import("../../enclave/operator/status.ts");
+    // Called again later, the first generation may not be the one in force any more.
+    const [state, held] = await Promise.all([client.keyState(), generationOf(client, enclave)]);
+    const generation = Number(state?.active ?? 1n);
+    printData(options, { enclave, generation }, () =>
+      held === generation
+        ? `generation ${generation} of ${client.chaincodeId}'s keys is in force, in enclave ${enclave}`
+        : `generation ${generation} of ${client.chaincodeId}'s keys is in force; enclave ${enclave} is listed for generation ${held ?? "none"}`,
     );
   });
 }

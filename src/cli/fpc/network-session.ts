@@ -25,8 +25,16 @@ export function withOrganisation(command: Command): Command {
 }
 
 export function wholeNumber(text: string): number {
-  if (!/^[1-9][0-9]{0,3}$/.test(text)) throw new InvalidArgumentError("a whole number from 1 was expected.");
-  return Number(text);
+  return wholeNumberTo(9999)(text);
+}
+
+/** Reads a whole number from 1 to `most`, which has up to four digits. */
+export function wholeNumberTo(most: number): (text: string) => number {
+  return (text) => {
+    if (!/^[1-9][0-9]{0,3}$/.test(text) || Number(text) > most)
+      throw new InvalidArgumentError(`a whole number from 1 to ${most} was expected.`);
+    return Number(text);
+  };
 }
 
 /** What a command works on: opened for it alone, and closed when it is done. */

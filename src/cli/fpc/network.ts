@@ -1,15 +1,17 @@
 import { Command } from "commander";
 import { printData, tell, withJson } from "../output.ts";
 import { type KeyManagerOptions, keyManagerSettings, withKeyManager } from "./key-manager-options.ts";
-import { type NetworkOptions, wholeNumber, withFolder } from "./network-session.ts";
+import { type NetworkOptions, wholeNumberTo, withFolder } from "./network-session.ts";
 import { tellingRefusals } from "./refusal.ts";
 
 export function networkCommand(): Command {
-  const network = new Command("network").description("a trial network: all organisations in one folder");
+  const network = new Command("network").description(
+    "a trial network: all organisations in one folder. Nothing of it runs between commands; to end it, remove the folder",
+  );
   network.addCommand(
     withJson(withKeyManager(withFolder(new Command("up"))))
       .description("make a channel with its organisations, ERCC, a private chaincode and its policy document")
-      .option("--orgs <number>", "how many organisations, up to 16", wholeNumber, 3)
+      .option("--orgs <number>", "how many organisations, up to 16", wholeNumberTo(16), 3)
       .option("--chaincode <id>", "the private chaincode", "auction")
       .addHelpText(
         "after",

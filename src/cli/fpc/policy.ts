@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { type OutputOptions, printData, printText, withJson } from "../output.ts";
-import { readText } from "./document-file.ts";
+import { readDocument } from "./document-file.ts";
 import { asMember, type MemberOptions, withMember } from "./member-session.ts";
 
 export function policyCommand(): Command {
@@ -43,7 +43,7 @@ async function sign(document: string, options: MemberOptions): Promise<void> {
   await asMember(options, async ({ member }) => {
     const { readPolicyDocument } = await import("../../enclave/operator/policy-document.ts");
     const { signDocument } = await import("../../enclave/operator/policy-signatures.ts");
-    printText(JSON.stringify(signDocument(member, readPolicyDocument(readText(document)))));
+    printText(JSON.stringify(signDocument(member, readDocument(document, readPolicyDocument))));
   });
 }
 
@@ -51,8 +51,8 @@ async function set(document: string, signatures: string[], options: MemberOption
   await asMember(options, async ({ member: { client } }) => {
     const { readPolicyDocument } = await import("../../enclave/operator/policy-document.ts");
     const { readSignature, setPolicy } = await import("../../enclave/operator/policy-signatures.ts");
-    const policy = readPolicyDocument(readText(document));
-    const signed = signatures.map((path) => readSignature(readText(path), policy));
+    const policy = readDocument(document, readPolicyDocument);
+    const signed = signatures.map((path) => readDocument(path, (text) => readSignature(text, policy)));
     await setPolicy(client, policy, signed);
     const number = Number(policy.number);
     printData(options, { number, signedBy: signed.map(({ mspId }) => mspId) }, () => `policy ${number} is in force`);

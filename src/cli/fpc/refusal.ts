@@ -22,6 +22,8 @@ const advice: Partial<Record<EnclaveErrorCode, string>> = {
   BAD_EVIDENCE: "let the enclave attest again, or create another one",
   REPLAY: "have the message made anew: call the step again",
   NOT_FOUND: "strongroom fpc status shows what there is",
+  LEDGER_UNAVAILABLE:
+    "see that the peers run and can be reached (on Fabric: gateway in the connection settings), and call again",
   KEY_MANAGER_REFUSED:
     "its administrator sees why: strongroom audit search --purpose enclave-key at the key manager; the enclave's files stay as they are",
   KEY_MANAGER_UNREACHABLE:

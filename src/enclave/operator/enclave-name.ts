@@ -7,6 +7,7 @@ export function checkEnclaveName(name: string): void {
   if (!enclaveNamePattern.test(name))
     throw new EnclaveError(
       "SETTINGS_INVALID",
-      "an enclave's name is of up to 32 lower-case letters, digits and hyphens",
+      `${JSON.stringify(name.slice(0, 64))} cannot be an enclave's name: it is of up to 32 lower-case letters, digits and hyphens`,
+      { hint: "it is the name at the host (--enclave), such as main; an enclave's id is not" },
     );
 }

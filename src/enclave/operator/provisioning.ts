@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { parseRecord, recordNames } from "../ercc/records.ts";
 import { EnclaveError, type EnclaveErrorCode } from "../errors.ts";
 import { toEvidence } from "../evidence/attestation-json.ts";
@@ -167,6 +168,7 @@ export async function importKeys(client: RegistryClient, stub: EnclaveAgent): Pr
   if ((await client.enclave(own)) === undefined)
     throw new EnclaveError("NOT_REGISTERED", `enclave ${own} of this host is not registered for ${client.chaincodeId}`);
   const message = await client.keyExport(own);
+  if (await hasRegistered(stub, message)) return;
   try {
     await registerKeys(client, stub, await madeOrThere(stub, stub.importCCKeys(message)));
   } catch (error) {
@@ -177,6 +179,15 @@ export async function importKeys(client: RegistryClient, stub: EnclaveAgent): Pr
     });
     await registerKeys(client, stub, await stub.importCCKeys(message));
   }
+}
+
+/** Whether the enclave has these very keys, and has seen that the ledger lists it for them: an export that was taken long ago. */
+async function hasRegistered(stub: EnclaveAgent, message: Uint8Array): Promise<boolean> {
+  const { generation, chaincodeEk } = readExport(decodeStrict(SignedExportMessageSchema, message));
+  const { enclave } = await stub.status();
+  const held = enclave?.generations.find(({ number }) => BigInt(number) === generation);
+  const ekHash = createHash("sha256").update(chaincodeEk).digest("hex").toUpperCase();
+  return held?.registered === true && held.ekHash === ekHash;
 }
 
 /**

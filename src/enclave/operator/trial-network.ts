@@ -1,4 +1,3 @@
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { endorsingChaincode } from "../ecc/embedded-chaincode.ts";
@@ -25,9 +24,10 @@ import { hostExchange } from "./host-exchange.ts";
 import type { Installation } from "./installation.ts";
 import { bringIntoForce } from "./policies.ts";
 import { RegistryClient } from "./registry-client.ts";
+import { makeEmptyFolder } from "./trial-folder.ts";
 import { TrialOrganisation } from "./trial-organisation.ts";
 import { firstTrialPolicy, trialTrustedLedger } from "./trial-policy.ts";
-import { isUnfinished, maxTrialOrganisations, readTrialSettings, type TrialSettings } from "./trial-settings.ts";
+import { maxTrialOrganisations, readTrialSettings, type TrialSettings, trialSettingsFile } from "./trial-settings.ts";
 
 const registryName = "ercc";
 const channelId = "trial";
@@ -78,18 +78,15 @@ export class TrialNetwork implements AsyncDisposable {
     const { organisations: count, chaincodeId } = input;
     const folder = resolve(input.folder);
     if (!Number.isInteger(count) || count < 1 || count > maxTrialOrganisations)
-      throw new EnclaveError("SETTINGS_INVALID", `a network has from 1 to ${maxTrialOrganisations} organisations`);
+      throw new EnclaveError(
+        "SETTINGS_INVALID",
+        `a network has from 1 to ${maxTrialOrganisations} organisations, not ${count}`,
+      );
     if (chaincodeId === registryName || !/^(?=.{1,128}$)[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$/.test(chaincodeId))
       throw new EnclaveError("SETTINGS_INVALID", `${chaincodeId} cannot be the private chaincode's name`, {
         hint: `letters and digits, with - or _ between them; ${registryName} is the registry's`,
       });
-    if (existsSync(folder) && readdirSync(folder).length > 0)
-      throw new EnclaveError("SETTINGS_INVALID", `${folder} is not empty, so no network is made there`, {
-        hint: isUnfinished(folder)
-          ? "it holds a network that was not finished, which is of no use: remove it, or name another folder by --folder"
-          : "name another folder by --folder",
-      });
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeEmptyFolder(folder);
     const mspIds = Array.from({ length: count }, (_, index) => `Org${index + 1}MSP`);
     const ledger = await EmbeddedLedger.create({
       folder: join(folder, "ledger"),
@@ -103,7 +100,7 @@ export class TrialNetwork implements AsyncDisposable {
       if (input.keyManager !== undefined)
         for (const organisation of network.organisations) organisation.setKeyManager(input.keyManager);
       // Last: a folder without it is no network.
-      await writeNewFile(join(folder, "network.json"), Buffer.from(`${JSON.stringify(settings, null, 2)}\n`), 0o644);
+      await writeNewFile(join(folder, trialSettingsFile), Buffer.from(`${JSON.stringify(settings, null, 2)}\n`), 0o644);
       return network;
     } catch (error) {
       await ledger[Symbol.asyncDispose]();
@@ -142,6 +139,7 @@ export class TrialNetwork implements AsyncDisposable {
       throw new EnclaveError(
         "NOT_FOUND",
         `the network has organisations 1 to ${this.organisations.length}, not ${number}`,
+        { hint: "--org names one of these by its number" },
       );
     return found;
   }
@@ -195,7 +193,15 @@ export class TrialNetwork implements AsyncDisposable {
   /** What an enclave's sealed blob says of itself, by its host's word; undefined where none was created. */
   sealedHeader(organisation: TrialOrganisation, name: string): SealedHeader | undefined {
     const blob = readIfThere(join(organisation.enclaveFolder(this.chaincodeId, name), "blob"), maxMessageBytes);
-    return blob === undefined ? undefined : readSealedBlob(blob).header;
+    if (blob === undefined) return undefined;
+    try {
+      return readSealedBlob(blob).header;
+    } catch (error) {
+      if (!(error instanceof EnclaveError)) throw error;
+      throw new EnclaveError(error.code, `enclave ${name} of ${organisation.mspId}: ${error.message}`, {
+        cause: error,
+      });
+    }
   }
 
   /** Names of an organisation's enclaves that this installation can run. */

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import * as z from "zod";
 import { EnclaveError } from "../errors.ts";
 
-const settingsFile = "network.json";
+/** In a network's folder; written last. */
+export const trialSettingsFile = "network.json";
 export const maxTrialOrganisations = 16;
 
 const settingsSchema = z.strictObject({
@@ -16,14 +17,14 @@ export type TrialSettings = z.infer<typeof settingsSchema>;
 
 /** Whether the making of a network in a folder was interrupted: its settings are written last. */
 export function isUnfinished(folder: string): boolean {
-  return existsSync(join(folder, "ledger")) && !existsSync(join(folder, settingsFile));
+  return existsSync(join(folder, "ledger")) && !existsSync(join(folder, trialSettingsFile));
 }
 
 /** @throws EnclaveError SETTINGS_INVALID: the folder holds no network */
 export function readTrialSettings(folder: string): TrialSettings {
   let text: string;
   try {
-    text = readFileSync(join(folder, settingsFile), "utf8");
+    text = readFileSync(join(folder, trialSettingsFile), "utf8");
   } catch (cause) {
     throw new EnclaveError("SETTINGS_INVALID", `${folder} holds no network`, {
       cause,
@@ -35,8 +36,9 @@ export function readTrialSettings(folder: string): TrialSettings {
   try {
     return settingsSchema.parse(JSON.parse(text));
   } catch (cause) {
-    throw new EnclaveError("SETTINGS_INVALID", `${join(folder, "network.json")} is not the settings of a network`, {
+    throw new EnclaveError("SETTINGS_INVALID", `${join(folder, trialSettingsFile)} is not the settings of a network`, {
       cause,
+      hint: "it was altered: put back what strongroom fpc network up wrote, or make another network",
     });
   }
 }

@@ -25,6 +25,7 @@ export async function attestAgain(
     throw new EnclaveError(
       "REPLAY",
       `this enclave is of sequence ${ccParams.sequence}, and goes back to none before it`,
+      { hint: "strongroom fpc status shows the definition's sequence" },
     );
   if (sequence > ccParams.sequence) {
     await requireFollowing(enclave, policyInForce, sequence);

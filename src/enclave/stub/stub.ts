@@ -107,10 +107,14 @@ export class Stub implements AsyncDisposable {
    * @throws EnclaveError NOT_FOUND: there is no enclave here, or its host lost them: {@link attestAgain} makes others
    */
   credentials(): Buffer {
-    const kept = this.#folder.read("credentials");
-    if (kept === undefined || !this.created)
+    if (!this.created)
       throw new EnclaveError("NOT_FOUND", `no enclave was created in ${this.#folder.path}`, {
-        hint: "create one (initEnclave); attest again where the credentials of the creation were lost",
+        hint: "create one (initEnclave)",
+      });
+    const kept = this.#folder.read("credentials");
+    if (kept === undefined)
+      throw new EnclaveError("NOT_FOUND", `the enclave in ${this.#folder.path} is there, its credentials are lost`, {
+        hint: "have it attest again: strongroom fpc enclave attest --sequence N, of the definition as strongroom fpc status shows it",
       });
     return kept;
   }

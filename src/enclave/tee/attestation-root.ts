@@ -31,13 +31,14 @@ export interface AttestationRoot {
  * Makes a root (X.509, P-256, ten years) in a folder: `root.pem` for policies, `root-key.pem` of mode 0600 for its owner.
  *
  * @param name - Whose it is: the certificate's common name
- * @throws EnclaveError CONFLICT: there is one already
+ * @throws EnclaveError CONFLICT: there is one already; SETTINGS_INVALID: the name
  */
 export async function createAttestationRoot(
   folder: string,
   name: string,
   nowMs = Date.now(),
 ): Promise<AttestationRoot> {
+  checkCommonName(name);
   const x509 = await loadX509();
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
@@ -66,7 +67,7 @@ export async function createAttestationRoot(
 
 /** @throws EnclaveError SETTINGS_INVALID: there is none, others may read its key, or key and certificate don't belong together */
 export async function openAttestationRoot(folder: string): Promise<AttestationRoot> {
-  const pem = await readText(join(folder, "root.pem"));
+  const pem = readText(join(folder, "root.pem"), "strongroom fpc platform root makes a root; --root names its folder");
   const key = readKeyFile(join(folder, "root-key.pem"));
   if (!new X509Certificate(pem).checkPrivateKey(key))
     throw new EnclaveError("SETTINGS_INVALID", `the root's key and certificate in ${folder} do not belong together`);
@@ -107,6 +108,16 @@ export async function certifyQuotingKey(
     webcrypto as unknown as Crypto,
   );
   return Buffer.from(certificate.rawData);
+}
+
+/** The name of a root or platform: X.520 takes 64 characters. @throws EnclaveError SETTINGS_INVALID */
+export function checkCommonName(name: string): void {
+  if (name.trim() === "" || [...name].length > 64 || /\p{Cc}/u.test(name))
+    throw new EnclaveError(
+      "SETTINGS_INVALID",
+      "the name of a root or platform (--name) has from 1 to 64 characters in one line",
+      { hint: "it is shown to who reads the certificate, and compared with nothing" },
+    );
 }
 
 /** A private key in PKCS#8, as text. */

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
-import { open, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { EnclaveError } from "../errors.ts";
 
@@ -100,10 +100,19 @@ async function hashOfProgram(path: string, cache: string | undefined): Promise<B
   if (hashed?.name !== name) hashed = { name, hash: await hashOfFile(path) };
   const { hash } = hashed;
   if (file === undefined) return hash;
-  const partial = `${file}.${randomUUID()}`;
-  await writeFile(partial, hash, { mode: 0o600 });
-  await rename(partial, file);
+  await keep(file, hash);
   return hash;
+}
+
+/** What cannot be kept is made anew the next time. */
+async function keep(file: string, hash: Buffer): Promise<void> {
+  const partial = `${file}.${randomUUID()}`;
+  try {
+    await writeFile(partial, hash, { mode: 0o600 });
+    await rename(partial, file);
+  } catch {
+    await rm(partial, { force: true }).catch(() => undefined);
+  }
 }
 
 async function hashOfFile(path: string): Promise<Buffer> {

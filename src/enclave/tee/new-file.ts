@@ -1,6 +1,9 @@
-import { mkdir, open, readFile } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
+import { readTextFile } from "../../files/text-file.ts";
 import { EnclaveError } from "../errors.ts";
+
+const maxTextBytes = 1 << 20;
 
 /**
  * Writes a file that must not be there yet, durably, in a folder that is made where it is missing (mode 0700).
@@ -18,16 +21,18 @@ export async function writeNewFile(path: string, bytes: Uint8Array, mode: number
     await folder.sync();
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "EEXIST")
-      throw new EnclaveError("CONFLICT", `${path} exists already`);
+      throw new EnclaveError("CONFLICT", `${path} exists already`, {
+        hint: `it stays as it is: name another folder than ${dirname(path)}`,
+      });
     throw new EnclaveError("STORE_FAILED", `${path} cannot be written`, { cause });
   }
 }
 
-/** @throws EnclaveError SETTINGS_INVALID: it cannot be read */
-export async function readText(path: string): Promise<string> {
+/** @param hint - What to do where there is none. @throws EnclaveError SETTINGS_INVALID: it cannot be read */
+export function readText(path: string, hint?: string): string {
   try {
-    return await readFile(path, "utf8");
+    return readTextFile(path, maxTextBytes);
   } catch (cause) {
-    throw new EnclaveError("SETTINGS_INVALID", `${path} cannot be read`, { cause });
+    throw new EnclaveError("SETTINGS_INVALID", (cause as Error).message, { cause, hint });
   }
 }

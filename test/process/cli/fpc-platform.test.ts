@@ -22,7 +22,21 @@ describe("strongroom fpc platform", () => {
     assert.equal(statSync(at("root/root-key.pem")).mode & 0o777, 0o600);
     const again = await run("root", at("root"), "--name", "Org1");
     assert.equal(again.code, enclaveErrors.CONFLICT.exit);
-    assert.match(again.stderr, /error: CONFLICT: /);
+    assert.match(again.stderr, /error: CONFLICT: .* exists already\n.*hint: it stays as it is: name another folder/);
+  });
+
+  it("makes nothing under a name that no certificate has", async () => {
+    for (const name of ["", " ", "a".repeat(65), "two\nlines"]) {
+      for (const args of [
+        ["root", at("unnamed")],
+        ["certify", at("unnamed"), "--root", at("root")],
+      ]) {
+        const { code, stderr } = await run(...args, "--name", name);
+        assert.equal(code, enclaveErrors.SETTINGS_INVALID.exit, stderr);
+        assert.match(stderr, /1 to 64 characters in one line\n.*hint: /);
+      }
+      assert.equal(existsSync(at("unnamed")), false);
+    }
   });
 
   it("makes a simulated platform that enclaves can be opened on, once", async () => {

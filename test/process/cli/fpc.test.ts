@@ -77,6 +77,26 @@ describe("docs/fpc.md", () => {
     ]);
   });
 
+  it("leaves a network on which the diagram's commands, given again, change nothing", async () => {
+    const rows = async () => printed(await run("enclave", "list"));
+    const before = await rows();
+    // The export is of the sequence before the upgrade, and was taken then.
+    const again = printed(await run("lifecycle", "chaincode", "importcckeys", "auction", "--org", "2"));
+    assert.match(again, /^enclave [0-9A-F]{64} holds the keys of auction$/m);
+    const [text, json] = [await run("keys", "generate"), await run("keys", "generate", "--json")];
+    assert.match(printed(text), /^generation 2 of auction's keys is in force, in enclave [0-9A-F]{64}$/m);
+    assert.equal(JSON.parse(printed(json)).generation, 2);
+    refused(await run("keys", "export", "--to", idIn(again), "--org", "2"), {
+      code: exitOf("WRONG_CONTEXT"),
+      says: /does not export to itself\n.*another enclave.*enclave list/,
+    });
+    refused(await run("enclave", "attest", "--sequence", "1"), {
+      code: exitOf("REPLAY"),
+      says: /is of sequence 2, .*\n.*fpc status shows the definition's sequence/,
+    });
+    assert.equal(await rows(), before);
+  });
+
   it("leaves a trace with each step of the diagram in its order, with the records that transactions wrote", async () => {
     const trace = printed(await run("trace", "auction"));
     assert.match(trace, /^@startuml\n[\s\S]*\n@enduml\n$/);
@@ -174,6 +194,7 @@ describe("strongroom fpc", () => {
     const usage = exitOf("SETTINGS_INVALID");
     refused(await runStrongroom(["fpc", "status", ...there]), { code: usage, says: /holds no network\n.*network up/ });
     refused(await runStrongroom(["fpc", "network", "up", ...there]), { code: usage, says: /is not empty/ });
+    refused(await run("network", "up"), { code: usage, says: /is not empty.*\n.*holds a network already/ });
     assert.equal(readFileSync(elsewhere, "utf8"), "mine");
   });
 
@@ -218,20 +239,23 @@ describe("strongroom fpc", () => {
     refused(await run("enclave", "show", "00"), { code: 2, says: /no enclave has an id that begins with 00/ });
     refused(await run("enclave", "create", "--enclave", "../main"), {
       code: exitOf("SETTINGS_INVALID"),
-      says: /lower-case letters, digits and hyphens/,
+      says: /"\.\.\/main" cannot be an enclave's name: .*lower-case letters, digits and hyphens\n.*--enclave/,
     });
   });
 
   it("refuses options that are wrong or missing", async () => {
-    refused(await run("status", "--org", "first"), { code: 2, says: /a whole number from 1/ });
+    for (const org of ["first", "0", "10000", "1e3", "-1"])
+      refused(await run("status", "--org", org), { code: 2, says: /a whole number from 1 to 9999 was expected/ });
     refused(await run("keys", "rotate", "--phase", "third"), { code: 2, says: /Allowed choices are propose/ });
     refused(await run("keys", "revoke", "00"), { code: 2, says: /--reason/ });
     refused(await run("invoke", "sealed", "eval", "lot", "--enclave", "a"), { code: 2, says: /leave out --enclave/ });
     refused(await run("status", "--verbose"), { code: 2, says: /unknown option '--verbose'/ });
-    refused(await run("network", "up", "--orgs", "17", "--folder", join(folder.path, "large")), {
-      code: 2,
-      says: /from 1 to 16/,
-    });
+    for (const orgs of ["0", "17", "99999"])
+      refused(await run("network", "up", "--orgs", orgs, "--folder", join(folder.path, "large")), {
+        code: 2,
+        says: /a whole number from 1 to 16 was expected/,
+      });
+    assert.equal(existsSync(join(folder.path, "large")), false);
   });
 
   it("measures an enclave without creating one, and leaves no trace of one that was refused", async () => {
@@ -252,6 +276,30 @@ describe("strongroom fpc", () => {
       says: /has no enclave cut\n.*enclave create/,
     });
     rmSync(enclaves, { recursive: true });
+  });
+
+  it("refuses a channel of Fabric whose peer is not there, and a file that says none, with what to do", async () => {
+    const text = JSON.stringify({
+      format: 1,
+      channel: "mychannel",
+      channelHash: "ab".repeat(32),
+      chaincode: "sealed",
+      gateway: { address: "127.0.0.1:1" },
+      identity: {
+        mspId: "Org1MSP",
+        certificate: join(network, "ledger/organisations/Org1MSP/admin.pem"),
+        key: join(network, "ledger/organisations/Org1MSP/admin.key"),
+      },
+    });
+    const at = (path: string) => runStrongroom(["fpc", "status", "--connection", path]);
+    refused(await at(folder.file("connection.json", text)), {
+      code: exitOf("LEDGER_UNAVAILABLE"),
+      says: /error: LEDGER_UNAVAILABLE: .*ECONNREFUSED 127\.0\.0\.1:1\n.*hint: .*gateway in the connection settings/,
+    });
+    refused(await at(folder.path), {
+      code: exitOf("SETTINGS_INVALID"),
+      says: /SETTINGS_INVALID: .* cannot be read: it is a folder\n.*hint: docs\/fabric\.md/,
+    });
   });
 
   it("refuses an upgrade by its reason class, with what to do", async () => {
@@ -311,6 +359,15 @@ describe("strongroom fpc", () => {
     refused(await run("policy", "set", document, one), {
       code: exitOf("BAD_SIGNATURE"),
       says: /signatures of 1 organisations, and needs 2/,
+    });
+    for (const [path, says] of [
+      [folder.file("text.json", "{"), /MALFORMED: .*text\.json: .* is not JSON\n.*policy show --next/],
+      [one, /MALFORMED: .*org1\.signature: the policy document: .*\n.*policy show --next/],
+    ] as const)
+      refused(await run("policy", "sign", path), { code: 2, says });
+    refused(await run("policy", "set", document, one, document), {
+      code: 2,
+      says: /MALFORMED: .*policy\.json: .*no signature/,
     });
     const other = folder.file("other.json", readFileSync(document, "utf8").replace('"number": 2', '"number": 3'));
     refused(await run("policy", "set", other, ...signed), { code: 3, says: /error: [A-Z_]+: / });

@@ -27,7 +27,10 @@ export const announceExport: Transaction = {
     const sender = await requireEnclave(state, chaincodeId, senderId);
     const receiver = await requireEnclave(state, chaincodeId, receiverId);
     requireOrganisation(context, sender.mspId);
-    if (senderId === receiverId) throw new EnclaveError("WRONG_CONTEXT", "an enclave does not export to itself");
+    if (senderId === receiverId)
+      throw new EnclaveError("WRONG_CONTEXT", "an enclave does not export to itself", {
+        hint: "name another enclave as the receiver: strongroom fpc enclave list",
+      });
     await requireEndorser(state, evidence, chaincodeId, receiverId);
     await checkAllowed(state, chaincodeId, sender, receiver, await requirePolicy(state, chaincodeId));
     const open = await findOpen(state, chaincodeId, number);

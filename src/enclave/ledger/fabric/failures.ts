@@ -32,7 +32,9 @@ export function fromGateway(error: unknown, what: string): EnclaveError {
   const abort = abortOf(error.message);
   if (abort !== undefined) return caused(abort, error);
 
-  const said = [error.message, ...details.map(({ mspId, message }) => `${mspId ?? "a peer"}: ${message}`)].join("; ");
+  // gRPC's client ends its message in the heading of a note that is mostly empty.
+  const message = error.message.replace(/\.? *Resolution note: *$/, "");
+  const said = [message, ...details.map(({ mspId, message }) => `${mspId ?? "a peer"}: ${message}`)].join("; ");
   const code = (error as { code?: unknown }).code;
   if (/access denied/i.test(said) || code === grpcStatus.permissionDenied || code === grpcStatus.unauthenticated)
     return new EnclaveError("UNAUTHORIZED", `${what}: ${said}`, { cause: error });

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import { encodeBase64 } from "../../../crypto/base64.ts";
 import { SecretBuffer } from "../../../crypto/secret-buffer.ts";
-import { type AttestationRoot, certifyQuotingKey, pemOfKey } from "../attestation-root.ts";
+import { type AttestationRoot, certifyQuotingKey, checkCommonName, pemOfKey } from "../attestation-root.ts";
 import { writeNewFile } from "../new-file.ts";
 
 /** The files of a host's simulated platform. */
@@ -20,7 +20,7 @@ export const platformSecretBytes = 32;
  * Makes the simulated platform of a host in a folder: its secret, from which enclaves' sealing keys come, and its quoting key
  * with the root's certificate for it. Files of secrets have mode 0600: whoever may read them is the platform.
  *
- * @throws EnclaveError CONFLICT: there is one already
+ * @throws EnclaveError CONFLICT: there is one already; SETTINGS_INVALID: the name
  */
 export async function createProcessPlatform(
   folder: string,
@@ -28,6 +28,7 @@ export async function createProcessPlatform(
   name: string,
   nowMs = Date.now(),
 ): Promise<void> {
+  checkCommonName(name);
   const files = platformFiles(folder);
   using secret = SecretBuffer.random(platformSecretBytes);
   const text = secret.expose((bytes) => encodeBase64(bytes));

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EnclaveError } from "../../errors.ts";
-import { type AttestationRoot, certifyQuotingKey } from "../attestation-root.ts";
+import { type AttestationRoot, certifyQuotingKey, checkCommonName } from "../attestation-root.ts";
 import { writeNewFile } from "../new-file.ts";
 import { TpmTools } from "./tools.ts";
 
@@ -29,7 +29,7 @@ export async function loadAttestationKey(tools: TpmTools, folder: string): Promi
  * Certifies this machine's TPM for a channel: its attestation key by an organisation's root, as a file of the platform's folder.
  * Who does this vouches that the TPM is a real one and this machine's; a certificate of the maker is not asked for.
  *
- * @throws EnclaveError CONFLICT: it is certified already; SETTINGS_INVALID: the TPM does not answer
+ * @throws EnclaveError CONFLICT: it is certified already; SETTINGS_INVALID: the name, or the TPM does not answer
  */
 export async function certifyTpm(
   platform: string,
@@ -38,6 +38,7 @@ export async function certifyTpm(
   name: string,
   nowMs = Date.now(),
 ): Promise<void> {
+  checkCommonName(name);
   const tools = new TpmTools(tcti);
   const key = await tools.work(async (folder) => await readAttestationKey(tools, folder));
   const certificate = await certifyQuotingKey(root, key, "tpm", name, nowMs);

@@ -122,7 +122,11 @@ describe("the agent of an enclave", () => {
     const kept = join(world.folder, "kept-credentials");
     cpSync(file, kept);
     rmSync(file);
-    assert.throws(() => stub.credentials(), { code: "NOT_FOUND" });
+    assert.throws(() => stub.credentials(), {
+      code: "NOT_FOUND",
+      message: /is there, its credentials are lost/,
+      hint: /fpc enclave attest --sequence N/,
+    });
     const again = readCredentials(decodeStrict(CredentialsSchema, await stub.attestAgain()), "not yet");
     assert.equal(again.enclaveId.text, (await stub.status()).enclave?.id);
     cpSync(kept, file);
