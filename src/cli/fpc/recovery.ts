@@ -24,9 +24,10 @@ export function recoveryCommands(): readonly Command[] {
       .addHelpText(
         "after",
         `
-Where there are none for the policy in force, the enclave issues them, one to each organisation. Where there are, nothing is issued or
-replaced: the enclave verifies that they fit together and open the keys, and the organisation's recovery key that it was given its own
-share. Only where that fails are others issued beside them. Call it at each organisation after a rotation or a new policy document.`,
+Where there are none for the organisations of the policy in force, the enclave issues them, one to each. Where there are, nothing is
+issued or replaced: the enclave verifies that they fit together and open the keys, and the organisation's recovery key that it was given its own
+share. Only where that fails are others issued beside them. Call it at each organisation after a rotation, or a policy document
+with other organisations.`,
       )
       .action(share),
     withJson(withMember(new Command("release").argument("[id]", "the receiving enclave's id, or its first digits")))

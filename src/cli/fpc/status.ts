@@ -50,6 +50,14 @@ function keyManagerLine({ id, name, keyManager }: KeyManagedEnclave): string {
   return `key manager ${id.slice(0, 16)} (${name}) opens by the word of ${servers.join(", ")} only: ${masterKey}`;
 }
 
+function recoveryLine({ recoveryThreshold, recoveryIssues, policyNumber }: ChaincodeStatus): string {
+  if (recoveryIssues.length === 0) return "no shares issued";
+  if (recoveryThreshold === undefined)
+    return `shares for former organisations alone, none for those of policy ${policyNumber}`;
+  const issuers = recoveryIssues.filter((one) => one.isForPolicy).map(({ issuedBy }) => issuedBy);
+  return `by ${recoveryThreshold} organisations, with shares that ${[...new Set(issuers)].join(" and ")} issued`;
+}
+
 function lines(status: ChaincodeStatus): readonly string[] {
   const {
     chaincodeId,
@@ -58,7 +66,6 @@ function lines(status: ChaincodeStatus): readonly string[] {
     proposedGeneration,
     confirmedBy,
     mustRotate,
-    recoveryThreshold,
     policyNumber,
     definition,
   } = status;
@@ -72,7 +79,7 @@ function lines(status: ChaincodeStatus): readonly string[] {
   return [
     `chaincode   ${chaincodeId} on ${channelId}`,
     `keys        ${generation}`,
-    `recovery    ${recoveryThreshold === undefined ? "no shares issued" : `by ${recoveryThreshold} organisations`}`,
+    `recovery    ${recoveryLine(status)}`,
     `policy      number ${policyNumber}`,
     `definition  sequence ${definition.sequence}, endorsed by ${definition.endorsement}`,
   ];

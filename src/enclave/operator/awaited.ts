@@ -157,7 +157,10 @@ function keysInForce(status: ChaincodeStatus, facts: AwaitedFacts, active: numbe
       of: holders,
       command: "keys share",
       enclave: undefined,
-      why: `generation ${active} has no recovery shares`,
+      why:
+        status.recoveryIssues.length === 0
+          ? `generation ${active} has no recovery shares`
+          : `generation ${active} has no recovery shares for the organisations of policy ${status.policyNumber}`,
     });
   return steps;
 }

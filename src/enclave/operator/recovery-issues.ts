@@ -2,7 +2,7 @@ import type { RecoveryMessage, SignedRecoveryMessage } from "../messages/generat
 import type { Policy } from "../messages/generated/fpc/policy_pb.ts";
 import { readEnclaveId } from "../protocol/enclave-id.ts";
 import { organisationOf } from "../protocol/policy.ts";
-import { readRecovery, recoveryHash } from "../protocol/recovery-form.ts";
+import { isForPolicy, readRecovery, recoveryHash } from "../protocol/recovery-form.ts";
 import { readReleasedShare, sharesNeeded } from "../protocol/released-share.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
@@ -28,6 +28,27 @@ export async function issuedShares(client: RegistryClient, generation: bigint): 
     const { mspId } = await client.requireEnclave(issuer);
     issues.push({ number, mspId, holders: message.shares.map((share) => share.mspId), signed, message });
   }
+}
+
+/** Whose shares these are, and whether they are for the organisations of the policy in force or for former ones. */
+export interface IssueStanding {
+  readonly issuedBy: string;
+  /** 0 where a former release issued them. */
+  readonly policy: number;
+  readonly isForPolicy: boolean;
+}
+
+/** @param policy - The one in force. */
+export async function issueStandings(
+  client: RegistryClient,
+  generation: bigint,
+  policy: Policy,
+): Promise<readonly IssueStanding[]> {
+  return (await issuedShares(client, generation)).map(({ mspId, message }) => ({
+    issuedBy: mspId,
+    policy: Number(message.policyNumber),
+    isForPolicy: isForPolicy(message, policy),
+  }));
 }
 
 /** One issue, and how far an enclave is with it. */

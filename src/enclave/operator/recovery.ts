@@ -7,7 +7,7 @@ import { encode } from "../messages/strict.ts";
 import { readEncryptionKey } from "../protocol/key-formats.ts";
 import { organisationOf } from "../protocol/policy.ts";
 import { openShare } from "../protocol/recovery.ts";
-import { recoveryHash } from "../protocol/recovery-form.ts";
+import { isForPolicy, recoveryHash } from "../protocol/recovery-form.ts";
 import { releaseShare } from "../protocol/released-share.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import { madeOrThere, registerKeys } from "./provisioning.ts";
@@ -29,12 +29,12 @@ export interface UselessIssue {
 /** Shares of the active generation that an organisation can rely on. */
 export interface GoodShares {
   readonly generation: bigint;
-  /** For which they are: the one in force. */
+  /** For which they were issued: the one in force, or one of the same organisations, recovery keys and number of them before it. */
   readonly policyNumber: bigint;
   readonly issue: IssuedShares;
   /** Whether they are new: else they were there, and the organisation's enclave has verified them. */
   readonly isNew: boolean;
-  /** Others that were issued for the same policy. */
+  /** Others that were issued for the same. */
   readonly useless: readonly UselessIssue[];
 }
 
@@ -55,19 +55,18 @@ export async function issueShares(
 ): Promise<GoodShares> {
   const generation = await activeGeneration(client);
   const policy = await client.policy();
-  const policyNumber = policy.number;
   const isHolder = organisationOf(policy, client.mspId) !== undefined;
   const opening = isHolder ? recoveryKey : undefined;
   if (opening !== undefined) checkRecoveryKey(policy, client.mspId, opening);
-  const ofPolicy = async () =>
-    (await issuedShares(client, generation)).filter(({ message }) => message.policyNumber === policyNumber);
   const useless: UselessIssue[] = [];
-  for (const issue of await ofPolicy()) {
+  for (const issue of await issuedShares(client, generation)) {
+    const { message } = issue;
+    if (!isForPolicy(message, policy) || message.sealedShares.length === 0) continue;
     const because = await whyUseless(issue, client.mspId, stub, opening);
-    if (because === undefined) return { generation, policyNumber, issue, isNew: false, useless };
+    if (because === undefined) return { generation, policyNumber: message.policyNumber, issue, isNew: false, useless };
     useless.push({ issue, because });
   }
-  const own = useless.find(({ issue }) => issue.mspId === client.mspId);
+  const own = useless.find((one) => isOwnFor(one.issue, client.mspId, policy));
   if (own !== undefined)
     throw new EnclaveError(
       "BAD_CIPHERTEXT",
@@ -77,11 +76,16 @@ export async function issueShares(
       },
     );
   await client.submit("putRecovery", client.chaincodeId, await stub.issueRecovery());
-  const issue = (await ofPolicy()).find(({ mspId }) => mspId === client.mspId);
+  const issue = (await issuedShares(client, generation)).find((one) => isOwnFor(one, client.mspId, policy));
   if (issue === undefined)
     throw new EnclaveError("LEDGER_UNAVAILABLE", "the peer does not show the recovery shares that were just issued");
   if (opening !== undefined) openShare(issue.message, client.mspId, opening)[Symbol.dispose]();
-  return { generation, policyNumber, issue, isNew: true, useless };
+  return { generation, policyNumber: policy.number, issue, isNew: true, useless };
+}
+
+/** Of which an organisation's enclaves can issue one alone. */
+function isOwnFor({ mspId, message }: IssuedShares, own: string, { number }: Policy): boolean {
+  return mspId === own && message.policyNumber === number;
 }
 
 /** @throws EnclaveError SETTINGS_INVALID */

@@ -5,6 +5,7 @@ import { decodeArgument } from "../messages/argument.ts";
 import { SignedCCKeyRegistrationMessageSchema } from "../messages/generated/fpc/key_dist_pb.ts";
 import { readRegistration } from "../protocol/registration.ts";
 import { queryDefinition } from "./definition.ts";
+import { type IssueStanding, issueStandings } from "./recovery-issues.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 /** Where an enclave stands: on the ledger without keys, with them, left behind by the chaincode's definition, or put out. */
@@ -36,8 +37,10 @@ export interface ChaincodeStatus {
   readonly confirmedBy: readonly string[];
   /** Whether an enclave was revoked since, so that nothing is written or exported before the keys are rotated. */
   readonly mustRotate: boolean;
-  /** Of the recovery shares on the ledger; undefined where the active generation has none. */
+  /** How many organisations recover the keys; undefined where the active generation has no shares for those of the policy in force. */
   readonly recoveryThreshold: number | undefined;
+  /** Of the active generation. */
+  readonly recoveryIssues: readonly IssueStanding[];
   readonly policyNumber: number;
   readonly definition: {
     readonly sequence: number;
@@ -59,7 +62,7 @@ export async function chaincodeStatus(client: RegistryClient): Promise<Chaincode
     client.provisioned(),
     client.revocations(),
   ]);
-  const recovery = keyState === undefined ? undefined : await client.recovery(keyState.active);
+  const recoveryIssues = keyState === undefined ? [] : await issueStandings(client, keyState.active, policy);
   const proposed = keyState === undefined || keyState.proposed === 0n ? undefined : keyState.proposed;
   const confirmedBy = proposed === undefined ? [] : await client.confirmations(proposed);
   const reasons = new Map(
@@ -90,7 +93,8 @@ export async function chaincodeStatus(client: RegistryClient): Promise<Chaincode
     proposedGeneration: proposed === undefined ? undefined : Number(proposed),
     confirmedBy,
     mustRotate: keyState !== undefined && keyState.rotateAbove >= keyState.active,
-    recoveryThreshold: recovery === undefined ? undefined : policy.recoveryThreshold,
+    recoveryThreshold: recoveryIssues.some((one) => one.isForPolicy) ? policy.recoveryThreshold : undefined,
+    recoveryIssues,
     policyNumber: Number(policy.number),
     definition: {
       sequence: Number(definition.sequence),

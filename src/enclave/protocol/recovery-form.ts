@@ -61,15 +61,18 @@ export function verifyRecovery(signed: SignedRecoveryMessage, vkPem: Uint8Array,
   verifyMessage("recovery", signed.serializedRecovery?.value ?? new Uint8Array(), signed.signature, vk);
   const names = new Set(message.shares.map((share) => share.mspId));
   const isOfMembers =
-    membersHash(policy).equals(message.membersHash) &&
-    names.size === policy.organisations.length &&
-    policy.organisations.every((one) => names.has(one.mspId));
-  if (!isOfMembers || message.threshold !== policy.recoveryThreshold)
+    names.size === policy.organisations.length && policy.organisations.every((one) => names.has(one.mspId));
+  if (!isOfMembers || !isForPolicy(message, policy))
     throw new EnclaveError(
       "POLICY_DENIED",
       "the recovery shares are not for the organisations and number of the policy",
     );
   return message;
+}
+
+/** Whether shares are for exactly these organisations, by name and keys, and as many as the policy wants of them open the keys. */
+export function isForPolicy(message: RecoveryMessage, policy: Policy): boolean {
+  return membersHash(policy).equals(message.membersHash) && message.threshold === policy.recoveryThreshold;
 }
 
 /** SHA-256 of the RecoveryMessage as it was signed, by which a released share names it. */

@@ -25,6 +25,7 @@ function status(change: Partial<ChaincodeStatus> = {}): ChaincodeStatus {
     confirmedBy: [],
     mustRotate: false,
     recoveryThreshold: 2,
+    recoveryIssues: [],
     policyNumber: 1,
     definition: { sequence: 1, version, endorsement: "OutOf(2, 'A.peer', 'B.peer')" },
     enclaves: four,
@@ -138,6 +139,18 @@ describe("what a chaincode waits for", () => {
   it("is recovery shares anew after a rotation, by who holds the generation", () => {
     const enclaves = [enclave("a1", "A", { generation: 2 }), enclave("c", "C", { generation: 2 })];
     assert.deepEqual(steps({ activeGeneration: 2, recoveryThreshold: undefined, enclaves }), ["A or C: keys share"]);
+  });
+
+  it("is recovery shares anew where all that there are is for former organisations", () => {
+    const recoveryIssues = [{ issuedBy: "A", policy: 1, isForPolicy: false }];
+    const [step] = stepsAwaited(status({ recoveryThreshold: undefined, recoveryIssues, policyNumber: 2 }), {
+      policy,
+      proposer: undefined,
+      abandonVotes: [],
+      exported: new Map(),
+    });
+    assert.equal(step?.command, "keys share");
+    assert.match(step?.why ?? "", /no recovery shares for the organisations of policy 2/);
   });
 
   it("is that enclaves attest for the sequence that the policy names, but for those that were put out or are of other code", () => {

@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, beforeEach, describe, it } from "node:test";
-import { recordNames } from "../../../../src/enclave/ercc/records.ts";
-import { recordTypes } from "../../../../src/enclave/ercc/registry-state.ts";
+import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { recordNames, writeRecord } from "../../../../src/enclave/ercc/records.ts";
+import { packAny } from "../../../../src/enclave/messages/any.ts";
+import {
+  RecoveryMessageSchema,
+  SignedRecoveryMessageSchema,
+} from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
+import { decodeStrict } from "../../../../src/enclave/messages/strict.ts";
 import { exportKeys, importKeys, initialise, ownId } from "../../../../src/enclave/operator/provisioning.ts";
 import { issueShares, recoverKeys, releaseOwnShare } from "../../../../src/enclave/operator/recovery.ts";
-import { type IssuedShares, issuedShares } from "../../../../src/enclave/operator/recovery-issues.ts";
+import { issuedShares, issueStandings } from "../../../../src/enclave/operator/recovery-issues.ts";
+import { readRecovery } from "../../../../src/enclave/protocol/recovery-form.ts";
 import { rsaPair } from "../ercc/test-keys.ts";
 import { falseShares } from "../process/false-shares.ts";
 import { chaincodeId, organisations, World } from "../process/world.ts";
@@ -16,48 +23,42 @@ const [first, second, third] = organisations;
 
 describe("recovery shares, as organisations issue, verify and release them", () => {
   let world: World;
+  /** As every test begins with them. */
+  let provisioned: WorldHosts;
+  let goBack: () => void;
   let hosts: WorldHosts;
-  /** Of the policy that a test begins with: what was issued under former ones is of other tests. */
-  let policyNumber: bigint;
 
   before(async () => {
     world = await World.start();
-    hosts = new WorldHosts(world);
+    provisioned = new WorldHosts(world);
     for (const name of organisations)
-      await initialise(hosts.client(name), await hosts.stub(name), world.creation(name));
-    await exportKeys(hosts.client(first), await hosts.stub(first));
-    for (const name of [second, third]) await importKeys(hosts.client(name), await hosts.stub(name));
+      await initialise(provisioned.client(name), await provisioned.stub(name), world.creation(name));
+    await exportKeys(provisioned.client(first), await provisioned.stub(first));
+    for (const name of [second, third]) await importKeys(provisioned.client(name), await provisioned.stub(name));
+    await provisioned[Symbol.asyncDispose]();
+    goBack = world.mark();
   });
-  after(async () => {
-    await hosts[Symbol.asyncDispose]();
-    world[Symbol.dispose]();
+  after(() => world[Symbol.dispose]());
+  beforeEach(() => {
+    goBack();
+    hosts = provisioned.copy();
   });
-  beforeEach(async () => {
-    await world.setPolicy({});
-    policyNumber = world.policy.number;
-  });
+  afterEach(() => hosts[Symbol.asyncDispose]());
 
   const recoveryKeyOf = (name: string) => rsaPair(organisations.indexOf(name as typeof first)).privateKey;
   const share = async (name: string, key = recoveryKeyOf(name)) =>
     issueShares(hosts.client(name), await hosts.stub(name), key);
-  const isOfThisTest = ({ message }: IssuedShares) => message.policyNumber >= policyNumber;
-  const onLedger = async () =>
-    (await issuedShares(hosts.client(first), 1n)).filter(isOfThisTest).map(({ mspId }) => mspId);
-  let hostNumber = 0;
+  const onLedger = async () => (await issuedShares(hosts.client(first), 1n)).map(({ mspId }) => mspId);
+  const standings = () => issueStandings(hosts.client(second), 1n, world.policy);
   /** A registered enclave of the third organisation without keys, at a host of its own. */
   const fresh = async () => {
-    const name = `${third} ${++hostNumber}`;
+    const name = `${third} new`;
     await initialise(hosts.client(name), await hosts.stub(name), world.creation(third));
     return { name, id: ownId(await hosts.stub(name)) };
   };
   const keysOf = (name: string) => ({ policyKey: world.policyKey(name).key, recoveryKey: recoveryKeyOf(name) });
-  const release = async (name: string, receiver: string, keys = keysOf(name)) => {
-    const { shares, useless } = await releaseOwnShare(hosts.client(name), keys, receiver);
-    return {
-      shares: shares.filter(({ issue }) => isOfThisTest(issue)),
-      useless: useless.filter(({ issue }) => isOfThisTest(issue)),
-    };
-  };
+  const release = (name: string, receiver: string, keys = keysOf(name)) =>
+    releaseOwnShare(hosts.client(name), keys, receiver);
   /** By who has the platform of the first organisation, and so its enclave's keys. */
   const issueFalse = async () => {
     const blob = readFileSync(join(hosts.folder, first, "blob"));
@@ -76,7 +77,7 @@ describe("recovery shares, as organisations issue, verify and release them", () 
 
   it("are issued once, and only verified by whoever asks for them again", async () => {
     const issued = await share(first);
-    assert.deepEqual([issued.isNew, issued.generation, issued.policyNumber], [true, 1n, policyNumber]);
+    assert.deepEqual([issued.isNew, issued.generation, issued.policyNumber], [true, 1n, 1n]);
     assert.deepEqual(issued.issue.holders, organisations);
     for (const name of organisations) {
       const again = await share(name);
@@ -85,23 +86,47 @@ describe("recovery shares, as organisations issue, verify and release them", () 
     assert.deepEqual(await onLedger(), [first]);
   });
 
-  it("are issued for each policy, and those of the former one are released as well", async () => {
+  it("stay those of a policy that follows with the same organisations, keys and number, where they are right", async () => {
+    const { issue } = await share(first);
+    await world.setPolicy({ evidenceAgeSeconds: 3600n });
+    const again = await share(second);
+    assert.deepEqual([again.isNew, again.policyNumber, again.issue.number], [false, 1n, issue.number]);
+    assert.deepEqual(await standings(), [{ issuedBy: first, policy: 1, isForPolicy: true }]);
+  });
+
+  it("are issued for another number of organisations, and those of the former one are released as well", async () => {
     await share(first);
     const { name, id } = await fresh();
     await release(first, id);
-    await world.setPolicy({});
+    await world.setPolicy({ recoveryThreshold: 3 });
+    assert.deepEqual(await standings(), [{ issuedBy: first, policy: 1, isForPolicy: false }]);
     const issued = await share(second);
-    assert.deepEqual([issued.isNew, issued.policyNumber, issued.issue.mspId], [true, policyNumber + 1n, second]);
+    assert.deepEqual([issued.isNew, issued.policyNumber, issued.issue.mspId], [true, 2n, second]);
     const { shares, useless } = await release(third, id);
     assert.deepEqual(useless, []);
     assert.deepEqual(
       shares.map(({ issue, releasedBy, needed }) => [issue.mspId, releasedBy, needed]),
       [
-        [first, [first, third], 2],
-        [second, [third], 2],
+        [first, [first, third], 3],
+        [second, [third], 3],
       ],
     );
+    await assert.rejects(recoverKeys(hosts.client(name), await hosts.stub(name)), { code: "POLICY_DENIED" });
+    await release(second, id);
     await recoverKeys(hosts.client(name), await hosts.stub(name));
+  });
+
+  it("of a former release, which nobody can verify, have others beside them", async () => {
+    const signed = decodeStrict(SignedRecoveryMessageSchema, await (await hosts.stub(first)).issueRecovery());
+    const former = { ...readRecovery(signed), policyNumber: 0n, sealedShares: new Uint8Array() };
+    const serializedRecovery = packAny(RecoveryMessageSchema, create(RecoveryMessageSchema, former));
+    const state = world.ledger.begin({ mspId: first, isAdmin: true }, Date.now());
+    const name = recordNames.recovery(chaincodeId, 1n);
+    await writeRecord(state, name, SignedRecoveryMessageSchema, { ...signed, serializedRecovery });
+    assert.ok(world.ledger.commit(state));
+    const { isNew, issue } = await share(first);
+    assert.deepEqual([isNew, issue.number], [true, 2n]);
+    assert.equal((await share(second)).issue.number, 2n);
   });
 
   it("that do not fit are found by the next who asks, who has others issued; any k of these give the keys", async () => {
@@ -138,12 +163,14 @@ describe("recovery shares, as organisations issue, verify and release them", () 
     await assert.rejects(share(second), { code: "NOT_FOUND", message: /the ledger has no issue/ });
     world.stale = undefined;
     assert.equal((await share(second)).isNew, false);
-    const former = (await issuedShares(hosts.client(first), 1n)).find((one) => !isOfThisTest(one));
-    const record = await hosts.client(first).record(recordNames.recovery(chaincodeId, 1n, former?.number));
-    assert(record);
+
+    const name = recordNames.recovery(chaincodeId, 1n);
+    const shown = await hosts.client(first).record(name);
+    goBack();
+    await hosts.client(first).submit("putRecovery", chaincodeId, await (await hosts.stub(first)).issueRecovery());
     world.lie = (question) =>
-      question.kind === "record" && question.name.type === recordTypes.recovery ? [record] : undefined;
-    await assert.rejects(share(third), { code: "CONFLICT", message: /other recovery shares/ });
+      question.kind === "record" && question.name.type === name.type ? [shown ?? Buffer.alloc(0)] : undefined;
+    await assert.rejects(share(second), { code: "CONFLICT", message: /other recovery shares/ });
     world.lie = undefined;
   });
 

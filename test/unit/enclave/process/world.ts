@@ -252,6 +252,16 @@ export class World implements Disposable {
     return copy;
   }
 
+  /** @returns What brings ledger and policy back to what they are now */
+  mark(): () => void {
+    const [ledger, policy] = [this.copyOfLedger(), this.#policy];
+    return () => {
+      this.ledger = ledger;
+      this.ledger = this.copyOfLedger();
+      this.#policy = policy;
+    };
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
