@@ -19,6 +19,7 @@ import {
 } from "../messages/generated/fabric/config_pb.ts";
 import { FabricMSPConfigSchema, type FabricNodeOUs, MSPConfigSchema } from "../messages/generated/fabric/msp_pb.ts";
 import { dataHash, readBlock } from "./block.ts";
+import { requireUsualPolicies } from "./channel-policies.ts";
 import { readMessage } from "./fabric-message.ts";
 import { Membership, type Organisation } from "./membership.ts";
 import { headerTypes } from "./proposal.ts";
@@ -81,7 +82,7 @@ export function makeGenesisBlock(config: {
 
 /**
  * @param genesisBlock - common.Block 0
- * @throws EnclaveError MALFORMED: not the first block of a channel, or an organisation whose members cannot be told
+ * @throws EnclaveError MALFORMED: not the first block of a channel, an organisation whose members cannot be told, or policies that are not followed
  */
 export function readChannelConfig(genesisBlock: Uint8Array): ChannelConfig {
   const block = readBlock(genesisBlock);
@@ -95,6 +96,7 @@ export function readChannelConfig(genesisBlock: Uint8Array): ChannelConfig {
   const organisations = readOrganisations(groups.Application);
   const orderers = readOrganisations(groups.Orderer);
   if (organisations.length === 0) throw malformed("names no organisation");
+  requireUsualPolicies(groups.Application, (group) => readOrganisation(group).mspId);
   try {
     return {
       channelId: channel.channelId,
@@ -147,15 +149,17 @@ function majorityPolicy(subPolicy: string): ConfigPolicy {
 }
 
 function readOrganisations(group: ConfigGroup | undefined): readonly Organisation[] {
-  return Object.values(group?.groups ?? {}).map(({ values }) => {
-    const msp = readMessage(MSPConfigSchema, values.MSP?.value ?? new Uint8Array());
-    const config = readMessage(FabricMSPConfigSchema, msp.config);
-    if (msp.type !== x509Msp || config.name === "" || config.rootCerts.length === 0)
-      throw malformed("has an organisation without a name or a root");
-    requireUsualRoles(config.name, config.fabricNodeOus);
-    const text = (pem: Uint8Array) => Buffer.from(pem).toString("latin1");
-    return { mspId: config.name, roots: config.rootCerts.map(text), intermediates: config.intermediateCerts.map(text) };
-  });
+  return Object.values(group?.groups ?? {}).map(readOrganisation);
+}
+
+function readOrganisation({ values }: ConfigGroup): Organisation {
+  const msp = readMessage(MSPConfigSchema, values.MSP?.value ?? new Uint8Array());
+  const config = readMessage(FabricMSPConfigSchema, msp.config);
+  if (msp.type !== x509Msp || config.name === "" || config.rootCerts.length === 0)
+    throw malformed("has an organisation without a name or a root");
+  requireUsualRoles(config.name, config.fabricNodeOus);
+  const text = (pem: Uint8Array) => Buffer.from(pem).toString("latin1");
+  return { mspId: config.name, roots: config.rootCerts.map(text), intermediates: config.intermediateCerts.map(text) };
 }
 
 /** Roles are told by these units alone: an organisation that lists its admins or names units otherwise would be misjudged. */

@@ -29,6 +29,10 @@ const after =
   (...bytes: readonly number[]) =>
   (encoded: Buffer) =>
     Buffer.concat([encoded, Buffer.from(bytes)]);
+/** The header of an action that is under another one than its transaction. */
+const ownHeader = Buffer.from(
+  toBinary(SignatureHeaderSchema, create(SignatureHeaderSchema, { creator: Buffer.of(1), nonce: Buffer.of(2) })),
+);
 /** Numbers of fields that have a length in their layer: as a number they are unknown to Go. */
 const lengthDelimited: Readonly<Record<(typeof layers)[number], number>> = {
   extension: 2,
@@ -90,11 +94,7 @@ suite("a follower takes, as Fabric's peers do, at each layer of a transaction", 
   });
 
   test("an action under a header of its own, any proposal, any status, any version", () => {
-    const header = toBinary(
-      SignatureHeaderSchema,
-      create(SignatureHeaderSchema, { creator: Buffer.of(1), nonce: Buffer.of(2) }),
-    );
-    assertJudged(transaction({ alter: { actionHeader: () => Buffer.from(header) } }), valid, "header");
+    assertJudged(transaction({ alter: { actionHeader: () => ownHeader } }), valid, "header");
     assertJudged(transaction({ alter: { proposalPayload: () => Buffer.from("noise") } }), valid, "proposal");
     assertJudged(transaction({ chaincodeAction: { response: { status: 500 } } }), valid, "status");
     assertJudged(transaction({ chaincodeAction: { response: undefined } }), valid, "no response");
@@ -117,6 +117,7 @@ suite("a follower refuses, as Fabric's peers do", () => {
     ["another id than that of nonce and creator", { txId: "0".repeat(64) }],
     ["no id", { txId: "" }],
     ["an empty nonce", { nonce: Buffer.alloc(0) }],
+    ["an empty nonce, though the action has one", { nonce: Buffer.alloc(0), alter: { actionHeader: () => ownHeader } }],
     ["a chaincode without a version", { version: "" }],
     ["an action of another chaincode", { chaincodeAction: { chaincodeId: { name: kv, version: "1" } } }],
     ["an action of none", { chaincodeAction: { chaincodeId: undefined } }],

@@ -3,20 +3,28 @@ import { before, describe, it } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { dataHash, readBlock } from "../../../../src/enclave/ledger/block.ts";
 import { makeGenesisBlock, readChannelConfig } from "../../../../src/enclave/ledger/channel-config.ts";
+import { parsePolicy } from "../../../../src/enclave/ledger/policy-text.ts";
 import {
   BlockSchema,
   EnvelopeSchema,
   PayloadSchema,
+  SignaturePolicyEnvelopeSchema,
 } from "../../../../src/enclave/messages/generated/fabric/common_pb.ts";
 import {
   type ConfigEnvelope,
   ConfigEnvelopeSchema,
+  type ConfigGroup,
+  ConfigGroupSchema,
+  type ConfigPolicy,
+  ConfigPolicySchema,
+  ImplicitMetaPolicySchema,
 } from "../../../../src/enclave/messages/generated/fabric/config_pb.ts";
 import {
   type FabricMSPConfig,
   FabricMSPConfigSchema,
   MSPConfigSchema,
 } from "../../../../src/enclave/messages/generated/fabric/msp_pb.ts";
+import { ApplicationPolicySchema } from "../../../../src/enclave/messages/generated/fabric/peer_pb.ts";
 import { type TrialOrganisation, trialOrganisation } from "./trial-channel.ts";
 
 const malformed = { code: "MALFORMED" };
@@ -117,6 +125,69 @@ describe("the first block of a channel", () => {
       withMsp((msp) => delete msp.fabricNodeOus?.peerOuIdentifier),
     ])
       assert.throws(() => readChannelConfig(bytes), malformed);
+  });
+
+  describe("with policies of its own", () => {
+    const withApplication = (change: (application: ConfigGroup) => void) =>
+      changed((config) => change(config.config?.channelGroup?.groups.Application ?? assert.fail()));
+    const meta = (subPolicy: string, rule: number) =>
+      create(ConfigPolicySchema, {
+        policy: {
+          type: 3,
+          value: toBinary(ImplicitMetaPolicySchema, create(ImplicitMetaPolicySchema, { subPolicy, rule })),
+        },
+      });
+    const signed = (expression: string) => {
+      const { type } = fromBinary(ApplicationPolicySchema, parsePolicy(expression).policy);
+      if (type.case !== "signaturePolicy") assert.fail();
+      return create(ConfigPolicySchema, {
+        policy: { type: 1, value: toBinary(SignaturePolicyEnvelopeSchema, type.value) },
+      });
+    };
+    const ofOrganisation = (policy: ConfigPolicy) =>
+      withApplication(({ groups }) => {
+        (groups.Org1MSP ?? assert.fail()).policies.Endorsement = policy;
+      });
+
+    it("is taken where they are Fabric's usual ones", () => {
+      for (const policy of ["OR('Org1MSP.peer')", "OutOf(1, 'Org1MSP.peer', 'Org1MSP.peer')", "AND('Org1MSP.peer')"])
+        assert.equal(readChannelConfig(ofOrganisation(signed(policy))).channelId, "trial");
+    });
+
+    it("is refused where anything else than a majority endorses, for it would be judged as if one did", () => {
+      for (const name of ["Endorsement", "LifecycleEndorsement"])
+        for (const policy of [
+          meta("Endorsement", 0),
+          meta("Endorsement", 1),
+          meta("Admins", 2),
+          signed("OR('Org1MSP.peer')"),
+        ])
+          assert.throws(
+            () => readChannelConfig(withApplication(({ policies }) => (policies[name] = policy))),
+            malformed,
+          );
+      for (const name of ["Endorsement", "LifecycleEndorsement"])
+        assert.throws(() => readChannelConfig(withApplication(({ policies }) => delete policies[name])), malformed);
+    });
+
+    it("is refused where another than one of its peers endorses for an organisation", () => {
+      for (const policy of [
+        "OR('Org1MSP.member')",
+        "OR('Org1MSP.admin')",
+        "OR('Org1MSP.peer', 'Org1MSP.client')",
+        "OR('Org1MSP.peer', OutOf(3, 'Org1MSP.client', 'Org1MSP.client', 'Org1MSP.client'))",
+        "AND('Org1MSP.peer', 'Org1MSP.peer')",
+        "OR('Org2MSP.peer')",
+      ])
+        assert.throws(() => readChannelConfig(ofOrganisation(signed(policy))), malformed, policy);
+      assert.throws(() => readChannelConfig(ofOrganisation(meta("Endorsement", 2))), malformed);
+      const one = withApplication(({ groups }) => {
+        const group = groups.Org1MSP ?? assert.fail();
+        groups.Other = create(ConfigGroupSchema, { values: group.values });
+        group.policies.Endorsement = signed("OR('Org1MSP.peer')");
+      });
+      assert.throws(() => readChannelConfig(one), malformed);
+    });
   });
 
   it("is refused where it is another block, or holds something else than one configuration", () => {
