@@ -1,5 +1,6 @@
 import type { Version as VersionMessage } from "../messages/generated/fabric/rwset_pb.ts";
 import { type CommittedState, type StateOverlay, sameVersion, type Version } from "./committed-state.ts";
+import { isSummary, isSummaryOf } from "./merkle-summary.ts";
 import { implicitOrganisation, keyOfHash, partOf, type ReadWriteSets } from "./read-write-sets.ts";
 import { type ValidationCode, validationCodes } from "./validation-codes.ts";
 
@@ -14,7 +15,7 @@ export interface CurrentState {
 
 /**
  * Whether what a transaction has read is still so, as Fabric's peers compare it; undefined: it is. Undecided where it rests on what is not
- * followed here, and nothing else has changed: collections that definitions describe, and ranges of so many keys that hashes stand for them.
+ * followed here, and nothing else has changed: collections that definitions describe, and what is not known any more.
  */
 export function findConflict(
   sets: ReadWriteSets,
@@ -29,8 +30,8 @@ export function findConflict(
   for (const { namespace, set } of sets)
     for (const range of set.rangeQueriesInfo) {
       const why =
-        range.readsInfo.case === "readsMerkleHashes"
-          ? "a range was read for which hashes stand"
+        range.readsInfo.case === "readsMerkleHashes" && !isSummary(range.readsInfo.value)
+          ? "a range was read for which hashes stand of another form than Fabric's"
           : current.whyUnknown(partOf(namespace));
       if (why !== undefined) undecided ??= why;
       else if (hasRangeChanged(namespace, range, current)) return { code: validationCodes.PHANTOM_READ_CONFLICT };
@@ -58,6 +59,7 @@ type Range = ReadWriteSets[number]["set"]["rangeQueriesInfo"][number];
 function hasRangeChanged(namespace: string, range: Range, { state, overlay }: CurrentState): boolean {
   const { startKey, endKey, itrExhausted, readsInfo } = range;
   const now = overlay.range(state, { namespace, startKey, endKey, isEndIncluded: !itrExhausted });
+  if (readsInfo.case === "readsMerkleHashes") return !isSummaryOf(readsInfo.value, now);
   const then = readsInfo.case === "rawReads" ? readsInfo.value.kvReads : [];
   return !(
     now.length === then.length &&

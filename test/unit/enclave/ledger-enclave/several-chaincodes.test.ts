@@ -108,7 +108,7 @@ suite("what is not followed of other chaincode", () => {
       foreign({ writes: [{ key: "b", value }] }),
     ],
     [
-      "ranges for which hashes stand",
+      "ranges for which hashes of another form stand",
       foreign({
         writes: [{ key: "a", value }],
         rangeQueriesInfo: [
@@ -120,7 +120,7 @@ suite("what is not followed of other chaincode", () => {
               case: "readsMerkleHashes",
               value: {
                 $typeName: "kvrwset.QueryReadsMerkleSummary",
-                maxDegree: 50,
+                maxDegree: 1,
                 maxLevel: 1,
                 maxLevelHashes: [Buffer.alloc(32)],
               },
@@ -202,6 +202,45 @@ suite("what is not followed of other chaincode", () => {
     followed.take([[foreign({ metadataWrites: [{ key: "a", entries }] }), valid]]);
     assert.throws(() => followed.take([[mixed, valid]]), { code: "CONFLICT" });
     assert.throws(() => followed.value, { code: "LEDGER_UNAVAILABLE" });
+  });
+
+  test("is what a key's new policy stands before, even if its transaction comes to nothing for another chaincode's policy", () => {
+    const sets = [
+      { namespace: kv, set: { metadataWrites: [{ key: "a", entries }] } },
+      { namespace: channel.erccName, set: { writes: [{ key, value }] } },
+    ];
+    const followed = new Followed();
+    followed.take([[transaction({ chaincode: kv, sets, endorsers: [peer1] }), 10]]);
+    assert.equal(followed.knows(kv), false);
+    assert.equal(followed.value, undefined);
+    followed.take([[transaction(), valid]]);
+    assert.equal(followed.value, value.toString());
+  });
+
+  test("is whether a later one of the same id in the block counts, which stops the follower where that writes the registry", () => {
+    const nonce = Buffer.alloc(24, 7);
+    const late = transaction({ nonce });
+    const undecided = foreign({ writes: [{ key: "a", value }] }, { nonce });
+    const unknown = new Followed();
+    unknown.take([[foreign({ metadataWrites: [{ key: "a", entries }] }), valid]]);
+    for (const code of [valid, 9])
+      assert.throws(
+        () =>
+          unknown.take([
+            [undecided, valid],
+            [late, code],
+          ]),
+        { code: code === valid ? "CONFLICT" : "LEDGER_UNAVAILABLE" },
+      );
+    const told = new Followed();
+    assert.throws(
+      () =>
+        told.take([
+          [undecided, 11],
+          [late, valid],
+        ]),
+      { code: "CONFLICT" },
+    );
   });
 
   test("is what a peer tells otherwise; of the registry that stops the follower", () => {
