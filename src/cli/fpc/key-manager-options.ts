@@ -29,7 +29,7 @@ export async function chooseKeyManager(
   keyManagers?.choose(options.enclave, given);
 }
 
-/** Undefined where none is named. @throws CommandFailure named in part; EnclaveError SETTINGS_INVALID */
+/** Undefined where none is named. @throws CommandFailure named in part, or the folder holds no identity; EnclaveError SETTINGS_INVALID */
 export async function keyManagerSettings(options: KeyManagerOptions): Promise<KeyManagerSettings | undefined> {
   const { keyManager: servers, identity, masterKey } = options;
   if (servers === undefined && identity === undefined && masterKey === undefined) return undefined;
@@ -40,5 +40,11 @@ export async function keyManagerSettings(options: KeyManagerOptions): Promise<Ke
       "make an identity with: strongroom node enroll --into DIR",
     );
   const { readKeyManagerSettings } = await import("../../enclave/tee/key-manager/settings.ts");
-  return readKeyManagerSettings({ servers, identity: resolve(identity), masterKey });
+  const settings = readKeyManagerSettings({ servers, identity: resolve(identity), masterKey });
+  // Before anything is made by it: nobody is reached yet.
+  const { connectAs } = await import("../../client/identity-folder.ts");
+  const refusal: Parameters<typeof connectAs>[2] = (message, { hint }) =>
+    new CommandFailure(exitCodes.usage, message, hint);
+  connectAs(settings.identity, settings.servers, refusal)[Symbol.dispose]();
+  return settings;
 }

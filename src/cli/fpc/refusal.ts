@@ -25,7 +25,7 @@ const advice: Partial<Record<EnclaveErrorCode, string>> = {
   LEDGER_UNAVAILABLE:
     "see that the peers run and can be reached (on Fabric: gateway in the connection settings), and call again",
   KEY_MANAGER_REFUSED:
-    "its administrator sees why: strongroom audit search --purpose enclave-key at the key manager; the enclave's files stay as they are",
+    "its administrator sees why: strongroom audit search --denied --node HOST at the key manager, HOST being whose --identity it is; the enclave's files stay as they are",
   KEY_MANAGER_UNREACHABLE:
     "start it, and call again; where it has another address now: strongroom fpc enclave create with --key-manager, --identity and --master-key",
 };

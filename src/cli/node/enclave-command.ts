@@ -18,7 +18,7 @@ export function enclaveCommand(): Command {
     withConnection(new Command("forget"))
       .description("remove what a node reported of an enclave that is no more; its key is not touched")
       .argument("<node>", "the node's name")
-      .argument("<id>", "the enclave's id, as list --json shows it")
+      .argument("<id>", "the enclave's id, or its first digits, as list shows them")
       .addHelpText("after", "\nExample:\n  strongroom node enclave forget host-1 0A1B… --data ./km")
       .action(async (node, id, options) => (await import("./enclave.ts")).runEnclaveForget(node, id, options)),
   );

@@ -1,4 +1,5 @@
 import { type ConnectionOptions, withClient } from "../connection.ts";
+import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, table, tell } from "../output.ts";
 import { age } from "./age.ts";
 
@@ -45,7 +46,26 @@ export async function runEnclaveList(
     );
 }
 
+const wholeId = /^[0-9A-F]{64}$/;
+
+/** By the first digits of it, as the list shows them. @throws CommandFailure none, or more than one */
+function idOf(digits: string, reported: readonly { readonly enclave: string }[]): string {
+  const found = reported.filter(({ enclave }) => digits !== "" && enclave.startsWith(digits.toUpperCase()));
+  const [one, ...others] = found;
+  if (one === undefined || others.length > 0)
+    throw new CommandFailure(
+      exitCodes.usage,
+      `${found.length === 0 ? "no reported enclave has" : `${found.length} reported enclaves have`} an id that begins with ${digits}`,
+      "strongroom node enclave list shows the ids",
+    );
+  return one.enclave;
+}
+
 export async function runEnclaveForget(node: string, id: string, options: ConnectionOptions): Promise<void> {
-  await withClient(options, async (client) => client.enclaves.forget(node, id));
+  id = await withClient(options, async (client) => {
+    const whole = wholeId.test(id) ? id : idOf(id, await client.enclaves.list(node));
+    await client.enclaves.forget(node, whole);
+    return whole;
+  });
   tell(`what ${node} reported of enclave ${id} is gone, until it reports it again`);
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { writeIdentity } from "../../../src/node/identity.ts";
@@ -58,6 +58,16 @@ describe("strongroom fpc with a key manager", { timeout: 600_000 }, () => {
     assertOneClearLine(await run("enclave", "create", "--key-manager", url), 2, /go together/);
     const wrong = ["--key-manager", "http://127.0.0.1:1", "--identity", identity, "--master-key", key];
     assertOneClearLine(await run("enclave", "create", ...wrong), 2, /a server is written https:\/\/HOST:PORT/);
+    const nowhere = ["--key-manager", url, "--identity", join(identity, "none"), "--master-key", key];
+    const another = join(network, "..", "another");
+    for (const outcome of [
+      await run("enclave", "create", ...nowhere),
+      await runStrongroom(["fpc", "network", "up", "--folder", another, ...nowhere]),
+    ]) {
+      assert.deepEqual([outcome.code, outcome.stdout], [2, ""], outcome.stderr);
+      assert.match(outcome.stderr, /key\.pem cannot be read: ENOENT\n.*hint: make an identity with/);
+    }
+    assert.equal(existsSync(another), false);
     assert.equal((await uses()).length, 0);
   });
 
@@ -121,7 +131,13 @@ describe("strongroom fpc with a key manager", { timeout: 600_000 }, () => {
     assert.deepEqual([listed[0].enclave, listed[0].state], [enclave, "revoked"]);
     const unknown = await runStrongroom(["node", "enclave", "forget", "host-1", "00".repeat(32), ...place]);
     assertOneClearLine(unknown, 1, /host-1 has told of no enclave 0000/);
-    printed(await runStrongroom(["node", "enclave", "forget", "host-1", enclave, ...place]));
+    for (const digits of ["", "main", "0".repeat(65)]) {
+      const none = await runStrongroom(["node", "enclave", "forget", "host-1", digits, ...place]);
+      assert.equal(none.code, 2);
+      assert.match(none.stderr, /no reported enclave has an id that begins with .*\n.*node enclave list shows the ids/);
+    }
+    const forgotten = await runStrongroom(["node", "enclave", "forget", "host-1", enclave.slice(0, 16), ...place]);
+    assert.match(forgotten.stderr, new RegExp(`what host-1 reported of enclave ${enclave} is gone`));
     const table = printed(await runStrongroom(["node", "enclave", "list", ...place]));
     assert.match(
       table,
@@ -135,6 +151,8 @@ describe("strongroom fpc with a key manager", { timeout: 600_000 }, () => {
     assertOneClearLine(await run("keys", "share"), 3, /the key manager refused/);
     const listed = await runStrongroom(["node", "enclave", "list", "host-1", "--data", manager.dataDir]);
     assert.match(printed(listed), /^host-1 +revoked +[0-9A-F]{16} .* \d+ (?:s|min)$/m);
+    const why = ["audit", "search", "--denied", "--node", "host-1", "--data", manager.dataDir];
+    assert.match(printed(await runStrongroom(why)), /"deniedBy":"certificate-revoked"/);
     assert.match(listed.stderr, /host-1: revoked, so no enclave starts there again/);
     await server.stop();
     assertOneClearLine(await run("keys", "share"), 4, /no key manager .*without it the enclave does not open/);
