@@ -151,6 +151,7 @@ export class FabricConsortium implements AsyncDisposable {
     write("admin.pem", admin.certificate);
     write("admin-key.pem", admin.key);
     write("tls-root.pem", organisation.root);
+    for (const one of this.channel.organisations) write(`${one.mspId}-ca.pem`, one.root);
     const clientTls = { tlsCertificate: "tls.pem", tlsKey: "tls-key.pem" };
     if (mspId === "Org1MSP") {
       write("tls.pem", tls.certificate);
@@ -173,6 +174,10 @@ export class FabricConsortium implements AsyncDisposable {
         folder: "host",
         peerEndpoint: `peer0.${mspId.toLowerCase()}.example.com:7051`,
         tee: { kind: "process", platform: "platform" },
+      },
+      trustedLedger: {
+        quorum: 2,
+        organisations: this.channel.organisations.map((one) => ({ mspId: one.mspId, roots: [`${one.mspId}-ca.pem`] })),
       },
       organisationKeys: { policy: "policy-key.pem", recovery: "recovery-key.pem" },
     };

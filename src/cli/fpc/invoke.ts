@@ -42,12 +42,13 @@ async function invoke(
     const { callConfidentially } = await import("../../enclave/operator/confidential-call.ts");
     const { answersByPolicy } = await import("../../enclave/operator/answers-by-policy.ts");
     await using stack = new AsyncDisposableStack();
+    const view = member.view();
     const answering =
       network === undefined
-        ? answersByPolicy(client, (mspId) => member.answering(mspId, enclave), stack)
+        ? answersByPolicy(client, (mspId) => member.answering(mspId, enclave), stack, view)
         : await openEndorsing(network, client, stack);
     const words = [transaction, ...args];
-    const { status, message, payload, txId } = await callConfidentially(client, identity, answering, words);
+    const { status, message, payload, txId } = await callConfidentially(client, identity, answering, words, { view });
     if (status !== 200)
       throw new CommandFailure(
         exitCodes.refused,

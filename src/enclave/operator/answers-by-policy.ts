@@ -4,6 +4,7 @@ import { EndorsementPolicy } from "../ledger/signature-policy.ts";
 import type { Answered, Answerers, AnsweringAgent, AskEnclave } from "./confidential-call.ts";
 import { queryDefinition } from "./definition.ts";
 import type { RegistryClient } from "./registry-client.ts";
+import type { RegistryView } from "./registry-view.ts";
 
 /**
  * Has a call answered by enclaves of as few organisations as meet the chaincode's endorsement policy, the own one first. Where one does
@@ -12,6 +13,7 @@ import type { RegistryClient } from "./registry-client.ts";
  * Peers hold what is written against the same policy again. What is only read they never see, so that the client's look is the only one.
  *
  * @param open - An organisation's agent; the stack's from then on. What it refuses with is that organisation's refusal
+ * @param view - Whose word is taken for who may endorse
  * @returns Refuses with POLICY_DENIED where the policy cannot be met, or with the one reason class that all organisations have which did
  *   not answer
  */
@@ -19,6 +21,7 @@ export function answersByPolicy(
   client: RegistryClient,
   open: (mspId: string) => Promise<AnsweringAgent>,
   stack: AsyncDisposableStack,
+  view: RegistryView = client,
 ): Answerers {
   return {
     async answer(ask) {
@@ -36,7 +39,7 @@ export function answersByPolicy(
         if (found.length === chosen.length) return found;
         const asked = chosen.filter((mspId) => !answered.has(mspId));
         const answers = await Promise.allSettled(
-          asked.map(async (mspId) => await askOne(client, mspId, stack.use(await open(mspId)), ask)),
+          asked.map(async (mspId) => await askOne(view, mspId, stack.use(await open(mspId)), ask)),
         );
         for (const [index, one] of answers.entries()) {
           const mspId = asked[index] ?? "";
@@ -50,18 +53,13 @@ export function answersByPolicy(
 }
 
 /** @throws EnclaveError WRONG_CONTEXT, POLICY_DENIED: the enclave is another organisation's, or may not endorse */
-async function askOne(
-  client: RegistryClient,
-  mspId: string,
-  agent: AnsweringAgent,
-  ask: AskEnclave,
-): Promise<Answered> {
+async function askOne(view: RegistryView, mspId: string, agent: AnsweringAgent, ask: AskEnclave): Promise<Answered> {
   const answered = await ask(agent);
   const { enclaveId, mspId: attested } = answered.enclave;
   if (attested !== mspId)
     throw new EnclaveError("WRONG_CONTEXT", `the answer is of enclave ${enclaveId.text}, which is of ${attested}`);
-  if (!(await client.canEndorse(enclaveId.text)))
-    throw new EnclaveError("POLICY_DENIED", `enclave ${enclaveId.text} may not endorse for ${client.chaincodeId}`);
+  if (!(await view.canEndorse(enclaveId.text)))
+    throw new EnclaveError("POLICY_DENIED", `enclave ${enclaveId.text} may not endorse for the chaincode`);
   return answered;
 }
 

@@ -14,11 +14,13 @@ import {
 } from "../messages/generated/fpc/fpc_pb.ts";
 import { decodeStrict, encode } from "../messages/strict.ts";
 import { stateQuestion } from "../process/confidential-invocation.ts";
+import type { ReadCredentials } from "../protocol/attested-data.ts";
 import { readResponse, verifyResponse } from "../protocol/chaincode-response.ts";
 import { concealRequest, requestHashOf, revealResponse } from "../protocol/request-encryption.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import { commitOf, type ReleasePatience, released, sameAnswer } from "./held-answers.ts";
-import type { RegisteredEnclave, RegistryClient } from "./registry-client.ts";
+import type { RegistryClient } from "./registry-client.ts";
+import type { RegistryView } from "./registry-view.ts";
 
 export interface ConfidentialAnswer {
   /** As protos.Response: 200 for done. */
@@ -38,6 +40,12 @@ export interface ConfidentialCallOptions extends ReleasePatience {
    * @defaultValue `0n`
    */
   readonly minimumBlock?: bigint;
+  /**
+   * Whose word is taken for the chaincode's key and for enclaves' credentials.
+   *
+   * @defaultValue the own organisation's peer's, by `client`
+   */
+  readonly view?: RegistryView;
 }
 
 /** Of an enclave's agent, what a call needs. */
@@ -46,7 +54,7 @@ export type AnsweringAgent = Pick<EnclaveAgent, "invoke" | "release"> & AsyncDis
 /** One enclave's answer, by its credentials on the ledger. */
 export interface Answered {
   readonly agent: AnsweringAgent;
-  readonly enclave: RegisteredEnclave;
+  readonly enclave: ReadCredentials;
   readonly message: ChaincodeResponseMessage;
   /** SignedChaincodeResponseMessage, as peers take it. */
   readonly bytes: Buffer;
@@ -79,7 +87,8 @@ export async function callConfidentially(
   words: readonly string[],
   options: ConfidentialCallOptions = {},
 ): Promise<ConfidentialAnswer> {
-  const ek = await client.chaincodeEncryptionKey();
+  const { view = client } = options;
+  const ek = await view.chaincodeEncryptionKey();
   if (ek === undefined) throw new EnclaveError("NOT_FOUND", `${client.chaincodeId} has no keys on the channel`);
   const args = words.map((word) => Buffer.from(word));
   const creator = serializeIdentity(identity);
@@ -89,7 +98,7 @@ export async function callConfidentially(
   const proposal = await signedProposal(client, identity, creator, request.toString("base64"));
   const ask: AskEnclave = async (agent) => {
     const bytes = await agent.invoke(proposal.signed, (name, parts) => answerChaincode(client, name, parts));
-    return { agent, bytes, ...(await verified(client, bytes, request, proposal.bytes)) };
+    return { agent, bytes, ...(await verified(view, bytes, request, proposal.bytes)) };
   };
   const answers = await ("answer" in stubs ? stubs.answer(ask) : fromEach(stubs, ask));
   const messages = answers.map((one) => one.message);
@@ -127,13 +136,13 @@ async function fromEach(agents: readonly AnsweringAgent[], ask: AskEnclave): Pro
 
 /** An enclave's answer to this proposal, by its credentials on the ledger. @param answer - SignedChaincodeResponseMessage */
 async function verified(
-  client: RegistryClient,
+  view: RegistryView,
   answer: Buffer,
   request: Buffer,
   proposal: Buffer,
 ): Promise<Pick<Answered, "enclave" | "message">> {
   const signed = decodeStrict(SignedChaincodeResponseMessageSchema, answer);
-  const enclave = await client.requireEnclave(readResponse(signed).enclaveId);
+  const enclave = await view.requireEnclave(readResponse(signed).enclaveId);
   const message = verifyResponse(signed, enclave.vkPem, requestHashOf(request));
   // Whoever proposed the same request would have had it run as his own.
   if (!proposal.equals(message.proposal?.proposalBytes ?? new Uint8Array()))

@@ -46,12 +46,20 @@ const form = z.strictObject({
       z.strictObject({ kind: z.literal("chaincode"), peerEndpoint: endpoint }),
     ])
     .optional(),
+  /** Whose peers have to say alike what a caller takes for the chaincode's key and enclaves; left out, the own peer is believed. */
+  trustedLedger: z
+    .strictObject({
+      quorum: z.int().min(1),
+      organisations: z.array(z.strictObject({ mspId: organisation, roots: z.array(file).min(1) })).min(1),
+    })
+    .optional(),
   organisationKeys: z.strictObject({ policy: file, recovery: file }).optional(),
 });
 
 /** One organisation's connection to a channel of Fabric, as its admin writes it down. Paths are absolute. */
 export type ConnectionSettings = z.output<typeof form>;
 export type FolderHost = Extract<NonNullable<ConnectionSettings["host"]>, { kind: "folder" }>;
+type CallersLedger = NonNullable<ConnectionSettings["trustedLedger"]>;
 
 const maxSettingsBytes = 1 << 16;
 const maxPemBytes = 1 << 20;
@@ -101,7 +109,7 @@ function invalid(message: string, hint?: string, cause?: unknown): EnclaveError 
 
 function absolute(settings: ConnectionSettings, folder: string): ConnectionSettings {
   const at = (path: string) => resolve(folder, path);
-  const { gateway, identity, host, organisationKeys } = settings;
+  const { gateway, identity, host, trustedLedger, organisationKeys } = settings;
   const { tlsRoots, tlsCertificate, tlsKey } = gateway;
   if ((tlsCertificate === undefined) !== (tlsKey === undefined))
     throw new EnclaveError("SETTINGS_INVALID", "gateway.tlsCertificate and gateway.tlsKey belong together");
@@ -117,10 +125,16 @@ function absolute(settings: ConnectionSettings, folder: string): ConnectionSetti
     },
     identity: { ...identity, certificate: at(identity.certificate), key: at(identity.key) },
     ...(host?.kind === "folder" ? { host: absoluteHost(host, at) } : {}),
+    ...(trustedLedger && { trustedLedger: absoluteRoots(trustedLedger, at) }),
     ...(organisationKeys === undefined
       ? {}
       : { organisationKeys: { policy: at(organisationKeys.policy), recovery: at(organisationKeys.recovery) } }),
   };
+}
+
+function absoluteRoots(settings: CallersLedger, at: (path: string) => string): CallersLedger {
+  const organisations = settings.organisations.map((one) => ({ ...one, roots: one.roots.map(at) }));
+  return { ...settings, organisations };
 }
 
 function absoluteHost(host: FolderHost, at: (path: string) => string): FolderHost {

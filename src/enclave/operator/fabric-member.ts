@@ -35,6 +35,7 @@ import { PeerAgent } from "./peer-agent.ts";
 import { PeerAnswers } from "./peer-answers.ts";
 import type { OrganisationKeys } from "./recovery.ts";
 import { RegistryClient } from "./registry-client.ts";
+import { quorumView, type RegistryView } from "./registry-view.ts";
 import { readStubRecords } from "./stub-records.ts";
 import type { StubRecords } from "./trace.ts";
 
@@ -78,6 +79,14 @@ export class FabricMember implements Member, AsyncDisposable {
 
   get mspId(): string {
     return this.identity.mspId;
+  }
+
+  /** By the peers that the settings name in `trustedLedger`; where they name none, by the own one alone. */
+  view(): RegistryView {
+    const { trustedLedger } = this.#settings;
+    if (trustedLedger === undefined) return this.client;
+    const organisations = trustedLedger.organisations.map(({ mspId, roots }) => ({ mspId, roots: roots.map(readPem) }));
+    return quorumView(this.client, this.identity, { organisations, quorum: trustedLedger.quorum });
   }
 
   get teeKind(): TeeKind | undefined {

@@ -6,6 +6,7 @@ import type { TeeKind } from "../tee/backend.ts";
 import type { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import type { OrganisationKeys } from "./recovery.ts";
 import type { RegistryClient } from "./registry-client.ts";
+import type { RegistryView } from "./registry-view.ts";
 import type { StubRecords } from "./trace.ts";
 
 /**
@@ -16,6 +17,8 @@ export interface Member {
   readonly mspId: string;
   /** ERCC as the admin sees it. */
   readonly client: RegistryClient;
+  /** ERCC as a caller of the chaincode sees it. @throws EnclaveError SETTINGS_INVALID */
+  view(): RegistryView;
   /** The admin's. */
   readonly identity: LedgerIdentity;
   /** Of its host's platform; undefined where the host is not named. */

@@ -1,3 +1,4 @@
+import { readChannelConfig } from "../ledger/channel-config.ts";
 import type { LedgerIdentity } from "../ledger/ledger.ts";
 import type { EnclaveAgent } from "../stub/agent.ts";
 import type { EnclaveStatus } from "../stub/enclave-status.ts";
@@ -7,10 +8,12 @@ import type { EnclaveKeyManagers } from "./enclave-key-managers.ts";
 import type { Member } from "./member.ts";
 import type { OrganisationKeys } from "./recovery.ts";
 import type { RegistryClient } from "./registry-client.ts";
+import { quorumView, type RegistryView } from "./registry-view.ts";
 import { readStubRecords } from "./stub-records.ts";
 import type { StubRecords } from "./trace.ts";
 import type { TrialNetwork } from "./trial-network.ts";
 import type { TrialOrganisation } from "./trial-organisation.ts";
+import { majorityOf } from "./trial-policy.ts";
 
 /** An organisation of a trial network. */
 export class TrialMember implements Member {
@@ -33,6 +36,12 @@ export class TrialMember implements Member {
 
   get mspId(): string {
     return this.organisation.mspId;
+  }
+
+  /** Believes peers of a majority of the organisations, as the enclaves do. */
+  view(): RegistryView {
+    const { organisations } = readChannelConfig(this.network.ledger.genesisBlock);
+    return quorumView(this.client, this.identity, { organisations, quorum: majorityOf(organisations) });
   }
 
   get keyManagers(): EnclaveKeyManagers {

@@ -26,7 +26,7 @@ import { bringIntoForce } from "./policies.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { makeEmptyFolder } from "./trial-folder.ts";
 import { TrialOrganisation } from "./trial-organisation.ts";
-import { firstTrialPolicy, trialTrustedLedger } from "./trial-policy.ts";
+import { firstTrialPolicy, majorityOf, trialTrustedLedger } from "./trial-policy.ts";
 import { maxTrialOrganisations, readTrialSettings, type TrialSettings, trialSettingsFile } from "./trial-settings.ts";
 
 const registryName = "ercc";
@@ -252,7 +252,7 @@ export class TrialNetwork implements AsyncDisposable {
     const root = await createAttestationRoot(join(this.folder, "attestation-root"), "root of simulated platforms");
     for (const { mspId } of this.organisations)
       await TrialOrganisation.create(mspId, join(this.folder, "organisations", mspId), root);
-    const majority = policyOf(Math.floor(mspIds.length / 2) + 1, mspIds);
+    const majority = policyOf(majorityOf(mspIds), mspIds);
     const version = this.measurement;
     await this.ledger.define(registryName, { version: "1.0", sequence: 1n, policy: majority });
     await this.ledger.define(this.chaincodeId, { version, sequence: 1n, policy: majority });

@@ -26,7 +26,7 @@ export interface NewTrialPolicy {
 /** Policy number 1 of a trial network: a majority of the organisations governs and recovers. */
 export function firstTrialPolicy(parts: NewTrialPolicy): Policy {
   const { channelId, chaincodeId, organisations, version, attestationRoot, trustedLedger } = parts;
-  const majority = Math.floor(organisations.length / 2) + 1;
+  const majority = majorityOf(organisations);
   return create(PolicySchema, {
     channelId,
     chaincodeId,
@@ -43,6 +43,11 @@ export function firstTrialPolicy(parts: NewTrialPolicy): Policy {
   });
 }
 
+/** How many of them more than half are. */
+export function majorityOf(organisations: readonly unknown[]): number {
+  return Math.floor(organisations.length / 2) + 1;
+}
+
 /** What enclaves of a trial network believe: signed quorum reads of a majority of the organisations' peers. */
 export function trialTrustedLedger(
   genesisBlock: Uint8Array,
@@ -57,6 +62,6 @@ export function trialTrustedLedger(
       mspId,
       rootCertificates: roots.map((root) => Buffer.from(root)),
     })),
-    quorum: Math.floor(organisations.length / 2) + 1,
+    quorum: majorityOf(organisations),
   });
 }

@@ -12,6 +12,7 @@ import {
 } from "../../../../src/enclave/messages/generated/fabric/peer_pb.ts";
 import { callConfidentially } from "../../../../src/enclave/operator/confidential-call.ts";
 import { RegistryClient } from "../../../../src/enclave/operator/registry-client.ts";
+import type { RegistryView } from "../../../../src/enclave/operator/registry-view.ts";
 import type { Release } from "../../../../src/enclave/process/release.ts";
 import { releaseKey } from "../../../../src/enclave/protocol/held-answer.ts";
 import type { EnclaveAgent } from "../../../../src/enclave/stub/agent.ts";
@@ -39,6 +40,8 @@ class World {
   /** The state that each enclave reads. */
   states: readonly Stored[] = [this.stored, this.stored];
   submit: () => void = () => undefined;
+  /** What the own peer says it is, in base64. */
+  chaincodeKey: string = generations[1].ekPem.toString("base64");
   /** What the enclaves are shown for what the client proposed. */
   proposal = (signed: SignedProposal): SignedProposal => signed;
   release: (asked: Release, enclave: number) => Buffer = (asked) => keyOf(asked);
@@ -52,7 +55,7 @@ class World {
 
   #connection(): LedgerConnection {
     const evaluate = async (_: string, transaction: string, [, id]: readonly string[]) => {
-      if (transaction === "queryChaincodeEncryptionKey") return Buffer.from(generations[1].ekPem.toString("base64"));
+      if (transaction === "queryChaincodeEncryptionKey") return Buffer.from(this.chaincodeKey);
       assert.equal(transaction, "queryEnclaveCredentials");
       return Buffer.from(bare.find((one) => one.id === id)?.credentials ?? "");
     };
@@ -81,6 +84,9 @@ class World {
 const keyOf = ({ commitHash }: Release) => releaseKey(generations[1], commitHash).expose((bytes) => Buffer.from(bytes));
 const notYet = () => {
   throw new EnclaveError("NOT_FOUND", "nothing is applied");
+};
+const refusingEnclave = async () => {
+  throw new EnclaveError("NOT_FOUND", "a test");
 };
 const saying = (text: string): ConfidentialChaincode => ({
   invoke: async ({ state }) => {
@@ -122,6 +128,27 @@ describe("a call of confidential chaincode", () => {
       return propose([request]).signed;
     };
     await assert.rejects(world.call("eval", "lot"), { code: "REPLAY" });
+  });
+
+  it("goes to the key and by the credentials of the view that is given, whatever the own peer says", async () => {
+    const world = new World();
+    const view = new RegistryClient(world.client.connection, "ercc", chaincodeId);
+    world.chaincodeKey = generations[0].ekPem.toString("base64").replace("A", "B");
+    await assert.rejects(world.call("create", "lot"), { name: /Error/ });
+    assert.equal(world.submitted.length, 0);
+    const believed: RegistryView = {
+      chaincodeEncryptionKey: async () => generations[1].ekPem,
+      requireEnclave: (id) => view.requireEnclave(id),
+      canEndorse: () => assert.fail("whoever chose the enclaves asks that"),
+    };
+    const { payload } = await callConfidentially(world.client, client, world.agents, ["create", "lot"], {
+      ...patience,
+      view: believed,
+    });
+    assert.equal(payload.toString(), "OK");
+    const nobody: RegistryView = { ...believed, requireEnclave: refusingEnclave };
+    const call = callConfidentially(world.client, client, world.agents, ["eval", "lot"], { ...patience, view: nobody });
+    await assert.rejects(call, { code: "NOT_FOUND" });
   });
 
   it("asks another enclave, and again, while one does not know of the commit or is gone", async () => {

@@ -7,6 +7,7 @@ import { after, describe, it } from "node:test";
 import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import { readConnectionSettings } from "../../../../src/enclave/operator/connection-settings.ts";
 import { FabricMember } from "../../../../src/enclave/operator/fabric-member.ts";
+import { QuorumRegistry } from "../../../../src/enclave/operator/registry-view.ts";
 import { TestOrganisation } from "../../../fabric/organisation.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "connection-settings-"));
@@ -96,6 +97,31 @@ describe("connection settings", () => {
     assert.deepEqual(member.keyManagers?.enclaves(), [], "none is created");
     await using without = await FabricMember.open(settings({ host: undefined }));
     assert.equal(without.keyManagers, undefined);
+  });
+
+  it("name whose peers callers believe; without that, the own peer's word is taken", async () => {
+    const org1 = { mspId: "Org1MSP", roots: ["tls-root.pem"] };
+    const believing = (trustedLedger: object) => FabricMember.open(settings({ trustedLedger }));
+    await using alone = await FabricMember.open(settings());
+    assert.equal(alone.view(), alone.client);
+    await using member = await believing({ quorum: 1, organisations: [org1] });
+    assert.ok(member.view() instanceof QuorumRegistry);
+    for (const [trustedLedger, says] of [
+      [{ quorum: 2, organisations: [org1] }, /quorum of 2 among 1/],
+      [{ quorum: 1, organisations: [org1, org1] }, /named twice/],
+      [{ quorum: 1, organisations: [{ ...org1, roots: ["text.pem"] }] }, /text\.pem holds no certificate/],
+      [{ quorum: 1, organisations: [{ ...org1, roots: ["absent.pem"] }] }, /absent\.pem cannot be read/],
+    ] as const) {
+      await using wrong = await believing(trustedLedger);
+      assert.throws(() => wrong.view(), isInvalid(says));
+    }
+    for (const [trustedLedger, says] of [
+      [{ quorum: 0, organisations: [org1] }, /trustedLedger\.quorum/],
+      [{ quorum: 1, organisations: [] }, /trustedLedger\.organisations/],
+      [{ quorum: 1, organisations: [{ mspId: "Org1MSP", roots: [] }] }, /trustedLedger\.organisations\.0\.roots/],
+      [{ quorum: 1, organisations: [{ ...org1, weight: 2 }] }, /weight/],
+    ] as const)
+      await assert.rejects(believing(trustedLedger), isInvalid(says));
   });
 
   it("are refused where a field is missing, unknown, or not of its form", () => {
