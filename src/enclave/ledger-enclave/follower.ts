@@ -64,9 +64,10 @@ export class ChannelFollower implements LedgerView {
   /**
    * Takes the next block (common.Block). One that it has already is passed over; nothing changes when it throws.
    *
-   * @throws EnclaveError MALFORMED: the data is not what the header says, or not cut into its transactions; WRONG_CONTEXT: it does not follow the last one, or changes
-   *   the channel's configuration; BAD_SIGNATURE: no orderer signed it; CONFLICT: the peer judged its transactions otherwise.
-   *   After a change of the configuration and after CONFLICT nothing is answered any more: what is known is not the channel's
+   * @throws EnclaveError MALFORMED: the data is not what the header says, not cut into its transactions, or has not a peer's code for each;
+   *   WRONG_CONTEXT: it does not follow the last one, or changes the channel's configuration; BAD_SIGNATURE: no orderer signed it; CONFLICT: it leaves
+   *   unknown what the registry or the definitions hold. After a change of the configuration and after CONFLICT nothing is answered any more: what is
+   *   known is not the channel's
    */
   append(bytes: Uint8Array): void {
     this.#requireGoing();
@@ -100,6 +101,7 @@ export class ChannelFollower implements LedgerView {
     return this.#state.get(this.erccName, key)?.value;
   }
 
+  /** @throws EnclaveError LEDGER_UNAVAILABLE: what this chaincode holds is not known any more (decision 0633) */
   hash(namespace: string, key: string): Uint8Array | undefined {
     this.#requireGoing();
     const why = this.#state.whyUnknown(namespace);
