@@ -27,6 +27,7 @@ import { readCredentials } from "../../../../src/enclave/protocol/attested-data.
 import { openExport, readExport } from "../../../../src/enclave/protocol/export.ts";
 import { openPrevious, verifyProposal } from "../../../../src/enclave/protocol/generation.ts";
 import { verifySignedPolicy } from "../../../../src/enclave/protocol/policy.ts";
+import { checkShares } from "../../../../src/enclave/protocol/recovery-check.ts";
 import { verifyRecovery } from "../../../../src/enclave/protocol/recovery-form.ts";
 import { verifyRegistration } from "../../../../src/enclave/protocol/registration.ts";
 import { recoverGeneration } from "../../../../src/enclave/protocol/released-share.ts";
@@ -118,6 +119,13 @@ test("recovery shares of before give the keys", async () => {
   const released = vectors.released.map((text) => decodeArgument(SignedReleasedShareMessageSchema, text));
   using recovered = await recoverGeneration(recovery, released, policy(), receiver);
   assert.deepEqual(recovered.ekPem, first.ekPem);
+});
+
+test("what verifies recovery shares of before opens", async () => {
+  const recovery = decodeArgument(SignedRecoveryMessageSchema, vectors.recovery_with_sealed_shares);
+  const message = verifyRecovery(recovery, one.vkPem, policy());
+  assert.equal(message.policyNumber, 1n);
+  await checkShares(first, message);
 });
 
 test("policies and a revocation of before are verified", () => {
