@@ -72,7 +72,9 @@ async function openEndorsing(
     throw new CommandFailure(
       exitCodes.refused,
       `enclaves of ${organisationsNeeded} organisations have to run ${network.chaincodeId}, and ${enclaves.length} hold its keys and may endorse`,
-      "strongroom fpc status shows who endorses; strongroom fpc keys export, then keys import at the others",
+      (await client.keyState()) === undefined
+        ? `it has no keys yet: strongroom fpc lifecycle chaincode initEnclave ${network.chaincodeId} makes an enclave, and in it the keys`
+        : "strongroom fpc status shows who endorses; strongroom fpc keys export, then keys import at the others",
     );
   const opened: Stub[] = [];
   for (const { mspId, name } of enclaves) {
