@@ -25,17 +25,20 @@ export class FabricConsortium implements AsyncDisposable {
   readonly channel: TestChannel;
   readonly gateways: readonly GatewayService[];
   readonly #folder: string;
+  readonly #ecc: ChaincodeProcess;
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
     folder: string,
     channel: TestChannel,
     gateways: readonly GatewayService[],
+    ecc: ChaincodeProcess,
     stack: AsyncDisposableStack,
   ) {
     this.#folder = folder;
     this.channel = channel;
     this.gateways = gateways;
+    this.#ecc = ecc;
     this.#stack = stack;
   }
 
@@ -58,7 +61,7 @@ export class FabricConsortium implements AsyncDisposable {
       const clientRoot = mspId === "Org1MSP" ? { clientRoot: organisation.root } : {};
       gateways.push(stack.use(await GatewayService.start(channel, mspId, { ...tls, ...clientRoot })));
     }
-    const consortium = new FabricConsortium(folder, channel, gateways, stack.move());
+    const consortium = new FabricConsortium(folder, channel, gateways, ecc, stack.move());
     await consortium.#setUp(version);
     return consortium;
   }
@@ -80,6 +83,11 @@ export class FabricConsortium implements AsyncDisposable {
   /** By connection settings of one's own. */
   async memberOf(path: string): Promise<FabricMember> {
     return this.#stack.use(await FabricMember.open(path));
+  }
+
+  /** The private chaincode's part as a service again, at a peer that ran it in another way. */
+  async serve(mspId: string): Promise<void> {
+    this.channel.install(mspId, chaincode, await this.#ecc.connect(chaincode));
   }
 
   /** For identities that are not in files. Not of the first organisation, whose peer wants a certificate of clients. */

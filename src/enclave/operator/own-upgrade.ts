@@ -74,8 +74,11 @@ export async function upgradeOwn(member: Member, input: OwnUpgradeInput): Promis
   checkOwnUpgrade(state, target);
   const [done, leftBehind]: [string[], string[]] = [[], []];
   const own = behindOf(state, target).filter(({ mspId }) => mspId === member.mspId);
-  if (input.hasHost && own.length > 0 && namesSuccessor(state.policy, target))
-    for (const name of member.enclaves()) {
+  const isTurn = input.hasHost && own.length > 0 && namesSuccessor(state.policy, target);
+  // Another of this host that is in use stays behind nothing.
+  const others = [...member.enclaveNames()].filter(([id]) => !own.some((one) => one.id === id)).map(([, name]) => name);
+  if (isTurn)
+    for (const name of member.enclaves().filter((one) => !others.includes(one))) {
       try {
         const id = await attestFor(member, name, own, target.sequence);
         if (id === undefined) continue;

@@ -11,6 +11,7 @@ import { callConfidentially } from "../../../../src/enclave/operator/confidentia
 import { FabricMember } from "../../../../src/enclave/operator/fabric-member.ts";
 import { exportKeys, ownId } from "../../../../src/enclave/operator/provisioning.ts";
 import type { EnclaveRow } from "../../../../src/enclave/operator/status.ts";
+import type { EnclaveAgent } from "../../../../src/enclave/stub/agent.ts";
 import { BuilderPeer } from "../../../fabric/builder-peer.ts";
 import { FabricConsortium } from "../../../fabric/fabric-consortium.ts";
 import { TestOrganisation } from "../../../fabric/organisation.ts";
@@ -424,6 +425,20 @@ describe("a consortium of three organisations and five enclaves on a channel of 
         "revoked 1",
       ]);
       assert.deepEqual(status.awaited, []);
+    });
+
+    it("leave a chaincode that enclaves of all three organisations answer for, with what was written before", async () => {
+      const { client, identity } = flow().host(0).member;
+      await consortium.serve("Org2MSP");
+      await using stack = new AsyncDisposableStack();
+      const agents: EnclaveAgent[] = [];
+      for (const organisation of [1, 2, 3])
+        agents.push(stack.use(await (await consortium.member(organisation)).agent("a")));
+      const call = async (by: readonly EnclaveAgent[], ...words: string[]) =>
+        (await callConfidentially(client, identity, by, words)).payload.toString();
+      await assert.rejects(call(agents.slice(1), "close", "lot"), { code: "POLICY_DENIED" });
+      assert.equal(await call(agents, "close", "lot"), "OK");
+      assert.match(await call(agents, "eval", "lot"), /"amount":"300"/);
     });
 
     it("refuse what of an upgrade is for trial networks, and what enclaves could not meet, and change nothing", async () => {
