@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, printText, tell, withJson } from "../output.ts";
-import { readText } from "./document-file.ts";
+import { readDocument } from "./document-file.ts";
 import { asMember, type MemberOptions, type MemberSession, resolveId, withMember } from "./member-session.ts";
 import { shellQuoted } from "./shell.ts";
 
@@ -79,7 +79,7 @@ async function together(
   );
   const revocation = await revocationOf(member.client, enclaveId, options.reason);
   if (files.length > 0) {
-    const signed = files.map((path) => readRevocationSignature(readText(path), revocation));
+    const signed = files.map((path) => readDocument(path, (text) => readRevocationSignature(text, revocation)));
     return await revokeTogether(member.client, revocation, signed);
   }
   if (network !== undefined) {

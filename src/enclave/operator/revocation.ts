@@ -79,7 +79,10 @@ export function readRevocationSignature(text: string, { statement }: Revocation)
     // Said below.
   }
   const result = form.safeParse(value);
-  if (!result.success) throw new EnclaveError("MALFORMED", "this is no signature of a revocation");
+  if (!result.success)
+    throw new EnclaveError("MALFORMED", "this is no signature of a revocation", {
+      hint: "strongroom fpc keys revoke --sign prints one",
+    });
   if (result.data.statementHash !== hashOf(statement))
     throw new EnclaveError(
       "WRONG_CONTEXT",
