@@ -38,11 +38,11 @@ export async function proposeRotation(client: RegistryClient, stub: EnclaveAgent
 
 /**
  * The second phase: the proposed generation comes into force, once more than half of the enclaves that hold the former one have
- * confirmed it (they import it, as the first). Where another organisation was first, or the outcome was not told, the ledger
- * tells whether it is in force.
+ * confirmed it (they import it, as the first). An activation whose outcome was not told, or that another organisation makes at the
+ * same moment, is a success where the ledger has the generation in force; a later call is refused.
  *
  * @returns Its number
- * @throws EnclaveError NOT_FOUND: none is proposed; POLICY_DENIED: too few have confirmed it
+ * @throws EnclaveError NOT_FOUND: none is proposed, and which generation is in force; POLICY_DENIED: too few have confirmed it
  */
 export async function activateRotation(client: RegistryClient): Promise<bigint> {
   const generation = await requireProposed(client);
