@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import type { Awaited } from "../../enclave/operator/awaited.ts";
+import type { Awaited } from "../../enclave/operator/awaited-step.ts";
 import type { KeyManagedEnclave } from "../../enclave/operator/enclave-key-managers.ts";
 import type { ChaincodeStatus } from "../../enclave/operator/status.ts";
 import { type OutputOptions, printData, withJson } from "../output.ts";
@@ -36,8 +36,9 @@ export function statusCommand(): Command {
     );
 }
 
-/** Whose turn it is, and what the step is; an enclave of the own host by its name there. */
-function awaitedLine({ of, command, enclave, why }: Awaited, names: ReadonlyMap<string, string>): string {
+/** Whose turn it is, and what the step is; an enclave of the own host by its name there. @param names - By id */
+export function awaitedLine({ of, command, enclave, why }: Awaited, names: ReadonlyMap<string, string>): string {
+  if (command === undefined) return `lost        ${why}`;
   const name = enclave === undefined ? undefined : names.get(enclave);
   const by = enclave === undefined ? "" : ` by enclave ${enclave.slice(0, 16)}`;
   const step = name === undefined ? `${command}${by}` : `${command} --enclave ${name}${by}`;

@@ -6,37 +6,14 @@ import {
   GenerationRecordSchema,
   SignedExportMessageSchema,
 } from "../messages/generated/fpc/key_dist_pb.ts";
-import type { Policy } from "../messages/generated/fpc/policy_pb.ts";
 import { decodeStrict } from "../messages/strict.ts";
 import { readEnclaveId } from "../protocol/enclave-id.ts";
 import { readExport } from "../protocol/export.ts";
 import { hasMajority, readProposal } from "../protocol/generation.ts";
+import { type Awaited, type AwaitedFacts, organisationsOf, shortId } from "./awaited-step.ts";
 import type { RegistryClient } from "./registry-client.ts";
 import type { ChaincodeStatus, EnclaveRow } from "./status.ts";
-
-/** A step that somebody has to take before the chaincode's enclaves and keys are as they are to be. */
-export interface Awaited {
-  /** The organisations of which any one may take it. */
-  readonly of: readonly string[];
-  /** Of `strongroom fpc`, without the options that say where: `keys import`. */
-  readonly command: string;
-  /** The enclave that has to take it, upper-case hexadecimal; undefined where it is no one enclave's turn. */
-  readonly enclave: string | undefined;
-  /** What the step is for. */
-  readonly why: string;
-}
-
-/** What the ledger has beside a chaincode's status that tells whose turn it is. */
-export interface AwaitedFacts {
-  /** In force. */
-  readonly policy: Pick<Policy, "organisations" | "threshold" | "recoveryThreshold" | "successor">;
-  /** The organisation whose enclave proposed the generation that is proposed; undefined where none is. */
-  readonly proposer: string | undefined;
-  /** Organisations that call for the end of that proposal. */
-  readonly abandonVotes: readonly string[];
-  /** Generations that lie exported on the ledger, by the receiving enclave's id: of keys that are in force or proposed. */
-  readonly exported: ReadonlyMap<string, number>;
-}
+import { unheldKeys } from "./unheld-keys.ts";
 
 /** What a chaincode waits for, and of whom, by what the ledger says; nothing where all is done. */
 export async function awaitedOf(client: RegistryClient, status: ChaincodeStatus): Promise<readonly Awaited[]> {
@@ -69,11 +46,18 @@ export async function awaitedOf(client: RegistryClient, status: ChaincodeStatus)
 
 /** The same by facts that are at hand. */
 export function stepsAwaited(status: ChaincodeStatus, facts: AwaitedFacts): readonly Awaited[] {
-  const steps = [...attestations(status, facts)];
+  const attesting = attestations(status, facts);
+  const steps = [...attesting];
   if (status.activeGeneration === undefined) steps.push(...firstKeys(status, facts));
   else if (status.proposedGeneration !== undefined)
     steps.push(...confirmations(status, facts, status.proposedGeneration));
-  else steps.push(...keysInForce(status, facts, status.activeGeneration));
+  else {
+    const holders = organisationsOf(
+      status.enclaves.filter((one) => one.state === "provisioned" && one.generation === status.activeGeneration),
+    );
+    if (holders.length > 0) steps.push(...keysInForce(status, facts, status.activeGeneration, holders));
+    else steps.push(...unheldKeys(status, facts, status.activeGeneration, attesting));
+  }
   return steps;
 }
 
@@ -132,10 +116,13 @@ function confirmations(status: ChaincodeStatus, facts: AwaitedFacts, proposed: n
   return steps;
 }
 
-function keysInForce(status: ChaincodeStatus, facts: AwaitedFacts, active: number): readonly Awaited[] {
-  const holders = organisationsOf(
-    status.enclaves.filter(({ state, generation }) => state === "provisioned" && generation === active),
-  );
+/** @param holders - Organisations whose enclaves have the keys in force, and may use them. */
+function keysInForce(
+  status: ChaincodeStatus,
+  facts: AwaitedFacts,
+  active: number,
+  holders: readonly string[],
+): readonly Awaited[] {
   if (status.mustRotate) {
     const why = "an enclave was revoked: until then nothing is written or exported";
     return [{ of: holders, command: "keys rotate --phase propose", enclave: undefined, why }];
@@ -147,7 +134,7 @@ function keysInForce(status: ChaincodeStatus, facts: AwaitedFacts, active: numbe
         ? { of: [mspId], command: "keys import", enclave: id, why: `generation ${active} was exported to it` }
         : {
             of: holders,
-            command: `keys export --to ${short(id)}`,
+            command: `keys export --to ${shortId(id)}`,
             enclave: undefined,
             why: `that one has no keys of generation ${active}`,
           },
@@ -194,13 +181,4 @@ function proposerOf(record: GenerationRecord | undefined, enclaves: readonly Enc
   const { proposerEnclaveId } = readProposal(record.proposal);
   const { text } = readEnclaveId(proposerEnclaveId, "GenerationProposalMessage.proposer_enclave_id");
   return enclaves.find(({ id }) => id === text)?.mspId;
-}
-
-function organisationsOf(enclaves: readonly EnclaveRow[]): readonly string[] {
-  return [...new Set(enclaves.map(({ mspId }) => mspId))].sort();
-}
-
-/** As tables show it; commands take the first digits. */
-function short(id: string): string {
-  return id.slice(0, 16);
 }

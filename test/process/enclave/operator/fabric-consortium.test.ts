@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { enclaveErrors } from "../../../../src/enclave/errors.ts";
 import type { LedgerIdentity } from "../../../../src/enclave/ledger/ledger.ts";
-import type { Awaited } from "../../../../src/enclave/operator/awaited.ts";
+import type { Awaited } from "../../../../src/enclave/operator/awaited-step.ts";
 import { callConfidentially } from "../../../../src/enclave/operator/confidential-call.ts";
 import { FabricMember } from "../../../../src/enclave/operator/fabric-member.ts";
 import { exportKeys, ownId } from "../../../../src/enclave/operator/provisioning.ts";

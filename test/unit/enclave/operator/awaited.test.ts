@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { PolicySchema, SuccessorSchema } from "../../../../src/enclave/messages/generated/fpc/policy_pb.ts";
-import { type AwaitedFacts, confirmationsOf, stepsAwaited } from "../../../../src/enclave/operator/awaited.ts";
+import { confirmationsOf, stepsAwaited } from "../../../../src/enclave/operator/awaited.ts";
+import type { AwaitedFacts } from "../../../../src/enclave/operator/awaited-step.ts";
 import type { ChaincodeStatus, EnclaveRow } from "../../../../src/enclave/operator/status.ts";
 
 const version = "AA".repeat(32);
@@ -91,6 +92,139 @@ describe("what a chaincode waits for", () => {
     assert.deepEqual(steps({ mustRotate: true, recoveryThreshold: undefined, enclaves }), [
       "A: keys rotate --phase propose",
     ]);
+  });
+
+  describe("where no enclave holds the generation in force any more", () => {
+    const put = (name: string, mspId: string) => enclave(name, mspId, { state: "revoked" });
+    const added = (name: string, mspId: string) => enclave(name, mspId, { state: "registered", generation: undefined });
+    const issued = [{ issuedBy: "A", policy: 1, isForPolicy: true }];
+    const lost = { mustRotate: true, enclaves: [put("a1", "A"), put("b", "B")] };
+
+    it("is an enclave first, which is to put the keys together", () => {
+      assert.deepEqual(steps({ ...lost, recoveryIssues: issued }), ["A or B or C: enclave create"]);
+      assert.deepEqual(steps({ ...lost, enclaves: [], recoveryIssues: issued }), ["A or B or C: enclave create"]);
+    });
+
+    it("is then the members' shares for it, and that it puts the keys together", () => {
+      const enclaves = [...lost.enclaves, added("c", "C")];
+      const recovery = ["A or B or C: keys release ID", "C: keys recover"];
+      for (const recoveryThreshold of [2, undefined])
+        for (const mustRotate of [true, false])
+          assert.deepEqual(
+            steps({ enclaves, mustRotate, recoveryThreshold, recoveryIssues: issued }),
+            recovery.map((step) => step.replace("ID", short("c"))),
+          );
+      const several = [...enclaves, added("b2", "B"), added("b3", "B")];
+      assert.deepEqual(steps({ ...lost, enclaves: several, recoveryIssues: issued }), [
+        "A or B or C: keys release ID",
+        "B or C: keys recover",
+      ]);
+    });
+
+    it("says how many of the members, and by which enclave", () => {
+      const stand = (change: Partial<ChaincodeStatus>) =>
+        stepsAwaited(status({ ...lost, recoveryIssues: issued, ...change }), {
+          policy,
+          proposer: undefined,
+          abandonVotes: [],
+          exported: new Map(),
+        });
+      const [release, recover] = stand({ enclaves: [...lost.enclaves, added("c", "C")] });
+      assert.match(release?.why ?? "", /no enclave holds generation 1/);
+      assert.match(release?.why ?? "", /at least 2 of the organisations/);
+      assert.deepEqual([release?.enclave, recover?.enclave], [undefined, idOf("c")]);
+      const wantsNone = create(PolicySchema, { organisations: policy.organisations });
+      const [former] = stepsAwaited(status({ ...lost, enclaves: [added("c", "C")], recoveryIssues: issued }), {
+        policy: wantsNone,
+        proposer: undefined,
+        abandonVotes: [],
+        exported: new Map(),
+      });
+      assert.match(former?.why ?? "", /as many as the shares ask for/);
+      const [, anyOf] = stand({ enclaves: [...lost.enclaves, added("c", "C"), added("b2", "B")] });
+      assert.equal(anyOf?.enclave, undefined);
+    });
+
+    it("is one line that the keys are lost, and no step, where no recovery shares were issued", () => {
+      for (const enclaves of [lost.enclaves, [...lost.enclaves, added("c", "C")]])
+        for (const recoveryThreshold of [0, 2]) {
+          const without = create(PolicySchema, { organisations: policy.organisations, recoveryThreshold });
+          const facts = { policy: without, proposer: undefined, abandonVotes: [], exported: new Map() };
+          assert.deepEqual(stepsAwaited(status({ ...lost, enclaves, recoveryThreshold: undefined }), facts), [
+            {
+              of: [],
+              command: undefined,
+              enclave: undefined,
+              why: "no enclave holds generation 1, and no recovery shares of it were issued",
+            },
+          ]);
+        }
+    });
+
+    it("is the import of an export that still lies there, before shares are released", () => {
+      const enclaves = [...lost.enclaves, added("b2", "B"), added("c", "C")];
+      const there = { exported: new Map([[idOf("c"), 1]]) };
+      assert.deepEqual(steps({ ...lost, enclaves }, there), ["C: keys import"]);
+      assert.deepEqual(steps({ ...lost, enclaves, recoveryIssues: issued }, there), ["C: keys import"]);
+    });
+
+    it("is not the work of one that has an older generation alone, but for what any other could do", () => {
+      const enclaves = [put("a1", "A"), enclave("b", "B")];
+      assert.deepEqual(steps({ activeGeneration: 2, enclaves, recoveryIssues: issued }), [
+        `A or B or C: keys release ${short("b")}`,
+        "B: keys recover",
+      ]);
+    });
+
+    it("is that those attest again, or are seen to, which hold it and were left behind", () => {
+      const former = enclave("b", "B", { state: "former" });
+      const enclaves = [put("a1", "A"), former, added("c", "C")];
+      const [step] = steps({ enclaves, recoveryIssues: issued });
+      assert.equal(step, "B: chaincode upgrade auction");
+      const successor = create(SuccessorSchema, { version, sequence: 2n });
+      const named = create(PolicySchema, { organisations: policy.organisations, successor, recoveryThreshold: 2 });
+      const definition = { sequence: 2, version, endorsement: "OR('A.peer')" };
+      assert.deepEqual(steps({ enclaves: [former], definition, recoveryIssues: issued }, { policy: named }), [
+        "B: enclave attest --sequence 2",
+      ]);
+    });
+
+    it("is what enclaves of other code can do that hold it, under a policy that names the successor", () => {
+      const other = "BB".repeat(32);
+      const old = enclave("b", "B", { state: "former", measurement: other });
+      const heir = enclave("c", "C", { state: "registered", generation: undefined, sequence: 2 });
+      const definition = { sequence: 2, version, endorsement: "OR('A.peer')" };
+      const under = (allowedVersions: string[], successor?: { version: string; sequence: bigint }) => {
+        const named = successor && { successor: create(SuccessorSchema, successor) };
+        return { policy: create(PolicySchema, { organisations: policy.organisations, allowedVersions, ...named }) };
+      };
+      const both = [other, version];
+      const follows = { version, sequence: 2n };
+      const enclaves = [old, heir];
+      assert.deepEqual(steps({ enclaves, definition }, under(both, follows)), [`B: keys export --to ${short("c")}`]);
+      assert.deepEqual(steps({ enclaves: [old], definition }, under(both, follows)), ["A or B or C: enclave create"]);
+      for (const facts of [under(both), under([version], follows), under(both, { version: other, sequence: 2n })])
+        assert.deepEqual(steps({ enclaves, definition }, facts), ["A or B or C: policy set"]);
+      assert.deepEqual(
+        steps({ enclaves, definition, mustRotate: true, recoveryIssues: issued }, under(both, follows)),
+        [`A or B or C: keys release ${short("c")}`, "C: keys recover"],
+        "after a revocation nothing is exported",
+      );
+    });
+
+    it("is neither an export nor shares by nobody", () => {
+      const enclaves = [put("a1", "A"), added("c", "C")];
+      for (const recoveryIssues of [[], issued])
+        for (const { of, command } of stepsAwaited(status({ enclaves, recoveryIssues, recoveryThreshold: undefined }), {
+          policy,
+          proposer: undefined,
+          abandonVotes: [],
+          exported: new Map(),
+        })) {
+          assert.ok(of.length > 0 || command === undefined, `${command}`);
+          assert.doesNotMatch(command ?? "", /export|share$|rotate/);
+        }
+    });
   });
 
   it("is each enclave's confirmation of a proposed generation that lies there for it", () => {
