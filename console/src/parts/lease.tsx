@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { LeaseInView } from "../leases.ts";
 import { useSettings } from "../settings.tsx";
-import type { Text } from "../text/text.ts";
+import { span } from "./age.ts";
 import { StateBadge } from "./state-badge.tsx";
 
 interface LeaseProps {
@@ -60,12 +60,4 @@ function useNow(wanted: boolean): number {
     return () => clearInterval(timer);
   }, [wanted]);
   return nowMs;
-}
-
-/** Seconds as people say them. */
-export function span(text: Text, seconds: number): string {
-  if (seconds >= 172_800) return text("span.days", { count: Math.round(seconds / 86_400) });
-  if (seconds >= 7200) return text("span.hours", { count: Math.round(seconds / 3600) });
-  if (seconds >= 120) return text("span.minutes", { count: Math.round(seconds / 60) });
-  return text("span.seconds", { count: seconds });
 }

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import type { ChaincodeStatus, EnclaveRow } from "../../enclave/operator/status.ts";
-import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, table, withJson } from "../output.ts";
+import { findEnclave } from "./find-enclave.ts";
 import { chooseKeyManager, type KeyManagerOptions, withKeyManager } from "./key-manager-options.ts";
 import {
   asMember,
@@ -94,25 +94,6 @@ async function printStatus<T>(
     const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
     printData(options, select(await chaincodeStatus(client)), render);
   });
-}
-
-/** One enclave by its id or the first digits of it. @throws CommandFailure none, or more than one */
-export function findEnclave(enclaves: readonly EnclaveRow[], digits: string): EnclaveRow {
-  if (!/^[0-9a-f]+$/i.test(digits))
-    throw new CommandFailure(
-      exitCodes.usage,
-      "an enclave is named by its id or the first digits of it, hexadecimal",
-      "strongroom fpc enclave list shows the ids",
-    );
-  const found = enclaves.filter(({ id }) => id.startsWith(digits.toUpperCase()));
-  const [one, ...others] = found;
-  if (one === undefined || others.length > 0)
-    throw new CommandFailure(
-      exitCodes.usage,
-      `${found.length === 0 ? "no enclave has" : `${found.length} enclaves have`} an id that begins with ${digits}`,
-      "strongroom fpc enclave list shows the ids",
-    );
-  return one;
 }
 
 export function enclaveTable(enclaves: readonly EnclaveRow[]): string {

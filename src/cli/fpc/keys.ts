@@ -2,7 +2,8 @@ import { Command, Option } from "commander";
 import type { RegistryClient } from "../../enclave/operator/registry-client.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, withJson } from "../output.ts";
-import { asMember, type EnclaveOptions, resolveId, withAgent, withEnclave } from "./member-session.ts";
+import { resolveEnclave } from "./find-enclave.ts";
+import { asMember, type EnclaveOptions, withAgent, withEnclave } from "./member-session.ts";
 import { recoveryCommands } from "./recovery.ts";
 import { revokeCommand } from "./revoke.ts";
 
@@ -67,10 +68,10 @@ async function generate(options: EnclaveOptions & OutputOptions & { discard?: bo
     // Called again later, the first generation may not be the one in force any more.
     const [state, held] = await Promise.all([client.keyState(), generationOf(client, enclave)]);
     const generation = Number(state?.active ?? 1n);
-    printData(options, { enclave, generation }, () =>
+    printData(options, { enclave, generation, listedFor: held ?? null }, () =>
       held === generation
         ? `generation ${generation} of ${client.chaincodeId}'s keys is in force, in enclave ${enclave}`
-        : `generation ${generation} of ${client.chaincodeId}'s keys is in force; enclave ${enclave} is listed for generation ${held ?? "none"}`,
+        : `generation ${generation} of ${client.chaincodeId}'s keys is in force; enclave ${enclave} is ${held === undefined ? "not listed for any" : `listed for generation ${held}`}`,
     );
   });
 }
@@ -78,7 +79,7 @@ async function generate(options: EnclaveOptions & OutputOptions & { discard?: bo
 async function exportCommand(options: EnclaveOptions & OutputOptions & { to?: string }): Promise<void> {
   await withAgent(options, async (session) => {
     const { exportKeys } = await import("../../enclave/operator/provisioning.ts");
-    const receivers = options.to === undefined ? undefined : [await resolveId(session, options.to)];
+    const receivers = options.to === undefined ? undefined : [(await resolveEnclave(session.member, options.to)).id];
     const exported = await exportKeys(session.member.client, session.agent, receivers);
     printData(options, exported, (list) =>
       list.map(({ receiverId, mspId }) => `exported to ${receiverId} of ${mspId}`).join("\n"),

@@ -99,13 +99,6 @@ export function requireChaincode({ client }: Member, chaincodeId: string): void 
     );
 }
 
-/** An enclave's id by the first digits of it. @throws CommandFailure none, or more than one */
-export async function resolveId({ member }: MemberSession, digits: string): Promise<string> {
-  const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
-  const { findEnclave } = await import("./enclave.ts");
-  return findEnclave((await chaincodeStatus(member.client)).enclaves, digits).id;
-}
-
 function placeOf({ connection, org }: MemberOptions): string {
   return connection === undefined ? `--org ${org}` : `--connection ${connection}`;
 }

@@ -1,12 +1,11 @@
 import type { KeyObject } from "node:crypto";
 import { Command } from "commander";
-import { EnclaveError } from "../../enclave/errors.ts";
 import type { Member } from "../../enclave/operator/member.ts";
 import type { GoodShares, UselessIssue } from "../../enclave/operator/recovery.ts";
 import type { ReleasedShares } from "../../enclave/operator/recovery-issues.ts";
 import type { EnclaveRow } from "../../enclave/operator/status.ts";
 import { type OutputOptions, printData, table, tell, withJson } from "../output.ts";
-import { findEnclave } from "./enclave.ts";
+import { resolveEnclave } from "./find-enclave.ts";
 import {
   asMember,
   type EnclaveOptions,
@@ -65,13 +64,9 @@ async function share(options: EnclaveOptions & OutputOptions): Promise<void> {
 
 /** A member whose own keys are elsewhere has its enclave verify what that can, and is told so. */
 function recoveryKeyOf(member: Member): KeyObject | undefined {
-  try {
-    return member.keys().recoveryKey;
-  } catch (error) {
-    if (!(error instanceof EnclaveError && error.code === "SETTINGS_INVALID")) throw error;
-    tell(`the own share of ${member.mspId} is not opened: ${error.message}`);
-    return undefined;
-  }
+  if (member.hasKeys) return member.keys().recoveryKey;
+  tell(`the own share of ${member.mspId} is not opened: the connection settings name no organisationKeys`);
+  return undefined;
 }
 
 function shareLines({ generation, policyNumber, issue, isNew, useless }: GoodShares, mspId: string, isOpened: boolean) {
@@ -102,18 +97,16 @@ async function release(id: string | undefined, options: MemberOptions & OutputOp
     if (id === undefined) {
       const shares = (await recovery.requireIssues(client)).map((issue) => ({
         issue,
-        releasedBy: [],
         needed: issue.message.threshold,
       }));
       printData(options, { shares: shares.map(sharesAsData) }, () => sharesTable(shares));
       tell("name the enclave that is to have this organisation's: strongroom fpc keys release ID");
       return;
     }
-    const { chaincodeStatus } = await import("../../enclave/operator/status.ts");
-    const receiver = findEnclave((await chaincodeStatus(client)).enclaves, id);
+    const receiver = await resolveEnclave(member, id);
     const keys = member.keys();
     tell(`releasing the shares of ${member.mspId} to ${describeReceiver(receiver)}`);
-    const { shares, useless } = await recovery.releaseOwnShare(client, keys, receiver.id);
+    const { shares, useless } = await recovery.releaseOwnShares(client, member.view(), keys, receiver.id);
     const result = {
       releasedBy: member.mspId,
       receiver: receiver.id,
@@ -123,7 +116,7 @@ async function release(id: string | undefined, options: MemberOptions & OutputOp
     };
     printData(options, result, () =>
       [
-        `${member.mspId} released its share to ${receiver.id} of ${receiver.mspId}`,
+        `${member.mspId} released its shares to ${receiver.id} of ${receiver.mspId}`,
         ...useless.map((one) => `but not of the shares that ${one.issue.mspId} issued: ${one.because}`),
         sharesTable(shares),
       ].join("\n"),
@@ -135,20 +128,24 @@ function describeReceiver({ id, mspId, endpoint, measurement, state }: EnclaveRo
   return `enclave ${id} of ${mspId} at ${endpoint}, ${state}, of measurement ${measurement}`;
 }
 
-function sharesTable(shares: readonly ReleasedShares[]): string {
+/** Shares, and where they were released to an enclave, by whom. */
+type ShownShares = Omit<ReleasedShares, "releasedBy"> & Partial<ReleasedShares>;
+
+function sharesTable(shares: readonly ShownShares[]): string {
+  const isReleased = shares.some(({ releasedBy }) => releasedBy !== undefined);
   return table(
-    ["ISSUED BY", "POLICY", "HOLDERS", "RELEASED BY", "NEEDED"],
+    ["ISSUED BY", "POLICY", "HOLDERS", ...(isReleased ? ["RELEASED BY"] : []), "NEEDED"],
     shares.map(({ issue, releasedBy, needed }) => [
       issue.mspId,
       `${issue.message.policyNumber || "unknown"}`,
       issue.holders.join(", "),
-      releasedBy.join(", ") || "none",
+      ...(releasedBy === undefined ? [] : [releasedBy.join(", ") || "none"]),
       `${needed}`,
     ]),
   );
 }
 
-function sharesAsData({ issue, releasedBy, needed }: ReleasedShares) {
+function sharesAsData({ issue, releasedBy, needed }: ShownShares) {
   const { mspId, holders, message } = issue;
   const { policyNumber, generation } = message;
   return {
@@ -156,7 +153,7 @@ function sharesAsData({ issue, releasedBy, needed }: ReleasedShares) {
     policy: Number(policyNumber),
     issuedBy: mspId,
     holders,
-    releasedBy,
+    ...(releasedBy && { releasedBy }),
     needed,
   };
 }

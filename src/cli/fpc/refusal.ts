@@ -6,7 +6,7 @@ const advice: Partial<Record<EnclaveErrorCode, string>> = {
   UNAUTHORIZED: "act as an admin of the organisation whose enclave it is (--org)",
   NOT_REGISTERED:
     "strongroom fpc enclave list shows which enclaves the ledger has; strongroom fpc enclave create registers one",
-  BAD_SIGNATURE: "have as many organisations sign as the policy's threshold: strongroom fpc status",
+  BAD_SIGNATURE: "have as many organisations sign as the policy's threshold: strongroom fpc policy show",
   ALREADY_SET:
     "strongroom fpc status shows what the ledger has; an enclave without keys has them exported to it and imports them",
   POLICY_DENIED:

@@ -1,8 +1,10 @@
 import { Command, Option } from "commander";
+import type { EnclaveRow } from "../../enclave/operator/status.ts";
 import { CommandFailure, exitCodes } from "../failure.ts";
 import { type OutputOptions, printData, printText, tell, withJson } from "../output.ts";
 import { readDocument } from "./document-file.ts";
-import { asMember, type MemberOptions, type MemberSession, resolveId, withMember } from "./member-session.ts";
+import { resolveEnclave } from "./find-enclave.ts";
+import { asMember, type MemberOptions, type MemberSession, withMember } from "./member-session.ts";
 import { shellQuoted } from "./shell.ts";
 
 interface RevokeOptions extends MemberOptions, OutputOptions {
@@ -16,7 +18,9 @@ export function revokeCommand(): Command {
   return withJson(withMember(new Command("revoke")))
     .argument("<id>", "the enclave's id, or its first digits")
     .argument("[signatures...]", "with --together: files, each what --sign printed at an organisation")
-    .description("put an enclave out: until the keys are rotated nothing is written or exported")
+    .description(
+      "put an enclave out; where it may hold the keys, nothing is written or exported until they are rotated",
+    )
     .requiredOption("--reason <text>", "why, for the ledger")
     .addOption(
       new Option(
@@ -48,8 +52,9 @@ async function revoke(id: string, signatures: readonly string[], options: Revoke
     throw new CommandFailure(exitCodes.usage, "signatures are for --together", "strongroom fpc keys revoke --help");
   await asMember(options, async (session) => {
     const { client } = session.member;
-    const enclaveId = await resolveId(session, id);
-    if (options.sign) return await sign(session, enclaveId, options);
+    const enclave = await resolveEnclave(session.member, id);
+    if (options.sign) return await sign(session, enclave, options);
+    const enclaveId = enclave.id;
     if (options.together) await together(session, enclaveId, signatures, options);
     else {
       const { revokeOwn } = await import("../../enclave/operator/revocation.ts");
@@ -57,13 +62,22 @@ async function revoke(id: string, signatures: readonly string[], options: Revoke
     }
     printData(options, { revoked: enclaveId }, () => `enclave ${enclaveId} is revoked`);
     const rotate = `keys rotate${session.network === undefined ? " --phase propose" : ""}`;
-    tell(`until the keys are rotated (strongroom fpc ${rotate}) nothing is written or exported`);
+    const state = await client.keyState();
+    if (state !== undefined && state.rotateAbove >= state.active)
+      tell(`until the keys are rotated (strongroom fpc ${rotate}) nothing is written or exported`);
   });
 }
 
-async function sign({ member }: MemberSession, enclaveId: string, { reason }: RevokeOptions): Promise<void> {
+async function sign(
+  { member }: MemberSession,
+  { id: enclaveId, mspId }: EnclaveRow,
+  { reason }: RevokeOptions,
+): Promise<void> {
   const { revocationOf, signRevocations } = await import("../../enclave/operator/revocation.ts");
   const revocation = await revocationOf(member.client, enclaveId, reason);
+  tell(
+    `signing that enclave ${enclaveId} of ${mspId} is to be put out, under policy ${revocation.policy.number}: ${reason}`,
+  );
   const [signature] = signRevocations(revocation, new Map([[member.mspId, member.keys().policyKey]]));
   printText(JSON.stringify(signature));
 }
@@ -95,6 +109,6 @@ async function together(
     [
       `at ${threshold} of them: ${command} ${reason} --sign --connection FILE > MSPID.signature`,
       `then at one: ${command} MSPID.signature… ${reason} --together --connection FILE`,
-    ].join("\n"),
+    ].join("; "),
   );
 }

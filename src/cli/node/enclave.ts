@@ -62,10 +62,10 @@ function idOf(digits: string, reported: readonly { readonly enclave: string }[])
 }
 
 export async function runEnclaveForget(node: string, id: string, options: ConnectionOptions): Promise<void> {
-  id = await withClient(options, async (client) => {
-    const whole = wholeId.test(id) ? id : idOf(id, await client.enclaves.list(node));
-    await client.enclaves.forget(node, whole);
-    return whole;
+  const whole = await withClient(options, async (client) => {
+    const found = wholeId.test(id) ? id : idOf(id, await client.enclaves.list(node));
+    await client.enclaves.forget(node, found);
+    return found;
   });
-  tell(`what ${node} reported of enclave ${id} is gone, until it reports it again`);
+  tell(`what ${node} reported of enclave ${whole} is gone, until it reports it again`);
 }

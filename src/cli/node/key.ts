@@ -151,11 +151,13 @@ async function newPasswordOf({ newPasswordFile }: NewPasswordOptions): Promise<S
   );
 }
 
+const passwordSources = "name a file that holds it (mode 0600), or use a terminal";
+
 /** The asked-for line of a password file (mode 0600 or 0400), or what is typed on the terminal. */
 async function passwordOf({ passwordFile, passwordLine }: PasswordOptions, question: string): Promise<SecretBuffer> {
   if (passwordFile === undefined) {
-    if (process.stdin.isTTY) return await promptSecret(question, "name a file with it");
-    throw new NodeError("INPUT_INVALID", "no password was given", { hint: "name a file with it, or use a terminal" });
+    if (process.stdin.isTTY) return await promptSecret(question, passwordSources);
+    throw new NodeError("INPUT_INVALID", "no password was given", { hint: passwordSources });
   }
   using file = readSecretFile(passwordFile);
   const passwords = readPasswords(file);

@@ -21,7 +21,7 @@ export function answersByPolicy(
   client: RegistryClient,
   open: (mspId: string) => Promise<AnsweringAgent>,
   stack: AsyncDisposableStack,
-  view: RegistryView = client,
+  view: RegistryView,
 ): Answerers {
   return {
     async answer(ask) {

@@ -76,7 +76,7 @@ export function readConnectionSettings(path: string): ConnectionSettings {
   } catch (cause) {
     // Its words quote the text, which may be a key that was put there by mistake.
     const place = /line \d+ column \d+/.exec((cause as Error).message)?.[0];
-    throw invalid(`${path} is not JSON${place === undefined ? "" : `: ${place}`}`, shown, cause);
+    throw invalid(`${path} is not JSON${place === undefined ? "" : `: ${place}`}`, shown);
   }
   const result = form.safeParse(value);
   if (!result.success) {

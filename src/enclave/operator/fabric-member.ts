@@ -36,7 +36,7 @@ import { PeerAnswers } from "./peer-answers.ts";
 import type { OrganisationKeys } from "./recovery.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { quorumView, type RegistryView } from "./registry-view.ts";
-import { readStubRecords } from "./stub-records.ts";
+import { readHostRecords } from "./stub-records.ts";
 import type { StubRecords } from "./trace.ts";
 
 /** An organisation of a channel of Hyperledger Fabric, by the connection settings that its admin wrote down. */
@@ -102,6 +102,10 @@ export class FabricMember implements Member, AsyncDisposable {
   /** Whether the enclaves' files are on this machine, and not with a peer that runs the agent. */
   get isOwnHost(): boolean {
     return this.#settings.host?.kind === "folder";
+  }
+
+  get hasKeys(): boolean {
+    return this.#settings.organisationKeys !== undefined;
   }
 
   get keyManagers(): EnclaveKeyManagers | undefined {
@@ -196,7 +200,7 @@ export class FabricMember implements Member, AsyncDisposable {
   stubRecords(): readonly StubRecords[] {
     const { host } = this.#settings;
     if (host?.kind !== "folder") return [];
-    return this.enclaves().flatMap((name) => readStubRecords(this.mspId, enclaveFolder(host, name)));
+    return readHostRecords(this.mspId, host.folder);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

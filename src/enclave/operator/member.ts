@@ -39,6 +39,8 @@ export interface Member {
   measure(): Promise<Pick<EnclaveStatus, "measurement" | "tee">>;
   /** What an enclave at its host is to be, by what the ledger says. @throws EnclaveError NOT_FOUND: no chaincode, no policy */
   creation(): Promise<EnclaveCreation>;
+  /** Whether the organisation's own keys are at hand. */
+  readonly hasKeys: boolean;
   /** Private keys, which are read when they are asked for. @throws EnclaveError SETTINGS_INVALID */
   keys(): OrganisationKeys;
   /** How many blocks the ledger has. */

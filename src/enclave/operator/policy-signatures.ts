@@ -9,11 +9,11 @@ import type { Member } from "./member.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 const form = z.strictObject({
-  mspId: z.string().min(1),
+  mspId: z.string().min(1).max(128),
   /** SHA-256 of the policy's bytes, hexadecimal: which document was signed. */
   policyHash: z.string().regex(/^[0-9a-f]{64}$/),
   /** Base64. */
-  signature: z.base64().min(1),
+  signature: z.base64().min(1).max(256),
 });
 
 /** An organisation's signature of a policy document, as it goes to who brings the document into force. */

@@ -161,14 +161,20 @@ export async function inheritors(
  * `importcckeys` of the document (21 to 28): takes what was exported to this enclave, and registers that it holds it. Also for a
  * generation that is proposed, which it confirms so.
  *
- * @throws EnclaveError NOT_REGISTERED: this enclave; NOT_FOUND: nothing was exported to it; what the enclave or ERCC refuse with
+ * @throws EnclaveError NOT_REGISTERED: this enclave; NOT_FOUND: nothing was exported to it; POLICY_DENIED: it is revoked; what the enclave or ERCC refuse with
  */
 export async function importKeys(client: RegistryClient, stub: EnclaveAgent): Promise<void> {
   const own = ownId(stub);
   if ((await client.enclave(own)) === undefined)
     throw new EnclaveError("NOT_REGISTERED", `enclave ${own} of this host is not registered for ${client.chaincodeId}`);
   const message = await client.keyExport(own);
-  if (await hasRegistered(stub, message)) return;
+  if (await hasRegistered(stub, message)) {
+    if (!(await revokedIds(client)).includes(own)) return;
+    throw new EnclaveError(
+      "POLICY_DENIED",
+      `enclave ${own} is revoked: it gets no keys, and what it holds is of no use`,
+    );
+  }
   try {
     await registerKeys(client, stub, await madeOrThere(stub, stub.importCCKeys(message)));
   } catch (error) {

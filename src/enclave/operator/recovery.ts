@@ -13,6 +13,7 @@ import type { EnclaveAgent } from "../stub/agent.ts";
 import { madeOrThere, registerKeys } from "./provisioning.ts";
 import { type IssuedShares, issuedShares, type ReleasedShares, releasedShares } from "./recovery-issues.ts";
 import type { RegistryClient } from "./registry-client.ts";
+import type { RegistryView } from "./registry-view.ts";
 
 /** An organisation's keys, which it holds itself: its policy key (P-256) and its recovery key (RSA-3072). */
 export interface OrganisationKeys {
@@ -132,18 +133,20 @@ export interface Release {
  * An organisation opens its share of each issue of the active generation and lets an enclave have it, encrypted to that enclave's
  * attested key. Of each: which one is right may not be known any more, and k of any other open nothing.
  *
+ * @param view - Whose word is taken for the receiver's key: who makes it up reads the shares
  * @param receiverId - Of a registered enclave, upper-case hexadecimal
  * @throws EnclaveError NOT_FOUND: no shares were issued, none for this organisation, or there is no such enclave; BAD_CIPHERTEXT: the recovery key
  *   is another; what ERCC refuses with
  */
-export async function releaseOwnShare(
+export async function releaseOwnShares(
   client: RegistryClient,
+  view: RegistryView,
   keys: OrganisationKeys,
   receiverId: string,
 ): Promise<Release> {
   const generation = await activeGeneration(client);
   const issues = await requireIssues(client, generation);
-  const receiver = await client.requireEnclave(receiverId);
+  const receiver = await view.requireEnclave(receiverId);
   const useless: UselessIssue[] = [];
   let refusal: EnclaveError | undefined;
   for (const issue of issues) {

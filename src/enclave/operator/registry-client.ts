@@ -58,7 +58,7 @@ export class RegistryClient {
   /** One enclave, whatever became of it; undefined where none of this id is registered. @param id - Upper-case hexadecimal */
   async enclave(id: string): Promise<RegisteredEnclave | undefined> {
     const text = await this.#query("queryEnclaveCredentials", this.chaincodeId, id);
-    return text === "" ? undefined : readRegistered(text);
+    return text === "" ? undefined : ofId(readRegistered(text), id);
   }
 
   /** @throws EnclaveError NOT_FOUND */
@@ -158,4 +158,13 @@ function readRegistered(text: string): RegisteredEnclave {
 
 function toArgument(argument: string | Uint8Array): string {
   return typeof argument === "string" ? argument : Buffer.from(argument).toString("base64");
+}
+
+/** @throws EnclaveError WRONG_CONTEXT: who was asked for one enclave's credentials gives another's */
+export function ofId<T extends ReadCredentials>(credentials: T, id: string): T {
+  if (credentials.enclaveId.text === id) return credentials;
+  throw new EnclaveError(
+    "WRONG_CONTEXT",
+    `the credentials of enclave ${credentials.enclaveId.text} are shown for ${id}`,
+  );
 }

@@ -7,7 +7,7 @@ import { type ReadCredentials, readCredentials } from "../protocol/attested-data
 import { type QuorumSettings, SignedQuorumReads } from "../trusted-ledger/signed-quorum-reads.ts";
 import type { TrustedLedger } from "../trusted-ledger/trusted-ledger.ts";
 import { hostExchange } from "./host-exchange.ts";
-import type { RegistryClient } from "./registry-client.ts";
+import { ofId, type RegistryClient } from "./registry-client.ts";
 
 /**
  * What a caller has to know before it lets a request go and believes an answer: the chaincode's key, enclaves' credentials, and who
@@ -64,7 +64,7 @@ export class QuorumRegistry implements RegistryView {
     const name = { type: recordTypes.credentials, attributes: [this.#chaincodeId, id] };
     const record = await this.#ledger.record(name);
     if (record === undefined) throw new EnclaveError("NOT_FOUND", `${this.#chaincodeId} has no enclave ${id}`);
-    return readCredentials(decodeArgument(CredentialsSchema, Buffer.from(record).toString("utf8")));
+    return ofId(readCredentials(decodeArgument(CredentialsSchema, Buffer.from(record).toString("utf8"))), id);
   }
 
   canEndorse(id: string): Promise<boolean> {

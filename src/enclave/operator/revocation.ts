@@ -15,11 +15,11 @@ import type { PolicySigners } from "./policies.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 const form = z.strictObject({
-  mspId: z.string().min(1),
+  mspId: z.string().min(1).max(128),
   /** SHA-256 of the statement's bytes, hexadecimal: which statement was signed. */
   statementHash: z.string().regex(/^[0-9a-f]{64}$/),
   /** Base64. */
-  signature: z.base64().min(1),
+  signature: z.base64().min(1).max(256),
 });
 
 /** An organisation's signature of a revocation, as it goes to who brings it to the ledger. */

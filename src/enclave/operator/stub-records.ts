@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CredentialsSchema } from "../messages/generated/fpc/fpc_pb.ts";
 import { decodeStrict } from "../messages/strict.ts";
@@ -7,8 +7,19 @@ import { StubJournal } from "../stub/journal.ts";
 import { journalFile } from "../stub/stub.ts";
 import type { StubRecords } from "./trace.ts";
 
-/** What the stub of one enclave wrote down, from its folder; none where the enclave's credentials are not there. */
-export function readStubRecords(mspId: string, folder: string): readonly StubRecords[] {
+/**
+ * What the stubs of a host's enclaves wrote down; of enclaves whose keys are lost, too, as it is of what happened.
+ *
+ * @param folder - Of the host's enclaves; it need not be there.
+ */
+export function readHostRecords(mspId: string, folder: string): readonly StubRecords[] {
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).sort();
+  return names.flatMap((name) => readStubRecords(mspId, join(folder, name)));
+}
+
+/** None where the enclave's credentials are not there. */
+function readStubRecords(mspId: string, folder: string): readonly StubRecords[] {
   const credentials = join(folder, "credentials");
   if (!existsSync(credentials)) return [];
   const { enclaveId } = readCredentials(decodeStrict(CredentialsSchema, readFileSync(credentials)), "not yet");

@@ -4,9 +4,10 @@ import { EndorsementPolicy } from "../ledger/signature-policy.ts";
 import type { Stub } from "../stub/stub.ts";
 import type { Installation } from "./installation.ts";
 import { exportKeys, importKeys, registerEnclave, registerKeys } from "./provisioning.ts";
-import { recoverKeys, releaseOwnShare } from "./recovery.ts";
+import { recoverKeys, releaseOwnShares } from "./recovery.ts";
 import type { RegistryClient } from "./registry-client.ts";
 import { generationOf } from "./status.ts";
+import { TrialMember } from "./trial-member.ts";
 import type { TrialNetwork } from "./trial-network.ts";
 import type { TrialOrganisation } from "./trial-organisation.ts";
 import { type HostedEnclave, successorName, type UpgradeTarget } from "./upgrade-plan.ts";
@@ -154,8 +155,10 @@ export class InheritedKeys {
   }
 
   async #recover(client: RegistryClient, stub: Stub, id: string): Promise<void> {
-    for (const organisation of this.#releasing)
-      await releaseOwnShare(await this.#network.client(organisation), organisation.keys(), id);
+    for (const organisation of this.#releasing) {
+      const member = await TrialMember.open(this.#network, organisation);
+      await releaseOwnShares(member.client, member.view(), member.keys(), id);
+    }
     await recoverKeys(client, stub);
   }
 }

@@ -9,7 +9,6 @@ import type { Member } from "./member.ts";
 import type { OrganisationKeys } from "./recovery.ts";
 import type { RegistryClient } from "./registry-client.ts";
 import { quorumView, type RegistryView } from "./registry-view.ts";
-import { readStubRecords } from "./stub-records.ts";
 import type { StubRecords } from "./trace.ts";
 import type { TrialNetwork } from "./trial-network.ts";
 import type { TrialOrganisation } from "./trial-organisation.ts";
@@ -22,6 +21,7 @@ export class TrialMember implements Member {
   readonly client: RegistryClient;
   readonly identity: LedgerIdentity;
   readonly teeKind = "process";
+  readonly hasKeys = true;
 
   private constructor(network: TrialNetwork, organisation: TrialOrganisation, client: RegistryClient) {
     this.network = network;
@@ -79,8 +79,6 @@ export class TrialMember implements Member {
   /** Of all organisations: the one folder has them. */
   stubRecords(): readonly StubRecords[] {
     const { organisations, chaincodeId } = this.network;
-    return organisations.flatMap((one) =>
-      one.enclaves(chaincodeId).flatMap((name) => readStubRecords(one.mspId, one.enclaveFolder(chaincodeId, name))),
-    );
+    return organisations.flatMap((one) => one.stubRecords(chaincodeId));
   }
 }

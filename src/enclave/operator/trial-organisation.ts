@@ -17,6 +17,8 @@ import { checkEnclaveName } from "./enclave-name.ts";
 import { readKeyManagerFile, writeKeyManagerFile } from "./key-manager-file.ts";
 import { readOrganisationKeys } from "./organisation-keys.ts";
 import type { OrganisationKeys } from "./recovery.ts";
+import { readHostRecords } from "./stub-records.ts";
+import type { StubRecords } from "./trace.ts";
 
 /** An organisation of a trial network: its keys, and its host with a simulated platform and enclaves, all in one folder. */
 export class TrialOrganisation {
@@ -64,6 +66,11 @@ export class TrialOrganisation {
   /** The same by the enclaves' ids, upper-case hexadecimal. */
   enclaveNames(chaincodeId: string): ReadonlyMap<string, string> {
     return enclaveNames(this.#enclavesFolder(chaincodeId));
+  }
+
+  /** What its host's agents wrote down. */
+  stubRecords(chaincodeId: string): readonly StubRecords[] {
+    return readHostRecords(this.mspId, this.#enclavesFolder(chaincodeId));
   }
 
   /** The folder of an enclave's stub, made where it is not there. @throws EnclaveError SETTINGS_INVALID */

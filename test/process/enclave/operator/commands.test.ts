@@ -9,7 +9,7 @@ import { SealedHeaderSchema } from "../../../../src/enclave/messages/generated/f
 import { encode } from "../../../../src/enclave/messages/strict.ts";
 import { callConfidentially } from "../../../../src/enclave/operator/confidential-call.ts";
 import { initialise, ownId } from "../../../../src/enclave/operator/provisioning.ts";
-import { issueShares, releaseOwnShare } from "../../../../src/enclave/operator/recovery.ts";
+import { issueShares, releaseOwnShares } from "../../../../src/enclave/operator/recovery.ts";
 import type { RegistryClient } from "../../../../src/enclave/operator/registry-client.ts";
 import { TrialNetwork } from "../../../../src/enclave/operator/trial-network.ts";
 import { readSealedBlob } from "../../../../src/enclave/process/sealed-state.ts";
@@ -187,7 +187,8 @@ describe("commands of strongroom fpc, as processes", { timeout: 1_200_000 }, () 
       await initialise(await client(1), fresh, await opened.creation(await client(1), opened.organisation(1)));
       await issueShares(await client(2), await stub(2));
       receiver = ownId(fresh);
-      await releaseOwnShare(await client(1), opened.organisation(1).keys(), receiver);
+      const own = await client(1);
+      await releaseOwnShares(own, own, opened.organisation(1).keys(), receiver);
     });
     assert.deepEqual((await searched("keys", "release", receiver, "--org", "2")).found, [whatItPrinted]);
     cpSync(network, beforeRecovery, { recursive: true });

@@ -6,7 +6,7 @@ import { after, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import { exportKeys, ownId } from "../../../../src/enclave/operator/provisioning.ts";
-import { issueShares, recoverKeys, releaseOwnShare } from "../../../../src/enclave/operator/recovery.ts";
+import { issueShares, recoverKeys, releaseOwnShares } from "../../../../src/enclave/operator/recovery.ts";
 import {
   revocationOf,
   revokeOwn,
@@ -113,7 +113,8 @@ describe("a consortium of three organisations and five enclaves on the embedded 
     assert.equal((await flow().init(saviour)).generated, false);
     const receiver = ownId(saviour.agent);
     const release = async (number: number) => {
-      await releaseOwnShare(await network.client(network.organisation(number)), keysOf(number), receiver);
+      const member = await TrialMember.open(network, network.organisation(number));
+      await releaseOwnShares(member.client, member.view(), keysOf(number), receiver);
     };
     await release(1);
     await assert.rejects(recoverKeys(saviour.member.client, saviour.agent), { code: "POLICY_DENIED" });

@@ -266,10 +266,10 @@ describe("a consortium of three organisations and five enclaves on a channel of 
       assert.match(again, /has verified that any 2 of them recover it\n.*\nOrg1MSP's own share opens/);
       const made = printed(await run(3, "enclave", "create", "--enclave", "d"));
       const [receiver = ""] = /[0-9A-F]{64}/.exec(made) ?? [];
-      assert.match(printed(await run(2, "keys", "release", receiver)), /Org2MSP released its share/);
+      assert.match(printed(await run(2, "keys", "release", receiver)), /Org2MSP released its shares/);
       const tooFew = /POLICY_DENIED: 1 recovery shares are released, and 2 are needed/;
       refused(await run(3, "keys", "recover", "--enclave", "d"), enclaveErrors.POLICY_DENIED.exit, tooFew);
-      assert.match(printed(await run(3, "keys", "release", receiver)), /Org3MSP released its share/);
+      assert.match(printed(await run(3, "keys", "release", receiver)), /Org3MSP released its shares/);
       assert.match(printed(await run(3, "keys", "recover", "--enclave", "d")), /has recovered the keys of auction/);
       assert.match(printed(await run(2, "enclave", "show", receiver)), /state +provisioned\ngeneration +1/);
     });

@@ -14,7 +14,7 @@ import {
   initialise,
   ownId,
 } from "../../../../src/enclave/operator/provisioning.ts";
-import { issueShares, recoverKeys, releaseOwnShare } from "../../../../src/enclave/operator/recovery.ts";
+import { issueShares, recoverKeys, releaseOwnShares } from "../../../../src/enclave/operator/recovery.ts";
 import { proposeRotation } from "../../../../src/enclave/operator/rotation.ts";
 import { Stub } from "../../../../src/enclave/stub/stub.ts";
 import { long, seed } from "../../../run-settings.ts";
@@ -111,7 +111,8 @@ describe("an enclave and its stub, killed by kill -9", () => {
       const receiver = ownId(await hosts.stub(second));
       for (const [index, mspId] of [first, second].entries()) {
         const keys = { policyKey: world.policyKey(mspId).key, recoveryKey: rsaPair(index).privateKey };
-        await releaseOwnShare(hosts.client(mspId), keys, receiver);
+        const client = hosts.client(mspId);
+        await releaseOwnShares(client, client, keys, receiver);
       }
     });
     await then("lost", "registered", async (hosts) => {

@@ -66,7 +66,7 @@ class World {
     await using stack = new AsyncDisposableStack();
     const registry = new RegistryClient(this.#connection, "ercc", chaincodeId);
     const open = async (mspId: string) => new PeerAnswers(this.#connection, client, chaincodeId, mspId);
-    const answerers = answersByPolicy(registry, open, stack);
+    const answerers = answersByPolicy(registry, open, stack, registry);
     return await callConfidentially(registry, client, answerers, words, { attempts: 1 });
   }
 

@@ -5,7 +5,7 @@ import { readRecord, recordNames } from "../../../../src/enclave/ercc/records.ts
 import { EnclaveError, type EnclaveErrorCode } from "../../../../src/enclave/errors.ts";
 import { GenerationRecordSchema } from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
 import { exportKeys, giveWay, importKeys, initialise, ownId } from "../../../../src/enclave/operator/provisioning.ts";
-import { issueShares, recoverKeys, releaseOwnShare } from "../../../../src/enclave/operator/recovery.ts";
+import { issueShares, recoverKeys, releaseOwnShares } from "../../../../src/enclave/operator/recovery.ts";
 import { activateRotation, proposeRotation } from "../../../../src/enclave/operator/rotation.ts";
 import { long, seed } from "../../../run-settings.ts";
 import type { MemoryLedger } from "../ercc/memory-ledger.ts";
@@ -243,8 +243,8 @@ describe("keys of a chaincode, when every process is killed at one step", () => 
       await initialise(hosts.client(fresh), await hosts.stub(fresh), creation);
       await issueShares(client, await hosts.stub(first), keysOf(0).recoveryKey);
       const receiver = ownId(await hosts.stub(fresh));
-      for (const index of [0, 1])
-        await releaseOwnShare(hosts.client(organisations[index] ?? ""), keysOf(index), receiver);
+      for (const [index, mspId] of [first, second].entries())
+        await releaseOwnShares(hosts.client(mspId), hosts.client(mspId), keysOf(index), receiver);
       await recoverKeys(hosts.client(fresh), await hosts.stub(fresh));
     };
     const { moments } = await momentsOf(provisioned, recover);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { recordNames, writeRecord } from "../../../../src/enclave/ercc/records.ts";
+import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import { packAny } from "../../../../src/enclave/messages/any.ts";
 import {
   RecoveryMessageSchema,
@@ -11,8 +12,9 @@ import {
 } from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
 import { decodeStrict } from "../../../../src/enclave/messages/strict.ts";
 import { exportKeys, importKeys, initialise, ownId } from "../../../../src/enclave/operator/provisioning.ts";
-import { issueShares, recoverKeys, releaseOwnShare } from "../../../../src/enclave/operator/recovery.ts";
+import { issueShares, recoverKeys, releaseOwnShares } from "../../../../src/enclave/operator/recovery.ts";
 import { issuedShares, issueStandings } from "../../../../src/enclave/operator/recovery-issues.ts";
+import type { RegistryView } from "../../../../src/enclave/operator/registry-view.ts";
 import { readRecovery } from "../../../../src/enclave/protocol/recovery-form.ts";
 import { rsaPair } from "../ercc/test-keys.ts";
 import { falseShares } from "../process/false-shares.ts";
@@ -57,8 +59,8 @@ describe("recovery shares, as organisations issue, verify and release them", () 
     return { name, id: ownId(await hosts.stub(name)) };
   };
   const keysOf = (name: string) => ({ policyKey: world.policyKey(name).key, recoveryKey: recoveryKeyOf(name) });
-  const release = (name: string, receiver: string, keys = keysOf(name)) =>
-    releaseOwnShare(hosts.client(name), keys, receiver);
+  const release = (name: string, receiver: string, keys = keysOf(name), view: RegistryView = hosts.client(name)) =>
+    releaseOwnShares(hosts.client(name), view, keys, receiver);
   /** By who has the platform of the first organisation, and so its enclave's keys. */
   const issueFalse = async () => {
     const blob = readFileSync(join(hosts.folder, first, "blob"));
@@ -73,6 +75,27 @@ describe("recovery shares, as organisations issue, verify and release them", () 
     await assert.rejects(release(first, id), { code: "NOT_FOUND", message: /no recovery shares/ });
     await share(first);
     await assert.rejects(release(first, "0".repeat(64)), { code: "NOT_FOUND", message: /no enclave/ });
+  });
+
+  it("are encrypted to the key that the organisation's view of the registry gives, not to one of its own peer's", async () => {
+    await share(first);
+    const { id } = await fresh();
+    const own = hosts.client(first);
+    const asked: string[] = [];
+    const view: RegistryView = {
+      chaincodeEncryptionKey: () => assert.fail("no chaincode is called"),
+      canEndorse: () => assert.fail("ERCC asks that"),
+      requireEnclave: async (wanted) => {
+        asked.push(wanted);
+        throw new EnclaveError("BAD_SIGNATURE", "a test: peers do not say the same");
+      },
+    };
+    await assert.rejects(release(first, id, keysOf(first), view), { code: "BAD_SIGNATURE" });
+    assert.deepEqual(asked, [id]);
+    const named = recordNames.released(chaincodeId, id, first);
+    assert.equal(await own.record(named), undefined);
+    await release(first, id);
+    assert.notEqual(await own.record(named), undefined);
   });
 
   it("are issued once, and only verified by whoever asks for them again", async () => {

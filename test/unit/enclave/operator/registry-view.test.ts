@@ -77,6 +77,18 @@ describe("the registry as a caller sees it who believes a quorum", () => {
     await assert.rejects(viewOf(honest).requireEnclave("AB".repeat(32)), { code: "NOT_FOUND" });
   });
 
+  it("has no other enclave's credentials under an id, whoever shows them", async () => {
+    const [id, other] = ["AB".repeat(32), Buffer.from(enclave.credentials)];
+    const name = { type: recordTypes.credentials, attributes: [chaincodeId, id] };
+    const swapped = new Map([[compositeKey(name), { value: other, block: 5n }]]);
+    const peers = await Promise.all(organisations.map((one) => newPeer(one, swapped)));
+    await assert.rejects(viewOf(peers).requireEnclave(id), { code: "WRONG_CONTEXT" });
+    const connection = { channelId, mspId: "Org1MSP", evaluate: async () => other } as unknown as LedgerConnection;
+    const believing = new RegistryClient(connection, erccName, chaincodeId);
+    await assert.rejects(believing.requireEnclave(id), { code: "WRONG_CONTEXT" });
+    assert.equal((await believing.requireEnclave(enclave.id)).enclaveId.text, enclave.id);
+  });
+
   it("is refused with a quorum that the organisations cannot give", () => {
     for (const quorum of [0, 4, 1.5]) assert.throws(() => viewOf(honest, quorum), { code: "SETTINGS_INVALID" });
   });
