@@ -170,10 +170,7 @@ export async function importKeys(client: RegistryClient, stub: EnclaveAgent): Pr
   const message = await client.keyExport(own);
   if (await hasRegistered(stub, message)) {
     if (!(await revokedIds(client)).includes(own)) return;
-    throw new EnclaveError(
-      "POLICY_DENIED",
-      `enclave ${own} is revoked: it gets no keys, and what it holds is of no use`,
-    );
+    throw new EnclaveError("POLICY_DENIED", `enclave ${own} gets no keys: it is revoked`);
   }
   try {
     await registerKeys(client, stub, await madeOrThere(stub, stub.importCCKeys(message)));

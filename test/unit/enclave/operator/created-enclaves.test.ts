@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { createdEnclaves, enclaveNames } from "../../../../src/enclave/operator/created-enclaves.ts";
 import { initialise, ownId } from "../../../../src/enclave/operator/provisioning.ts";
+import { readHostRecords } from "../../../../src/enclave/operator/stub-records.ts";
 import { organisations, World } from "../process/world.ts";
 import { WorldHosts } from "./world-hosts.ts";
 
@@ -28,6 +29,18 @@ describe("the enclaves of a host by their ids", () => {
     mkdirSync(join(hosts.folder, "begun"));
     assert.deepEqual([...enclaveNames(hosts.folder)], [[id, name]]);
     assert.deepEqual([...enclaveNames(join(hosts.folder, "nowhere"))], []);
+  });
+
+  it("leave their agents' records behind when their keys are lost", () => {
+    const lost = join(hosts.folder, "lost");
+    cpSync(join(hosts.folder, name), lost, { recursive: true });
+    rmSync(join(lost, "blob"));
+    assert.ok(!createdEnclaves(hosts.folder).includes("lost"));
+    const records = readHostRecords("Org1MSP", hosts.folder).filter(({ enclaveId }) => enclaveId === id);
+    assert.deepEqual([records.length, records[0]?.entries], [2, records[1]?.entries]);
+    assert.ok((records[0]?.entries.length ?? 0) > 0);
+    assert.deepEqual(readHostRecords("Org1MSP", join(hosts.folder, "nowhere")), []);
+    rmSync(lost, { recursive: true });
   });
 
   it("lack one whose credentials are lost or altered, and no other for it", () => {
