@@ -10,6 +10,7 @@ import { chaincodeStatus } from "./status.ts";
 import { checkEndorsement } from "./upgrade-checks.ts";
 import {
   hasTarget,
+  isOfOneEnclave,
   type KeyHolder,
   namesSuccessor,
   requireEndorsers,
@@ -56,9 +57,14 @@ export interface OwnUpgradeInput {
   readonly endorsement?: Uint8Array | undefined;
   /** Whether the own host's enclaves can be told what to do. */
   readonly hasHost: boolean;
+  /** Given the document that is to be signed, where there is one, before anything is done; what it throws ends the call. */
+  readonly foreseen?: (document: Policy) => void;
   /** Told of each thing that was done. */
   readonly told?: (what: string) => void;
 }
+
+/** What an upgrade takes of an organisation's place. */
+export type UpgradingMember = Pick<Member, "mspId" | "client" | "enclaves" | "enclaveNames" | "agent">;
 
 /**
  * One organisation's part of step 12 of the document, for another endorsement policy: its enclaves attest for the definition's
@@ -68,14 +74,18 @@ export interface OwnUpgradeInput {
  * @throws EnclaveError CONFLICT: another upgrade was begun; SETTINGS_INVALID, POLICY_DENIED: an endorsement policy that names others, that
  *   no peers meet or that enclaves with the keys do not; what ERCC or enclaves refuse with
  */
-export async function upgradeOwn(member: Member, input: OwnUpgradeInput): Promise<OwnUpgrade> {
+export async function upgradeOwn(member: UpgradingMember, input: OwnUpgradeInput): Promise<OwnUpgrade> {
   const state = await readState(member);
   const target = targetOf(state.definition, state.policy, { endorsement: input.endorsement });
   checkOwnUpgrade(state, target);
+  const document = upgradeWaits(state, target, member.mspId).find((one) => one.kind === "policy")?.document;
+  if (document !== undefined) input.foreseen?.(document);
   const [done, leftBehind]: [string[], string[]] = [[], []];
   const own = behindOf(state, target).filter(({ mspId }) => mspId === member.mspId);
+  if (own.length > 0 && !input.hasHost)
+    leftBehind.push('the own enclaves stay behind: the connection settings have no "host"');
   const isTurn = input.hasHost && own.length > 0 && namesSuccessor(state.policy, target);
-  // Another of this host that is in use stays behind nothing.
+  // Of those whose id is known, only enclaves that are behind are opened: another that is in use is no reason to tell of it.
   const others = [...member.enclaveNames()].filter(([id]) => !own.some((one) => one.id === id)).map(([, name]) => name);
   if (isTurn)
     for (const name of member.enclaves().filter((one) => !others.includes(one))) {
@@ -159,7 +169,7 @@ function behindOf({ enclaves }: OwnUpgradeState, { sequence }: UpgradeTarget): r
 
 /** @returns The enclave's id; undefined where it is none of those that are behind */
 async function attestFor(
-  member: Member,
+  member: UpgradingMember,
   name: string,
   behind: readonly LedgerEnclave[],
   sequence: bigint,
@@ -171,7 +181,7 @@ async function attestFor(
   return await registerEnclave(member.client, await agent.attestAgain(sequence));
 }
 
-async function readState({ client }: Member): Promise<OwnUpgradeState> {
+async function readState({ client }: UpgradingMember): Promise<OwnUpgradeState> {
   const [definition, policy, { enclaves, activeGeneration }] = await Promise.all([
     queryDefinition(client.connection, client.chaincodeId),
     client.policy(),
@@ -190,10 +200,4 @@ async function readState({ client }: Member): Promise<OwnUpgradeState> {
         isProvisioned: generation !== undefined && generation === activeGeneration,
       })),
   };
-}
-
-/** What keeps one enclave behind, and no others. */
-function isOfOneEnclave(error: unknown): error is EnclaveError {
-  const codes = ["UNSEAL_FAILED", "ENCLAVE_ENDED", "BAD_EVIDENCE", "CONFLICT", "KEY_MANAGER_REFUSED"];
-  return error instanceof EnclaveError && codes.includes(error.code);
 }

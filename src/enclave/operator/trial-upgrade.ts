@@ -11,6 +11,7 @@ import {
   enclavesBehind,
   hasTarget,
   isClosed,
+  isOfOneEnclave,
   planUpgrade,
   requireEndorsers,
   targetOf,
@@ -159,9 +160,4 @@ class TrialUpgrade {
     this.#done.push(what);
     this.#input.told?.(what);
   }
-}
-
-/** What keeps one enclave behind, and no others. */
-function isOfOneEnclave(error: unknown): error is EnclaveError {
-  return error instanceof EnclaveError && ["UNSEAL_FAILED", "ENCLAVE_ENDED", "BAD_EVIDENCE"].includes(error.code);
 }

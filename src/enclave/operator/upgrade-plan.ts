@@ -151,3 +151,9 @@ export function requireEndorsers(enclaves: readonly KeyHolder[], target: Upgrade
     },
   );
 }
+
+/** Whether it keeps one enclave behind, and no others: that is told, and the upgrade goes on. */
+export function isOfOneEnclave(error: unknown): error is EnclaveError {
+  const codes = ["UNSEAL_FAILED", "ENCLAVE_ENDED", "BAD_EVIDENCE", "CONFLICT", "KEY_MANAGER_REFUSED"];
+  return error instanceof EnclaveError && codes.includes(error.code);
+}

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import { parsePolicy } from "../../../../src/enclave/ledger/policy-text.ts";
 import {
   type Policy,
@@ -11,6 +12,7 @@ import { nextPolicy } from "../../../../src/enclave/operator/policies.ts";
 import {
   enclavesBehind,
   type HostedEnclave,
+  isOfOneEnclave,
   planUpgrade,
   requireEndorsers,
   successorName,
@@ -170,5 +172,19 @@ describe("the policy that follows one", () => {
     assert.deepEqual(Buffer.from(next.previousPolicyHash), policyHash(former));
     assert.deepEqual([next.allowedVersions, next.successor], [[newCode], undefined]);
     assert.deepEqual([former.allowedVersions, former.successor?.version], [[oldCode], newCode], "which stays");
+  });
+});
+
+describe("what keeps one enclave behind", () => {
+  it("is that it is gone, in use, or not opened by its seal, its key manager or its platform", () => {
+    for (const code of ["UNSEAL_FAILED", "ENCLAVE_ENDED", "BAD_EVIDENCE", "CONFLICT", "KEY_MANAGER_REFUSED"] as const)
+      assert.equal(isOfOneEnclave(new EnclaveError(code, "so")), true, code);
+  });
+
+  it("is nothing that concerns all of them, and no defect", () => {
+    for (const code of ["LEDGER_UNAVAILABLE", "POLICY_DENIED", "SETTINGS_INVALID", "UNAUTHORIZED"] as const)
+      assert.equal(isOfOneEnclave(new EnclaveError(code, "so")), false, code);
+    for (const other of [new Error("CONFLICT"), { code: "CONFLICT" }, undefined])
+      assert.equal(isOfOneEnclave(other), false);
   });
 });
