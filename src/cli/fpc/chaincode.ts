@@ -45,7 +45,7 @@ export function upgradeCommand(): Command {
     )
     .option(
       "--document <file>",
-      "with --connection: where the policy document to be signed is written; left out: policy-NUMBER.json",
+      "with --connection: where the policy document to be signed is written, the second one under another name than the first; left out: policy-NUMBER.json",
     )
     .addHelpText(
       "after",

@@ -29,9 +29,11 @@ interface Naming {
   readonly version: string;
   readonly sequence: bigint;
   readonly endorsement: string;
-  /** The file of the policy document. */
-  readonly document: string;
+  /** The file of a policy document. */
+  readonly fileOf: (document: PolicyDocument) => string;
 }
+
+type PolicyDocument = Extract<UpgradeWait, { readonly kind: "policy" }>["document"];
 
 /** `fpc chaincode upgrade --connection`: one organisation's part of it, and which commands come next of whom. */
 export async function upgradeOnFabric(chaincodeId: string, options: FabricUpgradeOptions): Promise<void> {
@@ -43,12 +45,15 @@ export async function upgradeOnFabric(chaincodeId: string, options: FabricUpgrad
   await onFabric(options.connection, async (member) => {
     requireChaincode(member, chaincodeId);
     const endorsement = wished === undefined ? undefined : parsePolicy(wished).policy;
-    const upgrade = await upgradeOwn(member, { endorsement, hasHost: member.hasHost, told: tell });
+    const fileOf = ({ number }: PolicyDocument) => options.document ?? `policy-${number}.json`;
+    const write = (document: PolicyDocument) =>
+      writeNewText(fileOf(document), writePolicyDocument(document), "--document");
+    const upgrade = await upgradeOwn(member, { endorsement, hasHost: member.hasHost, foreseen: write, told: tell });
     for (const problem of [...upgrade.leftBehind, ...(await reportEnclaves(member))]) tell(problem);
     const { version, sequence, done, leftBehind } = upgrade;
     const policy = upgrade.awaited.find((one) => one.kind === "policy");
-    const document = options.document ?? `policy-${policy?.document.number}.json`;
-    if (policy !== undefined) writeNewText(document, writePolicyDocument(policy.document), "--document");
+    // Where others were at work in the meantime it may be another one.
+    if (policy !== undefined) write(policy.document);
     const words = wished === undefined ? "" : ` --endorsement ${shellQuoted(wished)}`;
     const naming: Naming = {
       channelId: member.client.connection.channelId,
@@ -57,22 +62,22 @@ export async function upgradeOnFabric(chaincodeId: string, options: FabricUpgrad
       version,
       sequence,
       endorsement: formatPolicy(upgrade.endorsement),
-      document,
+      fileOf,
     };
     const next = upgrade.awaited.map((wait) => nextStep(wait, naming));
     const result = { chaincodeId, version, sequence: Number(sequence), endorsement: naming.endorsement };
-    const named = policy === undefined ? {} : { document };
+    const named = policy === undefined ? {} : { document: fileOf(policy.document) };
     printData(options, { ...result, done, leftBehind, ...named, next }, () => asText(upgrade, naming, next));
   });
 }
 
 function nextStep(wait: UpgradeWait, naming: Naming): NextStep {
-  const { channelId, chaincodeId, again, version, sequence, endorsement, document } = naming;
+  const { channelId, chaincodeId, again, version, sequence, endorsement, fileOf } = naming;
   switch (wait.kind) {
     case "policy": {
       const { number, successor } = wait.document;
       const names = successor === undefined ? "no successor any more" : `the successor of sequence ${sequence}`;
-      const file = shellQuoted(document);
+      const file = shellQuoted(fileOf(wait.document));
       return {
         of: wait.by,
         needed: wait.needed,

@@ -1,8 +1,12 @@
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Registry } from "../../../../src/enclave/ercc/registry.ts";
+import { lifecycleName } from "../../../../src/enclave/ledger/definitions.ts";
 import type { LedgerConnection } from "../../../../src/enclave/ledger/ledger.ts";
+import { QueryChaincodeDefinitionResultSchema } from "../../../../src/enclave/messages/generated/fabric/peer_pb.ts";
 import { RegistryClient } from "../../../../src/enclave/operator/registry-client.ts";
 import type { Answerer } from "../../../../src/enclave/process/call-channel.ts";
 import { EnclaveServer } from "../../../../src/enclave/process/enclave-server.ts";
@@ -117,7 +121,7 @@ export function clientOf(world: World, mspId: string, reached: Reached = () => u
   return new RegistryClient(connectionOf(world, mspId, reached), "ercc", chaincodeId);
 }
 
-/** A channel as an organisation's admin reaches it: the registry of a {@link World}. */
+/** A channel as an organisation's admin reaches it: the registry of a {@link World}, and the definition of its chaincode. */
 function connectionOf(world: World, mspId: string, reached: Reached): LedgerConnection {
   const refused = () => {
     throw new Error("the world has no peers to ask");
@@ -125,7 +129,13 @@ function connectionOf(world: World, mspId: string, reached: Reached): LedgerConn
   return {
     channelId,
     mspId,
-    evaluate: async (_, transaction, args) => {
+    evaluate: async (name, transaction, args) => {
+      if (name === lifecycleName) {
+        const definition = world.ledger.definitions.get(chaincodeId);
+        assert(definition);
+        const result = create(QueryChaincodeDefinitionResultSchema, definition);
+        return Buffer.from(toBinary(QueryChaincodeDefinitionResultSchema, result));
+      }
       const state = world.ledger.begin({ mspId, isAdmin: true }, Date.now());
       return Buffer.from(await new Registry(state, world.judge).call(transaction, args.map(String)));
     },
