@@ -1,4 +1,5 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { EnclaveError } from "../errors.ts";
 import { decodeArgument, encodeArgument } from "../messages/argument.ts";
 import { type RecordName, type RecordType, type RegistryState, recordTypes } from "./registry-state.ts";
 
@@ -52,6 +53,16 @@ export async function readRecord<Desc extends DescMessage>(
 /** The message of a value as it lies on the ledger. */
 export function parseRecord<Desc extends DescMessage>(value: Uint8Array, schema: Desc): MessageShape<Desc> {
   return decodeArgument(schema, Buffer.from(value).toString("latin1"));
+}
+
+/** What `read` gives; undefined where it finds its message MALFORMED: taken before there was a limit that it is beyond. */
+export function whereWellFormed<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof EnclaveError && error.code === "MALFORMED") return undefined;
+    throw error;
+  }
 }
 
 export async function writeRecord<Desc extends DescMessage>(

@@ -1,6 +1,6 @@
 import { type RecoveryMessage, SignedRecoveryMessageSchema } from "../messages/generated/fpc/key_dist_pb.ts";
 import { readRecovery, recoveryHash } from "../protocol/recovery-form.ts";
-import { type RecordReader, readRecord, recordNames } from "./records.ts";
+import { type RecordReader, readRecord, recordNames, whereWellFormed } from "./records.ts";
 
 /** Recovery shares of a generation, as an enclave issued them once. */
 export interface RecoveryIssue {
@@ -11,17 +11,25 @@ export interface RecoveryIssue {
   readonly hash: Buffer;
 }
 
-/** Every issue of a generation; none is ever replaced or taken away. */
+/** All of a generation; none is ever replaced or taken away. */
+export interface RecoveryIssues {
+  /** Those that can be read: a former release took others, which are of no use, and in nobody's way. */
+  readonly issues: readonly RecoveryIssue[];
+  /** Of one that comes now. */
+  readonly nextNumber: bigint;
+}
+
 export async function readIssues(
   state: RecordReader,
   chaincodeId: string,
   generation: bigint,
-): Promise<readonly RecoveryIssue[]> {
+): Promise<RecoveryIssues> {
   const issues: RecoveryIssue[] = [];
   for (let number = 1n; ; number++) {
     const name = recordNames.recovery(chaincodeId, generation, number);
     const signed = await readRecord(state, name, SignedRecoveryMessageSchema);
-    if (signed === undefined) return issues;
-    issues.push({ number, message: readRecovery(signed), hash: recoveryHash(signed) });
+    if (signed === undefined) return { issues, nextNumber: number };
+    const message = whereWellFormed(() => readRecovery(signed));
+    if (message !== undefined) issues.push({ number, message, hash: recoveryHash(signed) });
   }
 }

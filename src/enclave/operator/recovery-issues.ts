@@ -1,3 +1,4 @@
+import { whereWellFormed } from "../ercc/records.ts";
 import type { RecoveryMessage, SignedRecoveryMessage } from "../messages/generated/fpc/key_dist_pb.ts";
 import type { Policy } from "../messages/generated/fpc/policy_pb.ts";
 import { readEnclaveId } from "../protocol/enclave-id.ts";
@@ -18,12 +19,14 @@ export interface IssuedShares {
   readonly message: RecoveryMessage;
 }
 
+/** Every issue that can be read: what a former release took beyond its limits is in nobody's way. */
 export async function issuedShares(client: RegistryClient, generation: bigint): Promise<readonly IssuedShares[]> {
   const issues: IssuedShares[] = [];
   for (let number = 1n; ; number++) {
     const signed = await client.recovery(generation, number);
     if (signed === undefined) return issues;
-    const message = readRecovery(signed);
+    const message = whereWellFormed(() => readRecovery(signed));
+    if (message === undefined) continue;
     const issuer = readEnclaveId(message.issuerEnclaveId, "RecoveryMessage.issuer_enclave_id").text;
     const { mspId } = await client.requireEnclave(issuer);
     issues.push({ number, mspId, holders: message.shares.map((share) => share.mspId), signed, message });
@@ -60,19 +63,22 @@ export interface ReleasedShares {
   readonly needed: number;
 }
 
-/** @param receiverId - Upper-case hexadecimal */
+/** @param receiverId - Upper-case hexadecimal @throws EnclaveError POLICY_DENIED: the policy in force wants no recovery */
 export async function releasedShares(
   client: RegistryClient,
   issues: readonly IssuedShares[],
   policy: Policy,
   receiverId: string,
 ): Promise<readonly ReleasedShares[]> {
-  const released = (await client.releasedShares(receiverId)).map(readReleasedShare);
+  const released = (await client.releasedShares(receiverId)).flatMap(
+    (signed) => whereWellFormed(() => readReleasedShare(signed)) ?? [],
+  );
   return issues.map((issue) => {
     const hash = recoveryHash(issue.signed);
     const releasedBy = released
-      .filter((one) => hash.equals(one.recoveryHash) && organisationOf(policy, one.mspId) !== undefined)
-      .map(({ mspId }) => mspId);
+      .filter((one) => hash.equals(one.recoveryHash) && issue.holders.includes(one.mspId))
+      .map(({ mspId }) => mspId)
+      .filter((mspId) => organisationOf(policy, mspId) !== undefined);
     return { issue, releasedBy, needed: sharesNeeded(issue.message, policy) };
   });
 }

@@ -135,7 +135,9 @@ export class CallChannel {
   async #answer(number: number, name: string, parts: readonly Buffer[]): Promise<void> {
     try {
       this.#send("answer", number, await this.#options.answer(name, parts));
-    } catch (error) {
+    } catch (thrown) {
+      const isTooLong = thrown instanceof FrameError;
+      const error = isTooLong ? new EnclaveError("MALFORMED", `the answer to ${name} is too long`) : thrown;
       const text = error instanceof EnclaveError ? toAbortText(error) : this.#options.unexpected(error);
       this.#send("fault", number, [Buffer.from(text)]);
     } finally {

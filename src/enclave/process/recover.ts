@@ -6,6 +6,7 @@ import type {
 } from "../messages/generated/fpc/key_dist_pb.ts";
 import type { Policy } from "../messages/generated/fpc/policy_pb.ts";
 import type { ChaincodeGeneration } from "../protocol/chaincode-keys.ts";
+import { maxOrganisations } from "../protocol/policy-form.ts";
 import { issueRecovery } from "../protocol/recovery.ts";
 import { checkShares } from "../protocol/recovery-check.ts";
 import { readRecovery, recoveryHash } from "../protocol/recovery-form.ts";
@@ -47,14 +48,24 @@ export async function issueRecoveryShares(
  */
 export async function checkRecoveryShares(enclave: OpenEnclave, number: bigint): Promise<Buffer> {
   const { keys } = await activeGeneration(enclave);
-  const signed = await enclave.ledger.recovery(keys.number, number);
+  const signed = await wellFormed(() => enclave.ledger.recovery(keys.number, number));
   if (signed === undefined)
     throw new EnclaveError(
       "NOT_FOUND",
       `the ledger has no issue ${number} of recovery shares of the active generation`,
     );
-  await checkShares(keys, readRecovery(signed));
+  await checkShares(keys, await wellFormed(() => readRecovery(signed)));
   return recoveryHash(signed);
+}
+
+/** What nobody can read is of no use, as what does not open: who asks has others issued beside it. */
+async function wellFormed<T>(read: () => T | Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    if (!(cause instanceof EnclaveError) || cause.code !== "MALFORMED") throw cause;
+    throw new EnclaveError("BAD_CIPHERTEXT", `the recovery shares cannot be read: ${cause.message}`, { cause });
+  }
 }
 
 /**
@@ -62,7 +73,7 @@ export async function checkRecoveryShares(enclave: OpenEnclave, number: bigint):
  * exists. Of several issues the first is taken of which enough were released, and that holds the keys.
  *
  * @throws EnclaveError KEYS_EXIST; NOT_FOUND: the ledger has no recovery shares; POLICY_DENIED: too few are released;
- *   EK_MISMATCH; BAD_CIPHERTEXT; STORE_FAILED
+ *   EK_MISMATCH; BAD_CIPHERTEXT; STORE_FAILED; MALFORMED, or what the ledger could not be read for, where too few are left without it
  */
 export async function recoverKeys(
   enclave: OpenEnclave,
@@ -74,12 +85,13 @@ export async function recoverKeys(
     });
   const active = (await enclave.ledger.keyState())?.active;
   const policy = await policyInForce.read();
-  const issues = active === undefined ? [] : await releasedOf(enclave, active, policy);
+  const { issues, refusal } = await releasedOf(enclave, active, policy);
+  if (issues.length === 0 && refusal !== undefined) throw refusal;
   if (issues.length === 0)
     throw new EnclaveError("NOT_FOUND", "the ledger has no recovery shares of the active generation", {
       hint: "an enclave that holds the keys issues them: strongroom fpc keys share",
     });
-  const generation = await openFirst(enclave, issues, policy);
+  const generation = await openFirst(enclave, issues, policy, refusal);
   enclave.parts.reached("opened");
   const generations = await withHistory(enclave, generation);
   await enclave.keep(generations);
@@ -91,37 +103,64 @@ interface ReleasedIssue {
   readonly released: readonly SignedReleasedShareMessage[];
 }
 
-/** Every issue of a generation with what was released of it to this enclave; those of which most was come first. */
-async function releasedOf(
-  { ledger, identity }: OpenEnclave,
-  generation: bigint,
-  { organisations }: Policy,
-): Promise<readonly ReleasedIssue[]> {
-  const issues: ReleasedIssue[] = [];
-  for (let number = 1n; ; number++) {
-    const recovery = await ledger.recovery(generation, number);
-    if (recovery === undefined) return issues.sort((a, b) => b.released.length - a.released.length);
-    const released: SignedReleasedShareMessage[] = [];
-    for (const { mspId } of organisations) {
-      const share = await ledger.released(identity.read.enclaveId.text, mspId, number);
-      // One of an issue of before, when there was only one of each generation, is of no use, and no reason to leave the others.
-      if (share !== undefined && recoveryHash(recovery).equals(readReleasedShare(share).recoveryHash))
-        released.push(share);
-    }
-    issues.push({ recovery, released });
-  }
+interface ReleasedIssues {
+  /** Those of which most was released come first. */
+  readonly issues: readonly ReleasedIssue[];
+  /** Why the first thing could not be read that was passed over. */
+  readonly refusal: EnclaveError | undefined;
 }
 
-/** @throws EnclaveError why the first of them does not open, where none does */
+/**
+ * Every issue of a generation with what was released of it to this enclave. What cannot be read is passed over, issue or release:
+ * no organisation holds up the others. Issues end where the ledger has no more, so that of these it is MALFORMED ones alone, and
+ * not more than there may be organisations: a host can say so of every number.
+ */
+async function releasedOf(
+  { ledger, identity }: OpenEnclave,
+  generation: bigint | undefined,
+  { organisations }: Policy,
+): Promise<ReleasedIssues> {
+  const issues: ReleasedIssue[] = [];
+  const refusals: EnclaveError[] = [];
+  let unreadable = 0;
+  for (let number = 1n; generation !== undefined; number++)
+    try {
+      const recovery = await ledger.recovery(generation, number);
+      if (recovery === undefined) break;
+      const released: SignedReleasedShareMessage[] = [];
+      for (const { mspId } of organisations)
+        try {
+          const share = await ledger.released(identity.read.enclaveId.text, mspId, number);
+          // One of an issue of before, when there was only one of each generation, is of no use, and no reason to leave the others.
+          if (share !== undefined && recoveryHash(recovery).equals(readReleasedShare(share).recoveryHash))
+            released.push(share);
+        } catch (error) {
+          if (!(error instanceof EnclaveError)) throw error;
+          refusals.push(new EnclaveError(error.code, `what ${mspId} released cannot be read: ${error.message}`));
+        }
+      issues.push({ recovery, released });
+    } catch (error) {
+      if (!(error instanceof EnclaveError) || error.code !== "MALFORMED") throw error;
+      if (++unreadable > maxOrganisations) throw error;
+      refusals.push(error);
+    }
+  return { issues: issues.sort((a, b) => b.released.length - a.released.length), refusal: refusals[0] };
+}
+
+/**
+ * @param unread - Why something was passed over that might have done.
+ * @throws EnclaveError why it was, or else why the first of them does not open, where none does
+ */
 async function openFirst(
   enclave: OpenEnclave,
   issues: readonly ReleasedIssue[],
   policy: Policy,
+  unread: EnclaveError | undefined,
 ): Promise<ChaincodeGeneration> {
   const { ledger, identity } = enclave;
   const { vkPem, ccParamsHash } = identity.read;
   const receiver = { dk: identity.decryptionKey, vkPem, ccParamsHash };
-  let refusal: EnclaveError | undefined;
+  let refusal = unread;
   for (const { recovery, released } of issues)
     try {
       const message = readRecovery(recovery);

@@ -6,13 +6,16 @@ import { EnclaveError } from "../errors.ts";
 import { type KeyGeneration, KeyGenerationSchema } from "../messages/generated/fpc/key_dist_pb.ts";
 import { decodeStrict, encode } from "../messages/strict.ts";
 import { checkGeneration } from "./fields.ts";
-import { encryptionKeyOf, newEncryptionKeyPair, readDecryptionKey } from "./key-formats.ts";
+import { encryptionKeyOf, maxPemBytes, newEncryptionKeyPair, readDecryptionKey } from "./key-formats.ts";
 
 const commitmentDomain = Buffer.from("strongroom/fpc/v1/state-key-commitment", "ascii");
 const commitmentBytes = 32;
 
 /** AES-128, as upstream's SEK. */
 export const stateKeyBytes = 16;
+
+/** Of a KeyGeneration's encoding: a number of at most 32 bits, SEK and DK, with tag and length before each. */
+export const longestGenerationBytes = 6 + (2 + stateKeyBytes) + (3 + maxPemBytes);
 
 /** One generation of a chaincode's keys. Whoever disposes of it wipes both secrets. */
 export class ChaincodeGeneration implements Disposable {

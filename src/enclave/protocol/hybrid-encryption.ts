@@ -16,6 +16,11 @@ const [keyBytes, ivBytes, tagBytes] = [32, 12, 16] as const;
 const wrappedKeyBytes = 384;
 const headBytes = 1 + wrappedKeyBytes + ivBytes + tagBytes;
 
+/** Of what {@link encryptTo} makes of a text of so many bytes. */
+export function encryptedBytes(textBytes: number): number {
+  return headBytes + textBytes;
+}
+
 /** What a ciphertext is bound to. It opens under exactly the same. */
 export interface HybridContext {
   readonly purpose: "export" | "recovery-share" | "released-share";

@@ -9,7 +9,8 @@ import { EnclaveError } from "../errors.ts";
  * The bytes of the PEM text, its final newline included, are what is hashed and compared.
  */
 export const rsaModulusBits = 3072;
-const maxPemBytes = 4096;
+/** Of any key that is read. */
+export const maxPemBytes = 4096;
 const newKeyPair = promisify(generateKeyPair);
 
 /** Public keys by kind and PEM, none but right ones. The same few stand in every policy, credential and message. */

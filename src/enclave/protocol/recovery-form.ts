@@ -12,6 +12,7 @@ import { checkGeneration, checkHash, checkMspId, checkSignature, maxGeneration }
 import { readEncryptionKey, readVerificationKey } from "./key-formats.ts";
 import { membersHash } from "./policy.ts";
 import { maxOrganisations } from "./policy-form.ts";
+import { encryptedShareBytes, longestWrappedBytes, shareBytes, wrappedBytes } from "./recovery-wrap.ts";
 import { verifyMessage } from "./signing.ts";
 
 /** ERCC demands them; what was issued before there were any is read as well. */
@@ -41,10 +42,26 @@ export function readRecovery(signed: SignedRecoveryMessage): RecoveryMessage {
   for (const share of shares) {
     checkMspId(share.mspId, "RecoveryShare.msp_id");
     checkHash(share.shareHash, "RecoveryShare.share_hash");
-    if (share.encryptedShare.length === 0)
-      throw new EnclaveError("MALFORMED", "RecoveryShare.encrypted_share is missing or empty");
+    checkLength(share.encryptedShare, encryptedShareBytes, "RecoveryShare.encrypted_share");
   }
+  const { length } = message.wrappedGeneration;
+  if (length <= wrappedBytes(0) || length > longestWrappedBytes)
+    throw new EnclaveError("MALFORMED", "RecoveryMessage.wrapped_generation is of a length that no keys have");
+  if (message.sealedShares.length > 0)
+    checkLength(message.sealedShares, wrappedBytes(shares.length * shareBytes), "RecoveryMessage.sealed_shares");
   return message;
+}
+
+/**
+ * Everything in these messages has its length: what one organisation puts on the ledger all others have to read, through frames and
+ * answers that have a longest.
+ *
+ * @throws EnclaveError MALFORMED
+ */
+export function checkLength({ length }: Uint8Array, expected: number, name: string): void {
+  if (length === 0) throw new EnclaveError("MALFORMED", `${name} is missing or empty`);
+  if (length !== expected)
+    throw new EnclaveError("MALFORMED", `${name} is of ${length} bytes, where it has ${expected}`);
 }
 
 /**

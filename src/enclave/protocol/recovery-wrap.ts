@@ -4,13 +4,24 @@ import { kernelRandomBytes } from "../../crypto/kernel-random.ts";
 import { SecretBuffer } from "../../crypto/secret-buffer.ts";
 import { EnclaveError } from "../errors.ts";
 import type { RecoveryMessage } from "../messages/generated/fpc/key_dist_pb.ts";
-import { ChaincodeGeneration } from "./chaincode-keys.ts";
+import { ChaincodeGeneration, longestGenerationBytes } from "./chaincode-keys.ts";
+import { encryptedBytes } from "./hybrid-encryption.ts";
 
 /** The wrapping key, and each share of it: as many bytes, and the share's own number. */
 export const wrappingKeyBytes = 32;
 export const shareBytes = wrappingKeyBytes + 1;
 const [wrapVersion, ivBytes, tagBytes] = [1, 12, 16] as const;
 const headBytes = 1 + ivBytes + tagBytes;
+
+/** Of a share, encrypted to an organisation or to an enclave. */
+export const encryptedShareBytes = encryptedBytes(shareBytes);
+/** Of a wrapped KeyGeneration with the longest private key that is read; those that are made are some 2.5 KB. */
+export const longestWrappedBytes = wrappedBytes(longestGenerationBytes);
+
+/** Of what {@link wrapUnder} makes of a text of so many bytes. */
+export function wrappedBytes(textBytes: number): number {
+  return headBytes + textBytes;
+}
 
 /** AES-256-GCM: version 1 (1) ‖ IV (12) ‖ tag (16) ‖ ciphertext. @param key - 32 bytes, the caller's to wipe */
 export function wrapUnder(key: SecretBuffer, text: SecretBuffer, associated: Uint8Array): Buffer {

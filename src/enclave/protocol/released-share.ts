@@ -20,7 +20,8 @@ import { decryptWith, encryptTo, type HybridContext } from "./hybrid-encryption.
 import { readEncryptionKey, readVerificationKey } from "./key-formats.ts";
 import { organisationOf } from "./policy.ts";
 import { combineShares } from "./recovery.ts";
-import { readRecovery, recoveryHash } from "./recovery-form.ts";
+import { checkLength, readRecovery, recoveryHash } from "./recovery-form.ts";
+import { encryptedShareBytes } from "./recovery-wrap.ts";
 import { signMessage, verifyMessage } from "./signing.ts";
 
 export interface ReleaseParts {
@@ -65,6 +66,7 @@ export function readReleasedShare(signed: SignedReleasedShareMessage): ReleasedS
   checkGeneration(message.generation, "ReleasedShareMessage.generation");
   checkMspId(message.mspId, "ReleasedShareMessage.msp_id");
   readEnclaveId(message.receiverEnclaveId, "ReleasedShareMessage.receiver_enclave_id");
+  checkLength(message.encryptedShare, encryptedShareBytes, "ReleasedShareMessage.encrypted_share");
   checkHash(message.recoveryHash, "ReleasedShareMessage.recovery_hash");
   return message;
 }
@@ -83,8 +85,17 @@ export function verifyReleasedShare(signed: SignedReleasedShareMessage, policy: 
   return message;
 }
 
-/** How many organisations have to release theirs: what opens the issue, or more where the policy in force wants more than its own did. */
+/**
+ * How many organisations have to release theirs: what opens the issue, or more where the policy in force wants more than its own did.
+ *
+ * @throws EnclaveError POLICY_DENIED: it wants no recovery
+ */
 export function sharesNeeded({ threshold }: RecoveryMessage, policy: Policy): number {
+  if (policy.recoveryThreshold === 0)
+    throw new EnclaveError(
+      "POLICY_DENIED",
+      `policy ${policy.number}, which is in force, wants no recovery of the keys`,
+    );
   return Math.max(threshold, policy.recoveryThreshold);
 }
 
@@ -99,7 +110,7 @@ export interface RecoveringEnclave {
  * The generation out of the shares that organisations released to this enclave. A release that is of no use is left out as long as
  * there are enough without it. Whether the recovery message is the one of the ledger is the caller's to check, before.
  *
- * @throws EnclaveError POLICY_DENIED: too few are released; with too few right ones, the first refusal: MALFORMED; UNAUTHORIZED;
+ * @throws EnclaveError POLICY_DENIED: too few are released, or the policy wants no recovery; with too few right ones, the first refusal: MALFORMED; UNAUTHORIZED;
  *   BAD_SIGNATURE; WRONG_CONTEXT: for another enclave or chaincode, or two of one organisation; REPLAY: of other recovery shares
  *   than these; BAD_CIPHERTEXT. EK_MISMATCH
  */
@@ -110,6 +121,7 @@ export async function recoverGeneration(
   enclave: RecoveringEnclave,
 ): Promise<ChaincodeGeneration> {
   const message = readRecovery(recovery);
+  const needed = sharesNeeded(message, policy);
   const shares = new Map<string, SecretBuffer>();
   let refusal: EnclaveError | undefined;
   try {
@@ -125,7 +137,6 @@ export async function recoverGeneration(
         if (!(error instanceof EnclaveError)) throw error;
         refusal ??= error;
       }
-    const needed = sharesNeeded(message, policy);
     if (shares.size < needed && refusal !== undefined) throw refusal;
     return await combineShares(message, shares, needed);
   } finally {

@@ -52,9 +52,9 @@ export const putRecovery: Transaction = {
       throw new EnclaveError("EK_MISMATCH", "the recovery shares are of another chaincode key than the active one");
     if (!(await hasRegistered(state, chaincodeId, issuerId.text, active)))
       throw new EnclaveError("NOT_PROVISIONED", `enclave ${issuerId.text} does not hold generation ${active.number}`);
-    const issues = await readIssues(state, chaincodeId, active.number);
+    const { issues, nextNumber } = await readIssues(state, chaincodeId, active.number);
     await requireFirst(state, chaincodeId, issuer.mspId, message, issues);
-    const name = recordNames.recovery(chaincodeId, active.number, BigInt(issues.length + 1));
+    const name = recordNames.recovery(chaincodeId, active.number, nextNumber);
     await writeRecord(state, name, SignedRecoveryMessageSchema, signed);
     return "";
   },

@@ -174,6 +174,13 @@ describe("calls between an enclave and its host", () => {
     assert.deepEqual(await host.call("status"), []);
   });
 
+  test("whose answer is beyond it are told so, and the side that answers is not at fault", async () => {
+    const { host, enclave, closures } = channelPair({ host: () => Promise.resolve([Buffer.alloc(8 * 1024 * 1024)]) });
+    await assert.rejects(enclave.call("ledger"), { code: "MALFORMED", message: "the answer to ledger is too long" });
+    assert.deepEqual(await host.call("status"), []);
+    assert.deepEqual(closures, []);
+  });
+
   for (const [what, bytes] of [
     ["an answer to no call", encodeFrame({ kind: "answer", number: 9, parts: [] })],
     ["a fault to no call", encodeFrame({ kind: "fault", number: 9, parts: [] })],

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { recordTypes } from "../../../../src/enclave/ercc/registry-state.ts";
+import { EnclaveError } from "../../../../src/enclave/errors.ts";
 import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import { CredentialsSchema } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
 import {
@@ -11,6 +13,7 @@ import { readCredentials } from "../../../../src/enclave/protocol/attested-data.
 import { openShare } from "../../../../src/enclave/protocol/recovery.ts";
 import { readRecovery, recoveryHash } from "../../../../src/enclave/protocol/recovery-form.ts";
 import { releaseShare } from "../../../../src/enclave/protocol/released-share.ts";
+import type { LedgerQuestion } from "../../../../src/enclave/trusted-ledger/exchange.ts";
 import { rsaPair } from "../ercc/test-keys.ts";
 import { falseShares } from "./false-shares.ts";
 import { TestHost } from "./test-host.ts";
@@ -147,6 +150,63 @@ describe("recovery shares of more than one issue", () => {
       code: "POLICY_DENIED",
       message: /1 recovery shares .* 2 are needed/,
     });
+  });
+
+  test("are passed over where one organisation's cannot be read: it does not stop the others", async () => {
+    const fresh = await TestHost.registered(world, "Org3MSP");
+    for (const index of [1, 2]) await releaseTo(world, fresh, good, index);
+    const of = (question: LedgerQuestion, mspId: string) =>
+      question.kind === "record" &&
+      question.name.type === recordTypes.released &&
+      question.name.attributes[2] === mspId;
+    const refusal = (code: "MALFORMED" | "LEDGER_UNAVAILABLE") => () => {
+      throw new EnclaveError(code, "the answer is of no use");
+    };
+    const answers: readonly (() => readonly Uint8Array[])[] = [
+      () => [Buffer.from("no message")],
+      () => [Buffer.from(encodeArgument(SignedRecoveryMessageSchema, decoded(good)))],
+      () => [Buffer.alloc(300_000, "A")],
+      refusal("MALFORMED"),
+      refusal("LEDGER_UNAVAILABLE"),
+    ];
+    for (const answer of answers) {
+      world.lie = (question) => (of(question, "Org1MSP") ? answer() : undefined);
+      fresh.storeFails = true;
+      await assert.rejects(fresh.call("recover"), { code: "STORE_FAILED" });
+      fresh.storeFails = false;
+    }
+    // Where too few are left without it, that is why.
+    world.lie = (question) => (of(question, "Org2MSP") ? refusal("LEDGER_UNAVAILABLE")() : undefined);
+    await assert.rejects(fresh.call("recover"), { code: "LEDGER_UNAVAILABLE" });
+    world.lie = undefined;
+    await fresh.registerKeys(await fresh.call("recover"));
+  });
+
+  test("are passed over where an issue cannot be read, and not for ever", async () => {
+    const fresh = await TestHost.registered(world, "Org3MSP");
+    for (const index of [0, 1]) await releaseTo(world, fresh, good, index);
+    const of = (question: LedgerQuestion, number: string) =>
+      question.kind === "record" &&
+      question.name.type === recordTypes.recovery &&
+      (question.name.attributes[2] ?? "1") === number;
+    world.lie = (question) => (of(question, "1") ? [Buffer.from("no message")] : undefined);
+    await assert.rejects(check(first, 1), { code: "BAD_CIPHERTEXT", message: /cannot be read/ });
+    fresh.storeFails = true;
+    await assert.rejects(fresh.call("recover"), { code: "STORE_FAILED" });
+    fresh.storeFails = false;
+    world.lie = (question) =>
+      question.kind === "record" && question.name.type === recordTypes.recovery ? [Buffer.of(1)] : undefined;
+    await assert.rejects(fresh.call("recover"), { code: "MALFORMED" });
+    world.lie = undefined;
+    await fresh.registerKeys(await fresh.call("recover"));
+  });
+
+  test("give nothing while the policy in force wants no recovery", async () => {
+    const other = await TestHost.registered(world, "Org3MSP");
+    for (const index of [0, 1]) await releaseTo(world, other, good, index);
+    await world.setPolicy({ recoveryThreshold: 0 });
+    await assert.rejects(other.call("recover"), { code: "POLICY_DENIED", message: /no recovery/ });
+    await world.setPolicy({});
   });
 
   test("need as many as the policy in force wants", async () => {

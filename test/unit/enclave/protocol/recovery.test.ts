@@ -186,6 +186,8 @@ test("a release by a stranger, or altered, is refused", () => {
     [{ mspId: "" }, /msp_id/],
     [{ receiverEnclaveId: Buffer.of(1) }, /receiver_enclave_id/],
     [{ encryptedShare: new Uint8Array() }, /encrypted_share/],
+    [{ encryptedShare: message.encryptedShare.subarray(1) }, /encrypted_share/],
+    [{ encryptedShare: Buffer.alloc(447) }, /encrypted_share/],
     [{ recoveryHash: Buffer.alloc(31) }, /recovery_hash/],
   ];
   for (const [changes, about] of malformed)
@@ -200,7 +202,12 @@ test("recovery shares are verified for the policy's organisations and number", (
   assert.throws(() => verifyRecovery(recovery, issuer.vkPem, fewer), reason("POLICY_DENIED"));
   const { shares } = readRecovery(recovery);
   assert.throws(
-    () => verifyRecovery(resigned({ shares: shares.slice(1) }), issuer.vkPem, policy()),
+    () =>
+      verifyRecovery(
+        resigned({ shares: shares.slice(1), sealedShares: Buffer.alloc(29 + 2 * 33, 1) }),
+        issuer.vkPem,
+        policy(),
+      ),
     reason("POLICY_DENIED"),
   );
 });
@@ -246,6 +253,19 @@ test("a policy without recovery gives no shares", async () => {
   await assert.rejects(issueRecovery({ ...parts, policy: policy({ recoveryThreshold: 0 }) }), reason("POLICY_DENIED"));
 });
 
+test("shares of a former policy give nothing under one without recovery", async () => {
+  const released = organisationNames.map((name) => release(name));
+  await assert.rejects(
+    recoverGeneration(recovery, released, policy({ recoveryThreshold: 0 }), recovering),
+    reason("POLICY_DENIED", /no recovery/),
+  );
+});
+
+test("shares that were issued without what verifies them are read as they were", () => {
+  const former = readRecovery(resigned({ policyNumber: 0n, sealedShares: new Uint8Array() }));
+  assert.equal(former.sealedShares.length, 0);
+});
+
 test("neither key stands in what goes to the ledger", () => {
   const bytes = Buffer.from(recovery.serializedRecovery?.value ?? []);
   first.stateKey.expose((key) => assert.equal(bytes.includes(key), false));
@@ -261,6 +281,12 @@ const malformed: readonly [what: string, changes: () => Partial<RecoveryMessage>
   ["threshold of 4 of 3", () => ({ threshold: 4 }), /RecoveryMessage\.threshold/],
   ["members", () => ({ membersHash: Buffer.of(1) }), /RecoveryMessage\.members_hash/],
   ["wrapped generation", () => ({ wrappedGeneration: new Uint8Array() }), /RecoveryMessage\.wrapped_generation/],
+  [
+    "wrapped generation's length",
+    () => ({ wrappedGeneration: Buffer.alloc(4153) }),
+    /RecoveryMessage\.wrapped_generation/,
+  ],
+  ["sealed shares' length", () => ({ sealedShares: Buffer.alloc(29 + 33 * 2) }), /RecoveryMessage\.sealed_shares/],
   ["shares", () => ({ shares: [] }), /RecoveryMessage\.shares/],
   [
     "shares, two of one",
