@@ -3,15 +3,18 @@ import {
   HashedRWSetSchema,
   type KVRWSet,
   KVRWSetSchema,
+  type KVWrite,
+  type KVWriteHash,
   TxReadWriteSetSchema,
 } from "../messages/generated/fabric/rwset_pb.ts";
 import { readAsGo } from "./go-message.ts";
+import { sha256 } from "./low-s.ts";
 
 /** What a transaction reads and writes of one chaincode's names. */
 export interface NamespaceSet {
   readonly namespace: string;
   readonly set: KVRWSet;
-  /** Of its collections of private data: hashes of names and values. */
+  /** Of its collections of private data, each once: hashes of names and values. */
   readonly collections: readonly { readonly name: string; readonly set: HashedRWSet }[];
 }
 export type ReadWriteSets = readonly NamespaceSet[];
@@ -27,15 +30,44 @@ export function readSets(results: Uint8Array | undefined): ReadWriteSets | undef
     const sets = readAsGo(TxReadWriteSetSchema, results).nsRwset.map(({ namespace, rwset, collectionHashedRwset }) => ({
       namespace,
       set: readAsGo(KVRWSetSchema, rwset),
-      collections: collectionHashedRwset.map(({ collectionName, hashedRwset }) => ({
-        name: collectionName,
-        set: readAsGo(HashedRWSetSchema, hashedRwset),
-      })),
+      collections: byName(
+        collectionHashedRwset.map(({ collectionName, hashedRwset }) => ({
+          name: collectionName,
+          set: readAsGo(HashedRWSetSchema, hashedRwset),
+        })),
+      ),
     }));
     return new Set(sets.map(({ namespace }) => namespace)).size === sets.length ? sets : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Fabric's peers take a collection that is named twice, and what each entry holds: together they are one. */
+function byName(collections: NamespaceSet["collections"]): NamespaceSet["collections"] {
+  const merged = new Map<string, HashedRWSet>();
+  for (const { name, set } of collections) {
+    const first = merged.get(name);
+    if (first === undefined) merged.set(name, set);
+    else {
+      for (const read of set.hashedReads) first.hashedReads.push(read);
+      for (const write of set.hashedWrites) first.hashedWrites.push(write);
+      for (const write of set.metadataWrites) first.metadataWrites.push(write);
+    }
+  }
+  return [...merged].map(([name, set]) => ({ name, set }));
+}
+
+/** To Fabric's peers (2.2.x and 2.3.1 on) a write of nothing is a deletion. */
+export function isDeletion({ isDelete, value }: Pick<KVWrite, "isDelete" | "value">): boolean {
+  return isDelete || value.length === 0;
+}
+
+const hashOfNothing = sha256(new Uint8Array());
+
+/** {@link isDeletion} of private data: nothing as its hash, or the hash of nothing. */
+export function isHashDeletion({ isDelete, valueHash }: Pick<KVWriteHash, "isDelete" | "valueHash">): boolean {
+  return isDelete || valueHash.length === 0 || hashOfNothing.equals(valueHash);
 }
 
 /**

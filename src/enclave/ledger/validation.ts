@@ -3,7 +3,16 @@ import { all, endorsersOf, type Judgement, judgeNamespace, namespacesToJudge } f
 import { claimedResults, claimedTxId, type ReadTransaction, readTransaction } from "./envelope.ts";
 import type { Membership } from "./membership.ts";
 import { findConflict } from "./read-conflicts.ts";
-import { keyOfHash, partOf, type ReadWriteSets, readSets, unfollowedParts, writtenParts } from "./read-write-sets.ts";
+import {
+  isDeletion,
+  isHashDeletion,
+  keyOfHash,
+  partOf,
+  type ReadWriteSets,
+  readSets,
+  unfollowedParts,
+  writtenParts,
+} from "./read-write-sets.ts";
 import { type ValidationCode, validationCodes } from "./validation-codes.ts";
 
 export interface ValidatedBlock {
@@ -151,12 +160,14 @@ class BlockJudge {
 
   #apply(sets: ReadWriteSets, version: Version): void {
     for (const { namespace, set, collections } of sets) {
-      for (const { key, isDelete, value } of set.writes)
-        this.#overlay.add({ namespace: partOf(namespace), key, value: isDelete ? undefined : value, version });
+      for (const write of set.writes) {
+        const value = isDeletion(write) ? undefined : write.value;
+        this.#overlay.add({ namespace: partOf(namespace), key: write.key, value, version });
+      }
       for (const { name, set: hashed } of collections)
-        for (const { keyHash, isDelete, valueHash } of hashed.hashedWrites) {
-          const value = isDelete ? undefined : valueHash;
-          this.#overlay.add({ namespace: partOf(namespace, name), key: keyOfHash(keyHash), value, version });
+        for (const write of hashed.hashedWrites) {
+          const value = isHashDeletion(write) ? undefined : write.valueHash;
+          this.#overlay.add({ namespace: partOf(namespace, name), key: keyOfHash(write.keyHash), value, version });
         }
     }
     this.#leaveUnknown(unfollowedParts(sets), "what was written there is not followed");
