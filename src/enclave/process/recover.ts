@@ -1,5 +1,6 @@
 import { EnclaveError } from "../errors.ts";
 import type {
+  RecoveryMessage,
   SignedCCKeyRegistrationMessage,
   SignedRecoveryMessage,
   SignedReleasedShareMessage,
@@ -48,22 +49,25 @@ export async function issueRecoveryShares(
  */
 export async function checkRecoveryShares(enclave: OpenEnclave, number: bigint): Promise<Buffer> {
   const { keys } = await activeGeneration(enclave);
-  const signed = await wellFormed(() => enclave.ledger.recovery(keys.number, number));
+  const signed = await enclave.ledger.recovery(keys.number, number);
   if (signed === undefined)
     throw new EnclaveError(
       "NOT_FOUND",
       `the ledger has no issue ${number} of recovery shares of the active generation`,
     );
-  await checkShares(keys, await wellFormed(() => readRecovery(signed)));
+  await checkShares(keys, readWhole(signed));
   return recoveryHash(signed);
 }
 
-/** What nobody can read is of no use, as what does not open: who asks has others issued beside it. */
-async function wellFormed<T>(read: () => T | Promise<T>): Promise<T> {
+/**
+ * An issue that is not of its form is of no use, as one that does not open: who asks has others issued beside it. Where the ledger's
+ * answer cannot be had, the issue may be right.
+ */
+function readWhole(signed: SignedRecoveryMessage): RecoveryMessage {
   try {
-    return await read();
+    return readRecovery(signed);
   } catch (cause) {
-    if (!(cause instanceof EnclaveError) || cause.code !== "MALFORMED") throw cause;
+    if (!(cause instanceof EnclaveError)) throw cause;
     throw new EnclaveError("BAD_CIPHERTEXT", `the recovery shares cannot be read: ${cause.message}`, { cause });
   }
 }

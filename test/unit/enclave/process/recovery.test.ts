@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { recordTypes } from "../../../../src/enclave/ercc/registry-state.ts";
 import { EnclaveError } from "../../../../src/enclave/errors.ts";
+import { packAny } from "../../../../src/enclave/messages/any.ts";
 import { encodeArgument } from "../../../../src/enclave/messages/argument.ts";
 import { CredentialsSchema } from "../../../../src/enclave/messages/generated/fpc/fpc_pb.ts";
 import {
+  RecoveryMessageSchema,
   SignedRecoveryMessageSchema,
   SignedReleasedShareMessageSchema,
 } from "../../../../src/enclave/messages/generated/fpc/key_dist_pb.ts";
@@ -189,9 +191,19 @@ describe("recovery shares of more than one issue", () => {
       question.kind === "record" &&
       question.name.type === recordTypes.recovery &&
       (question.name.attributes[2] ?? "1") === number;
-    world.lie = (question) => (of(question, "1") ? [Buffer.from("no message")] : undefined);
+    const signed = decoded(good);
+    const long = { ...readRecovery(signed), wrappedGeneration: Buffer.alloc(300_000, 7) };
+    const text = encodeArgument(SignedRecoveryMessageSchema, {
+      ...signed,
+      serializedRecovery: packAny(RecoveryMessageSchema, long),
+    });
+    world.lie = (question) => (of(question, "1") ? [Buffer.from(text)] : undefined);
     await assert.rejects(check(first, 1), { code: "BAD_CIPHERTEXT", message: /cannot be read/ });
     fresh.storeFails = true;
+    await assert.rejects(fresh.call("recover"), { code: "STORE_FAILED" });
+    // What the ledger's answer is of no use for may be right all the same.
+    world.lie = (question) => (of(question, "1") ? [Buffer.from("no message")] : undefined);
+    await assert.rejects(check(first, 1), { code: "MALFORMED" });
     await assert.rejects(fresh.call("recover"), { code: "STORE_FAILED" });
     fresh.storeFails = false;
     world.lie = (question) =>
