@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { Endorsement } from "../messages/generated/fabric/peer_pb.ts";
 import { KVRWSetSchema } from "../messages/generated/fabric/rwset_pb.ts";
+import { certificateName } from "./certificate-parts.ts";
 import type { CommittedState } from "./committed-state.ts";
 import { builtinPlugins, lifecycleName, readValidation } from "./definitions.ts";
 import { isSignedToFabric } from "./go-signature.ts";
@@ -42,8 +43,9 @@ export function endorsersOf(
   const endorsers = new Map<string, Identity>();
   for (const { endorser, signature } of endorsements) {
     const identity = signers.identify(endorser);
-    const name = `${identity?.mspId} ${identity?.certificate.fingerprint256}`;
-    if (identity === undefined || endorsers.has(name)) continue;
+    if (identity === undefined) continue;
+    const name = `${identity.mspId} ${certificateName(identity.certificate.raw).toString("base64")}`;
+    if (endorsers.has(name)) continue;
     if (isSignedToFabric(Buffer.concat([responsePayload, endorser]), signature, identity.key))
       endorsers.set(name, identity);
   }
