@@ -5,7 +5,7 @@ import { certificateName } from "./certificate-parts.ts";
 import type { CommittedState } from "./committed-state.ts";
 import { builtinPlugins, lifecycleName, readValidation } from "./definitions.ts";
 import { isSignedToFabric } from "./go-signature.ts";
-import type { Identity, Membership } from "./membership.ts";
+import type { JudgedIdentity, Membership } from "./membership.ts";
 import {
   implicitOrganisation,
   type NamespaceSet,
@@ -27,22 +27,22 @@ export interface EndorsementContext {
   /** Of the channel's application organisations. */
   readonly mspIds: readonly string[];
   /** Distinct, their signatures verified. */
-  readonly endorsers: readonly Identity[];
+  readonly endorsers: readonly JudgedIdentity[];
   /** Before the block. */
   readonly state: CommittedState;
   /** Why a part of the state is not known any more. */
   readonly whyUnknown: (part: string) => string | undefined;
 }
 
-/** Each identity once whose signature over the response is right; others are passed over. */
+/** Each identity once, in doubt or not, whose signature over the response is right; others are passed over. */
 export function endorsersOf(
   responsePayload: Uint8Array,
   endorsements: readonly Endorsement[],
   signers: Membership,
-): readonly Identity[] {
-  const endorsers = new Map<string, Identity>();
+): readonly JudgedIdentity[] {
+  const endorsers = new Map<string, JudgedIdentity>();
   for (const { endorser, signature } of endorsements) {
-    const identity = signers.identify(endorser);
+    const identity = signers.judge(endorser);
     if (identity === undefined) continue;
     const name = `${identity.mspId} ${certificateName(identity.certificate.raw).toString("base64")}`;
     if (endorsers.has(name)) continue;
@@ -102,14 +102,33 @@ export function all(judgements: readonly Judgement[]): Judgement {
   return judgements.find(isRefusal) ?? judgements.find((one) => "undecided" in one) ?? valid;
 }
 
-function judgePolicy(policy: Uint8Array, mspIds: readonly string[], endorsers: readonly Identity[]): Judgement {
+function judgePolicy(policy: Uint8Array, mspIds: readonly string[], endorsers: readonly JudgedIdentity[]): Judgement {
   let read: EndorsementPolicy;
   try {
     read = new EndorsementPolicy(policy, mspIds);
   } catch (error) {
     return { undecided: error instanceof Error ? error.message : "an endorsement policy cannot be read" };
   }
-  return read.isSatisfiedBy(endorsers) ? valid : refused;
+  const [first, ...others] = findings(read, endorsers);
+  if (first === undefined || others.some((one) => one !== first))
+    return { undecided: `an endorser's certificate: ${endorsers.find(({ doubt }) => doubt !== undefined)?.doubt}` };
+  return first ? valid : refused;
+}
+
+const maxDoubts = 4;
+
+/**
+ * Whether a policy is satisfied, whichever of those in doubt count. Each choice is tried: more signatures do not always satisfy more, to Fabric's peers.
+ * Of too many nothing is found, unless not even any number of each suffices.
+ */
+function findings(policy: EndorsementPolicy, endorsers: readonly JudgedIdentity[]): readonly boolean[] {
+  const doubted = endorsers.filter(({ doubt }) => doubt !== undefined);
+  if (doubted.length > maxDoubts) return policy.canBeSatisfiedBy(endorsers) ? [] : [false];
+  return Array.from({ length: 2 ** doubted.length }, (_, choice) =>
+    policy.isSatisfiedBy(
+      endorsers.filter((one) => one.doubt === undefined || (choice >> doubted.indexOf(one)) % 2 === 1),
+    ),
+  );
 }
 
 function ruleOf(

@@ -31,6 +31,8 @@ export interface ReadTransaction {
   readonly endorsements: readonly Endorsement[];
   /** kvrwset.TxReadWriteSet */
   readonly results: Uint8Array;
+  /** Why it cannot be told whether its creator is a member of the channel; undefined: he is. */
+  readonly creatorDoubt: string | undefined;
 }
 
 export interface Refusal {
@@ -58,8 +60,8 @@ export function readTransaction(
   channel: { readonly channelId: string; readonly signers: Membership },
 ): ReadTransaction | Refusal {
   try {
-    const { payload, channelHeader } = readSignedHeaders(bytes, channel);
-    return readCall(payload, channelHeader);
+    const { payload, channelHeader, creatorDoubt } = readSignedHeaders(bytes, channel);
+    return { ...readCall(payload, channelHeader), creatorDoubt };
   } catch (error) {
     if (error instanceof Unreadable) return { code: error.code };
     throw error;
@@ -109,7 +111,11 @@ export function claimedResults(bytes: Uint8Array): Uint8Array | undefined {
 function readSignedHeaders(
   bytes: Uint8Array,
   { channelId, signers }: { readonly channelId: string; readonly signers: Membership },
-): { readonly payload: Payload; readonly channelHeader: ChannelHeader } {
+): {
+  readonly payload: Payload;
+  readonly channelHeader: ChannelHeader;
+  readonly creatorDoubt: string | undefined;
+} {
   const { payload: signed, signature } = orRefuse(validationCodes.NIL_ENVELOPE, () => readAsGo(EnvelopeSchema, bytes));
   demand(signed.length > 0, validationCodes.NIL_ENVELOPE);
   const payload = orRefuse(validationCodes.BAD_PAYLOAD, () => readAsGo(PayloadSchema, signed));
@@ -123,16 +129,19 @@ function readSignedHeaders(
   demand(type === headerTypes.endorserTransaction, validationCodes.UNKNOWN_TX_TYPE);
   demand(epoch === 0n && nonce.length > 0 && creator.length > 0, badHeader);
   demand(channelHeader.channelId === channelId, validationCodes.TARGET_CHAIN_NOT_FOUND);
-  const signer = signers.identify(creator);
+  const signer = signers.judge(creator);
   demand(
     signer !== undefined && isSignedToFabric(signed, signature, signer.key),
     validationCodes.BAD_CREATOR_SIGNATURE,
   );
   demand(txId === txIdOf(nonce, creator), validationCodes.BAD_PROPOSAL_TXID);
-  return { payload, channelHeader };
+  return { payload, channelHeader, creatorDoubt: signer.doubt };
 }
 
-function readCall({ header, data }: Payload, { extension, txId }: ChannelHeader): ReadTransaction {
+function readCall(
+  { header, data }: Payload,
+  { extension, txId }: ChannelHeader,
+): Omit<ReadTransaction, "creatorDoubt"> {
   const invalid = validationCodes.INVALID_ENDORSER_TRANSACTION;
   const { actions } = orRefuse(invalid, () => readAsGo(TransactionSchema, data));
   const [action, ...others] = actions;

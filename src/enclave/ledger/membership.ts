@@ -2,6 +2,7 @@ import { type KeyObject, X509Certificate } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type SerializedIdentity, SerializedIdentitySchema } from "../messages/generated/fabric/peer_pb.ts";
 import { readMessage } from "./fabric-message.ts";
+import { type Authorities, type Standing, standingOf } from "./fabric-standing.ts";
 import { readAsGo } from "./go-message.ts";
 import { firstPemBlock } from "./go-pem.ts";
 import { isKeyOfFabric } from "./go-signature.ts";
@@ -28,6 +29,12 @@ export interface Identity {
   readonly certificate: X509Certificate;
 }
 
+/** An identity, or what may be one. */
+export interface JudgedIdentity extends Identity {
+  /** Why it cannot be told whether Fabric's peers take it; undefined: they do. */
+  readonly doubt: string | undefined;
+}
+
 /**
  * Whose certificates are taken: `strict`, for what is for ourselves; `fabric`, as Fabric's peers read them in transactions: with
  * anything around the PEM, of any length, for a key on any NIST curve.
@@ -43,7 +50,7 @@ export class Membership {
   readonly #organisations: ReadonlyMap<string, Authorities>;
   readonly #form: MembershipForm;
   /** By SHA-256 of the serialized identity: the same few sign everything. */
-  readonly #known = new Map<string, Identity | undefined>();
+  readonly #known = new Map<string, JudgedIdentity | undefined>();
 
   /** @throws Error: an organisation's certificate cannot be read */
   constructor(organisations: readonly Organisation[], form: MembershipForm = "strict") {
@@ -62,23 +69,28 @@ export class Membership {
    * @returns undefined where no organisation of the channel answers for it, or it has no role, or more than one
    */
   identify(serialized: Uint8Array, atMs?: number): Identity | undefined {
-    const identity = this.#identify(serialized);
+    const identity = this.judge(serialized);
+    if (identity?.doubt !== undefined) return undefined;
     if (identity === undefined || atMs === undefined) return identity;
     const { validFromDate, validToDate } = identity.certificate;
     return validFromDate.getTime() <= atMs && atMs <= validToDate.getTime() ? identity : undefined;
   }
 
-  #identify(serialized: Uint8Array): Identity | undefined {
+  /**
+   * {@link identify}, with those who may be members: in the form `fabric`, an authority of their organisation has signed their certificate, and
+   * the rest is in doubt.
+   */
+  judge(serialized: Uint8Array): JudgedIdentity | undefined {
     if (this.#form === "strict" && serialized.length > maxIdentityBytes) return undefined;
     const name = sha256(serialized).toString("base64");
     if (this.#known.has(name)) return this.#known.get(name);
-    const identity = this.#judge(serialized);
+    const identity = this.#read(serialized);
     if (this.#known.size >= maxRemembered) this.#known.clear();
     this.#known.set(name, identity);
     return identity;
   }
 
-  #judge(serialized: Uint8Array): Identity | undefined {
+  #read(serialized: Uint8Array): JudgedIdentity | undefined {
     try {
       const isStrict = this.#form === "strict";
       const { mspid, idBytes } = (isStrict ? readMessage : readAsGo)(SerializedIdentitySchema, serialized);
@@ -88,10 +100,12 @@ export class Membership {
       if (certificate === undefined) return undefined;
       const key = certificate.publicKey;
       const isOfKind = isStrict ? key.asymmetricKeyDetails?.namedCurve === "prime256v1" : isKeyOfFabric(key);
-      if (!isOfKind || certificate.ca) return undefined;
-      if (!isIssuedUnder(certificate, authorities)) return undefined;
       const [role, ...others] = rolesOf(certificate);
-      return role === undefined || others.length > 0 ? undefined : { mspId: mspid, role, key, certificate };
+      if (!isOfKind || role === undefined || others.length > 0) return undefined;
+      const standing = isStrict ? strictStandingOf(certificate, authorities) : standingOf(certificate, authorities);
+      if (standing === "stranger") return undefined;
+      const doubt = standing === "member" ? undefined : standing.doubt;
+      return { mspId: mspid, role, key, certificate, doubt };
     } catch {
       return undefined;
     }
@@ -130,14 +144,17 @@ function pemOf(der: Buffer): string {
   return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
 }
 
-interface Authorities {
-  readonly roots: readonly X509Certificate[];
-  readonly intermediates: readonly X509Certificate[];
+function authoritiesOf({ roots, intermediates = [] }: Organisation): Authorities {
+  const read = (pems: readonly string[]) => {
+    const certificates = pems.map((pem) => new X509Certificate(pem));
+    return [...new Map(certificates.map((one) => [one.fingerprint256, one])).values()];
+  };
+  return { roots: read(roots), intermediates: read(intermediates) };
 }
 
-function authoritiesOf({ roots, intermediates = [] }: Organisation): Authorities {
-  const read = (pem: string) => new X509Certificate(pem);
-  return { roots: roots.map(read), intermediates: intermediates.map(read) };
+/** For ourselves: by OpenSSL's rules, key identifiers included. */
+function strictStandingOf(certificate: X509Certificate, authorities: Authorities): Standing {
+  return !certificate.ca && isIssuedUnder(certificate, authorities) ? "member" : "stranger";
 }
 
 function isIssuedUnder(certificate: X509Certificate, authorities: Authorities, depth = 1): boolean {
@@ -156,5 +173,6 @@ function rolesOf(certificate: X509Certificate): readonly Role[] {
   // Node gives one as text and several as an array, whatever its types say.
   const units: unknown = (certificate.toLegacyObject().subject as unknown as Record<string, unknown>).OU;
   const list: readonly unknown[] = Array.isArray(units) ? units : [units];
-  return roles.filter((role) => list.includes(role));
+  // The same one twice is two to Fabric's peers.
+  return list.flatMap((unit) => roles.filter((role) => role === unit));
 }

@@ -77,6 +77,12 @@ export class EndorsementPolicy {
     return this.#isSatisfied(endorsers);
   }
 
+  /** Whether any number of each of these would satisfy it. Where not, no choice among them does. */
+  canBeSatisfiedBy(endorsers: readonly Endorser[]): boolean {
+    const kinds = new Map(endorsers.map(({ mspId, role }) => [`${mspId} ${role}`, { mspId, role }]));
+    return this.#isSatisfied([...kinds.values()].flatMap((one) => Array.from({ length: maxRules }, () => one)));
+  }
+
   /**
    * The fewest organisations one peer of each of which satisfies it, the earlier ones of `available` first; undefined where
    * not even all do.

@@ -119,7 +119,8 @@ class BlockJudge {
     return all([endorsement, findConflict(sets, current) ?? endorsement]);
   }
 
-  #judgeEndorsements({ chaincode, responsePayload, endorsements }: ReadTransaction, sets: ReadWriteSets): Judgement {
+  #judgeEndorsements(transaction: ReadTransaction, sets: ReadWriteSets): Judgement {
+    const { chaincode, responsePayload, endorsements, creatorDoubt } = transaction;
     const { membership, signers } = this.#channel;
     const endorsers = endorsersOf(responsePayload, endorsements, signers);
     const context = {
@@ -136,7 +137,8 @@ class BlockJudge {
     for (const { one, judgement } of judged)
       if (one.set.metadataWrites.length > 0 && !("code" in judgement && judgement.code !== validationCodes.VALID))
         this.#leaveUnknown([partOf(one.namespace)], `${one.namespace} gives keys an endorsement policy of their own`);
-    return all(judged.map(({ judgement }) => judgement));
+    const ofCreator = creatorDoubt === undefined ? [] : [{ undecided: `its creator's certificate: ${creatorDoubt}` }];
+    return all([...judged.map(({ judgement }) => judgement), ...ofCreator]);
   }
 
   #isToldOtherwise(judgement: Judgement, position: number): boolean {

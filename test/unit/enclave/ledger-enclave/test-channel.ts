@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { createHash, createPrivateKey, type KeyObject, randomBytes } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { makeBlock, readBlock, withValidation } from "../../../../src/enclave/ledger/block.ts";
@@ -41,13 +42,23 @@ export class TestChannel {
   readonly clients: readonly Signer[];
   readonly orderer: Signer;
   readonly stranger: Signer;
+  /** By an organisation's authority, of a time before its own: Fabric's peers may not take it. */
+  readonly doubtedMember: (organisation: number, role: string) => Promise<Signer>;
 
-  private constructor(genesisBlock: Buffer, peers: Signer[], clients: Signer[], orderer: Signer, stranger: Signer) {
+  private constructor(
+    genesisBlock: Buffer,
+    peers: Signer[],
+    clients: Signer[],
+    orderer: Signer,
+    stranger: Signer,
+    doubtedMember: TestChannel["doubtedMember"],
+  ) {
     this.genesisBlock = genesisBlock;
     this.peers = peers;
     this.clients = clients;
     this.orderer = orderer;
     this.stranger = stranger;
+    this.doubtedMember = doubtedMember;
   }
 
   static async create(): Promise<TestChannel> {
@@ -60,14 +71,17 @@ export class TestChannel {
       orderers: [{ mspId: "OrdererMSP", roots: [ordering.certificate] }],
       timestampMs: Date.now(),
     });
-    const all = (role: string) =>
-      Promise.all(members.map(({ authority }, index) => issue(authority, mspIds[index] ?? "", role)));
+    const member = (index: number, role: string, notBefore?: Date) =>
+      issue(members[index]?.authority ?? assert.fail(), mspIds[index] ?? "", role, notBefore);
+    const all = (role: string) => Promise.all(members.map((_, index) => member(index, role)));
+    const early = new Date(Date.now() - 7 * 24 * 60 * 60 * 1000);
     return new TestChannel(
       genesisBlock,
       await all("peer"),
       await all("client"),
       await issue(ordering.authority, "OrdererMSP", "orderer"),
       await issue((await OrganisationAuthority.create("Org1MSP")).authority, "Org1MSP", "peer"),
+      (index, role) => member(index, role, early),
     );
   }
 
@@ -126,8 +140,12 @@ export class TestChannel {
   }
 }
 
-async function issue(authority: OrganisationAuthority, mspId: string, role: string): Promise<Signer> {
-  const { certificate, privateKey } = await authority.issue({ commonName: `${role}.${mspId}`, units: [role] });
+async function issue(authority: OrganisationAuthority, mspId: string, role: string, notBefore?: Date): Promise<Signer> {
+  const { certificate, privateKey } = await authority.issue({
+    commonName: `${role}.${mspId}`,
+    units: [role],
+    ...(notBefore && { notBefore }),
+  });
   return {
     mspId,
     serialized: serializeIdentity({ mspId, certificate }),
