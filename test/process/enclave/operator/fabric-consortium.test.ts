@@ -299,7 +299,7 @@ describe("a consortium of three organisations and five enclaves on a channel of 
       refused(
         await revoke(1, ...why, "--together"),
         2,
-        /2 of Org1MSP, Org2MSP, Org3MSP have to sign.*\n.*hint: at 2 of them: .* --reason 'its peer'\\''s machine was stolen' --sign .*\nthen at one: /,
+        /2 of Org1MSP, Org2MSP, Org3MSP have to sign.*\n.*hint: at 2 of them: .* --reason 'its peer'\\''s machine was stolen' --sign .*; then at one: /,
       );
       const first = at("first.json", printed(await revoke(1, ...why, "--sign")));
       refused(await revoke(1, first, ...why, "--together"), enclaveErrors.BAD_SIGNATURE.exit, /error: /);
