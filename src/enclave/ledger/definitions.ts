@@ -6,7 +6,9 @@ import {
   StateDataSchema,
   StateMetadataSchema,
 } from "../messages/generated/fabric/lifecycle_pb.ts";
+import { ApplicationPolicySchema, CollectionConfigPackageSchema } from "../messages/generated/fabric/peer_pb.ts";
 import { readMessage } from "./fabric-message.ts";
+import { readAsGo } from "./go-message.ts";
 
 /** The system chaincode that keeps a channel's definitions of chaincodes. */
 export const lifecycleName = "_lifecycle";
@@ -21,6 +23,7 @@ export function definitionKeys(name: string): {
   readonly sequence: string;
   readonly endorsementInfo: string;
   readonly validationInfo: string;
+  readonly collections: string;
 } {
   const field = (which: string) => `namespaces/fields/${name}/${which}`;
   return {
@@ -28,6 +31,7 @@ export function definitionKeys(name: string): {
     sequence: field("Sequence"),
     endorsementInfo: field("EndorsementInfo"),
     validationInfo: field("ValidationInfo"),
+    collections: field("Collections"),
   };
 }
 
@@ -68,6 +72,27 @@ export function readValidation(
   const info = get(definitionKeys(name).validationInfo) ?? new Uint8Array();
   const { validationPlugin, validationParameter } = readMessage(ChaincodeValidationInfoSchema, bytesIn(info));
   return { plugin: validationPlugin, policy: validationParameter };
+}
+
+/**
+ * The collections of private data that a committed definition describes, by their names, with the endorsement policies of those that have one of
+ * their own (protos.ApplicationPolicy).
+ *
+ * @param get - Reads a key of the state of `_lifecycle`
+ * @throws EnclaveError MALFORMED
+ */
+export function readCollections(
+  name: string,
+  get: (key: string) => Uint8Array | undefined,
+): ReadonlyMap<string, Uint8Array | undefined> {
+  const collections = new Map<string, Uint8Array | undefined>();
+  const stored = get(definitionKeys(name).collections) ?? new Uint8Array();
+  for (const { staticCollectionConfig } of readAsGo(CollectionConfigPackageSchema, bytesIn(stored)).config) {
+    if (staticCollectionConfig === undefined || collections.has(staticCollectionConfig.name)) continue;
+    const { name: collection, endorsementPolicy } = staticCollectionConfig;
+    collections.set(collection, endorsementPolicy && toBinary(ApplicationPolicySchema, endorsementPolicy));
+  }
+  return collections;
 }
 
 /** What of a state committing this definition writes. */

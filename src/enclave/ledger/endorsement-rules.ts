@@ -3,11 +3,12 @@ import type { Endorsement } from "../messages/generated/fabric/peer_pb.ts";
 import { KVRWSetSchema } from "../messages/generated/fabric/rwset_pb.ts";
 import { certificateName } from "./certificate-parts.ts";
 import type { CommittedState } from "./committed-state.ts";
-import { builtinPlugins, lifecycleName, readValidation } from "./definitions.ts";
+import { builtinPlugins, lifecycleName, readCollections, readValidation } from "./definitions.ts";
 import { isSignedToFabric } from "./go-signature.ts";
 import type { JudgedIdentity, Membership } from "./membership.ts";
 import {
   implicitOrganisation,
+  isFollowed,
   type NamespaceSet,
   partOf,
   type ReadWriteSets,
@@ -65,33 +66,35 @@ export function namespacesToJudge(called: string, sets: ReadWriteSets): readonly
 
 /**
  * Judges the endorsement of what is written under one chaincode's name, as Fabric's built-in validation does (`vscc` of 2.0 and later): the
- * definition's policy, or for an organisation's implicit collection that organisation's. What it does beyond (policies of single keys and of
- * collections, other plugins) is undecided here.
+ * definition's policy, that of a collection that has one, or for an organisation's implicit collection that organisation's. What it does beyond
+ * (policies of single keys, other plugins) is undecided here, unless nobody at all has endorsed it.
  */
-export function judgeNamespace(
-  { namespace, set, collections }: NamespaceSet,
-  { mspIds, endorsers, state, whyUnknown }: EndorsementContext,
-): Judgement {
+export function judgeNamespace({ namespace, set, collections }: NamespaceSet, context: EndorsementContext): Judgement {
+  const { mspIds, endorsers, state, whyUnknown } = context;
   const rule = ruleOf(namespace, state);
   if (rule === undefined) return { code: validationCodes.INVALID_CHAINCODE };
+  if (endorsers.length === 0) return refused;
   if (rule.plugin !== builtinPlugins.validation)
     return { undecided: `${namespace} is validated by the plugin ${JSON.stringify(rule.plugin.slice(0, 64))}` };
   const judgements: Judgement[] = [];
+  const judge = (part: string, policy: Uint8Array) => {
+    const why = whyUnknown(part);
+    judgements.push(why === undefined ? judgePolicy(policy, mspIds, endorsers) : { undecided: why });
+  };
   const isPublic = set.writes.length + set.metadataWrites.length > 0;
   const written = collections.filter(
     ({ set: hashed }) => hashed.hashedWrites.length + hashed.metadataWrites.length > 0,
   );
-  const why = isPublic ? whyUnknown(partOf(namespace)) : undefined;
-  if (why !== undefined) judgements.push({ undecided: why });
-  else if (isPublic || written.length === 0) judgements.push(judgePolicy(rule.policy, mspIds, endorsers));
+  if (isPublic) judge(partOf(namespace), rule.policy);
+  else if (written.length === 0) judgements.push(judgePolicy(rule.policy, mspIds, endorsers));
+  const described = written.some(({ name }) => !isFollowed(name)) ? collectionsOf(namespace, state) : noCollections;
+  if (described === undefined) judgements.push({ undecided: `the collections of ${namespace} cannot be read` });
   for (const { name } of written) {
     const organisation = implicitOrganisation(name);
-    const whyNot = whyUnknown(partOf(namespace, name));
-    if (organisation === undefined)
-      judgements.push({ undecided: `${namespace} writes to the collection ${name.slice(0, 64)}` });
-    else if (!mspIds.includes(organisation)) judgements.push(refused);
-    else if (whyNot !== undefined) judgements.push({ undecided: whyNot });
-    else judgements.push(judgePolicy(policyOf(1, [organisation]), mspIds, endorsers));
+    const isThere = organisation === undefined ? (described?.has(name) ?? true) : mspIds.includes(organisation);
+    if (!isThere) judgements.push(refused);
+    else if (organisation !== undefined) judge(partOf(namespace, name), policyOf(1, [organisation]));
+    else judge(partOf(namespace, name), described?.get(name) ?? rule.policy);
   }
   return all(judgements);
 }
@@ -140,6 +143,20 @@ function ruleOf(
   try {
     const rule = readValidation(namespace, (key) => state.get(lifecycleName, key)?.value);
     return rule === undefined || rule.plugin === "" || rule.policy.length === 0 ? undefined : rule;
+  } catch {
+    return undefined;
+  }
+}
+
+const noCollections: ReadonlyMap<string, Uint8Array | undefined> = new Map();
+
+/** Undefined where they cannot be read. */
+function collectionsOf(
+  namespace: string,
+  state: CommittedState,
+): ReadonlyMap<string, Uint8Array | undefined> | undefined {
+  try {
+    return readCollections(namespace, (key) => state.get(lifecycleName, key)?.value);
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 import type { Version as VersionMessage } from "../messages/generated/fabric/rwset_pb.ts";
 import { type CommittedState, type StateOverlay, sameVersion, type Version } from "./committed-state.ts";
 import { isSummary, isSummaryOf } from "./merkle-summary.ts";
-import { implicitOrganisation, keyOfHash, partOf, type ReadWriteSets } from "./read-write-sets.ts";
+import { isFollowed, keyOfHash, partOf, type ReadWriteSets } from "./read-write-sets.ts";
 import { type ValidationCode, validationCodes } from "./validation-codes.ts";
 
 /** What a transaction's reads are compared with. */
@@ -22,8 +22,8 @@ export function findConflict(
   current: CurrentState,
 ): { readonly code: ValidationCode } | { readonly undecided: string } | undefined {
   let undecided: string | undefined;
-  for (const { part, key, version, isFollowed } of readsOf(sets)) {
-    const why = isFollowed ? current.whyUnknown(part) : "a collection was read that is not followed";
+  for (const { part, key, version, isKnown } of readsOf(sets)) {
+    const why = isKnown ? current.whyUnknown(part) : "a collection was read that is not followed";
     if (why !== undefined) undecided ??= why;
     else if (hasChanged(part, key, version, current)) return { code: validationCodes.MVCC_READ_CONFLICT };
   }
@@ -41,11 +41,10 @@ export function findConflict(
 
 function* readsOf(sets: ReadWriteSets) {
   for (const { namespace, set, collections } of sets) {
-    for (const { key, version } of set.reads) yield { part: partOf(namespace), key, version, isFollowed: true };
+    for (const { key, version } of set.reads) yield { part: partOf(namespace), key, version, isKnown: true };
     for (const { name, set: hashed } of collections) {
-      const isFollowed = implicitOrganisation(name) !== undefined;
       for (const { keyHash, version } of hashed.hashedReads)
-        yield { part: partOf(namespace, name), key: keyOfHash(keyHash), version, isFollowed };
+        yield { part: partOf(namespace, name), key: keyOfHash(keyHash), version, isKnown: isFollowed(name) };
     }
   }
 }

@@ -94,22 +94,52 @@ export function writtenParts(sets: ReadWriteSets): readonly string[] {
 }
 
 /**
- * Parts that a transaction leaves in a state which is not followed here: keys with an endorsement policy of their own, names that are purged,
- * a name that is written twice.
+ * Parts of which a transaction leaves unknown what they hold, if it is not told whether it counts: all that it writes and that is followed, and
+ * those where keys may get an endorsement policy of their own.
  */
-export function unfollowedParts(sets: ReadWriteSets): readonly string[] {
+export function partsInDoubt(sets: ReadWriteSets): readonly string[] {
   return sets.flatMap(({ namespace, set, collections }) => [
-    ...(set.metadataWrites.length > 0 || hasTwice(set.writes.map(({ key }) => key)) ? [partOf(namespace)] : []),
+    ...(set.writes.length + set.metadataWrites.length > 0 ? [partOf(namespace)] : []),
     ...collections
-      .filter(
-        ({ name, set: hashed }) =>
-          implicitOrganisation(name) === undefined ||
-          hashed.metadataWrites.length > 0 ||
-          hashed.hashedWrites.some(({ isPurge }) => isPurge) ||
-          hasTwice(hashed.hashedWrites.map(({ keyHash }) => keyOfHash(keyHash))),
+      .filter(({ name, set: { hashedWrites, metadataWrites } }) =>
+        isFollowed(name) ? hashedWrites.length + metadataWrites.length > 0 : metadataWrites.length > 0,
       )
       .map(({ name }) => partOf(namespace, name)),
   ]);
+}
+
+/** Parts where a transaction gives keys an endorsement policy of their own. */
+export function partsWithPolicies(sets: ReadWriteSets): readonly string[] {
+  return sets.flatMap(({ namespace, set, collections }) => [
+    ...(set.metadataWrites.length > 0 ? [partOf(namespace)] : []),
+    ...collections
+      .filter(({ set: hashed }) => hashed.metadataWrites.length > 0)
+      .map(({ name }) => partOf(namespace, name)),
+  ]);
+}
+
+/**
+ * Parts that a transaction leaves in a state which is not followed here: keys with an endorsement policy of their own, names that are purged,
+ * a name that is written twice. What collections hold that definitions describe is never followed, and needs no telling.
+ */
+export function unfollowedParts(sets: ReadWriteSets): readonly string[] {
+  const twice = sets.flatMap(({ namespace, set, collections }) => [
+    ...(hasTwice(set.writes.map(({ key }) => key)) ? [partOf(namespace)] : []),
+    ...collections
+      .filter(
+        ({ name, set: hashed }) =>
+          isFollowed(name) &&
+          (hashed.hashedWrites.some(({ isPurge }) => isPurge) ||
+            hasTwice(hashed.hashedWrites.map(({ keyHash }) => keyOfHash(keyHash)))),
+      )
+      .map(({ name }) => partOf(namespace, name)),
+  ]);
+  return [...partsWithPolicies(sets), ...twice];
+}
+
+/** Whether it is known what a collection holds: an organisation's implicit one; what definitions describe expires and is purged. */
+export function isFollowed(collection: string): boolean {
+  return implicitOrganisation(collection) !== undefined;
 }
 
 /** Whose an implicit collection is; undefined for a collection that a definition describes. */

@@ -5,13 +5,15 @@ import type { Membership } from "./membership.ts";
 import { findConflict } from "./read-conflicts.ts";
 import {
   isDeletion,
+  isFollowed,
   isHashDeletion,
   keyOfHash,
   partOf,
+  partsInDoubt,
+  partsWithPolicies,
   type ReadWriteSets,
   readSets,
   unfollowedParts,
-  writtenParts,
 } from "./read-write-sets.ts";
 import { type ValidationCode, validationCodes } from "./validation-codes.ts";
 
@@ -94,7 +96,7 @@ class BlockJudge {
     const code = "code" in judgement ? judgement.code : validationCodes.INVALID_OTHER_REASON;
     this.#claim(txId, position, code === validationCodes.VALID);
     if (sets === undefined) return code;
-    if ("undecided" in judgement) this.#leaveUnknown(writtenParts(sets), judgement.undecided);
+    if ("undecided" in judgement) this.#leaveUnknown(partsInDoubt(sets), judgement.undecided);
     else if (code === validationCodes.VALID)
       this.#apply(sets, { blockNumber: this.#blockNumber, position: BigInt(position) });
     return code;
@@ -135,8 +137,8 @@ class BlockJudge {
     }));
     // To Fabric a key's new policy stands in the way of later transactions of the block even if this one comes to nothing.
     for (const { one, judgement } of judged)
-      if (one.set.metadataWrites.length > 0 && !("code" in judgement && judgement.code !== validationCodes.VALID))
-        this.#leaveUnknown([partOf(one.namespace)], `${one.namespace} gives keys an endorsement policy of their own`);
+      if (!("code" in judgement && judgement.code !== validationCodes.VALID))
+        this.#leaveUnknown(partsWithPolicies([one]), `${one.namespace} gives keys an endorsement policy of their own`);
     const ofCreator = creatorDoubt === undefined ? [] : [{ undecided: `its creator's certificate: ${creatorDoubt}` }];
     return all([...judged.map(({ judgement }) => judgement), ...ofCreator]);
   }
@@ -166,7 +168,7 @@ class BlockJudge {
         const value = isDeletion(write) ? undefined : write.value;
         this.#overlay.add({ namespace: partOf(namespace), key: write.key, value, version });
       }
-      for (const { name, set: hashed } of collections)
+      for (const { name, set: hashed } of collections.filter((one) => isFollowed(one.name)))
         for (const write of hashed.hashedWrites) {
           const value = isHashDeletion(write) ? undefined : write.valueHash;
           this.#overlay.add({ namespace: partOf(namespace, name), key: keyOfHash(write.keyHash), value, version });

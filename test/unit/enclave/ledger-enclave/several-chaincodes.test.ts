@@ -76,23 +76,7 @@ suite("what is not followed of other chaincode", () => {
       foreign({ writes: [{ key: "a", value }] }, { endorsers: [peer2] }),
     ],
     [
-      "collections that its definition describes",
-      foreign(
-        { writes: [{ key: "a", value }] },
-        {
-          sets: [
-            {
-              namespace: kv,
-              set: { writes: [{ key: "a", value }] },
-              collections: [{ name: "ours", set: { hashedWrites } }],
-            },
-          ],
-        },
-      ),
-      foreign({ writes: [{ key: "b", value }] }),
-    ],
-    [
-      "reads from such collections",
+      "reads from collections that are no implicit ones",
       foreign(
         {},
         {
