@@ -47,10 +47,17 @@ function knownPart(schema: DescMessage, bytes: Uint8Array, depth: number): Uint8
 
 function withoutUnknown(fields: Fields, bytes: Uint8Array, depth: number): Uint8Array | undefined {
   if (depth > maxKnownDepth) throw new RangeError("nested too deeply");
-  const parts: Uint8Array[] = [];
+  // Without what is passed over it is never longer. One copy: of a million fields a million views would take far more memory than they do.
+  let shorter: Buffer | undefined;
+  let length = 0;
   let keptFrom = 0;
+  const put = (part: Uint8Array) => {
+    shorter ??= Buffer.alloc(bytes.length);
+    shorter.set(part, length);
+    length += part.length;
+  };
   const keepTo = (end: number, next: number) => {
-    parts.push(bytes.subarray(keptFrom, end));
+    put(bytes.subarray(keptFrom, end));
     keptFrom = next;
   };
   for (const reader = new GoReader(bytes); !reader.isAtEnd; ) {
@@ -69,12 +76,13 @@ function withoutUnknown(fields: Fields, bytes: Uint8Array, depth: number): Uint8
       const known = field.content && withoutUnknown(field.content, content, depth + 1);
       if (known === undefined) continue;
       keepTo(afterTag, reader.at);
-      parts.push(varintOf(known.length), known);
+      put(varintOf(known.length));
+      put(known);
     }
   }
-  if (parts.length === 0) return undefined;
-  parts.push(bytes.subarray(keptFrom));
-  return Buffer.concat(parts);
+  if (shorter === undefined) return undefined;
+  put(bytes.subarray(keptFrom));
+  return shorter.subarray(0, length);
 }
 
 const known = new WeakMap<DescMessage, Fields>();
