@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { EnclaveError } from "../errors.ts";
@@ -17,11 +18,16 @@ import {
   ConfigValueSchema,
   ImplicitMetaPolicySchema,
 } from "../messages/generated/fabric/config_pb.ts";
-import { FabricMSPConfigSchema, type FabricNodeOUs, MSPConfigSchema } from "../messages/generated/fabric/msp_pb.ts";
+import {
+  type FabricMSPConfig,
+  FabricMSPConfigSchema,
+  type FabricOUIdentifier,
+  MSPConfigSchema,
+} from "../messages/generated/fabric/msp_pb.ts";
 import { dataHash, readBlock } from "./block.ts";
 import { requireUsualPolicies } from "./channel-policies.ts";
 import { readMessage } from "./fabric-message.ts";
-import { Membership, type Organisation } from "./membership.ts";
+import { Membership, type Organisation, type Role } from "./membership.ts";
 import { headerTypes } from "./proposal.ts";
 
 /** What the first block of a channel says. */
@@ -157,20 +163,42 @@ function readOrganisation({ values }: ConfigGroup): Organisation {
   const config = readMessage(FabricMSPConfigSchema, msp.config);
   if (msp.type !== x509Msp || config.name === "" || config.rootCerts.length === 0)
     throw malformed("has an organisation without a name or a root");
-  requireUsualRoles(config.name, config.fabricNodeOus);
+  requireUsualRoles(config);
+  const { signatureHashFamily = "", identityIdentifierHashFunction = "" } = config.cryptoConfig ?? {};
+  if (!["", "SHA2"].includes(signatureHashFamily) || !["", "SHA256"].includes(identityIdentifierHashFunction))
+    throw malformed(`has organisation ${config.name}, which hashes by something else than SHA-256`);
   const text = (pem: Uint8Array) => Buffer.from(pem).toString("latin1");
   return { mspId: config.name, roots: config.rootCerts.map(text), intermediates: config.intermediateCerts.map(text) };
 }
 
-/** Roles are told by these units alone: an organisation that lists its admins or names units otherwise would be misjudged. */
-function requireUsualRoles(mspId: string, units: FabricNodeOUs | undefined): void {
-  const isUsual =
-    units?.enable === true &&
-    units.clientOuIdentifier?.organizationalUnitIdentifier === "client" &&
-    units.peerOuIdentifier?.organizationalUnitIdentifier === "peer" &&
-    units.adminOuIdentifier?.organizationalUnitIdentifier === "admin";
-  if (!isUsual)
-    throw malformed(`has organisation ${mspId}, whose roles are not told by the units client, peer and admin`);
+/** Roles are told by these units alone: an organisation that names units otherwise would be misjudged. */
+function requireUsualRoles(config: FabricMSPConfig): void {
+  const units = config.fabricNodeOus;
+  const named: readonly (readonly [FabricOUIdentifier | undefined, Role])[] = [
+    [units?.clientOuIdentifier, "client"],
+    [units?.peerOuIdentifier, "peer"],
+    [units?.adminOuIdentifier, "admin"],
+    [units?.ordererOuIdentifier, "orderer"],
+  ];
+  const isUsual = named.every(
+    ([unit, role]) => unit?.organizationalUnitIdentifier === role && isOfAnyIssuer(unit.certificate, config),
+  );
+  if (units?.enable !== true || !isUsual)
+    throw malformed(
+      `has organisation ${config.name}, whose roles are not told by the units client, peer, admin and orderer alone`,
+    );
+}
+
+/** A unit can be bound to one authority's certificates; that says nothing where only this one issues members'. */
+function isOfAnyIssuer(pem: Uint8Array, { rootCerts, intermediateCerts }: FabricMSPConfig): boolean {
+  if (pem.length === 0) return true;
+  const [issuing, ...others] = intermediateCerts.length === 0 ? rootCerts : intermediateCerts;
+  if (issuing === undefined || others.length > 0 || rootCerts.length > 1) return false;
+  try {
+    return new X509Certificate(pem).fingerprint256 === new X509Certificate(issuing).fingerprint256;
+  } catch {
+    return false;
+  }
 }
 
 function malformed(how: string): EnclaveError {

@@ -123,7 +123,46 @@ describe("the first block of a channel", () => {
           msp.fabricNodeOus.adminOuIdentifier.organizationalUnitIdentifier = "boss";
       }),
       withMsp((msp) => delete msp.fabricNodeOus?.peerOuIdentifier),
+      withMsp((msp) => delete msp.fabricNodeOus?.ordererOuIdentifier),
     ])
+      assert.throws(() => readChannelConfig(bytes), malformed);
+  });
+
+  it("is taken where units are bound to the one authority that issues, and refused where they are bound to any of several", () => {
+    const pem = (of: TrialOrganisation) => Buffer.from(of.authority.certificate);
+    const bound = (to: Uint8Array, change: (msp: FabricMSPConfig) => void = () => undefined) =>
+      withMsp((msp) => {
+        const { clientOuIdentifier, ordererOuIdentifier } = msp.fabricNodeOus ?? assert.fail();
+        for (const unit of [clientOuIdentifier, ordererOuIdentifier]) (unit ?? assert.fail()).certificate = to;
+        change(msp);
+      });
+    for (const bytes of [
+      bound(pem(one)),
+      bound(Buffer.from(one.authority.certificate.replaceAll("\n", "\r\n"))),
+      bound(pem(other), (msp) => (msp.intermediateCerts = [pem(other)])),
+    ])
+      assert.equal(readChannelConfig(bytes).channelId, "trial");
+    for (const bytes of [
+      bound(pem(other)),
+      bound(Buffer.from("no certificate")),
+      bound(pem(one), (msp) => (msp.rootCerts = [pem(one), pem(other)])),
+      bound(pem(one), (msp) => (msp.intermediateCerts = [pem(other)])),
+      bound(pem(other), (msp) => {
+        msp.intermediateCerts = [pem(other)];
+        msp.rootCerts = [pem(one), pem(one)];
+      }),
+    ])
+      assert.throws(() => readChannelConfig(bytes), malformed);
+  });
+
+  it("is refused where signatures or identities are hashed otherwise", () => {
+    const withHashes = (signatureHashFamily: string, identityIdentifierHashFunction: string) =>
+      withMsp((msp) =>
+        Object.assign(msp.cryptoConfig ?? assert.fail(), { signatureHashFamily, identityIdentifierHashFunction }),
+      );
+    for (const bytes of [withHashes("", ""), withHashes("SHA2", "SHA256"), withMsp((msp) => delete msp.cryptoConfig)])
+      assert.equal(readChannelConfig(bytes).channelId, "trial");
+    for (const bytes of [withHashes("SHA3", "SHA256"), withHashes("SHA2", "SHA3_256"), withHashes("sha2", "")])
       assert.throws(() => readChannelConfig(bytes), malformed);
   });
 
