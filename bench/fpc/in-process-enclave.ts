@@ -8,6 +8,7 @@ import { EnclaveServer } from "../../src/enclave/process/enclave-server.ts";
 import { decodeQuestion } from "../../src/enclave/process/ledger-questions.ts";
 import { readTeeSettings } from "../../src/enclave/process/tee-settings.ts";
 import { EnclaveFolder, type KeptFile } from "../../src/enclave/stub/enclave-folder.ts";
+import { type EnclaveStatus, readStatus } from "../../src/enclave/stub/enclave-status.ts";
 import type { EnclaveCreation, Stub } from "../../src/enclave/stub/stub.ts";
 import { openTeeBackend } from "../../src/enclave/tee/open-backend.ts";
 import type { LedgerExchange } from "../../src/enclave/trusted-ledger/exchange.ts";
@@ -15,7 +16,14 @@ import { openTrustedLedger } from "../../src/enclave/trusted-ledger/open.ts";
 
 type Driven = Pick<
   Stub,
-  "created" | "initEnclave" | "credentials" | "generateCCKeys" | "exportCCKeys" | "importCCKeys" | "compareWithLedger"
+  | "created"
+  | "initEnclave"
+  | "credentials"
+  | "status"
+  | "generateCCKeys"
+  | "exportCCKeys"
+  | "importCCKeys"
+  | "compareWithLedger"
 >;
 
 export class InProcessEnclave implements Driven, AsyncDisposable {
@@ -70,6 +78,10 @@ export class InProcessEnclave implements Driven, AsyncDisposable {
     const kept = this.#folder.read("credentials");
     if (kept === undefined) throw new Error("the enclave is not created");
     return kept;
+  }
+
+  async status(): Promise<EnclaveStatus> {
+    return readStatus(await this.#one("status"));
   }
 
   generateCCKeys(): Promise<Buffer> {
