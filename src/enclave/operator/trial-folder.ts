@@ -11,7 +11,7 @@ import { isUnfinished, trialSettingsFile } from "./trial-settings.ts";
 export function makeEmptyFolder(folder: string): void {
   if (namesIn(folder).length > 0)
     throw new EnclaveError("SETTINGS_INVALID", `${folder} is not empty, so no network is made there`, {
-      hint: whatToDo(folder),
+      hint: remedyFor(folder),
     });
   try {
     makeFolder(folder);
@@ -29,7 +29,7 @@ function namesIn(folder: string): readonly string[] {
   }
 }
 
-function whatToDo(folder: string): string {
+function remedyFor(folder: string): string {
   if (existsSync(join(folder, trialSettingsFile)))
     return `it holds a network already, which strongroom fpc status --folder ${folder} shows: go on with it, remove it, or name another folder by --folder`;
   if (isUnfinished(folder))
